@@ -1,0 +1,42 @@
+"""Identity: canonical JSON and the keys made of it.
+
+Invariants: equal values give equal bytes on every machine and Python version; what has no canonical form raises.
+"""
+
+import hashlib
+import json
+import math
+from typing import Any
+
+KEY_VERSION = 1
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys, no white space, and floats in their shortest repr; integral floats equal ints.
+
+    Raises:
+        ValueError: a value without a canonical form (NaN, infinity, a non-string key, any other type).
+    """
+    return json.dumps(_plain(value, "$"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """sha256 over the canonical JSON, 64 hex digits."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def _plain(value: Any, path: str) -> Any:
+    if value is None or isinstance(value, bool | str | int):
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{path}: {value} has no canonical form")
+        return int(value) if value.is_integer() and abs(value) < 2**53 else value
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{path}[{i}]") for i, item in enumerate(value)]
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(f"{path}: key {key!r} is not a string")
+        return {key: _plain(item, f"{path}.{key}") for key, item in value.items()}
+    raise ValueError(f"{path}: {type(value).__name__} has no canonical form")

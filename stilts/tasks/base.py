@@ -1,0 +1,133 @@
+"""Task: one declaration a file in `tasks/library`, and the registry that finds them.
+
+`get_task("xnli")` loads the library on first use. A duplicate name raises; an unknown one names the nearest.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from stilts.errors import StiltsError, nearest
+from stilts.tasks.schema import SCHEMAS
+
+
+@dataclass(frozen=True)
+class HubSource:
+    """Where a task's data lies on the Hugging Face hub.
+
+    Attributes:
+        id: dataset id, or a local directory laid out like a hub repository.
+        revision: commit to read; pinned, so that it identifies the content.
+        config: configuration name; `{lang}` is replaced by the language.
+        splits: our split -> the hub's split (`+` joins several).
+        columns: our column -> the hub's column.
+        labels: the hub's label value -> index of ours, where they differ.
+    """
+
+    id: str
+    revision: str
+    splits: Mapping[str, str]
+    columns: Mapping[str, str]
+    config: str | None = None
+    labels: Mapping[Any, int] | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a task is: its data, family, head, metric and recipe.
+
+    Attributes:
+        name: unique; lower case, as in XTREME's folder names.
+        version: raised when a change alters examples, features or predictions; part of every key.
+        family: `classification`, `multiple_choice`, `tagging`, `span_qa`, `mlm` or `retrieval`.
+        languages: what XTREME evaluates, in evaluate.py's order; `("en",)` for English tasks.
+        labels: classes in index order (classification, tagging); empty otherwise.
+        metric: name of the main number, as in evaluate.py (`accuracy`, `f1`, `metric`: mean of EM and F1).
+        metrics: every number that an evaluation yields.
+        train_on: task whose training data and head it uses (its own name where it trains itself); None where there
+            is nothing to train (retrieval).
+        group: XTREME's group (`classification`, `tagging`, `qa`, `retrieval`); None for intermediate tasks.
+        recipe: the task's default recipe fields (see `Recipe`).
+        settings: default evaluation settings (max_length, stride, layer, pooling ...).
+        splits: splits that can be evaluated.
+        hub: source on the hub.
+        folder: reader of XTREME's download folder, by name in `data/sources/xtreme.py`; None if not there.
+        files: reader of the data set's own files, by name in `data/sources/files.py`.
+        sizes: declared rows `{split: n}` or `{split: {language: n}}`, for planning before a download.
+        tokens_per_row: mean subword tokens of one example, for the cost model.
+    """
+
+    name: str
+    version: int
+    family: str
+    languages: tuple[str, ...]
+    metric: str
+    metrics: tuple[str, ...]
+    train_on: str | None
+    labels: tuple[str, ...] = ()
+    group: str | None = None
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    splits: tuple[str, ...] = ("dev", "test")
+    hub: HubSource | None = None
+    folder: str | None = None
+    files: str | None = None
+    sizes: Mapping[str, int | Mapping[str, int]] = field(default_factory=dict)
+    tokens_per_row: float = 40.0
+
+    def __post_init__(self) -> None:
+        if self.family not in SCHEMAS:
+            raise ValueError(f"task {self.name}: {nearest(self.family, SCHEMAS)}")
+
+    def rows(self, split: str, language: str) -> int | None:
+        """Declared number of examples, None where none is declared."""
+        size = self.sizes.get(split)
+        return size.get(language) if isinstance(size, Mapping) else size
+
+
+_TASKS: dict[str, Task] = {}
+
+
+def register(task: Task) -> Task:
+    """Add a task to the registry.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if task.name in _TASKS:
+        raise ValueError(f"two tasks are called {task.name!r}")
+    _TASKS[task.name] = task
+    return task
+
+
+@cache
+def _load_library() -> None:
+    library = importlib.import_module("stilts.tasks.library")
+    for module in pkgutil.iter_modules(library.__path__):
+        importlib.import_module(f"stilts.tasks.library.{module.name}")
+
+
+def all_tasks() -> dict[str, Task]:
+    """Every task of the library by name."""
+    _load_library()
+    return dict(_TASKS)
+
+
+def get_task(name: str) -> Task:
+    """The task of this name.
+
+    Raises:
+        StiltsError: there is none; the message names the nearest.
+    """
+    _load_library()
+    if name not in _TASKS:
+        raise StiltsError(f"unknown task {name!r}; {nearest(name, _TASKS)}")
+    return _TASKS[name]
+
+
+def private_language(code: str) -> bool:
+    """Whether a code is one of ISO 639-3's private-use codes qaa..qtz, allowed for any task (invented languages)."""
+    return len(code) == 3 and code.isalpha() and code.islower() and "qaa" <= code <= "qtz"

@@ -1,0 +1,44 @@
+"""Canonical examples: the one Arrow schema of each family, whatever file they came from.
+
+`label` -1, empty `tags` and empty `answers` mean that the file has no gold for the row (blanked test files).
+"""
+
+import pyarrow as pa
+
+CLASSIFICATION = pa.schema(
+    [("id", pa.string()), ("text_a", pa.string()), ("text_b", pa.string()), ("label", pa.int32())]
+)
+"""A sentence pair; `label` indexes the task's labels."""
+
+MULTIPLE_CHOICE = pa.schema(
+    [("id", pa.string()), ("text_a", pa.string()), ("choices", pa.list_(pa.string())), ("label", pa.int32())]
+)
+"""A context and its candidate continuations; `label` indexes `choices`."""
+
+TAGGING = pa.schema([("id", pa.string()), ("tokens", pa.list_(pa.string())), ("tags", pa.list_(pa.string()))])
+"""A sentence's words and one tag a word."""
+
+ANSWER = pa.struct([("text", pa.string()), ("start", pa.int32())])
+SPAN_QA = pa.schema(
+    [("id", pa.string()), ("context", pa.string()), ("question", pa.string()), ("answers", pa.list_(ANSWER))]
+)
+"""A question on a context; `start` is a character (code point) offset into `context`."""
+
+MLM = pa.schema([("id", pa.string()), ("text", pa.string())])
+"""Raw sentences."""
+
+RETRIEVAL = pa.schema(
+    [("side", pa.string()), ("id", pa.string()), ("text", pa.string()), ("gold", pa.list_(pa.string()))]
+)
+"""Two sides of a corpus in one table: `side` is `en` or `foreign`; `gold` on a row of the searching side lists the
+ids of its translations on the other side (BUCC: foreign rows list English ids; Tatoeba: English rows list the line
+number, from 0, of the foreign file)."""
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "classification": CLASSIFICATION,
+    "multiple_choice": MULTIPLE_CHOICE,
+    "tagging": TAGGING,
+    "span_qa": SPAN_QA,
+    "mlm": MLM,
+    "retrieval": RETRIEVAL,
+}
