@@ -1,0 +1,105 @@
+"""StageJob: what a trial is told to do. Plain JSON, so that it travels through Tune and lands in records."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from stilts.spec.runtime import Runtime
+from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """One node of the graph with all that its trial needs, decided by the plan.
+
+    Attributes:
+        name: the artifact's directory in the store, `stages/NAME`, NAME = `<slug>-<key12>`.
+        spec: the stage to train, or the base model to materialise.
+        parent: NAME of the parent's artifact; None for a base.
+        evaluations: those still missing.
+        keep_weights: whether the weights stay in the store.
+        trained: the record is there and the weights can be read: only the evaluations are missing.
+        store: URI.
+    """
+
+    name: str
+    spec: StageSpec | BaseSpec
+    parent: str | None
+    evaluations: tuple[EvaluationSpec, ...]
+    keep_weights: bool
+    trained: bool
+    store: str
+    runtime: Runtime
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON types; `from_json` inverts it."""
+        return {
+            "name": self.name,
+            "base": self.spec.identity if isinstance(self.spec, BaseSpec) else None,
+            "stage": _stage_to_json(self.spec) if isinstance(self.spec, StageSpec) else None,
+            "parent": self.parent,
+            "evaluations": [_evaluation_to_json(e) for e in self.evaluations],
+            "keep_weights": self.keep_weights,
+            "trained": self.trained,
+            "store": self.store,
+            "runtime": self.runtime.model_dump(),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "StageJob":
+        spec = BaseSpec(data["base"]) if data["stage"] is None else _stage_from_json(data["stage"])
+        return cls(
+            name=data["name"],
+            spec=spec,
+            parent=data["parent"],
+            evaluations=tuple(_evaluation_from_json(e) for e in data["evaluations"]),
+            keep_weights=data["keep_weights"],
+            trained=data["trained"],
+            store=data["store"],
+            runtime=Runtime(**data["runtime"]),
+        )
+
+
+def _stage_to_json(spec: StageSpec) -> dict[str, Any]:
+    return {
+        "parent": spec.parent,
+        "task": spec.task,
+        "task_version": spec.task_version,
+        "train": [vars(ref) for ref in spec.train],
+        "dev": None if spec.dev is None else vars(spec.dev),
+        "recipe": spec.recipe.model_dump(),
+    }
+
+
+def _stage_from_json(data: dict[str, Any]) -> StageSpec:
+    from stilts.spec.recipe import Recipe
+
+    return StageSpec(
+        parent=data["parent"],
+        task=data["task"],
+        task_version=data["task_version"],
+        train=tuple(DataRef(**ref) for ref in data["train"]),
+        dev=None if data["dev"] is None else DataRef(**data["dev"]),
+        recipe=Recipe(**data["recipe"]),
+    )
+
+
+def _evaluation_to_json(spec: EvaluationSpec) -> dict[str, Any]:
+    return {
+        "task": spec.task,
+        "task_version": spec.task_version,
+        "split": spec.split,
+        "language": spec.language,
+        "data": vars(spec.data),
+        "tune": None if spec.tune is None else vars(spec.tune),
+        "settings": spec.settings,
+    }
+
+
+def _evaluation_from_json(data: dict[str, Any]) -> EvaluationSpec:
+    return EvaluationSpec(
+        **{
+            **data,
+            "data": DataRef(**data["data"]),
+            "tune": None if data["tune"] is None else DataRef(**data["tune"]),
+        }
+    )

@@ -1,0 +1,37 @@
+"""DataDecl: where the examples of each task are read from. Paths may hold `{lang}`; nothing here bears identity."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stilts.spec.recipe import Frozen, Positive
+
+
+class TaskSource(Frozen):
+    """The source of one task: a hub id, or the data set's own files by split."""
+
+    hub: str | None = None
+    """Dataset id, or a local directory laid out like a hub repository; replaces the task's own."""
+    revision: str | None = None
+    train: str | None = None
+    dev: str | None = None
+    test: str | None = None
+
+
+class Generate(Frozen):
+    """The generated multilingual corpus of the quickstart (see `data/sources/generated.py`)."""
+
+    languages: Positive = 3
+    sentences: Positive = 3000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class DataDecl(Frozen):
+    """Sources in order of precedence: `tasks.NAME`, then `generate`, then the XTREME folder, then the task's hub id."""
+
+    xtreme: str | None = None
+    """Folder that XTREME's download script leaves behind."""
+    labels: str | None = None
+    """Gold of XTREME's unlabelled test files, laid out as evaluate.py's `--label_folder`."""
+    generate: Generate | None = None
+    tasks: dict[str, TaskSource] = Field(default_factory=dict)
