@@ -17,9 +17,7 @@ def canonical(value: Any) -> str:
     Raises:
         ValueError: a value without a canonical form (NaN, infinity, a non-string key, any other type).
     """
-    return json.dumps(
-        _plain(value, "$"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
+    return json.dumps(_plain(value, "$"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: Any) -> str:
