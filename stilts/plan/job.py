@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
 from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec
 
@@ -34,7 +35,7 @@ class StageJob:
         """Plain JSON types; `from_json` inverts it."""
         return {
             "name": self.name,
-            "base": self.spec.identity if isinstance(self.spec, BaseSpec) else None,
+            "base": _base_to_json(self.spec) if isinstance(self.spec, BaseSpec) else None,
             "stage": _stage_to_json(self.spec) if isinstance(self.spec, StageSpec) else None,
             "parent": self.parent,
             "evaluations": [_evaluation_to_json(e) for e in self.evaluations],
@@ -46,7 +47,7 @@ class StageJob:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "StageJob":
-        spec = BaseSpec(data["base"]) if data["stage"] is None else _stage_from_json(data["stage"])
+        spec = _base_from_json(data["base"]) if data["stage"] is None else _stage_from_json(data["stage"])
         return cls(
             name=data["name"],
             spec=spec,
@@ -57,6 +58,14 @@ class StageJob:
             store=data["store"],
             runtime=Runtime(**data["runtime"]),
         )
+
+
+def _base_to_json(spec: BaseSpec) -> dict[str, Any]:
+    return {"identity": spec.identity, "source": spec.source, "text": [vars(ref) for ref in spec.text]}
+
+
+def _base_from_json(data: dict[str, Any]) -> BaseSpec:
+    return BaseSpec(data["identity"], data["source"], tuple(DataRef(**ref) for ref in data["text"]))
 
 
 def _stage_to_json(spec: StageSpec) -> dict[str, Any]:
@@ -71,8 +80,6 @@ def _stage_to_json(spec: StageSpec) -> dict[str, Any]:
 
 
 def _stage_from_json(data: dict[str, Any]) -> StageSpec:
-    from stilts.spec.recipe import Recipe
-
     return StageSpec(
         parent=data["parent"],
         task=data["task"],

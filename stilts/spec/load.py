@@ -26,7 +26,9 @@ class _Loader(yaml.SafeLoader):
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.[0-9]+(?:[eE][-+]?[0-9]+)?)$"),
+    re.compile(
+        r"^[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.[0-9]+(?:[eE][-+]?[0-9]+)?)$"
+    ),
     list("-+0123456789."),
 )
 
@@ -205,7 +207,9 @@ def _explain(detail: dict[str, Any], document: _Document) -> None:
 
 def _is_tag(part: str | int) -> bool:
     """Pydantic names the tried branch of a union in the location; people did not write it."""
-    return isinstance(part, str) and (part.startswith(("literal[", "tuple[", "constrained", "function-")) or part in _TAGS)
+    return isinstance(part, str) and (
+        part.startswith(("literal[", "tuple[", "constrained", "function-")) or part in _TAGS
+    )
 
 
 _TAGS = {"int", "float", "str", "bool"}

@@ -42,10 +42,14 @@ class BaseSpec:
 
     Attributes:
         identity: `{"hub": id, "revision": commit}`, `{"files": sha256}` of a local checkpoint's files, or
-            `{"init": {"config": {...}, "tokenizer": {...}, "text": sha256, "seed": n}}`.
+            `{"init": {"config": {...}, "tokenizer": {...}, "text": [identity, ...], "seed": n}}`.
+        source: folder of a local checkpoint. Not part of identity.
+        text: what the tokenizer of a random initialisation is trained on; its identities are in `identity`.
     """
 
     identity: dict[str, Any] = field(hash=False)
+    source: str | None = field(default=None, compare=False)
+    text: tuple[DataRef, ...] = field(default=(), compare=False)
 
     def payload(self) -> dict[str, Any]:
         return {"key_version": KEY_VERSION, "base": self.identity}

@@ -1,0 +1,69 @@
+"""Missing: what the store lacks of a graph, and therefore what a run has to do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from stilts.plan.graph import Graph, Node
+from stilts.plan.job import StageJob
+from stilts.spec.runtime import Runtime
+from stilts.spec.stage import SHORT
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What the store holds of one stage.
+
+    Attributes:
+        name: its directory; the slug in it may be another experiment's.
+        trained: its record is there.
+        weights: its weights are there and complete.
+        evaluations: paths of the evaluation records (see `EvaluationSpec.path`).
+    """
+
+    name: str
+    trained: bool = False
+    weights: bool = False
+    evaluations: frozenset[str] = field(default_factory=frozenset)
+
+
+Inventory = Mapping[str, Artifact]
+"""Artifacts by the first 12 digits of their key."""
+
+
+def artifact_name(node: Node, inventory: Inventory) -> str:
+    """The node's directory: the one in the store if its key is there, else its own."""
+    found = inventory.get(node.key[:SHORT])
+    return found.name if found else node.name
+
+
+def missing_jobs(graph: Graph, inventory: Inventory, store: str, runtime: Runtime) -> dict[str, StageJob]:
+    """The jobs of a run by key, parents first; empty where nothing is missing.
+
+    A node runs where evaluations are missing, or where its weights are missing and a child has to train.
+    """
+    needs_weights: set[str] = set()
+    running: dict[str, Node] = {}
+    for node in reversed(list(graph)):
+        artifact = inventory.get(node.key[:SHORT], Artifact(node.name))
+        lacks_weights = not (artifact.trained and artifact.weights)
+        lacks_evaluation = any(path not in artifact.evaluations for path in node.evaluations)
+        if not lacks_evaluation and not (lacks_weights and node.key in needs_weights):
+            continue
+        running[node.key] = node
+        if lacks_weights and node.parent is not None:
+            needs_weights.add(node.parent)
+    return {key: _job(running[key], graph, inventory, store, runtime) for key in graph.nodes if key in running}
+
+
+def _job(node: Node, graph: Graph, inventory: Inventory, store: str, runtime: Runtime) -> StageJob:
+    artifact = inventory.get(node.key[:SHORT], Artifact(node.name))
+    return StageJob(
+        name=artifact.name,
+        spec=node.spec,
+        parent=None if node.parent is None else artifact_name(graph.nodes[node.parent], inventory),
+        evaluations=tuple(spec for path, spec in node.evaluations.items() if path not in artifact.evaluations),
+        keep_weights=runtime.keep == "all" or bool(node.children),
+        trained=artifact.trained and artifact.weights,
+        store=store,
+        runtime=runtime,
+    )

@@ -1,0 +1,161 @@
+"""Records: the JSON that says what was run, with what, and what came out. Complete or absent, never edited."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from stilts.plan.missing import Artifact
+from stilts.spec.stage import SHORT, EvaluationSpec
+from stilts.store.protocol import Corrupt, Store
+
+SCHEMA = 1
+"""Version of the records' form; a reader opens every version up to its own."""
+
+_RECORD = ".record.json"
+
+
+def stage_path(name: str) -> str:
+    """Folder of a stage's artifact."""
+    return f"stages/{name}"
+
+
+def read_stage(store: Store, name: str) -> dict[str, Any] | None:
+    """Record of a stage, None where it is not done or cannot be read as a record."""
+    return _read_json(store, f"{stage_path(name)}/record.json")
+
+
+def write_stage(store: Store, name: str, record: dict[str, Any]) -> bool:
+    """Write the record of a finished stage, as the last of its files; False where another attempt was first."""
+    return store.create(f"{stage_path(name)}/record.json", _json({"schema": SCHEMA, **record}))
+
+
+def read_failure(store: Store, name: str) -> dict[str, Any] | None:
+    """Why the last attempt at a stage ended without a record: `{"status", "error", "time"}`."""
+    return _read_json(store, f"{stage_path(name)}/failure.json")
+
+
+def write_failure(store: Store, name: str, failure: dict[str, Any]) -> None:
+    """Note the end of a failed attempt; a later success removes it."""
+    store.write(f"{stage_path(name)}/failure.json", _json({"schema": SCHEMA, **failure}))
+
+
+def clear_failure(store: Store, name: str) -> None:
+    """Forget the failure of an earlier attempt."""
+    store.remove(f"{stage_path(name)}/failure.json")
+
+
+def write_evaluation(
+    store: Store, name: str, spec: EvaluationSpec, predictions: bytes, suffix: str, record: dict[str, Any]
+) -> None:
+    """Store an evaluation: the predictions, then the record that names their digest."""
+    stem = f"{stage_path(name)}/{spec.path}"
+    store.write(stem + suffix, predictions)
+    digest = hashlib.sha256(predictions).hexdigest()
+    file = {"suffix": suffix, "bytes": len(predictions), "sha256": digest}
+    identity = {"task": spec.task, "split": spec.split, "language": spec.language, "key": spec.key}
+    store.write(stem + _RECORD, _json({"schema": SCHEMA, "stage": name, **identity, "predictions": file, **record}))
+
+
+def read_evaluation(store: Store, name: str, spec: EvaluationSpec) -> dict[str, Any] | None:
+    """Record of an evaluation, None where it is not done."""
+    return _read_json(store, f"{stage_path(name)}/{spec.path}{_RECORD}")
+
+
+def read_predictions(store: Store, name: str, spec: EvaluationSpec) -> bytes | None:
+    """Predictions in XTREME's file form, None where there are none.
+
+    Raises:
+        Corrupt: they are not what was written.
+    """
+    record = read_evaluation(store, name, spec)
+    if record is None:
+        return None
+    file = record["predictions"]
+    path = f"{stage_path(name)}/{spec.path}{file['suffix']}"
+    content = store.read(path)
+    if content is None or hashlib.sha256(content).hexdigest() != file["sha256"]:
+        raise Corrupt(f"{store.uri}/{path} is not what was written; run again to rebuild it")
+    return content
+
+
+def take_inventory(store: Store, keys: set[str] | None = None, *, verify: bool = False) -> dict[str, Artifact]:
+    """What the store holds, by the first 12 digits of the key.
+
+    Args:
+        keys: look at these short keys only.
+        verify: read every weight file and prediction; what does not match its digest counts as absent.
+    """
+    found = {}
+    for name in store.list("stages"):
+        short = name[-SHORT:]
+        if keys is None or short in keys:
+            found[short] = _artifact(store, name, verify)
+    return found
+
+
+def _artifact(store: Store, name: str, verify: bool) -> Artifact:
+    record = read_stage(store, name)
+    return Artifact(
+        name=name,
+        trained=record is not None,
+        weights=record is not None and _has_weights(store, name, record, verify),
+        evaluations=frozenset(_evaluations(store, name, verify)),
+    )
+
+
+def _has_weights(store: Store, name: str, record: dict[str, Any], verify: bool) -> bool:
+    manifest = record.get("weights")
+    path = f"{stage_path(name)}/weights"
+    if not manifest:
+        return False
+    if not verify:
+        return set(manifest) <= set(store.list(path))
+    try:
+        store.fetch_tree(path, manifest)
+    except Corrupt:
+        return False
+    return True
+
+
+def _evaluations(store: Store, name: str, verify: bool) -> Iterator[str]:
+    root = f"{stage_path(name)}/evaluations"
+    for task in store.list(root):
+        files = set(store.list(f"{root}/{task}"))
+        for file in files:
+            if not file.endswith(_RECORD):
+                continue
+            stem = file.removesuffix(_RECORD)
+            if not any(stem + suffix in files for suffix in (".tsv", ".json", ".jsonl")):
+                continue
+            if not verify or _intact(store, f"{root}/{task}/{stem}"):
+                yield f"evaluations/{task}/{stem}"
+
+
+def _intact(store: Store, stem: str) -> bool:
+    record = _read_json(store, stem + _RECORD)
+    if record is None:
+        return False
+    content = store.read(stem + record["predictions"]["suffix"])
+    return content is not None and hashlib.sha256(content).hexdigest() == record["predictions"]["sha256"]
+
+
+def _read_json(store: Store, path: str) -> dict[str, Any] | None:
+    content = store.read(path)
+    if content is None:
+        return None
+    try:
+        record = json.loads(content)
+    except ValueError:
+        return None
+    if not isinstance(record, dict):
+        return None
+    if record.get("schema", SCHEMA) > SCHEMA:
+        raise Corrupt(
+            f"{store.uri}/{path} was written by a newer stilts (schema {record['schema']}); upgrade to read it"
+        )
+    return record
+
+
+def _json(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode() + b"\n"
