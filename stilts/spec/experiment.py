@@ -16,6 +16,11 @@ def _annotation(field: Any) -> Any:
     return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
+_OPTIONAL: dict[str, Any] = {
+    name: (_annotation(field) | None, None) for name, field in Recipe.model_fields.items() if name != "seed"
+}
+
+
 class _Partial(Frozen):
     """Keeps what was given apart from what was not: `null` is a value (`epochs: null`)."""
 
@@ -28,11 +33,7 @@ RecipeFields: Any = create_model(
     "RecipeFields",
     __base__=_Partial,
     __doc__="Any subset of the fields of `Recipe` but the seed; what is not given keeps the task's own value.",
-    **{
-        name: (_annotation(field) | None, None)  # type: ignore[misc]
-        for name, field in Recipe.model_fields.items()
-        if name != "seed"
-    },
+    **_OPTIONAL,
 )
 
 

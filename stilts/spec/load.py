@@ -1,4 +1,4 @@
-"""Load an experiment: YAML -> overrides -> environment -> validated `Experiment`, every mistake at once with its line."""
+"""Load an experiment: YAML, overrides, environment -> validated `Experiment`; every mistake at once with its line."""
 
 import json
 import os

@@ -113,14 +113,15 @@ def _dead(holder: dict[str, str]) -> bool:
     """Not renewed for the lease, or a process of this machine that is gone: no need to wait for the lease then."""
     if time.time() - float(holder["renewed"]) > LEASE_SECONDS:
         return True
-    if holder["host"] != socket.gethostname():
+    if holder["host"] != socket.gethostname() or holder["boot"] != _boot():
         return False
-    return holder["boot"] != _boot() or _started(int(holder["pid"])) != holder["started"]
+    return _started(int(holder["pid"])) != holder["started"]
 
 
 def _boot() -> str:
+    """This boot and process-id namespace: where both agree, process ids can be compared."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
 

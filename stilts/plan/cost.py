@@ -1,0 +1,216 @@
+"""Cost model: examples, tokens, GPU-hours and bytes of a plan, before anything runs.
+
+Arithmetic: one token costs 6 N + 12 L h s floating-point operations forward and backward (N: parameters of the
+layers, L: layers, h: width, s: sequence length; Kaplan et al. 2020, section 2.1, with the attention term for
+bidirectional attention); the forward pass alone a third. XLM-R Large at s = 128: 1.85 GFLOP.
+"""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from stilts.plan.graph import Graph, Node
+from stilts.plan.job import StageJob
+from stilts.spec.runtime import Runtime
+from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec
+from stilts.tasks.base import get_task
+
+GPU_FLOPS = 1.2e14
+"""Assumed operations per second of one GPU before anything was measured: 40 % of an A100's bf16 peak."""
+CPU_FLOPS = 3e10
+"""The same for one CPU rank."""
+
+OPTIMIZER_BYTES = 12
+"""Resume state per parameter: fp32 weights and both moments of Adam."""
+
+PREDICTION_BYTES = 40
+"""One predicted example, on average over the tasks."""
+
+_HUB_SHAPES = {
+    "xlm-roberta-base": (12, 768, 250002),
+    "xlm-roberta-large": (24, 1024, 250002),
+    "infoxlm-base": (12, 768, 250002),
+    "infoxlm-large": (24, 1024, 250002),
+    "bert-base-multilingual-cased": (12, 768, 119547),
+    "xlm-v-base": (12, 768, 901629),
+    "rembert": (32, 1152, 250300),
+    "mdeberta-v3-base": (12, 768, 251000),
+    "roberta-large": (24, 1024, 50265),
+    "roberta-base": (12, 768, 50265),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Size of an encoder: layers, width, and parameters in the layers and in the embeddings."""
+
+    layers: int
+    width: int
+    layer_parameters: int
+    embedding_parameters: int
+
+    @property
+    def parameters(self) -> int:
+        return self.layer_parameters + self.embedding_parameters
+
+    def flops_per_token(self, length: float, *, training: bool) -> float:
+        """Operations of one token in a sequence of this length."""
+        both = 6 * self.layer_parameters + 12 * self.layers * self.width * length
+        return both if training else both / 3
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What one node of the graph costs.
+
+    Attributes:
+        examples, tokens: seen in training, over all epochs; tokens after truncation, without padding.
+        flops: training and evaluation together.
+        weight_bytes: its weights in the store; resume_bytes: its state while it trains.
+        unknown: sizes that nothing declares, so that the figures are too low.
+    """
+
+    examples: int = 0
+    tokens: int = 0
+    flops: float = 0.0
+    weight_bytes: int = 0
+    resume_bytes: int = 0
+    prediction_bytes: int = 0
+    unknown: tuple[str, ...] = ()
+
+
+def shape_of(base: BaseSpec) -> Shape | None:
+    """Shape of a base model from its declaration or files; None for a hub id that is not known offline."""
+    identity = base.identity
+    if "init" in identity:
+        config = {"vocab_size": identity["init"]["tokenizer"]["vocab_size"], **identity["init"]["config"]}
+    elif base.source is not None:
+        config = json.loads((Path(base.source) / "config.json").read_text())
+    else:
+        known = _HUB_SHAPES.get(identity["hub"].rpartition("/")[2].lower())
+        if known is None:
+            return None
+        config = dict(zip(("num_hidden_layers", "hidden_size", "vocab_size"), known, strict=True))
+    return _shape(config)
+
+
+def _shape(config: Mapping[str, Any]) -> Shape:
+    layers, width = config.get("num_hidden_layers", 12), config.get("hidden_size", 768)
+    inner = config.get("intermediate_size", 4 * width)
+    positions = config.get("max_position_embeddings", 514)
+    return Shape(
+        layers=layers,
+        width=width,
+        layer_parameters=layers * (4 * width * width + 2 * width * inner),
+        embedding_parameters=width * (config.get("vocab_size", 250002) + positions),
+    )
+
+
+def stage_costs(graph: Graph, jobs: Mapping[str, StageJob]) -> dict[str, StageCost]:
+    """Cost of what each job does, by key."""
+    shapes: dict[str, Shape | None] = {}
+    for node in graph:
+        shapes[node.key] = shape_of(node.spec) if isinstance(node.spec, BaseSpec) else shapes[str(node.parent)]
+    return {key: _stage_cost(graph.nodes[key], job, shapes[key]) for key, job in jobs.items()}
+
+
+def _stage_cost(node: Node, job: StageJob, shape: Shape | None) -> StageCost:
+    examples, tokens, flops, unknown = 0, 0.0, 0.0, set[str]()
+    if isinstance(node.spec, StageSpec) and not job.trained:
+        examples, tokens, unknown = _training(node.spec)
+        if shape is not None:
+            flops += tokens * shape.flops_per_token(tokens / max(examples, 1), training=True)
+    predicted = 0
+    for evaluation in job.evaluations:
+        for ref in (evaluation.data, evaluation.tune):
+            rows, length = _size(ref, evaluation)
+            predicted += rows
+            if shape is not None:
+                flops += rows * length * shape.flops_per_token(length, training=False)
+    parameters = shape.parameters if shape is not None else 0
+    if shape is None:
+        unknown.add("the size of the base model")
+    bf16 = isinstance(node.spec, StageSpec) and node.spec.recipe.precision == "bf16"
+    return StageCost(
+        examples=examples,
+        tokens=round(tokens),
+        flops=flops,
+        weight_bytes=parameters * (2 if bf16 else 4) if job.keep_weights and not job.trained else 0,
+        resume_bytes=0 if node.is_base or job.trained else parameters * (OPTIMIZER_BYTES + (2 if bf16 else 0)),
+        prediction_bytes=predicted * PREDICTION_BYTES,
+        unknown=tuple(sorted(unknown)),
+    )
+
+
+def _training(spec: StageSpec) -> tuple[int, float, set[str]]:
+    recipe = spec.recipe
+    rows, tokens, unknown = 0, 0.0, set[str]()
+    for ref in spec.train:
+        if ref.rows is None:
+            unknown.add(f"the size of {ref.task} {ref.split}")
+            continue
+        kept = min(ref.rows, recipe.max_examples or ref.rows)
+        rows += kept
+        tokens += kept * min(_mean_tokens(ref), recipe.max_length)
+    if not rows:
+        return 0, 0.0, unknown
+    if recipe.max_steps is not None:
+        examples = recipe.max_steps * recipe.batch_size
+    else:
+        assert recipe.epochs is not None
+        examples = round(rows * recipe.epochs)
+    return examples, tokens / rows * examples, unknown
+
+
+def _size(ref: DataRef | None, evaluation: EvaluationSpec) -> tuple[int, float]:
+    if ref is None or ref.rows is None:
+        return 0, 0.0
+    return ref.rows, min(_mean_tokens(ref), float(evaluation.settings.get("max_length", 512)))
+
+
+def _mean_tokens(ref: DataRef) -> float:
+    if ref.tokens is not None and ref.rows:
+        return ref.tokens / ref.rows
+    return get_task(ref.task).tokens_per_row
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Operations per second of one rank, and where the figure comes from."""
+
+    flops: float
+    source: str
+
+
+def speed(runtime: Runtime, records: Iterable[Mapping[str, Any]]) -> Speed:
+    """Measured on stages of this store where there are any, else assumed."""
+    gpu = runtime.accelerator == "gpu" or (runtime.accelerator == "auto" and _gpus_expected())
+    kind = "gpu" if gpu else "cpu"
+    measured = [r["speed"]["flops"] for r in records if r.get("speed", {}).get("kind") == kind]
+    if measured:
+        return Speed(median(measured), f"measured on {len(measured)} stages of this store")
+    flops = GPU_FLOPS if gpu else CPU_FLOPS
+    return Speed(flops, f"assumed: {flops:.2g} operations per second and {kind.upper()}")
+
+
+def _gpus_expected() -> bool:
+    return "RAY_ADDRESS" in os.environ or Path("/dev/nvidiactl").exists()
+
+
+def gpu_hours(cost: StageCost, rate: Speed) -> float:
+    """Hours of one GPU (or CPU rank); with R ranks, 1/R of it on each."""
+    return cost.flops / rate.flops / 3600
+
+
+def peak_bytes(costs: Mapping[str, StageCost], parallel: int) -> tuple[int, int]:
+    """Bytes that the run adds to the store: (at the peak, at the end).
+
+    At the peak the `parallel` largest stages hold their resume state and a copy of their weights being written.
+    """
+    end = sum(cost.weight_bytes + cost.prediction_bytes for cost in costs.values())
+    working = sorted((cost.resume_bytes + cost.weight_bytes for cost in costs.values()), reverse=True)
+    return end + sum(working[:parallel]), end

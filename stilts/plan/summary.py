@@ -1,0 +1,100 @@
+"""Summary: a plan in figures, for a person or for a program."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stilts.plan.cost import Speed, StageCost, gpu_hours, peak_bytes, speed, stage_costs
+from stilts.plan.expand import Expansion
+from stilts.plan.job import StageJob
+from stilts.plan.missing import Inventory, missing_jobs
+from stilts.spec.stage import SHORT
+
+
+@dataclass
+class Plan:
+    """An expansion held against a store.
+
+    Attributes:
+        jobs: what a run has to do, by key, parents first.
+        inventory: what the store held when the plan was made.
+    """
+
+    expansion: Expansion
+    inventory: Inventory
+    jobs: dict[str, StageJob]
+    costs: dict[str, StageCost]
+    speed: Speed
+
+    def seconds(self) -> dict[str, float]:
+        """Estimated seconds of each job on one rank, by key."""
+        return {key: 3600 * gpu_hours(cost, self.speed) for key, cost in self.costs.items()}
+
+
+def make_plan(expansion: Expansion, inventory: Inventory, store: str, records: Iterable[Mapping[str, Any]]) -> Plan:
+    """Hold an expansion against what the store has.
+
+    Args:
+        records: stage records of the store, from which speed is measured.
+    """
+    runtime = expansion.experiment.runtime
+    jobs = missing_jobs(expansion.graph, inventory, store, runtime)
+    return Plan(expansion, inventory, jobs, stage_costs(expansion.graph, jobs), speed(runtime, records))
+
+
+def summarize(plan: Plan) -> dict[str, Any]:
+    """The plan's figures in plain JSON types.
+
+    `stages` counts distinct trainings, `shared` those used by more than one cell, `unshared` the trainings without
+    sharing, `done` those with nothing left to do, `to_train` those that train, `to_evaluate` those whose weights
+    are there and whose evaluations are not all.
+    """
+    graph, cells = plan.expansion.graph, plan.expansion.cells
+    stages = graph.stages()
+    bases = {node.key for node in graph if node.is_base}
+    training = [key for key, job in plan.jobs.items() if key not in bases and not job.trained]
+    peak, end = peak_bytes(plan.costs, plan.expansion.experiment.runtime.max_parallel or 1)
+    return {
+        "experiment": plan.expansion.experiment.name,
+        "cells": len(cells),
+        "stages": len(stages),
+        "shared": sum(node.uses > 1 for node in stages),
+        "unshared": sum(sum(key not in bases for key in cell.chain) for cell in cells),
+        "done": sum(node.key not in plan.jobs for node in stages),
+        "to_train": len(training),
+        "to_evaluate": sum(key not in training for key in plan.jobs if plan.jobs[key].evaluations),
+        "evaluations": sum(len(node.evaluations) for node in graph),
+        "evaluations_missing": sum(len(job.evaluations) for job in plan.jobs.values()),
+        "examples": sum(cost.examples for cost in plan.costs.values()),
+        "tokens": sum(cost.tokens for cost in plan.costs.values()),
+        "gpu_hours": round(sum(gpu_hours(cost, plan.speed) for cost in plan.costs.values()), 4),
+        "speed": {"flops": plan.speed.flops, "source": plan.speed.source},
+        "bytes": {"peak": peak, "end": end},
+        "unknown": sorted({item for cost in plan.costs.values() for item in cost.unknown}),
+    }
+
+
+def stage_rows(plan: Plan) -> list[dict[str, Any]]:
+    """A row for every node, parents first, in plain JSON types."""
+    rows = []
+    for node in plan.expansion.graph:
+        job, cost = plan.jobs.get(node.key), plan.costs.get(node.key, StageCost())
+        found = plan.inventory.get(node.key[:SHORT])
+        if job is None:
+            state = "done"
+        elif node.is_base:
+            state = "base"
+        else:
+            state = "evaluate" if job.trained else "train"
+        rows.append(
+            {
+                "name": found.name if found else node.name,
+                "state": state,
+                "cells": node.uses,
+                "evaluations": len(job.evaluations) if job else 0,
+                "examples": cost.examples,
+                "tokens": cost.tokens,
+                "gpu_hours": round(gpu_hours(cost, plan.speed), 5),
+            }
+        )
+    return rows
