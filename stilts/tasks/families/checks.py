@@ -1,0 +1,38 @@
+"""Checks and selections that several families make of canonical examples."""
+
+from collections.abc import Iterable
+from itertools import islice
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stilts.tasks.families.base import MAX_PROBLEMS
+
+
+def first_problems(problems: Iterable[str]) -> list[str]:
+    """The first MAX_PROBLEMS of them."""
+    return list(islice(problems, MAX_PROBLEMS))
+
+
+def rows_where(mask: pa.ChunkedArray | pa.Array) -> list[int]:
+    """Row numbers, at most MAX_PROBLEMS, where a boolean column holds."""
+    return np.flatnonzero(pc.fill_null(mask, False).to_numpy())[:MAX_PROBLEMS].tolist()
+
+
+def empty_texts(table: pa.Table, column: str) -> list[str]:
+    """A problem for each row whose text is missing or blank."""
+    blank = pc.equal(pc.utf8_trim_whitespace(pc.fill_null(table[column], "")), "")
+    return [f"row {row}: {column} is empty" for row in rows_where(blank)]
+
+
+def bad_labels(table: pa.Table, count: int) -> list[str]:
+    """A problem for each row whose label is neither -1 (none) nor an index below `count`."""
+    labels = pc.fill_null(table["label"], -2)
+    outside = pc.or_(pc.less(labels, -1), pc.greater_equal(labels, count))
+    return [f"row {row}: label {labels[row].as_py()} is not one of 0..{count - 1}" for row in rows_where(outside)]
+
+
+def labelled(table: pa.Table) -> np.ndarray:
+    """Whether each row has a label."""
+    return pc.greater_equal(table["label"], 0).to_numpy()

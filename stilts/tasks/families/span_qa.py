@@ -1,0 +1,179 @@
+"""Span question answering: the answer is a piece of the context (SQuAD, XQuAD, MLQA, TyDiQA).
+
+A long context is read in overlapping windows. Offsets are code points into the context and the answer is a slice of
+it: nothing depends on the number of separators, on white space or on how a script is segmented.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from stilts.errors import StiltsError
+from stilts.tasks import schema
+from stilts.tasks.base import Task
+from stilts.tasks.families.base import Lengths
+from stilts.tasks.families.checks import empty_texts, first_problems
+from stilts.tasks.families.ragged import Ragged
+from stilts.tasks.families.subwords import Frame, Spans, features, tokenize, tokenize_spans
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+NOT_CONTEXT = -1
+
+
+class SpanQA:
+    """Each window is an item. Features add `start` and `end` int32 (token indices; 0: the answer is not in the
+    window or there is none), `offset_start` and `offset_end` list<int32> (code points of the context per token, end
+    exclusive; NOT_CONTEXT elsewhere); the head yields float32 [len(input_ids), 2] per row; a prediction is a text.
+    """
+
+    schema = schema.SPAN_QA
+
+    def validate(self, table: pa.Table, task: Task) -> list[str]:
+        problems = [*empty_texts(table, "context"), *empty_texts(table, "question")]
+        return first_problems([*problems, *_misplaced(table)])
+
+    def encode(
+        self, table: pa.Table, tokenizer: "PreTrainedTokenizerFast", task: Task, lengths: Lengths, training: bool
+    ) -> pa.Table:
+        frame = Frame(tokenizer, pair=True)
+        max_query = lengths.max_query_length or lengths.max_length
+        questions = tokenize(table["question"], tokenizer).cut(max_query)
+        contexts = tokenize_spans(table["context"], tokenizer)
+        rooms = frame.room(lengths.max_length) - questions.lengths
+        if rooms.min(initial=1) < 1:
+            raise StiltsError(
+                f"max_length {lengths.max_length} leaves no room for the context beside questions of up to "
+                f"{questions.lengths.max()} tokens: raise it or lower max_query_length"
+            )
+        windows = _windows(contexts.ids.lengths, rooms, lengths.stride)
+        question = questions.take(windows.rows)
+        first = frame.prefix + question.lengths + frame.between
+        start, end = _targets(table, contexts, windows, first)
+        blank = question.like(np.full(len(question.values), NOT_CONTEXT, np.int32))
+        columns = {
+            **frame.columns(question, windows.of(contexts.ids)),
+            "start": pa.array(start),
+            "end": pa.array(end),
+            "offset_start": frame.aligned(NOT_CONTEXT, blank, windows.of(contexts.starts)),
+            "offset_end": frame.aligned(NOT_CONTEXT, blank, windows.of(contexts.ends)),
+        }
+        return features(np.arange(len(windows.rows)), windows.rows, columns)
+
+    def decode(
+        self, table: pa.Table, features: pa.Table, outputs: Sequence[np.ndarray], task: Task, lengths: Lengths
+    ) -> list[str]:
+        return [
+            "" if lengths.null_threshold is not None and answer.null_margin > lengths.null_threshold else answer.text
+            for answer in best_spans(table, features, outputs, lengths)
+        ]
+
+    def gold(self, table: pa.Table, task: Task) -> list[list[str]] | None:
+        """All accepted answers of each row, `[""]` for an unanswerable one; None where no row has any."""
+        answers = [[answer["text"] for answer in row] for row in table["answers"].to_pylist()]
+        return [row or [""] for row in answers] if any(answers) else None
+
+
+class Answer(NamedTuple):
+    """The best span of a question over all its windows.
+
+    Attributes:
+        text: slice of the context, without white space around it.
+        score: start logit + end logit.
+        null_margin: lowest score of the first token over the windows (no answer), less `score`.
+    """
+
+    text: str
+    score: float
+    null_margin: float
+
+
+def best_spans(table: pa.Table, features: pa.Table, outputs: Sequence[np.ndarray], lengths: Lengths) -> list[Answer]:
+    """The best answer to each row of `table`, an empty one where it has no window with context."""
+    spans = [(-np.inf, 0, 0)] * table.num_rows
+    nulls = [np.inf] * table.num_rows
+    columns = (features["example"].to_pylist(), _lists(features["offset_start"]), _lists(features["offset_end"]))
+    for example, starts, ends, output in zip(*columns, outputs, strict=True):
+        spans[example] = max(spans[example], _best_span(starts, ends, output, lengths), key=lambda span: span[0])
+        nulls[example] = min(nulls[example], float(output[0].sum()))
+    contexts = table["context"].to_pylist()
+    return [
+        Answer(context[start:end].strip(), score, null - score)
+        for context, (score, start, end), null in zip(contexts, spans, nulls, strict=True)
+    ]
+
+
+def _best_span(starts: np.ndarray, ends: np.ndarray, output: np.ndarray, lengths: Lengths) -> tuple[float, int, int]:
+    """(score, start, end in code points) of the best span of one window."""
+    valid = np.flatnonzero(starts != NOT_CONTEXT)
+    if not len(valid):
+        return -np.inf, 0, 0
+    logits = output[valid].astype(np.float32)
+    best = np.argsort(-logits, axis=0, kind="stable")[: lengths.n_best]
+    start, end = best[:, 0][:, None], best[:, 1][None, :]
+    scores = logits[start, 0] + logits[end, 1]
+    scores[(end < start) | (end - start >= lengths.max_answer_length)] = -np.inf
+    row, column = np.unravel_index(np.argmax(scores), scores.shape)
+    return float(scores[row, column]), int(starts[valid[best[row, 0]]]), int(ends[valid[best[column, 1]]])
+
+
+class _Windows(NamedTuple):
+    """Windows of contexts: row of the table, first context token and number of context tokens of each."""
+
+    rows: np.ndarray
+    begins: np.ndarray
+    counts: np.ndarray
+
+    def of(self, contexts: Ragged) -> Ragged:
+        return contexts.take(self.rows).skip(self.begins).cut(self.counts)
+
+
+def _windows(lengths: np.ndarray, rooms: np.ndarray, stride: int | None) -> _Windows:
+    """As many windows as it takes to read every context token."""
+    # A stride over the room would step over tokens.
+    strides = rooms if stride is None else np.minimum(rooms, stride)
+    counts = 1 + -(-np.maximum(lengths - rooms, 0) // strides)
+    rows = np.repeat(np.arange(len(lengths)), counts)
+    index = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    begins = index * strides[rows]
+    return _Windows(rows, begins, np.minimum(rooms[rows], lengths[rows] - begins))
+
+
+def _targets(table: pa.Table, contexts: Spans, windows: _Windows, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Start and end token of the gold answer in each window; `first`: index of the window's first context token."""
+    spans = np.array(list(_gold_tokens(table, contexts)), np.int64).reshape(-1, 2)[windows.rows]
+    start, end = (spans - windows.begins[:, None]).T
+    inside = (spans[:, 0] >= 0) & (start >= 0) & (end < windows.counts)
+    return np.where(inside, start + first, 0).astype(np.int32), np.where(inside, end + first, 0).astype(np.int32)
+
+
+def _gold_tokens(table: pa.Table, contexts: Spans) -> Iterator[tuple[int, int]]:
+    """First and last context token of each row's first answer; (-1, -1): none."""
+    for row, answers in enumerate(table["answers"].to_pylist()):
+        if not answers:
+            yield -1, -1
+            continue
+        begin = answers[0]["start"]
+        start = int(np.searchsorted(contexts.ends[row], begin, side="right"))
+        end = int(np.searchsorted(contexts.starts[row], begin + len(answers[0]["text"]), side="left")) - 1
+        yield (start, end) if start <= end else (-1, -1)
+
+
+def _misplaced(table: pa.Table) -> Iterator[str]:
+    """A problem for each answer that does not stand in the context at its offset."""
+    for row, (context, answers) in enumerate(
+        zip(table["context"].to_pylist(), table["answers"].to_pylist(), strict=True)
+    ):
+        for answer in answers or []:
+            text, start = answer["text"], answer["start"]
+            if context[start : start + len(text)] != text:
+                there = context[start : start + len(text)]
+                yield f"row {row}: the answer {text!r} is not at character {start} of the context, which has {there!r}"
+
+
+def _lists(column: pa.ChunkedArray) -> list[Any]:
+    """A list<int32> column as one numpy array a row."""
+    return [row.values.to_numpy() for chunk in column.chunks for row in chunk]
