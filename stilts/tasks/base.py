@@ -23,8 +23,13 @@ class HubSource:
         revision: commit to read; pinned, so that it identifies the content.
         config: configuration name; `{lang}` is replaced by the language.
         splits: our split -> the hub's split (`+` joins several).
-        columns: our column -> the hub's column.
+        columns: our column -> the hub's column (what each family needs: see `data/sources/hub.py`).
         labels: the hub's label value -> index of ours, where they differ.
+        files: parquet files inside the repository, `{config}` and `{split}` replaced, where the repository at this
+            revision cannot be loaded by its name.
+        names: our language code -> what `{lang}` stands for on the hub, where they differ.
+        id_prefix: only rows whose id starts with it belong to the language, where a configuration mixes several.
+        without: our split -> languages that lack it.
     """
 
     id: str
@@ -33,6 +38,10 @@ class HubSource:
     columns: Mapping[str, str]
     config: str | None = None
     labels: Mapping[Any, int] | None = None
+    files: str | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    id_prefix: str | None = None
+    without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,10 @@ class Task:
         settings: default evaluation settings (max_length, stride, layer, pooling ...).
         splits: splits that can be evaluated.
         hub: source on the hub.
-        folder: reader of XTREME's download folder, by name in `data/sources/xtreme.py`; None if not there.
-        files: reader of the data set's own files, by name in `data/sources/files.py`.
-        sizes: declared rows `{split: n}` or `{split: {language: n}}`, for planning before a download.
+        folder: where it lies in XTREME's download folder, by name in `data/sources/xtreme.py`; None if not there.
+        files: format of its files, by name in `data/sources/files.py`.
+        sizes: declared rows `{split: n}` or `{split: {language: n}}`, for planning before a download (retrieval:
+            sentences of both sides).
         tokens_per_row: mean subword tokens of one example, for the cost model.
     """
 
@@ -86,6 +96,11 @@ class Task:
         """Declared number of examples, None where none is declared."""
         size = self.sizes.get(split)
         return size.get(language) if isinstance(size, Mapping) else size
+
+
+def words(text: str) -> tuple[str, ...]:
+    """A list of codes or labels written as one line: `words("de en es")`."""
+    return tuple(text.split())
 
 
 _TASKS: dict[str, Task] = {}
@@ -131,3 +146,16 @@ def get_task(name: str) -> Task:
 def private_language(code: str) -> bool:
     """Whether a code is one of ISO 639-3's private-use codes qaa..qtz, allowed for any task (invented languages)."""
     return len(code) == 3 and code.isalpha() and code.islower() and "qaa" <= code <= "qtz"
+
+
+def check_language(task: Task, language: str) -> None:
+    """Pass for a language of the task or a private-use code.
+
+    Raises:
+        StiltsError: the task has no such language; the message names the nearest.
+    """
+    if language not in task.languages and not private_language(language):
+        raise StiltsError(
+            f"task {task.name} has no language {language!r}; {nearest(language, task.languages)} "
+            "(invented languages take the private codes qaa to qtz)"
+        )

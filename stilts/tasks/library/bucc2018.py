@@ -1,0 +1,26 @@
+"""BUCC 2018: mine the translation pairs out of two comparable corpora. No training; 4 languages against English."""
+
+from stilts.tasks.base import Task, register
+
+register(
+    Task(
+        name="bucc2018",
+        version=1,
+        family="retrieval",
+        languages=("de", "fr", "ru", "zh"),
+        metric="f1",
+        metrics=("f1", "precision", "recall"),
+        train_on=None,
+        group="retrieval",
+        # Layer 14 of 24 as in XTREME's script, scaled to the depth of the model; mean pooling, not the script's <s>.
+        settings={"layer": 14, "layers": 24, "pooling": "mean", "max_length": 512},
+        # No hub source: google/xtreme holds the gold pairs alone, and mining needs the sentences around them.
+        folder="bucc2018",
+        files="bucc",
+        sizes={
+            "dev": {"de": 72_947, "fr": 59_566, "ru": 118_225, "zh": 22_213},
+            "test": {"de": 813_206, "fr": 641_684, "ru": 1_019_254, "zh": 183_497},
+        },
+        tokens_per_row=35.0,
+    )
+)

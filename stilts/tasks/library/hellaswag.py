@@ -1,0 +1,36 @@
+"""HellaSwag: choose the ending of a described scene. English intermediate task."""
+
+from stilts.tasks.base import HubSource, Task, register
+
+register(
+    Task(
+        name="hellaswag",
+        version=1,
+        family="multiple_choice",
+        languages=("en",),
+        metric="accuracy",
+        metrics=("accuracy",),
+        train_on="hellaswag",
+        # No published recipe of the study: jiant's for XTREME (1e-5, 10 % warm-up, weight decay 0.01), 3 epochs.
+        recipe={
+            "learning_rate": 1e-5,
+            "epochs": 3,
+            "max_length": 128,
+            "batch_size": 32,
+            "warmup": 0.1,
+            "weight_decay": 0.01,
+            "selection": "best-dev",
+        },
+        settings={"max_length": 128},
+        splits=("dev",),
+        hub=HubSource(
+            id="Rowan/hellaswag",
+            revision="218ec52e09a7e7462a5400043bb9a69a41d06b76",
+            splits={"train": "train", "dev": "validation"},
+            columns={"text_a": "ctx_a", "prefix": "ctx_b", "choices": "endings", "label": "label"},
+        ),
+        files="hellaswag",
+        sizes={"train": 39_905, "dev": 10_042},
+        tokens_per_row=330.0,
+    )
+)

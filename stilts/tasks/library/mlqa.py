@@ -1,0 +1,34 @@
+"""MLQA: questions on Wikipedia passages, asked and answered in the same language; trained on SQuAD 1.1."""
+
+from stilts.tasks.base import HubSource, Task, register, words
+
+_DEV = {"en": 1_148, "es": 500, "de": 512, "ar": 517, "hi": 507, "vi": 511, "zh": 504}
+_TEST = {"en": 11_590, "es": 5_253, "de": 4_517, "ar": 5_335, "hi": 4_918, "vi": 5_495, "zh": 5_137}
+
+register(
+    Task(
+        name="mlqa",
+        version=1,
+        family="span_qa",
+        languages=words("en es de ar hi vi zh"),
+        # The main number is the mean of exact match and F1.
+        metric="metric",
+        metrics=("exact_match", "f1"),
+        train_on="squad",
+        group="qa",
+        settings={"max_length": 384, "stride": 128, "max_query_length": 64, "n_best": 20, "max_answer_length": 30},
+        splits=("dev", "test"),
+        hub=HubSource(
+            id="google/xtreme",
+            revision="68bd9e06bf4bbe671073c975ccd61d754e1bd3d6",
+            config="MLQA.{lang}.{lang}",
+            files="{config}/{split}-*.parquet",
+            splits={"dev": "validation", "test": "test"},
+            columns={"id": "id", "context": "context", "question": "question", "answers": "answers"},
+        ),
+        folder="mlqa",
+        files="squad",
+        sizes={"dev": _DEV, "test": _TEST},
+        tokens_per_row=250.0,
+    )
+)

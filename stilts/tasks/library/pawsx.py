@@ -1,0 +1,31 @@
+"""PAWS-X: are two sentences with the same words paraphrases? English training data, 7 languages."""
+
+from stilts.tasks.base import HubSource, Task, register, words
+
+register(
+    Task(
+        name="pawsx",
+        version=1,
+        family="classification",
+        languages=words("de en es fr ja ko zh"),
+        labels=("0", "1"),
+        metric="accuracy",
+        metrics=("accuracy",),
+        train_on="pawsx",
+        group="classification",
+        # XTREME's baseline script for XLM-R Large.
+        recipe={"learning_rate": 2e-5, "epochs": 5, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        settings={"max_length": 128},
+        hub=HubSource(
+            id="google-research-datasets/paws-x",
+            revision="4cd8187c404bda33cb1f62b49b001115862acf37",
+            config="{lang}",
+            splits={"train": "train", "dev": "validation", "test": "test"},
+            columns={"text_a": "sentence1", "text_b": "sentence2", "label": "label"},
+        ),
+        folder="pawsx",
+        files="pairs",
+        sizes={"train": 49_401, "dev": 2_000, "test": 2_000},
+        tokens_per_row=60.0,
+    )
+)

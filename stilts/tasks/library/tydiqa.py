@@ -1,0 +1,52 @@
+"""TyDiQA-GoldP: questions by people who wanted to know, 9 languages. Its dev set serves as the test set."""
+
+from stilts.tasks.base import HubSource, Task, register
+
+_HUB_NAMES = {
+    "en": "english", "ar": "arabic", "bn": "bengali", "fi": "finnish", "id": "indonesian", "ko": "korean",
+    "ru": "russian", "sw": "swahili", "te": "telugu",
+}  # fmt: skip
+_TEST = {"en": 440, "ar": 921, "bn": 113, "fi": 782, "id": 565, "ko": 276, "ru": 812, "sw": 499, "te": 669}
+
+register(
+    Task(
+        name="tydiqa",
+        version=1,
+        family="span_qa",
+        languages=tuple(_HUB_NAMES),
+        # The main number is the mean of exact match and F1.
+        metric="metric",
+        metrics=("exact_match", "f1"),
+        train_on="tydiqa",
+        group="qa",
+        # XTREME's baseline script for XLM-R Large (2020: 2 epochs, batch 16).
+        recipe={
+            "learning_rate": 3e-5,
+            "epochs": 3,
+            "max_length": 384,
+            "stride": 128,
+            "max_query_length": 64,
+            "batch_size": 32,
+            "warmup": 500,
+            "weight_decay": 1e-4,
+            "selection": "last",
+        },
+        settings={"max_length": 384, "stride": 128, "max_query_length": 64, "n_best": 20, "max_answer_length": 30},
+        splits=("test",),
+        hub=HubSource(
+            id="google/xtreme",
+            revision="68bd9e06bf4bbe671073c975ccd61d754e1bd3d6",
+            config="tydiqa",
+            files="{config}/{split}-*.parquet",
+            splits={"train": "train", "test": "validation"},
+            columns={"id": "id", "context": "context", "question": "question", "answers": "answers"},
+            names=_HUB_NAMES,
+            # One configuration holds every language; ids read `swahili-1234-5`.
+            id_prefix="{lang}-",
+        ),
+        folder="tydiqa",
+        files="squad",
+        sizes={"train": 3_696, "test": _TEST},
+        tokens_per_row=160.0,
+    )
+)

@@ -1,0 +1,32 @@
+"""XNLI: does a premise entail a hypothesis? Trained on MNLI's English text, tested in 15 languages."""
+
+from stilts.tasks.base import HubSource, Task, register, words
+
+register(
+    Task(
+        name="xnli",
+        version=1,
+        family="classification",
+        languages=words("ar bg de el en es fr hi ru sw th tr ur vi zh"),
+        labels=("entailment", "neutral", "contradiction"),
+        metric="accuracy",
+        metrics=("accuracy",),
+        train_on="xnli",
+        group="classification",
+        # XTREME's baseline script for XLM-R Large (2020: learning rate 2e-5).
+        recipe={"learning_rate": 3e-5, "epochs": 5, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        settings={"max_length": 128},
+        # Not google/xtreme: its XNLI has no train split.
+        hub=HubSource(
+            id="facebook/xnli",
+            revision="b8dd5d7af51114dbda02c0e3f6133f332186418e",
+            config="{lang}",
+            splits={"train": "train", "dev": "validation", "test": "test"},
+            columns={"text_a": "premise", "text_b": "hypothesis", "label": "label"},
+        ),
+        folder="xnli",
+        files="nli",
+        sizes={"train": 392_702, "dev": 2_490, "test": 5_010},
+        tokens_per_row=45.0,
+    )
+)
