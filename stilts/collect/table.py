@@ -1,0 +1,158 @@
+"""The one table of results: a row per cell, language, split, condition and metric.
+
+Invariants: every planned evaluation has at least one row, that of its task's main metric; a number that is not there is
+null and `status` says why. Everything that is shown or published is computed from this table.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stilts.evaluate.metrics import main_number
+from stilts.spec.stage import EvaluationSpec
+from stilts.tasks.base import Task, get_task
+
+STATUSES = ("failed", "diverged", "not run", "missing", "unlabelled", "ok")
+"""Worst first. failed, diverged: the stage ended so. not run: a stage before it did. missing: not done yet.
+unlabelled: predicted, but the data has no gold."""
+
+SCHEMA = pa.schema(
+    [
+        ("experiment", pa.string()),
+        ("model", pa.string()),
+        ("intermediate", pa.string()),
+        ("target", pa.string()),
+        ("seed", pa.int64()),
+        ("split", pa.string()),
+        ("language", pa.string()),
+        ("condition", pa.string()),
+        ("metric", pa.string()),
+        ("value", pa.float64()),
+        ("status", pa.string()),
+        ("main", pa.bool_()),
+        ("examples", pa.int64()),
+        ("stage", pa.string()),
+        ("error", pa.string()),
+    ],
+    metadata={"stilts.results": "1"},
+)
+
+ReadEvaluation = Callable[[str, EvaluationSpec], dict[str, Any] | None]
+"""(stage NAME, evaluation) -> its record, None where there is none."""
+
+ReadStage = Callable[[str], dict[str, Any] | None]
+"""stage NAME -> its record, None where there is none."""
+
+
+@dataclass(frozen=True)
+class CellSource:
+    """One cell, and where its numbers lie.
+
+    Attributes:
+        intermediate: name of the regime; `none` is the baseline.
+        target: task that the cell is evaluated on.
+        stage: NAME of the artifact that is evaluated: the target stage, or for retrieval the last stage before it.
+        chain: NAMEs from the base to `stage`, both included.
+        evaluations: those wanted.
+    """
+
+    model: str
+    intermediate: str
+    target: str
+    seed: int
+    stage: str
+    chain: tuple[str, ...]
+    evaluations: tuple[EvaluationSpec, ...]
+
+
+def build_table(
+    experiment: str,
+    cells: Sequence[CellSource],
+    statuses: Mapping[str, Mapping[str, Any]],
+    read_evaluation: ReadEvaluation,
+) -> pa.Table:
+    """The results of an experiment, in the order of the cells.
+
+    Args:
+        statuses: stage NAME -> `{"status": done | failed | diverged | not run | missing, "error": text or None}`.
+        read_evaluation: asked once per stage and evaluation, however many cells share it.
+
+    Returns:
+        A table of `SCHEMA`; values as in the records (percent).
+    """
+    records: dict[tuple[str, str], dict[str, Any] | None] = {}
+    rows = []
+    for cell in cells:
+        task = get_task(cell.target)
+        for spec in cell.evaluations:
+            where = (cell.stage, spec.key)
+            if where not in records:
+                records[where] = read_evaluation(cell.stage, spec)
+            shared = {
+                "experiment": experiment,
+                "model": cell.model,
+                "intermediate": cell.intermediate,
+                "target": cell.target,
+                "seed": cell.seed,
+                "split": spec.split,
+                "language": spec.language,
+                "condition": "clean",
+                "stage": cell.stage,
+            }
+            rows += [shared | row for row in _measured(task, records[where], cell, statuses)]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def main_value(task: Task, metrics: Mapping[str, float]) -> float | None:
+    """The task's main number: the metric of that name, or XTREME's rule for several (mean of exact match and F1)."""
+    if not metrics:
+        return None
+    return metrics[task.metric] if task.metric in metrics else main_number(metrics)
+
+
+def parquet(table: pa.Table) -> bytes:
+    """The table as a Parquet file."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    return sink.getvalue().to_pybytes()
+
+
+def _measured(
+    task: Task, record: Mapping[str, Any] | None, cell: CellSource, statuses: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    if record is None:
+        status, error = _absence(cell, statuses)
+        return [_row(task.metric, None, status, main=True, error=error)]
+    metrics = record["metrics"] or {}
+    value = main_value(task, metrics)
+    main = _row(task.metric, value, "unlabelled" if value is None else "ok", main=True, examples=record["examples"])
+    others = [name for name in metrics if name != task.metric]
+    return [main, *(_row(name, metrics[name], "ok", main=False, examples=record["examples"]) for name in others)]
+
+
+def _row(
+    metric: str, value: float | None, status: str, main: bool, examples: int | None = None, error: str | None = None
+) -> dict[str, Any]:
+    return {
+        "metric": metric, "value": value, "status": status, "main": main, "examples": examples, "error": error
+    }  # fmt: skip
+
+
+def _absence(cell: CellSource, statuses: Mapping[str, Mapping[str, Any]]) -> tuple[str, str | None]:
+    """Why there is no record: (status, error)."""
+    for name in cell.chain:
+        entry = statuses.get(name, {})
+        ended = entry.get("status")
+        if ended in ("failed", "diverged"):
+            error = _short(entry.get("error"))
+            return (ended, error) if name == cell.stage else ("not run", _short(f"{name} {ended}: {error or ''}"))
+    own = statuses.get(cell.stage, {})
+    return ("not run" if own.get("status") == "not run" else "missing"), _short(own.get("error"))
+
+
+def _short(error: Any) -> str | None:
+    lines = str(error or "").strip().splitlines()
+    return lines[0].strip()[:200] if lines else None
