@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -55,9 +55,11 @@ def render_terminal(console: Console, table: pa.Table) -> None:
     """Print a table a split, cut into blocks of columns that fit the console, and what failed."""
     for split in splits(table):
         summary = summarise(table, split)
+        models = list(dict.fromkeys(model for model, _ in summary.rows))
+        console.print(Text(f"{', '.join(models)}; {summary.title}", style="bold"))
         for block in _blocks(console, summary):
             console.print(block)
-        second = " Coloured: difference to no intermediate, paired by seed." if summary.compared else ""
+        second = " Signed: difference to no intermediate, paired by seed." if summary.compared else ""
         console.print(Text(_legend(summary) + second, style="dim"))
         console.print()
     for status, stage, error in ended(table):
@@ -101,7 +103,7 @@ def to_csv(summaries: Sequence[Summary]) -> str:
 
 
 def latex(summary: Summary) -> str:
-    """Tables for `\\input`: scores, then differences; of targets, then of averages. Needs the package booktabs."""
+    """Tables for `\\input`: scores, then differences; of targets, then of averages. Needs booktabs and graphicx."""
     usual = _usual(summary)
     shown = [(summary.rows, lambda entry: _latex_score(entry, usual), _legend(summary))]
     if summary.compared:
@@ -113,7 +115,7 @@ def latex(summary: Summary) -> str:
         for columns in (summary.parts, summary.averages)
         if columns
     ]
-    return "\n".join(["% Needs \\usepackage{booktabs}.", *tables])
+    return "\n".join(["% Needs \\usepackage{booktabs,graphicx}.", *tables])
 
 
 def _number(spread: Spread, sign: str = "") -> str:
@@ -177,29 +179,30 @@ def _latex_table(
     summary: Summary, rows: Sequence[Row], columns: Sequence[str], show: Callable[[Entry], str], caption: str
 ) -> str:
     lines = ["\\begin{table*}[t]", "\\centering\\small", "\\setlength{\\tabcolsep}{3pt}"]
+    lines.append(r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%")
     lines += [f"\\begin{{tabular}}{{ll{'r' * len(columns)}}}", "\\toprule"]
     lines += [" & ".join(["model", "intermediate", *map(_escape_latex, columns)]) + r" \\", "\\midrule"]
     for row in rows:
         entries = [summary.entries.get((row, column)) for column in columns]
         cells = [*map(_escape_latex, row), *(UNPLANNED if e is None else show(e) for e in entries)]
         lines.append(" & ".join(cells) + r" \\")
-    lines += ["\\bottomrule", "\\end{tabular}", f"\\caption{{{_escape_latex(caption)}}}", "\\end{table*}", ""]
+    lines += ["\\bottomrule", "\\end{tabular}}", f"\\caption{{{_escape_latex(caption)}}}", "\\end{table*}", ""]
     return "\n".join(lines)
 
 
 def _latex_score(entry: Entry, usual: int) -> str:
-    parts = [] if entry.score is None else [_latex_number(entry.score, "", usual)]
+    parts = [] if entry.score is None else [_latex_number(entry.score, "", entry.planned == usual)]
     return " ".join([*parts, *(f"{{\\scriptsize {text}}}" for text in _lacking(entry))])
 
 
 def _latex_difference(entry: Entry, usual: int) -> str:
-    return "" if entry.difference is None else _latex_number(entry.difference, "+", usual)
+    return "" if entry.difference is None else _latex_number(entry.difference, "+", entry.difference.n == usual)
 
 
-def _latex_number(spread: Spread, sign: str, usual: int) -> str:
-    sd = "-" if spread.sd is None else f"{spread.sd:.1f}"
-    n = "" if spread.n == usual else f" (n={spread.n})"
-    return f"${spread.mean:{sign}.1f}$\\,{{\\scriptsize$\\pm${sd}{n}}}"
+def _latex_number(spread: Spread, sign: str, is_usual: bool) -> str:
+    sd = "\\mbox{-}" if spread.sd is None else f"{spread.sd:.1f}"
+    n = "" if is_usual else f"\\,(n={spread.n})"
+    return f"${spread.mean:{sign}.1f}_{{\\pm {sd}{n}}}$"
 
 
 _LATEX = {
@@ -215,33 +218,37 @@ def _escape_latex(text: str) -> str:
 # --- terminal
 
 
-def _blocks(console: Console, summary: Summary) -> list[RichTable]:
-    """The table cut by columns: each block is as wide as the console allows."""
+def _blocks(console: Console, summary: Summary) -> Iterator[RichTable]:
+    """The table, cut by columns where it is wider than the console; averages then start a block of their own."""
     unlimited = console.options.update(width=10_000)  # measured in the console's own width, nothing is too wide
-    blocks: list[RichTable] = []
-    columns: list[str] = []
-    for column in summary.columns:
-        wider = _rich_table(summary, [*columns, column])
-        if columns and Measurement.get(console, unlimited, wider).maximum > console.width:
-            blocks.append(_rich_table(summary, columns))
-            columns = []
-        columns.append(column)
-    return [*blocks, _rich_table(summary, columns)] if columns else blocks
+
+    def fits(columns: Sequence[str]) -> bool:
+        return Measurement.get(console, unlimited, _rich_table(summary, columns)).maximum <= console.width
+
+    groups = [summary.columns] if fits(summary.columns) else [summary.parts, summary.averages]
+    for group in groups:
+        block: list[str] = []
+        for column in group:
+            if block and not fits([*block, column]):
+                yield _rich_table(summary, block)
+                block = []
+            block.append(column)
+        if block:
+            yield _rich_table(summary, block)
 
 
 def _rich_table(summary: Summary, columns: Sequence[str]) -> RichTable:
     usual = _usual(summary)
-    models = list(dict.fromkeys(model for model, _ in summary.rows))
-    title = summary.title if len(models) > 1 else f"{models[0]}, {summary.title}"
-    table = RichTable(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for name in ["model"] * (len(models) > 1) + ["intermediate"]:
+    several = len({model for model, _ in summary.rows}) > 1
+    table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for name in ["model"] * several + ["intermediate"]:
         table.add_column(name, no_wrap=True)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for row in summary.rows:
         entries = [summary.entries.get((row, column)) for column in columns]
         cells = [Text(UNPLANNED) if e is None else _terminal_cell(e, usual) for e in entries]
-        table.add_row(*map(Text, row if len(models) > 1 else row[1:]), *cells)
+        table.add_row(*map(Text, row if several else row[1:]), *cells)
     return table
 
 
@@ -254,5 +261,7 @@ def _terminal_cell(entry: Entry, usual: int) -> Text:
         lines.append(Text(text, style="red" if text.startswith(("failed", "diverged")) else "yellow"))
     if entry.difference is not None:
         style = "green" if entry.difference.mean > 0 else "red"
-        lines.append(Text(_number(entry.difference, "+"), style=style))
+        fewer = entry.score is not None and entry.difference.n != entry.score.n
+        n = f" (n={entry.difference.n})" if fewer else ""
+        lines.append(Text(_number(entry.difference, "+") + n, style=style))
     return Text("\n").join(lines)

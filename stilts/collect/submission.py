@@ -5,6 +5,7 @@ XTREME's evaluate.py reads for these examples, or nothing is written; what is no
 """
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ import pyarrow.compute as pc
 from stilts.collect.aggregate import TARGETS, spread
 from stilts.collect.table import CellSource, ReadEvaluation, ReadStage, main_value
 from stilts.errors import Problems, StiltsError, nearest
+from stilts.evaluate.predictions import read_predictions as parse_predictions
+from stilts.evaluate.predictions import suffix
 from stilts.evaluate.xtreme import XTREME
 from stilts.spec.stage import EvaluationSpec
 from stilts.store.local import LocalStore
@@ -24,8 +27,8 @@ from stilts.tasks.base import Task, get_task
 SCHEMA = 1
 MANIFEST = "manifest.json"
 SPLIT = "test"
-STAND_IN = {"tatoeba": "bucc2018"}
-"""Tatoeba has no dev data; BUCC's stands in for it: both search with the encoder as it is."""
+STAND_IN = {"tatoeba": "bucc2018", "xquad": "mlqa"}
+"""Targets without dev data, and whose stands in: it is measured on the very same stages."""
 
 ReadPredictions = Callable[[str, EvaluationSpec], bytes | None]
 """(stage NAME, evaluation) -> its prediction file in XTREME's form, None where there is none."""
@@ -34,6 +37,9 @@ ReadExamples = Callable[[EvaluationSpec], pa.Table]
 """evaluation -> the canonical examples that it predicts."""
 
 DevScore = Callable[[CellSource], float | None]
+
+Dev = tuple[str, dict[tuple[str, int], float | None]]
+"""What the scores are, and the scores by (intermediate, seed)."""
 
 
 def write_submission(
@@ -62,14 +68,14 @@ def write_submission(
     """
     _check_free(out)
     cells = _of_model(cells, model)
-    _check_given(cells, intermediates or {})
-    dev = _dev_scores(cells, read_stage, read_evaluation)
+    given = intermediates or {}
+    _check_given(cells, given)
     manifest: dict[str, Any] = {"schema": SCHEMA, "model": cells[0].model, "targets": {}, "missing": {}}
     files: dict[str, bytes] = {}
     problems: list[str] = []
     for target in TARGETS:
-        of_target = [cell for cell in cells if cell.target == target]
-        choice = _choose(target, of_target, dev, (intermediates or {}).get(target))
+        dev = _dev_scores(target, cells, read_stage, read_evaluation)
+        choice = _choose(target, cells, dev, given.get(target))
         if isinstance(choice, str):
             manifest["missing"][target] = choice
             continue
@@ -78,7 +84,7 @@ def write_submission(
         if not found:
             manifest["missing"][target] = f"no predictions of {cell.stage}"
             continue
-        files |= {f"{target}/{SPLIT}-{language}{_suffix(target)}": content for language, content in found.items()}
+        files |= {f"{target}/{SPLIT}-{language}.{suffix(target)}": content for language, content in found.items()}
         manifest["targets"][target] = {
             **how,
             "languages": sorted(found),
@@ -112,79 +118,98 @@ def _check_given(cells: Sequence[CellSource], given: Mapping[str, str]) -> None:
     problems = []
     for target, regime in given.items():
         regimes = {cell.intermediate for cell in cells if cell.target == target}
-        if target not in TARGETS:
-            problems.append(f"--intermediate {target}={regime}: unknown target; {nearest(target, TARGETS)}")
+        if not regimes:
+            known = {cell.target for cell in cells}
+            problems.append(f"{target} is no target of the experiment; {nearest(target, known)}")
         elif regime not in regimes:
-            hint = nearest(regime, regimes) if regimes else f"the experiment does not evaluate {target}"
-            problems.append(f"--intermediate {target}={regime}: unknown regime; {hint}")
+            problems.append(f"{target}: unknown intermediate {regime!r}; {nearest(regime, regimes)}")
     if problems:
         raise Problems(problems)
 
 
-def _dev_scores(cells: Sequence[CellSource], read_stage: ReadStage, read_evaluation: ReadEvaluation) -> DevScore:
-    by_cell = {(cell.target, cell.intermediate, cell.seed): cell for cell in cells}
-
-    def score(cell: CellSource) -> float | None:
-        task = get_task(cell.target)
-        if task.train_on is not None:
-            record = read_stage(cell.stage)
-            return (record.get("dev") or {}).get("score") if record else None
-        stand_in = by_cell.get((STAND_IN.get(cell.target, ""), cell.intermediate, cell.seed))
-        return _evaluated_dev(task, cell, read_evaluation) if stand_in is None else score(stand_in)
-
-    return score
-
-
-def _evaluated_dev(task: Task, cell: CellSource, read_evaluation: ReadEvaluation) -> float | None:
-    """Mean over languages of the main number on dev: an evaluation of its own, or what the threshold was tuned to."""
-    by_language: dict[str, float | None] = {spec.language: None for spec in cell.evaluations}
-    for spec in cell.evaluations:
-        record = read_evaluation(cell.stage, spec)
-        if record is not None:
-            metrics = record["metrics"] if spec.split == "dev" else record["extra"].get("dev")
-            value = main_value(task, metrics or {})
-            by_language[spec.language] = by_language[spec.language] if value is None else value
-    values = [value for value in by_language.values() if value is not None]
-    return sum(values) / len(values) if values and len(values) == len(by_language) else None
-
-
 def _choose(
-    target: str, cells: Sequence[CellSource], dev: DevScore, given: str | None
+    target: str, cells: Sequence[CellSource], dev: Dev, given: str | None
 ) -> tuple[CellSource, dict[str, Any]] | str:
     """The cell to submit and how it was chosen, or why there is none."""
-    if not cells:
+    of_target = [cell for cell in cells if cell.target == target]
+    if not of_target:
         return "not a target of the experiment"
-    scores = {(cell.intermediate, cell.seed): dev(cell) for cell in cells}
-    candidates: dict[str, dict[str, Any]] = {}
-    for regime in dict.fromkeys(cell.intermediate for cell in cells):
-        seeds = [value for (name, _), value in scores.items() if name == regime]
-        found = spread([value for value in seeds if value is not None])
-        candidates[regime] = {
-            "dev": None if found is None else found.mean,
-            "n": 0 if found is None else found.n,
-            "planned": len(seeds),
-        }
-    scored = {regime: entry["dev"] for regime, entry in candidates.items() if entry["dev"] is not None}
+    source, scores = dev
+    regimes = {
+        regime: _regime(
+            [scores.get((cell.intermediate, cell.seed)) for cell in of_target if cell.intermediate == regime]
+        )
+        for regime in dict.fromkeys(cell.intermediate for cell in of_target)
+    }
+    scored = {regime: entry["dev"] for regime, entry in regimes.items() if entry["dev"] is not None}
     if given is None and not scored:
-        return f"no dev score to choose an intermediate by; give --intermediate {target}=NAME"
+        return "no dev score to choose an intermediate by; name one with --intermediate"
+    # Of equals the first wins: regimes and seeds stand in the experiment's order.
     regime = given if given is not None else max(scored, key=lambda name: scored[name])
-    # The first of equals wins: regimes and seeds stand in the experiment's order.
     cell = max(
-        (cell for cell in cells if cell.intermediate == regime),
-        key=lambda cell: _or_least(scores[regime, cell.seed]),
+        (cell for cell in of_target if cell.intermediate == regime),
+        key=lambda cell: _or_least(scores.get((regime, cell.seed))),
     )
     return cell, {
         "intermediate": regime,
         "seed": cell.seed,
         "stage": cell.stage,
-        "chosen_by": "given" if given is not None else f"dev of {STAND_IN.get(target, target)}",
-        "dev": scores[regime, cell.seed],
-        "candidates": candidates,
+        "chosen_by": "given" if given is not None else source,
+        "dev": scores.get((regime, cell.seed)),
+        "regimes": regimes,
     }
 
 
 def _or_least(score: float | None) -> float:
-    return float("-inf") if score is None else score
+    return -math.inf if score is None else score
+
+
+def _regime(scores: Sequence[float | None]) -> dict[str, Any]:
+    found = spread([score for score in scores if score is not None])
+    return {
+        "dev": None if found is None else found.mean,
+        "n": 0 if found is None else found.n,
+        "planned": len(scores),
+    }
+
+
+def _dev_scores(
+    target: str, cells: Sequence[CellSource], read_stage: ReadStage, read_evaluation: ReadEvaluation
+) -> Dev:
+    """The first kind of dev score that there is, so that regimes are compared by one kind: of the model selection, or
+    of evaluations on dev; the target's own, or its stand-in's."""
+    kinds: dict[str, DevScore] = {
+        "model selection": lambda cell: _selection_score(cell, read_stage),
+        "evaluation": lambda cell: _evaluated_score(cell, read_evaluation),
+    }
+    for source in (target, STAND_IN.get(target)):
+        of_source = [cell for cell in cells if cell.target == source]
+        for kind, score in kinds.items():
+            scores = {(cell.intermediate, cell.seed): score(cell) for cell in of_source}
+            if any(value is not None for value in scores.values()):
+                return f"dev score of {source} ({kind})", scores
+    return "", {}
+
+
+def _selection_score(cell: CellSource, read_stage: ReadStage) -> float | None:
+    if get_task(cell.target).train_on is None:
+        return None  # the stage is an intermediate: its dev score is another task's
+    record = read_stage(cell.stage) or {}
+    return (record.get("dev") or {}).get("score")
+
+
+def _evaluated_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float | None:
+    """Mean over languages on dev, of evaluations or of what BUCC's thresholds reached; None where one is missing."""
+    task = get_task(cell.target)
+    on_dev = [spec for spec in cell.evaluations if spec.split == "dev"]
+    tuned = [spec for spec in cell.evaluations if spec.tune is not None]
+    values = []
+    for spec in on_dev or tuned:
+        record = read_evaluation(cell.stage, spec)
+        if record is not None:
+            values.append(main_value(task, record["metrics"] or {}) if on_dev else record["extra"].get("tuned_f1"))
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(on_dev or tuned) else None
 
 
 # --- the files
@@ -201,94 +226,55 @@ def _target_files(
         if content is None:
             continue
         files[spec.language] = content
-        where = f"{cell.target}/{SPLIT}-{spec.language}{_suffix(cell.target)} ({cell.stage})"
+        where = f"{cell.target}/{SPLIT}-{spec.language}.{suffix(cell.target)} ({cell.stage})"
         problems += [f"{where}: {problem}" for problem in check_predictions(task, content, read_examples(spec))]
     return files
 
 
-def _suffix(target: str) -> str:
-    return ".json" if get_task(target).family == "span_qa" else ".tsv"
-
-
 def check_predictions(task: Task, content: bytes, examples: pa.Table) -> list[str]:
-    """What is wrong with a prediction file for these canonical examples; at most one message a kind of mistake."""
+    """What is wrong with a prediction file for these canonical examples."""
     try:
-        text = content.decode()
-        return _CHECKS[task.name if task.family == "retrieval" else task.family](task, text, examples)
-    except ValueError as error:
-        return [f"cannot be read: {error}"]
+        predictions = parse_predictions(task.name, content)
+    except Problems as error:
+        return error.messages
+    if task.family == "span_qa":
+        return _check_ids(set(predictions), set(examples["id"].to_pylist()))
+    if task.family == "retrieval":
+        english, foreign = (examples.filter(pc.equal(examples["side"], side))["id"] for side in ("en", "foreign"))
+        if task.name == "bucc2018":
+            return _check_pairs(predictions, set(foreign.to_pylist()), set(english.to_pylist()))
+        beyond = [line for line in predictions if int(line) >= len(foreign)]
+        outside = [f"{beyond[0]} is no line of the foreign file, which has {len(foreign)}"] if beyond else []
+        return _check_count("lines", len(predictions), len(english)) + outside
+    what = "sentences" if task.family == "tagging" else "lines"
+    problems = _check_count(what, len(predictions), len(examples))
+    return problems or (_check_words(predictions, examples) if task.family == "tagging" else [])
 
 
-def _check_labels(task: Task, text: str, examples: pa.Table) -> list[str]:
-    lines = _lines(text)
-    return _count("lines", len(lines), len(examples)) or _unknown(task, lines)
+def _check_count(what: str, found: int, expected: int) -> list[str]:
+    return [] if found == expected else [f"{found} {what} for {expected} examples"]
 
 
-def _check_tags(task: Task, text: str, examples: pa.Table) -> list[str]:
-    sentences = [sentence.split("\n") for sentence in text.strip("\n").split("\n\n")]
+def _check_words(predictions: Sequence[Sequence[str]], examples: pa.Table) -> list[str]:
     words = pc.list_value_length(examples["tokens"]).to_pylist()
-    wrong = [i for i, (tags, n) in enumerate(zip(sentences, words, strict=False)) if len(tags) != n]
-    problems = _count("sentences", len(sentences), len(words))
-    if wrong and not problems:
-        i = wrong[0]
-        problems.append(f"sentence {i + 1} has {len(sentences[i])} tags for {words[i]} words")
-    return problems or _unknown(task, [tag for tags in sentences for tag in tags])
+    wrong = [i for i, (tags, n) in enumerate(zip(predictions, words, strict=True)) if len(tags) != n]
+    return [f"sentence {i + 1} has {len(predictions[i])} tags for {words[i]} words" for i in wrong[:1]]
 
 
-def _check_answers(task: Task, text: str, examples: pa.Table) -> list[str]:
-    answers = json.loads(text)
-    if not isinstance(answers, dict) or not all(isinstance(answer, str) for answer in answers.values()):
-        return ["is not an object of id and answer text"]
-    ids = set(examples["id"].to_pylist())
-    lacking, foreign = sorted(ids - answers.keys()), sorted(answers.keys() - ids)
+def _check_ids(found: set[str], expected: set[str]) -> list[str]:
+    lacking, foreign = sorted(expected - found), sorted(found - expected)
     return [
         *([f"{len(lacking)} questions have no answer, first {lacking[0]}"] if lacking else []),
         *([f"{len(foreign)} ids are no questions, first {foreign[0]}"] if foreign else []),
     ]
 
 
-def _check_pairs(task: Task, text: str, examples: pa.Table) -> list[str]:
-    english, foreign = (set(_side(examples, side)["id"].to_pylist()) for side in ("en", "foreign"))
-    for i, line in enumerate(_lines(text), start=1):
-        pair = line.split("\t")
-        if len(pair) != 2 or pair[0] not in foreign or pair[1] not in english:
-            return [f"line {i} is not a foreign id, a tab and an English id of these examples: {line[:80]!r}"]
-    return []
+def _check_pairs(pairs: set[tuple[str, str]], foreign: set[str], english: set[str]) -> list[str]:
+    unknown = sorted({a for a, _ in pairs} - foreign) + sorted({b for _, b in pairs} - english)
+    return [f"{len(unknown)} ids are in neither corpus, first {unknown[0]}"] if unknown else []
 
 
-def _check_indices(task: Task, text: str, examples: pa.Table) -> list[str]:
-    lines, foreign = _lines(text), len(_side(examples, "foreign"))
-    wrong = [i for i, line in enumerate(lines) if not (line.isdecimal() and int(line) < foreign)]
-    problems = _count("lines", len(lines), len(_side(examples, "en")))
-    if wrong:
-        problems.append(f"line {wrong[0] + 1} is not a line number from 0 to {foreign - 1}: {lines[wrong[0]][:80]!r}")
-    return problems
-
-
-_CHECKS: dict[str, Callable[[Task, str, pa.Table], list[str]]] = {
-    "classification": _check_labels,
-    "tagging": _check_tags,
-    "span_qa": _check_answers,
-    "bucc2018": _check_pairs,
-    "tatoeba": _check_indices,
-}
-
-
-def _lines(text: str) -> list[str]:
-    return text.removesuffix("\n").split("\n") if text else []
-
-
-def _side(examples: pa.Table, side: str) -> pa.Table:
-    return examples.filter(pc.equal(examples["side"], side))
-
-
-def _count(what: str, found: int, expected: int) -> list[str]:
-    return [] if found == expected else [f"{found} {what} for {expected} examples"]
-
-
-def _unknown(task: Task, labels: Sequence[str]) -> list[str]:
-    unknown = [label for label in labels if label not in task.labels]
-    return [f"{unknown[0]!r} is no label of {task.name}"] if unknown else []
+# --- the folder
 
 
 def _check_free(out: Path) -> None:
