@@ -30,7 +30,7 @@ class Recipe(Frozen):
     batch_size: Positive = 32
     max_length: Annotated[int, Field(ge=8)] = 128
     stride: Positive | None = None
-    """Question answering: tokens by which the windows of a long context overlap."""
+    """Question answering: context tokens by which a window starts after the one before (run_squad's doc_stride)."""
     max_query_length: Positive | None = None
     """Question answering: question tokens beyond this are cut."""
     mlm_probability: Annotated[float, Field(gt=0, lt=1)] | None = None

@@ -1,0 +1,160 @@
+"""One evaluation: examples -> features -> outputs of the model -> predictions -> scores.
+
+The model is somebody else's: `evaluate` is given a function that runs it. Where the examples carry no gold (XTREME's
+own test files), predictions are made and there is no score.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stilts.errors import StiltsError
+from stilts.evaluate import mining
+from stilts.evaluate.metrics import score
+from stilts.evaluate.predictions import write_predictions
+from stilts.spec.stage import EvaluationSpec
+from stilts.tasks.base import Task
+from stilts.tasks.families import Lengths, get_family
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+Forward = Callable[[pa.Table, str, Mapping[str, Any]], list[np.ndarray]]
+"""`forward(features, family, settings)`: one float32 array per row of features, in their order. The family says what
+is wanted: its head's outputs (shapes in `tasks/families`), or, for `retrieval`, the sentence vector [hidden] of the
+settings' `layer` and `pooling`."""
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What an evaluation yields.
+
+    Attributes:
+        predictions: content of the prediction file in XTREME's layout.
+        metrics: scores in percent by evaluate.py's names; None where the examples carry no gold.
+        examples: rows of the evaluated table.
+        extra: what was chosen on the way (BUCC: `threshold`, and `tuned_f1` that it reaches where it was chosen).
+    """
+
+    predictions: bytes
+    metrics: dict[str, float] | None
+    examples: int
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+def evaluate(
+    task: Task,
+    spec: EvaluationSpec,
+    table: pa.Table,
+    tune: pa.Table | None,
+    tokenizer: "PreTrainedTokenizerFast",
+    forward: Forward,
+) -> Evaluated:
+    """Predict `table` and score the predictions.
+
+    Args:
+        table: canonical examples of `spec.data`.
+        tune: canonical examples of `spec.tune`: BUCC's dev set, on which the threshold is chosen; None: it is chosen
+            on `table` itself (the dev set's own score).
+
+    Raises:
+        StiltsError: the settings leave no room for text, or BUCC has no gold to choose its threshold on.
+    """
+    run = _Run(task, spec, tokenizer, forward)
+    extra: dict[str, float] = {}
+    if task.family != "retrieval":
+        predictions, gold = run.predict(table)
+    elif task.metric == "f1":
+        predictions, gold, extra = run.mine(table, tune)
+    else:
+        predictions, gold = run.search(table)
+    metrics = None if gold is None else score(task.name, spec.language, predictions, gold)
+    return Evaluated(write_predictions(task.name, predictions), metrics, table.num_rows, extra)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of a corpus with its sentence vectors, float32 [rows, hidden]."""
+
+    ids: list[str]
+    texts: list[str]
+    gold: list[list[str]]
+    vectors: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Run:
+    """An evaluation under way: its methods return predictions and gold in the form that `score` takes."""
+
+    task: Task
+    spec: EvaluationSpec
+    tokenizer: "PreTrainedTokenizerFast"
+    forward: Forward
+
+    def predict(self, table: pa.Table) -> tuple[Any, Any]:
+        """With the task's head."""
+        family, lengths = get_family(self.task.family), Lengths.of(self.spec.settings)
+        features, outputs = self._outputs(table)
+        predictions, gold = family.decode(table, features, outputs, self.task, lengths), family.gold(table, self.task)
+        if self.task.family != "span_qa":
+            return predictions, gold
+        ids = table["id"].to_pylist()
+        return dict(zip(ids, predictions, strict=True)), None if gold is None else _by_id(ids, gold)
+
+    def search(self, table: pa.Table) -> tuple[list[str], list[str] | None]:
+        """Tatoeba: for each English sentence, the foreign one with the highest cosine."""
+        foreign, english = self._sides(table)
+        found = mining.nearest(english.vectors, foreign.vectors)
+        complete = all(english.gold)
+        return [foreign.ids[row] for row in found], [ids[0] for ids in english.gold] if complete else None
+
+    def mine(
+        self, table: pa.Table, tune: pa.Table | None
+    ) -> tuple[set[tuple[str, str]], set[tuple[str, str]] | None, dict[str, float]]:
+        """BUCC: the pairs whose margin reaches the threshold that is best where gold is known."""
+        candidates, gold = self._candidates(table)
+        known, known_gold = (candidates, gold) if tune is None else self._candidates(tune)
+        if not known_gold:
+            raise StiltsError(
+                f"{self.task.name} {self.spec.split}/{self.spec.language}: no gold pairs to choose the threshold on; "
+                "give the dev set with its gold"
+            )
+        threshold, f1 = mining.best_threshold(known, known_gold)
+        pairs = {(foreign, english) for margin, foreign, english in candidates if margin >= threshold}
+        return pairs, gold or None, {"threshold": threshold, "tuned_f1": f1}
+
+    def _candidates(self, table: pa.Table) -> tuple[list[tuple[float, str, str]], set[tuple[str, str]]]:
+        """(margin, foreign id, English id) of each mined pair, and the gold pairs."""
+        foreign, english = self._sides(table)
+        rows = mining.mine_sentences(foreign.vectors, english.vectors, foreign.texts, english.texts)
+        candidates = [(margin, foreign.ids[i], english.ids[j]) for margin, i, j in rows]
+        return candidates, {(id_, other) for id_, ids in zip(foreign.ids, foreign.gold, strict=True) for other in ids}
+
+    def _sides(self, table: pa.Table) -> tuple[_Side, _Side]:
+        """Foreign, English."""
+        _, outputs = self._outputs(table)
+        vectors = np.stack(outputs)
+        return _side(table, "foreign", vectors), _side(table, "en", vectors)
+
+    def _outputs(self, table: pa.Table) -> tuple[pa.Table, list[np.ndarray]]:
+        lengths = Lengths.of(self.spec.settings)
+        features = get_family(self.task.family).encode(table, self.tokenizer, self.task, lengths, training=False)
+        return features, self.forward(features, self.task.family, self.spec.settings)
+
+
+def _side(table: pa.Table, name: str, vectors: np.ndarray) -> _Side:
+    mask = pc.equal(table["side"], name)
+    rows = table.filter(mask).to_pydict()
+    return _Side(rows["id"], rows["text"], [ids or [] for ids in rows["gold"]], vectors[mask.to_numpy()])
+
+
+def _by_id(ids: list[str], answers: list[list[str]]) -> dict[str, list[str]]:
+    """Accepted answers by question; rows that share an id share their answers."""
+    gold: dict[str, list[str]] = {}
+    for id_, texts in zip(ids, answers, strict=True):
+        gold.setdefault(id_, []).extend(texts)
+    return gold
