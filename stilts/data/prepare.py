@@ -1,0 +1,329 @@
+"""Catalog: finds the data of each task, split and language, and turns it into canonical Arrow files with a digest.
+
+Sources in order: files given for the task (`data.tasks.NAME`), the generated corpus, XTREME's folder, the task's hub
+data set. Files are read, checked and written once; an index by path, size and time of change spares the next reading.
+Hub data is named by its pinned revision and not downloaded until `materialise`.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stilts.data.sources import hub
+from stilts.data.sources.files import get_format
+from stilts.data.sources.xtreme import LAYOUTS, parts
+from stilts.data.tables import DIGEST_VERSION, digest_table, read_table, write_table
+from stilts.errors import Problems, StiltsError, nearest
+from stilts.spec.canonical import digest
+from stilts.spec.data import DataDecl, TaskSource
+from stilts.spec.stage import SHORT, DataRef
+from stilts.tasks.base import HubSource, Task, all_tasks, check_language, private_language
+
+INDEX_VERSION = 1
+"""Raised when a reader changes what it makes of the same file."""
+
+RACY_SECONDS = 2.0
+"""A file changed this recently is not indexed: a second change could keep its size and time stamp."""
+
+CHARACTERS_PER_TOKEN = {"zh": 1.5, "ja": 1.5, "th": 2.5, "ko": 2.0}
+"""Rough yield of XLM-R's vocabulary, for the cost model only; 4 elsewhere."""
+
+
+class Catalog:
+    """The data of one experiment.
+
+    Everything it writes lies below `root`: `data/TASK/...arrow` (canonical tables), `data/index` (what was read),
+    `data/generated-*` (the generated corpus). Files appear complete or not at all, so several processes may share it.
+    """
+
+    def __init__(self, data: DataDecl, root: Path) -> None:
+        self.data = data
+        self.root = Path(root)
+        for name in data.tasks:
+            if name not in all_tasks():
+                raise StiltsError(f"data.tasks: unknown task {name!r}; {nearest(name, all_tasks())}")
+
+    def has(self, task: Task, split: str, language: str) -> bool:
+        """Whether the split is there in this language: the files exist, or the hub declares it."""
+        if language not in task.languages and not private_language(language):
+            return False
+        source = self._source(task, split)
+        if isinstance(source, HubSource):
+            return language in task.languages and language not in source.without.get(split, ())
+        if source is None or not _names(source, language):
+            return False
+        return all(path.is_file() for path in parts(task, source, language))
+
+    def ref(self, task: Task, split: str, language: str) -> DataRef:
+        """Identity, size and whether there is gold; for files after reading, checking and writing them.
+
+        Raises:
+            StiltsError: no source, an unknown language, a file that is missing or empty.
+            Problems: mistakes in a file, by line; training or dev data without gold.
+        """
+        check_language(task, language)
+        source = self._source(task, split)
+        if source is None:
+            raise StiltsError(self._no_source(task, split))
+        if isinstance(source, HubSource):
+            return self._hub_ref(source, task, split, language)
+        if not _names(source, language):
+            raise StiltsError(
+                f"{source} has no {{lang}} in it, so it is English; there is no {language} for {task.name}"
+            )
+        files = parts(task, source, language)
+        labels = self._labels(task, split, language)
+        index = self._index_path(task, split, language, [*files, labels] if labels else files)
+        known = self._indexed(index)
+        if known:
+            return known
+        table = _read(task, split, language, files, labels)
+        ref = self._write(table, task, split, language, str(files[0]))
+        self._remember(index, ref, files)
+        return ref
+
+    def materialise(self, ref: DataRef) -> Path:
+        """The canonical Arrow file of a reference, made first if it is not there (hub data is downloaded here).
+
+        Raises:
+            StiltsError: the source cannot be read, or no longer holds what the reference names.
+        """
+        path = self.root / ref.path
+        if path.is_file():
+            return path
+        task = all_tasks()[ref.task]
+        source = self._source(task, ref.split)
+        if isinstance(source, HubSource) and ref.identity == hub.identity(source, ref.split, ref.language):
+            table = hub.load(source, task, ref.split, ref.language)
+            _check_rows(table, task, source.id)
+            write_table(table, path)
+            return path
+        if self.ref(task, ref.split, ref.language).identity != ref.identity:
+            raise StiltsError(
+                f"the {ref.split} data of {ref.task} ({ref.language}) changed since the plan was made; plan again"
+            )
+        return path
+
+    def _source(self, task: Task, split: str) -> str | HubSource | None:
+        """A path pattern, a hub source, or None where there is nothing."""
+        declared = self._declared.get(task.name, TaskSource())
+        path = getattr(declared, split)
+        if path is not None:
+            return path
+        if declared.hub is not None:
+            return _override(task, declared, split)
+        layout = LAYOUTS.get(task.folder or "")
+        if layout is not None:
+            for folder in self._folders:
+                pattern = layout.files.get(split)
+                if (folder / next(iter(layout.files.values())).split("/")[0]).is_dir():
+                    return str(folder / pattern) if pattern else None
+        if self.data.generate is None and task.hub is not None and split in task.hub.splits:
+            return task.hub
+        return None
+
+    @cached_property
+    def _declared(self) -> dict[str, TaskSource]:
+        if self._generated is None:
+            return self.data.tasks
+        made = self._generated
+        generated = {
+            "mlm": TaskSource(train=str(made / "mlm" / "{lang}.txt")),
+            "hellaswag": TaskSource(
+                train=str(made / "hellaswag" / "train.jsonl"), dev=str(made / "hellaswag" / "val.jsonl")
+            ),
+        }
+        return generated | self.data.tasks
+
+    @cached_property
+    def _folders(self) -> list[Path]:
+        given = [self._generated / "xtreme"] if self._generated else []
+        if self.data.xtreme is not None:
+            if not Path(self.data.xtreme).is_dir():
+                raise StiltsError(f"data.xtreme: {self.data.xtreme} is not a folder")
+            given.append(Path(self.data.xtreme))
+        return given
+
+    @cached_property
+    def _label_folders(self) -> list[Path]:
+        given = [self._generated / "labels"] if self._generated else []
+        if self.data.labels is not None:
+            if not Path(self.data.labels).is_dir():
+                raise StiltsError(f"data.labels: {self.data.labels} is not a folder")
+            given.append(Path(self.data.labels))
+        return given
+
+    @cached_property
+    def _generated(self) -> Path | None:
+        """The generated corpus, made first if it is not there."""
+        if self.data.generate is None:
+            return None
+        from stilts.data.sources import generated
+
+        name = digest([generated.VERSION, self.data.generate.model_dump()])[:SHORT]
+        folder = self.root / "data" / f"generated-{name}"
+        if not folder.is_dir():
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".generated-"))
+            try:
+                generated.generate(self.data.generate, temporary)
+                os.chmod(temporary, 0o755)
+                os.rename(temporary, folder)
+            except OSError:
+                if not folder.is_dir():  # else another process was first
+                    raise
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+        return folder
+
+    def _labels(self, task: Task, split: str, language: str) -> Path | None:
+        layout = LAYOUTS.get(task.folder or "")
+        if split != "test" or layout is None or layout.labels is None:
+            return None
+        paths = [folder / layout.labels.replace("{lang}", language) for folder in self._label_folders]
+        return next((path for path in paths if path.is_file()), None)
+
+    def _hub_ref(self, source: HubSource, task: Task, split: str, language: str) -> DataRef:
+        if Path(source.id).is_dir():
+            table = hub.load(source, task, split, language)
+            return self._write(table, task, split, language, source.id)
+        if language not in task.languages or language in source.without.get(split, ()):
+            raise StiltsError(f"{source.id} has no {split} data of {task.name} in {language}")
+        rows = task.rows(split, language)
+        tokens = None if rows is None else round(rows * task.tokens_per_row)
+        return DataRef(task.name, split, language, hub.identity(source, split, language), rows, tokens)
+
+    def _write(self, table: pa.Table, task: Task, split: str, language: str, where: str) -> DataRef:
+        _check_rows(table, task, where)
+        labelled = _labelled(table, task, where)
+        if not labelled and split != "test":
+            raise StiltsError(
+                f"{where}: no gold labels, and {split} data needs them; XTREME's test files have none, give its "
+                f"{split} file"
+            )
+        identity = f"sha256:{digest_table(table)}"
+        tokens = _tokens(table, task, language)
+        ref = DataRef(task.name, split, language, identity, table.num_rows, tokens, labelled)
+        if not (self.root / ref.path).is_file():
+            write_table(table, self.root / ref.path)
+        return ref
+
+    def _index_path(self, task: Task, split: str, language: str, files: Sequence[Path]) -> Path:
+        state = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] if p.is_file() else str(p) for p in files]
+        name = digest([INDEX_VERSION, DIGEST_VERSION, task.name, task.version, split, language, state])[:24]
+        return self.root / "data" / "index" / f"{name}.json"
+
+    def _indexed(self, index: Path) -> DataRef | None:
+        try:
+            ref = DataRef(**json.loads(index.read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+        return ref if (self.root / ref.path).is_file() else None
+
+    def _remember(self, index: Path, ref: DataRef, files: Sequence[Path]) -> None:
+        if time.time() - max(path.stat().st_mtime for path in files) < RACY_SECONDS:
+            return
+        index.parent.mkdir(parents=True, exist_ok=True)
+        temporary = index.with_name(f".{index.name}-{os.getpid()}")
+        temporary.write_text(json.dumps(vars(ref)))
+        os.replace(temporary, index)
+
+    def _no_source(self, task: Task, split: str) -> str:
+        ways = [f"files as data.tasks.{task.name}.{split}"]
+        if split in LAYOUTS[task.folder].files if task.folder else False:
+            ways.insert(0, "XTREME's download folder as data.xtreme")
+        reason = ""
+        if task.hub is None and self.data.generate is None:
+            reason = " (there is no usable copy on the hub)"
+        elif task.hub is not None and split not in task.hub.splits:
+            reason = f" (it has {', '.join(task.hub.splits)})"
+        return f"no {split} data for task {task.name}{reason}; give {' or '.join(ways)}"
+
+
+def read(root: Path, ref: DataRef) -> pa.Table:
+    """The canonical examples of a reference, memory-mapped.
+
+    Raises:
+        FileNotFoundError: not materialised below this root.
+    """
+    return read_table(Path(root) / ref.path)
+
+
+def _names(pattern: str, language: str) -> bool:
+    """Whether a path can be of this language: one without `{lang}` is English."""
+    return "{lang}" in pattern or language == "en"
+
+
+def _override(task: Task, declared: TaskSource, split: str) -> HubSource | None:
+    """The task's hub source, moved to another id or directory with the same columns."""
+    if task.hub is None:
+        raise StiltsError(f"data.tasks.{task.name}.hub: the task has no hub columns; give files instead")
+    if split not in task.hub.splits:
+        return None
+    local = Path(declared.hub or "").is_dir()
+    revision = declared.revision or (task.hub.revision if declared.hub == task.hub.id else "")
+    if not revision and not local:
+        raise StiltsError(
+            f"data.tasks.{task.name}.revision is missing: pin a commit of {declared.hub}, which fixes its content"
+        )
+    return replace(task.hub, id=str(declared.hub), revision=revision)
+
+
+def _read(task: Task, split: str, language: str, files: Sequence[Path], labels: Path | None) -> pa.Table:
+    form = get_format(task)
+    table = form.read(files, task, language)
+    if labels is not None and form.merge is not None and not any(_has_gold(table, task).to_pylist()):
+        table = form.merge(table, labels, task)
+    return table
+
+
+def _check_rows(table: pa.Table, task: Task, where: str) -> None:
+    from stilts.tasks.families import get_family
+
+    problems = get_family(task.family).validate(table, task)
+    if problems:
+        raise Problems([f"{where}: {problem}" for problem in problems])
+
+
+def _has_gold(table: pa.Table, task: Task) -> pa.ChunkedArray:
+    """For each row, whether it has gold (masked language modelling needs none)."""
+    if "label" in table.column_names:
+        return pc.greater_equal(table["label"], 0)
+    column = {"tagging": "tags", "span_qa": "answers", "retrieval": "gold"}.get(task.family)
+    if column is None:
+        return pa.chunked_array([pa.repeat(True, table.num_rows)])
+    return pc.greater(pc.list_value_length(table[column]), 0)
+
+
+def _labelled(table: pa.Table, task: Task, where: str) -> bool:
+    """Whether the table has gold: for retrieval on any row, elsewhere on all or none."""
+    gold = _has_gold(table, task)
+    count = pc.sum(gold).as_py() or 0
+    if task.family != "retrieval" and 0 < count < table.num_rows:
+        first = pc.index(gold, False).as_py()
+        raise StiltsError(f"{where}: {table.num_rows - count} of {table.num_rows} rows have no gold, first row {first}")
+    return count > 0
+
+
+def _tokens(table: pa.Table, task: Task, language: str) -> int:
+    """Estimated subword tokens, from the number of characters."""
+    characters = 0
+    for name in table.column_names:
+        if name in ("text_a", "text_b", "text", "context", "question"):
+            repeat = 1.0
+            if name == "text_a" and "choices" in table.column_names:
+                repeat = len(pc.list_flatten(table["choices"])) / max(table.num_rows, 1)
+            characters += round(repeat * (pc.sum(pc.utf8_length(table[name])).as_py() or 0))
+        elif name in ("choices", "tokens"):
+            items = pc.list_flatten(table[name])
+            characters += (pc.sum(pc.utf8_length(items)).as_py() or 0) + len(items)
+    return round(characters / CHARACTERS_PER_TOKEN.get(language, 4.0)) + 3 * table.num_rows

@@ -1,0 +1,165 @@
+"""Data sets of the Hugging Face hub, through `datasets`: data files only (it runs no loading scripts), nothing at
+planning time.
+
+Columns that `HubSource.columns` maps, by family:
+    classification   text_a, text_b, label
+    multiple_choice  text_a, choices, label; prefix (text that every choice continues)
+    tagging          tokens, tags
+    span_qa          id, context, question, answers ({"text": [...], "answer_start": [...]})
+    mlm              text
+    retrieval        foreign, en: aligned rows; the English side is sorted and its gold kept, as in XTREME's folder
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from stilts.data.sources.files import continuations
+from stilts.data.sources.text import to_table
+from stilts.errors import StiltsError
+from stilts.tasks.base import HubSource, Task
+from stilts.tasks.schema import SCHEMAS
+
+
+def identity(source: HubSource, split: str, language: str) -> str:
+    """`hub:ID/CONFIG@REVISION#SPLIT`: names the content before anything is downloaded."""
+    prefix = _fill(source.id_prefix, source, language)
+    rows = f"[{prefix}]" if prefix else ""
+    return f"hub:{source.id}/{_fill(source.config, source, language)}@{source.revision}#{source.splits[split]}{rows}"
+
+
+def load(source: HubSource, task: Task, split: str, language: str) -> pa.Table:
+    """Download (or find in the cache of `datasets`) and convert to the canonical table.
+
+    Raises:
+        StiltsError: no network, no such data set, configuration, split or column; a label outside the task's.
+    """
+    data = _load(source, task, split, language)
+    missing = [column for column in source.columns.values() if column not in data.column_names]
+    if missing:
+        raise StiltsError(
+            f"{source.id} has no column {', '.join(missing)} for {task.name}; it has {', '.join(data.column_names)}"
+        )
+    prefix = _fill(source.id_prefix, source, language)
+    columns = {ours: data[theirs][:] for ours, theirs in source.columns.items()}
+    if prefix:
+        keep = [i for i, name in enumerate(columns["id"]) if name.startswith(prefix)]
+        columns = {name: [values[i] for i in keep] for name, values in columns.items()}
+    names = {ours: _class_names(data.features[theirs]) for ours, theirs in source.columns.items()}
+    canonical = _CONVERT[task.family](columns, names, source, task)
+    count = len(next(iter(canonical.values())))
+    if not count:
+        raise StiltsError(f"{source.id}: no rows for task {task.name}, split {split}, language {language}")
+    canonical.setdefault("id", [str(i) for i in range(count)])
+    return to_table(Path(source.id), canonical, SCHEMAS[task.family])
+
+
+def _load(source: HubSource, task: Task, split: str, language: str) -> Any:
+    import datasets
+
+    config, hub_split = _fill(source.config, source, language), source.splits[split]
+    local = Path(source.id).is_dir()
+    try:
+        if source.files:
+            root = source.id if local else f"hf://datasets/{source.id}@{source.revision}"
+            pattern = source.files.replace("{config}", config).replace("{split}", hub_split)
+            return datasets.load_dataset("parquet", data_files={"rows": f"{root}/{pattern}"}, split="rows")
+        revision = None if local else source.revision
+        return datasets.load_dataset(source.id, config or None, revision=revision, split=hub_split)
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise StiltsError(
+            f"cannot load {source.id} (configuration {config or 'default'}, split {hub_split}, revision "
+            f"{source.revision or 'none'}) for task {task.name}: {reason}; check the network, HF_TOKEN and "
+            f"HF_HUB_OFFLINE, or give files as data.tasks.{task.name}"
+        ) from error
+
+
+def _fill(pattern: str | None, source: HubSource, language: str) -> str:
+    return (pattern or "").replace("{lang}", source.names.get(language, language))
+
+
+def _class_names(feature: Any) -> list[str] | None:
+    feature = getattr(feature, "feature", feature)
+    return getattr(feature, "names", None)
+
+
+def _classification(columns: dict[str, Any], names: dict[str, Any], source: HubSource, task: Task) -> dict[str, Any]:
+    return {
+        "text_a": columns["text_a"],
+        "text_b": columns["text_b"],
+        "label": _labels(columns["label"], names["label"], source, task),
+    }
+
+
+def _labels(values: Iterable[Any], names: list[str] | None, source: HubSource, task: Task) -> list[int]:
+    """Index into the task's labels: by the source's map, by the hub's own name of the class, or as it stands."""
+
+    def index(value: Any) -> int:
+        if source.labels is not None:
+            return source.labels.get(value, -1)
+        if value in (None, -1):
+            return -1
+        name = names[value] if names else str(value)
+        if name in task.labels:
+            return task.labels.index(name)
+        if isinstance(value, int) and value < len(task.labels):
+            return value
+        raise StiltsError(f"{source.id}: label {name!r} is not one of {', '.join(task.labels)} of task {task.name}")
+
+    return [index(value) for value in values]
+
+
+def _multiple_choice(columns: dict[str, Any], names: dict[str, Any], source: HubSource, task: Task) -> dict[str, Any]:
+    starts = columns.get("prefix") or [""] * len(columns["text_a"])
+    return {
+        "text_a": columns["text_a"],
+        "choices": [continuations(start, ends) for start, ends in zip(starts, columns["choices"], strict=True)],
+        "label": [-1 if label in ("", None) else int(label) for label in columns["label"]],
+    }
+
+
+def _tagging(columns: dict[str, Any], names: dict[str, Any], source: HubSource, task: Task) -> dict[str, Any]:
+    classes = names["tags"]
+    tags = [[classes[t] for t in row] for row in columns["tags"]] if classes else columns["tags"]
+    return {"tokens": columns["tokens"], "tags": tags}
+
+
+def _span_qa(columns: dict[str, Any], names: dict[str, Any], source: HubSource, task: Task) -> dict[str, Any]:
+    answers = [
+        [{"text": t, "start": s} for t, s in zip(row["text"], row["answer_start"], strict=True) if t]
+        for row in columns["answers"]
+    ]
+    return {
+        "id": [str(i) for i in columns["id"]],
+        **{c: columns[c] for c in ("context", "question")},
+        "answers": answers,
+    }
+
+
+def _mlm(columns: dict[str, Any], names: dict[str, Any], source: HubSource, task: Task) -> dict[str, Any]:
+    return {"text": [text.strip() for text in columns["text"] if text.strip()]}
+
+
+def _retrieval(columns: dict[str, Any], names: dict[str, Any], source: HubSource, task: Task) -> dict[str, Any]:
+    foreign, english = ([text.rstrip("\n") for text in columns[side]] for side in ("foreign", "en"))
+    order = sorted(range(len(english)), key=english.__getitem__)  # stable: equal sentences keep their order
+    count = len(english)
+    return {
+        "side": ["foreign"] * count + ["en"] * count,
+        "id": [str(i) for i in range(count)] * 2,
+        "text": foreign + [english[i] for i in order],
+        "gold": [[] for _ in foreign] + [[str(i)] for i in order],
+    }
+
+
+_CONVERT: dict[str, Callable[[dict[str, Any], dict[str, Any], HubSource, Task], dict[str, Any]]] = {
+    "classification": _classification,
+    "multiple_choice": _multiple_choice,
+    "tagging": _tagging,
+    "span_qa": _span_qa,
+    "mlm": _mlm,
+    "retrieval": _retrieval,
+}

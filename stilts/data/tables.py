@@ -1,0 +1,89 @@
+"""Canonical tables on disk and their digest.
+
+The digest covers values, not the bytes of the Arrow file, so that it is the same for every version of pyarrow and
+however the table is cut into chunks. Its byte format bears identity: DIGEST_VERSION changes with it.
+"""
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+DIGEST_VERSION = 1
+
+
+def digest_table(table: pa.Table) -> str:
+    """sha256 (64 hex digits) over the columns' names, types and values, in order.
+
+    Strings enter as their lengths (little-endian int64) and their UTF-8 bytes, lists as their lengths and their items,
+    structs field by field, integers as little-endian int64.
+
+    Raises:
+        ValueError: a null, or a type that canonical tables do not have.
+    """
+    state = hashlib.sha256(f"stilts table {DIGEST_VERSION} {table.num_rows}\0".encode())
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        state.update(f"{name}\0".encode())
+        _update(state, column.chunks, column.type)
+    return state.hexdigest()
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write an Arrow file so that it is there complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            with pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_table(path: Path) -> pa.Table:
+    """An Arrow file, memory-mapped: nothing is copied until it is used."""
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def _update(state: "hashlib._Hash", chunks: list[pa.Array], kind: pa.DataType) -> None:
+    if any(chunk.null_count for chunk in chunks):
+        raise ValueError("canonical tables hold no nulls")
+    if pa.types.is_integer(kind):
+        state.update(b"i")
+        for chunk in chunks:
+            state.update(chunk.cast(pa.int64()).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+    elif pa.types.is_string(kind):
+        state.update(b"s")
+        for chunk in chunks:
+            state.update(pc.binary_length(chunk).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+        for chunk in chunks:
+            state.update(_string_bytes(chunk))
+    elif pa.types.is_list(kind):
+        state.update(b"l")
+        for chunk in chunks:
+            state.update(pc.list_value_length(chunk).to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+        _update(state, [chunk.flatten() for chunk in chunks], kind.value_type)
+    elif pa.types.is_struct(kind):
+        for i in range(kind.num_fields):
+            state.update(f"f{kind.field(i).name}\0".encode())
+            _update(state, [chunk.flatten()[i] for chunk in chunks], kind.field(i).type)
+    else:
+        raise ValueError(f"canonical tables hold no {kind}")
+
+
+def _string_bytes(chunk: pa.StringArray) -> memoryview:
+    _, offsets, data = chunk.buffers()
+    if len(chunk) == 0 or data is None:
+        return memoryview(b"")
+    ends = np.frombuffer(offsets, dtype=np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+    return memoryview(data)[int(ends[0]) : int(ends[-1])]
