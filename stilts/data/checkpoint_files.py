@@ -1,0 +1,72 @@
+"""A local checkpoint folder in the Hugging Face layout: what it must hold, and its digest. Needs no torch."""
+
+import hashlib
+import json
+from pathlib import Path
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+TOKENIZERS = (
+    ("tokenizer.json",),
+    ("sentencepiece.bpe.model",),
+    ("spiece.model",),
+    ("spm.model",),
+    ("vocab.txt",),
+    ("vocab.json", "merges.txt"),
+)
+"""Any one of these groups makes a tokenizer."""
+EXTRAS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+
+
+def local_checkpoint_problems(path: Path) -> list[str]:
+    """What a checkpoint folder lacks, one message a problem; empty where it can be loaded."""
+    if not path.is_dir():
+        return [f"{path}: no such folder; give a folder with config.json, model.safetensors and a tokenizer"]
+    problems = []
+    if not (path / CONFIG).is_file():
+        problems.append(f"{path}: config.json is missing")
+    problems += _weight_problems(path)
+    if not any(all((path / name).is_file() for name in group) for group in TOKENIZERS):
+        names = ", ".join(" + ".join(group) for group in TOKENIZERS)
+        problems.append(f"{path}: no tokenizer; one of these is needed: {names}")
+    return problems
+
+
+def _weight_problems(path: Path) -> list[str]:
+    if (path / WEIGHTS).is_file():
+        return []
+    if (path / INDEX).is_file():
+        return [
+            f"{path}: {name} is missing, but {INDEX} lists it" for name in _shards(path) if not (path / name).is_file()
+        ]
+    if any(path.glob("*.bin")):
+        return [
+            f"{path}: the weights are a pickle (.bin), which is never loaded; convert them with "
+            "`AutoModel.from_pretrained(..., weights_only=True).save_pretrained(...)` to model.safetensors"
+        ]
+    return [f"{path}: model.safetensors is missing"]
+
+
+def _shards(path: Path) -> list[str]:
+    return sorted(set(json.loads((path / INDEX).read_text())["weight_map"].values()))
+
+
+def checkpoint_files(path: Path) -> list[Path]:
+    """The files of a checkpoint folder that matter: configuration, weights and tokenizer, sorted by name."""
+    names = {CONFIG, *EXTRAS, *(name for group in TOKENIZERS for name in group)}
+    if (path / WEIGHTS).is_file():
+        names.add(WEIGHTS)
+    elif (path / INDEX).is_file():
+        names.update([INDEX, *_shards(path)])
+    return sorted(path / name for name in names if (path / name).is_file())
+
+
+def checkpoint_digest(path: Path) -> str:
+    """sha256 over names and contents of `checkpoint_files`, 64 hex digits."""
+    total = hashlib.sha256()
+    for file in checkpoint_files(path):
+        with file.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        total.update(f"{file.name}\0{content}\n".encode())
+    return total.hexdigest()

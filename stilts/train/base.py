@@ -1,0 +1,151 @@
+"""Base models: from the hub, a local folder, or made on the spot, always written in the same layout."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
+
+from stilts.data.checkpoint_files import (
+    EXTRAS,
+    TOKENIZERS,
+    checkpoint_digest,
+    checkpoint_files,
+    local_checkpoint_problems,
+)
+from stilts.errors import Problems, StiltsError
+
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
+"""Ids 0 to 3, as in XLM-R; `<mask>` is the last id."""
+MASK = "<mask>"
+
+
+def materialise_base(identity: dict[str, Any], out: Path, text_files: Sequence[Path] = ()) -> None:
+    """Write a base model: config.json, model.safetensors, tokenizer files.
+
+    Args:
+        identity: `{"hub": id, "revision": commit}`, `{"path": folder, "files": digest}`, or
+            `{"init": {"config": {...}, "tokenizer": {"vocab_size": n}, "seed": s, "text": digest}}`.
+        text_files: text, one sentence a line, on which the tokenizer of an `init` base is trained.
+
+    Raises:
+        StiltsError: the checkpoint is not there, has no safetensors, or is not the one that was planned.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if "hub" in identity:
+        _copy_checkpoint(_download(identity["hub"], identity.get("revision")), out)
+    elif "path" in identity:
+        _copy_local(Path(identity["path"]), identity.get("files"), out)
+    elif "init" in identity:
+        _make(identity["init"], out, text_files)
+    else:
+        raise StiltsError(f"base model {identity}: give hub, path or init")
+
+
+def _download(name: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+
+    tokenizers = [file for group in TOKENIZERS for file in group]
+    patterns = ["config.json", "model*.safetensors", "model.safetensors.index.json", *tokenizers, *EXTRAS]
+    try:
+        folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+    except Exception as error:  # the hub client raises many kinds; each means that the snapshot is not there
+        raise StiltsError(f"base model {name}@{revision}: cannot be downloaded ({error})") from error
+    if not any(folder.glob("*.safetensors")):
+        raise StiltsError(
+            f"base model {name}@{revision}: it has no safetensors (older checkpoints are pickles, which are never "
+            "loaded); name a revision that has them, such as the hub's refs/pr/N of the conversion bot"
+        )
+    return folder
+
+
+def _copy_local(path: Path, files: str | None, out: Path) -> None:
+    problems = local_checkpoint_problems(path)
+    if problems:
+        raise Problems(problems)
+    if files is not None and checkpoint_digest(path) != files:
+        raise StiltsError(f"base model {path}: its files have changed since the plan was made; plan again")
+    _copy_checkpoint(path, out)
+
+
+def _copy_checkpoint(folder: Path, out: Path) -> None:
+    problems = local_checkpoint_problems(folder)
+    if problems:
+        raise Problems(problems)
+    for file in checkpoint_files(folder):
+        shutil.copyfile(file, out / file.name)
+
+
+def _make(init: dict[str, Any], out: Path, text_files: Sequence[Path]) -> None:
+    """A tokenizer from text, and an encoder with random weights drawn from the seed."""
+    tokenizer = train_tokenizer(text_files, init["tokenizer"]["vocab_size"])
+    settings = {"model_type": "xlm-roberta", "max_position_embeddings": 514, **init["config"]}
+    kind = settings.pop("model_type")
+    config = AutoConfig.for_model(
+        kind,
+        **{"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, **settings, "vocab_size": len(tokenizer)},
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(init["seed"])
+        encoder = AutoModel.from_config(config)
+    encoder.save_pretrained(out)
+    tokenizer.save_pretrained(out)
+
+
+def train_tokenizer(text_files: Sequence[Path], vocab_size: int) -> PreTrainedTokenizerFast:
+    """A Unigram tokenizer in XLM-R's manner; smaller than asked where the text does not yield as many pieces.
+
+    Raises:
+        StiltsError: there is no text.
+    """
+    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+    from tokenizers.models import Unigram
+    from tokenizers.trainers import UnigramTrainer
+
+    if not any(path.stat().st_size for path in text_files):
+        raise StiltsError("a base model made on the spot needs text for its tokenizer; give text files")
+
+    def shell(model: Unigram) -> Tokenizer:
+        tokenizer = Tokenizer(model)
+        tokenizer.normalizer = normalizers.NFKC()
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")]
+        )
+        tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
+        return tokenizer
+
+    draft = shell(Unigram())
+    trainer = UnigramTrainer(
+        vocab_size=vocab_size - 1, special_tokens=list(SPECIAL), unk_token="<unk>", show_progress=False
+    )
+    draft.train_from_iterator(_lines(text_files), trainer)
+    pieces = _scores(draft)
+    final = shell(Unigram([*pieces, (MASK, 0.0)], unk_id=SPECIAL.index("<unk>")))
+    final.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=final,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        unk_token="<unk>",
+        pad_token="<pad>",
+        mask_token=MASK,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def _scores(tokenizer: Any) -> list[tuple[str, float]]:
+    import json
+
+    return [(piece, score) for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"]]
+
+
+def _lines(files: Sequence[Path]) -> Iterator[str]:
+    for path in files:
+        with path.open(encoding="utf-8") as stream:
+            yield from (line.strip() for line in stream if line.strip())

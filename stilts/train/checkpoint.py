@@ -1,0 +1,169 @@
+"""Resume state: what a stage needs to go on after its processes died.
+
+A state is one folder: `state.safetensors` (whole fp32 weights and moments, by name), `best.safetensors` (the best
+weights so far, where there are any), `state.json` (step, curves, what is being trained) and, written last,
+`manifest.json` with a digest of each. It holds no pickle and nothing that depends on the number of ranks or the ZeRO
+stage, so that a stage resumes on whatever machines it finds. Random states are not in it: data order, masking and
+dropout are functions of (seed, step, rank).
+
+A state is written beside the old one and renamed: a kill at any moment leaves the old state, the new one, or none that
+passes its manifest, in which case the stage starts over.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from stilts.train.deepspeed import optimizer_state, restore_optimizer_state
+from stilts.train.ranks import Ranks
+
+log = logging.getLogger(__name__)
+
+STATE, BEST, META, MANIFEST = "state.safetensors", "best.safetensors", "state.json", "manifest.json"
+
+
+@dataclass(frozen=True)
+class ResumeStore:
+    """Where a stage's resume state lies. Only the leader reads and writes it.
+
+    Attributes:
+        path: a local or shared folder, of this stage alone.
+        saved: called by the leader with `path` after each complete state, to copy it elsewhere.
+    """
+
+    path: Path
+    saved: Callable[[Path], None] | None = None
+
+    def save(self, engine: Any, meta: dict[str, Any], best: dict[str, torch.Tensor] | None, ranks: Ranks) -> None:
+        """Replace the state (collective). `meta` is plain JSON."""
+        tensors = dict(optimizer_state(engine, keep=ranks.leader))
+        if ranks.leader:
+            self._write(tensors, meta, best)
+        ranks.barrier()
+
+    def _write(
+        self, tensors: dict[str, torch.Tensor], meta: dict[str, Any], best: dict[str, torch.Tensor] | None
+    ) -> None:
+        fresh, old = self._sibling("writing"), self._sibling("old")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        save_file(tensors, fresh / STATE)
+        if best is not None:
+            save_file(best, fresh / BEST)
+        (fresh / META).write_text(json.dumps(meta))
+        digests = {file.name: _digest(file) for file in sorted(fresh.iterdir())}
+        (fresh / MANIFEST).write_text(json.dumps(digests))
+        shutil.rmtree(old, ignore_errors=True)
+        if self.path.exists():
+            self.path.rename(old)
+        fresh.rename(self.path)
+        shutil.rmtree(old, ignore_errors=True)
+        if self.saved is not None:
+            self.saved(self.path)
+
+    def _sibling(self, suffix: str) -> Path:
+        return self.path.with_name(f"{self.path.name}.{suffix}")
+
+    def find(self, ranks: Ranks) -> "ResumeState | None":
+        """The newest complete state, on every rank; None where there is none (collective)."""
+        found: Any = None
+        if ranks.leader:
+            for folder in (self.path, self._sibling("writing"), self._sibling("old")):
+                if _complete(folder):
+                    found = (folder, json.loads((folder / META).read_text()), (folder / BEST).is_file())
+                    break
+        found = ranks.broadcast(found)
+        return None if found is None else ResumeState(*found, ranks)
+
+    def clear(self) -> None:
+        """Remove the state of a stage that is done."""
+        for folder in (self.path, self._sibling("writing"), self._sibling("old")):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class ResumeState:
+    """A complete state. The leader reads its tensors and shares them one by one; methods are collective.
+
+    Attributes:
+        meta: what `save` was given.
+    """
+
+    folder: Path
+    meta: dict[str, Any]
+    has_best: bool
+    ranks: Ranks
+
+    def load_weights(self, model: torch.nn.Module) -> None:
+        """Put the fp32 weights into a model that no engine holds yet."""
+        with self._tensors() as fetch:
+            for name, parameter in model.named_parameters():
+                parameter.data = fetch(f"weight.{name}", parameter.shape).to(parameter.device)
+
+    def load_optimizer(self, engine: Any, steps: int) -> None:
+        """Put weights and moments into an engine that has made a first, empty step."""
+        with self._tensors() as fetch:
+            restore_optimizer_state(engine, fetch, steps)
+
+    def best(self) -> dict[str, torch.Tensor] | None:
+        """The best weights so far, on the CPU of every rank."""
+        if not self.has_best:
+            return None
+        return self.ranks.broadcast(load_file(self.folder / BEST) if self.ranks.leader else None)
+
+    def _tensors(self) -> "_Tensors":
+        return _Tensors(self.folder / STATE, self.ranks)
+
+
+class _Tensors:
+    """Tensors of a file by name, read by the leader and shared with the others."""
+
+    def __init__(self, path: Path, ranks: Ranks) -> None:
+        self.path = path
+        self.ranks = ranks
+        self.file: Any = None
+
+    def __enter__(self) -> Callable[[str, torch.Size], torch.Tensor]:
+        if self.ranks.leader:
+            self.file = safe_open(self.path, framework="pt").__enter__()
+        return self._fetch
+
+    def __exit__(self, *error: Any) -> None:
+        if self.file is not None:
+            self.file.__exit__(*error)
+
+    def _fetch(self, name: str, shape: torch.Size) -> torch.Tensor:
+        if self.ranks.leader:
+            value = self.file.get_tensor(name).to(self.ranks.device)
+        else:
+            value = torch.empty(shape, device=self.ranks.device)
+        return self.ranks.share(value)
+
+
+def _complete(folder: Path) -> bool:
+    """Whether the folder's manifest is there and every file agrees with it."""
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        return False
+    try:
+        digests = json.loads(manifest.read_text())
+    except ValueError:
+        digests = {}
+    complete = bool(digests) and all((folder / n).is_file() and _digest(folder / n) == d for n, d in digests.items())
+    if not complete:
+        log.warning("%s: the resume state is damaged and is not used", folder)
+    return complete
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

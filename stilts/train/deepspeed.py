@@ -1,0 +1,147 @@
+"""The DeepSpeed engine: its configuration, optimizer, and the full weights behind its shards.
+
+Stage 0 runs as such in fp32 only: DeepSpeed's bf16 optimizer of stage 0 is an fp16 one with loss scaling, so that
+bf16 takes at least stage 1, which computes the same. `managed_gradient_accumulation` off makes `step()` the boundary
+after any number of backward passes.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from stilts.spec.recipe import Recipe
+from stilts.spec.runtime import Runtime
+from stilts.train.model import Model
+from stilts.train.ranks import Ranks
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+BUCKET = 50_000_000
+
+
+def engine_config(recipe: Recipe, runtime: Runtime, parameters: int) -> dict[str, Any]:
+    """DeepSpeed's configuration for a stage. Buckets are no larger than the model needs."""
+    bf16 = recipe.precision == "bf16"
+    bucket = min(BUCKET, parameters + parameters % 2)  # DeepSpeed aligns buckets to pairs
+    config: dict[str, Any] = {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": 1,
+        "managed_gradient_accumulation": False,
+        "gradient_clipping": recipe.max_grad_norm,
+        "zero_optimization": {
+            "stage": max(runtime.zero_stage, 1) if bf16 else runtime.zero_stage,
+            "overlap_comm": False,
+            "reduce_bucket_size": bucket,
+            "allgather_bucket_size": bucket,
+        },
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 10**9,
+    }
+    if bf16:
+        config["bf16"] = {"enabled": True}
+        config["data_types"] = {"grad_accum_dtype": "fp32"}
+    return config
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices with weight decay; biases and norms (all vectors) without."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if weight_decay == 0:
+        return [{"params": parameters, "weight_decay": 0.0}]
+    matrices = [p for p in parameters if p.ndim > 1]
+    vectors = [p for p in parameters if p.ndim <= 1]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+def make_engine(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) -> Any:
+    """A DeepSpeed engine around the model, its AdamW at learning rate 0 (the loop sets it at every step)."""
+    import deepspeed
+
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, recipe.weight_decay),
+        lr=0.0,
+        betas=(0.9, 0.999),
+        eps=recipe.adam_epsilon,
+        fused=ranks.device.type == "cuda",
+    )
+    config = engine_config(recipe, runtime, sum(p.numel() for p in model.parameters()))
+    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config, dist_init_required=False)
+    return engine
+
+
+def set_learning_rate(engine: Any, rate: float) -> None:
+    for group in engine.optimizer.param_groups:
+        group["lr"] = rate
+
+
+def full_weights(engine: Any) -> dict[str, torch.Tensor]:
+    """A copy of every parameter on the CPU, in the model's precision, on every rank (collective)."""
+    return {name: value.cpu().clone() for name, value in _gathered(engine)}
+
+
+def _gathered(engine: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    import deepspeed
+
+    for name, parameter in engine.module.named_parameters():
+        with deepspeed.zero.GatheredParameters([parameter], enabled=hasattr(parameter, "ds_id")):
+            yield name, parameter.data
+
+
+def optimizer_state(engine: Any, keep: bool) -> Iterator[tuple[str, torch.Tensor]]:
+    """fp32 weights and both moments of every parameter, whole, on the CPU (collective).
+
+    Names are `weight.NAME`, `exp_avg.NAME`, `exp_avg_sq.NAME`: nothing in them depends on ranks or on the ZeRO stage.
+
+    Args:
+        keep: whether this rank wants the tensors; the others only take part.
+    """
+    from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+    for name, parameter in engine.module.named_parameters():
+        for key in ("weight", *MOMENTS):
+            if _plain(parameter):
+                value = parameter.data if key == "weight" else engine.optimizer.state[parameter][key]
+            elif key == "weight":
+                value = safe_get_full_fp32_param(parameter)
+            else:
+                value = safe_get_full_optimizer_state(parameter, key)
+            if keep:
+                yield f"{key}.{name}", value.cpu().clone()
+
+
+def restore_optimizer_state(engine: Any, fetch: Callable[[str, torch.Size], torch.Tensor], steps: int) -> None:
+    """Put weights, moments and AdamW's step count back (collective). The model already holds the weights.
+
+    Moments exist only after a first step: `warm_up` it with learning rate 0 before.
+
+    Args:
+        fetch: the whole tensor of a name and shape, on the engine's device.
+    """
+    from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
+
+    for name, parameter in engine.module.named_parameters():
+        shape = getattr(parameter, "ds_shape", parameter.shape)
+        for key in ("weight", *MOMENTS):
+            value = fetch(f"{key}.{name}", shape)
+            if _plain(parameter):
+                (parameter.data if key == "weight" else engine.optimizer.state[parameter][key]).copy_(value)
+            elif key == "weight":
+                safe_set_full_fp32_param(parameter, value)
+            else:
+                safe_set_full_optimizer_state(parameter, value, key)
+    for state in getattr(engine.optimizer, "optimizer", engine.optimizer).state.values():
+        state["step"].fill_(steps)
+
+
+def _plain(parameter: torch.Tensor) -> bool:
+    """Whether DeepSpeed left the parameter to torch's optimizer (stage 0)."""
+    return not hasattr(parameter, "ds_id") and not hasattr(parameter, "_hp_mapping")
+
+
+def release(engine: Any, model: Model, weights: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Destroy the engine and leave a plain model with these weights."""
+    engine.destroy()
+    for name, parameter in model.named_parameters():
+        parameter.data = weights[name].to(device)
+        parameter.grad = None

@@ -1,0 +1,151 @@
+"""Features: the columns of a features table as numpy arrays, ready to be taken from by row."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import ArrayLike
+
+IGNORED = -100
+"""Label of a token that has none."""
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A column of lists: row i is `values[offsets[i]:offsets[i + 1]]`."""
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    @classmethod
+    def of(cls, column: pa.ChunkedArray) -> "Ragged":
+        array = column.combine_chunks()
+        values, offsets = array.values.to_numpy(zero_copy_only=False), array.offsets.to_numpy(zero_copy_only=False)
+        return cls(values[offsets[0] : offsets[-1]], (offsets - offsets[0]).astype(np.int64))
+
+    @property
+    def lengths(self) -> np.ndarray:
+        return np.diff(self.offsets)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def take(self, rows: ArrayLike) -> "Ragged":
+        """The rows in the given order."""
+        rows = np.asarray(rows, dtype=np.int64)
+        lengths = self.lengths[rows]
+        return Ragged(self.values[spans(self.offsets[rows], lengths)], offsets_of(lengths))
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """Offsets [n + 1] of lists with these lengths laid end to end."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """start, start + 1, ... for each pair of start and length, laid end to end."""
+    offsets = offsets_of(lengths)
+    return np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+
+
+@dataclass(frozen=True)
+class Features:
+    """A features table; `n` rows, one a sequence of tokens.
+
+    Attributes:
+        family: the task's family.
+        ids: input ids with special tokens.
+        item: int [n], from 0, ascending: number of the item that a row belongs to.
+        choice: int [n]: number of a row within its item.
+        types: token type ids; None where the tokenizer gives none.
+        label: int [n]: class, or index of the right choice.
+        positions, labels: tokens that are classified and their labels (tagging, masked language modelling).
+        start, end: int [n]: token indices of the answer.
+        language: int [n]; None where the table names no languages.
+    """
+
+    family: str
+    ids: Ragged
+    item: np.ndarray
+    choice: np.ndarray
+    types: Ragged | None = None
+    label: np.ndarray | None = None
+    positions: Ragged | None = None
+    labels: Ragged | None = None
+    start: np.ndarray | None = None
+    end: np.ndarray | None = None
+    language: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, table: pa.Table, family: str) -> "Features":
+        """Read a features table. Neighbouring rows with the same `item` (and `language`) are one item."""
+        language = _codes(table["language"]) if "language" in table.column_names else None
+        item, choice = _items(table["item"].to_numpy(), language)
+
+        def ragged(name: str) -> Ragged | None:
+            return Ragged.of(table[name]) if name in table.column_names else None
+
+        def column(name: str) -> np.ndarray | None:
+            return table[name].to_numpy() if name in table.column_names else None
+
+        return cls(
+            family=family,
+            ids=Ragged.of(table["input_ids"]),
+            item=item,
+            choice=choice,
+            types=ragged("token_type_ids"),
+            label=column("label"),
+            positions=ragged("positions"),
+            labels=ragged("labels"),
+            start=column("start"),
+            end=column("end"),
+            language=language,
+        )
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def take(self, rows: ArrayLike) -> "Features":
+        """The rows in the given order; rows of an item keep their numbers."""
+        rows = np.asarray(rows, dtype=np.int64)
+
+        def ragged(column: Ragged | None) -> Ragged | None:
+            return None if column is None else column.take(rows)
+
+        def plain(column: np.ndarray | None) -> np.ndarray | None:
+            return None if column is None else column[rows]
+
+        return replace(
+            self,
+            ids=self.ids.take(rows),
+            item=self.item[rows],
+            choice=self.choice[rows],
+            types=ragged(self.types),
+            label=plain(self.label),
+            positions=ragged(self.positions),
+            labels=ragged(self.labels),
+            start=plain(self.start),
+            end=plain(self.end),
+            language=plain(self.language),
+        )
+
+    @property
+    def units(self) -> int:
+        """What the mean of the loss is taken over: items, or labelled tokens."""
+        if self.labels is not None:
+            return int((self.labels.values != IGNORED).sum())
+        return int((self.choice == 0).sum())
+
+
+def _codes(column: pa.ChunkedArray) -> np.ndarray:
+    return column.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+
+
+def _items(item: np.ndarray, language: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Consecutive item numbers, and each row's number within its item."""
+    starts = np.ones(len(item), dtype=bool)
+    starts[1:] = item[1:] != item[:-1]
+    if language is not None:
+        starts[1:] |= language[1:] != language[:-1]
+    number = np.cumsum(starts) - 1
+    return number, np.arange(len(item)) - np.flatnonzero(starts)[number]

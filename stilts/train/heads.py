@@ -1,0 +1,121 @@
+"""Heads: what turns an encoder's states into a family's outputs, and each family's loss.
+
+A head reads gathered states [u, hidden], so that it works alike on packed and padded rows.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from stilts.train.features import IGNORED
+
+
+class OutputLayer(nn.Linear):
+    """A linear layer computed in fp32 whatever its precision: bf16 scores would tie."""
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return F.linear(states.float(), self.weight.float(), self.bias.float())
+
+
+class SentenceHead(nn.Module):
+    """Dropout, dense, tanh, dropout, linear, on the class token: RoBERTa's classification head."""
+
+    def __init__(self, hidden: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.dense = nn.Linear(hidden, hidden)
+        self.output = OutputLayer(hidden, outputs)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """[u, hidden] -> [u, outputs]"""
+        return self.output(self.dropout(torch.tanh(self.dense(self.dropout(states)))))
+
+
+class TokenHead(nn.Module):
+    """Dropout and one linear layer: tags, or the two ends of a span."""
+
+    def __init__(self, hidden: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.output = OutputLayer(hidden, outputs)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """[u, hidden] -> [u, outputs]"""
+        return self.output(self.dropout(states))
+
+
+class LanguageHead(nn.Module):
+    """Dense, GELU, layer norm, then the input embeddings as output weights (tied)."""
+
+    def __init__(self, hidden: int, embedding: int, vocab_size: int, epsilon: float) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden, embedding)
+        self.layer_norm = nn.LayerNorm(embedding, eps=epsilon)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def forward(self, states: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
+        """[u, hidden], [vocabulary, embedding] -> [u, vocabulary]"""
+        return F.linear(self.layer_norm(F.gelu(self.dense(states))), embeddings, self.bias)
+
+
+def make_head(family: str, num_labels: int, config: Any, embedding: int, seed: int) -> nn.Module | None:
+    """A fresh head of a family, a pure function of its arguments; None where the family has none (retrieval)."""
+    if family == "retrieval":
+        return None
+    hidden = config.hidden_size
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if family == "mlm":
+            head: nn.Module = LanguageHead(
+                hidden, embedding, config.vocab_size, getattr(config, "layer_norm_eps", 1e-5)
+            )
+        elif family in ("classification", "multiple_choice"):
+            head = SentenceHead(hidden, num_labels if family == "classification" else 1, head_dropout(config))
+        else:
+            head = TokenHead(hidden, num_labels if family == "tagging" else 2, head_dropout(config))
+        spread = getattr(config, "initializer_range", 0.02)
+        for module in head.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=spread)
+                nn.init.zeros_(module.bias)
+    return head
+
+
+def head_dropout(config: Any) -> float:
+    """The encoder's own classifier dropout, else its hidden dropout."""
+    for name in ("classifier_dropout", "hidden_dropout_prob", "dropout"):
+        value = getattr(config, name, None)
+        if value is not None:
+            return float(value)
+    return 0.1
+
+
+def loss_sum(family: str, logits: torch.Tensor, targets: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Sum of the losses over a batch's units, in fp32: divided by the step's count it is the mean of one big batch.
+
+    Span losses are the mean over both ends; a window's softmax runs over its own tokens, never over padding.
+    """
+    logits = logits.float()
+    if family == "span_qa":
+        starts, ends = _windows(logits, targets["lengths"])
+        start = F.cross_entropy(starts, targets["start"], reduction="sum")
+        return (start + F.cross_entropy(ends, targets["end"], reduction="sum")) / 2
+    if family == "multiple_choice":
+        logits = _choices(logits[:, 0], targets["group"], targets["choice"])
+    return F.cross_entropy(logits, targets["labels"], reduction="sum", ignore_index=IGNORED)
+
+
+def _windows(logits: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """[tokens, 2] -> two of [windows, longest], with minus infinity after a window's end."""
+    padded = nn.utils.rnn.pad_sequence(
+        list(logits.split(lengths.tolist())), batch_first=True, padding_value=float("-inf")
+    )
+    return padded[..., 0], padded[..., 1]
+
+
+def _choices(logits: torch.Tensor, group: torch.Tensor, choice: torch.Tensor) -> torch.Tensor:
+    """[rows] -> [items, most choices], with minus infinity where an item has fewer."""
+    size = (int(group.max()) + 1, int(choice.max()) + 1)
+    return logits.new_full(size, float("-inf")).index_put((group, choice), logits)

@@ -1,0 +1,96 @@
+"""Ranks: the processes that train one stage together, over torch.distributed."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among those of its gang. Every rank calls a collective, in the same order.
+
+    Attributes:
+        rank: from 0; rank 0 leads.
+        world: number of ranks.
+        device: where this rank's tensors live.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leader(self) -> bool:
+        return self.rank == 0
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def broadcast(self, value: Any) -> Any:
+        """The leader's value, on every rank."""
+        if self.world == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0, device=self.device)
+        return box[0]
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's value in rank order, on every rank."""
+        if self.world == 1:
+            return [value]
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
+    def sum(self, *values: float) -> list[float]:
+        """Sums over the ranks, in float64, so that every rank reads the same number."""
+        if self.world == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(total)
+        return total.tolist()
+
+    def share(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Overwrite a tensor with the leader's."""
+        if self.world > 1:
+            dist.broadcast(tensor, src=0)
+        return tensor
+
+
+def connect(rank: int, world: int, address: str, port: int, device: torch.device) -> Ranks:
+    """Join the gang: initialise torch.distributed through DeepSpeed, gloo on CPUs, NCCL on GPUs.
+
+    DeepSpeed needs it for one rank, too. Called once in a process.
+    """
+    local = device.index or 0 if device.type == "cuda" else 0
+    os.environ.update(
+        RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(local), MASTER_ADDR=address, MASTER_PORT=str(port)
+    )
+    if device.type == "cpu":
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    else:
+        torch.cuda.set_device(device)
+    import deepspeed
+    import transformers
+    from deepspeed.utils import logger
+
+    logger.setLevel("ERROR")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    if device.type == "cpu":
+        # Compiling DeepSpeed's shared-memory communication takes a minute; gloo alone is as right.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(
+        dist_backend="gloo" if device.type == "cpu" else "nccl",
+        auto_mpi_discovery=False,
+        init_method=f"tcp://{address}:{port}",
+        rank=rank,
+        world_size=world,
+        verbose=False,
+    )
+    return Ranks(rank, world, device)
