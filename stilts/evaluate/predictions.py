@@ -81,7 +81,7 @@ def decode(data: bytes, where: str) -> str:
         Problems: it is not UTF-8, starts with a byte order mark, or holds a NUL.
     """
     if data.startswith(b"\xef\xbb\xbf"):
-        raise Problems([f"{where}:1: starts with a byte order mark, which evaluate.py reads as text; save without it"])
+        raise Problems([f"{where}:1: starts with a byte order mark, which evaluate.py reads as text; remove it"])
     try:
         text = data.decode()
     except UnicodeDecodeError as error:

@@ -7,6 +7,8 @@ reported at once.
 """
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +43,20 @@ def score_folder(predictions: Path, labels: Path, benchmark: str = "xtreme") -> 
     tasks: dict[str, Any] = {}
     problems: list[str] = []
     for task in _tasks_in_both(predictions, labels, definition):
-        try:
+        with _collect(problems):
             tasks[task] = _score_task(task, predictions / task, labels / task, definition)
-        except Problems as found:
-            problems += found.messages
     if problems:
         raise Problems(problems)
     return {**tasks, **group_averages({task: scores["avg_metric"] for task, scores in tasks.items()}, definition)}
+
+
+@contextmanager
+def _collect(problems: list[str]) -> Iterator[None]:
+    """Note the problems of one part and go on, so that all parts report theirs."""
+    try:
+        yield
+    except Problems as found:
+        problems += found.messages
 
 
 def _tasks_in_both(predictions: Path, labels: Path, benchmark: Benchmark) -> list[str]:
@@ -80,12 +89,10 @@ def _score_task(task: str, predictions: Path, labels: Path, benchmark: Benchmark
             [f"{labels}: no label file of a language of {benchmark.name}, such as {next(iter(names.values()))}"]
         )
     for language in labelled:
-        try:
+        with _collect(problems):
             languages[language] = _score_language(
                 task, language, predictions / names[language], labels / names[language]
             )
-        except Problems as found:
-            problems += found.messages
     if problems:
         raise Problems(problems)
     for path in sorted(set(predictions.iterdir()) - {predictions / names[language] for language in labelled}):
@@ -101,15 +108,12 @@ def _score_language(task: str, language: str, predictions: Path, labels: Path) -
     if not predictions.exists():
         raise Problems([f"{predictions}: missing, though {labels} is there"])
     problems: list[str] = []
-    read = []
-    for path, reader in ((predictions, read_predictions), (labels, _read_gold)):
-        try:
-            read.append(reader(task, path))
-        except Problems as found:
-            problems += found.messages
+    with _collect(problems):
+        predicted = read_predictions(task, predictions)
+    with _collect(problems):
+        gold = _read_gold(task, labels)
     if problems:
         raise Problems(problems)
-    predicted, gold = read
     if problem := _misfit(task, predicted, gold, predictions, labels):
         raise Problems([problem])
     return score(task, language, predicted, gold)

@@ -1,0 +1,230 @@
+"""Whole folders: real labels against themselves, one change at a time, and all that can be wrong with files."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stilts.errors import Problems, StiltsError
+from stilts.evaluate.predictions import read_predictions, suffix, write_predictions
+from stilts.evaluate.score import score_folder
+from stilts.evaluate.xtreme import XTREME
+
+SMALL: dict[str, str] = {
+    "pawsx/test-de.tsv": "0\n1\n1\n0\n",
+    "xnli/test-de.tsv": "neutral\nentailment\n",
+    "xnli/test-ar.tsv": "neutral\nentailment\ncontradiction\nneutral\n",
+    "panx/test-de.tsv": "B-PER\nI-PER\nO\n\nB-LOC\n",
+    "udpos/test-de.tsv": "NOUN\nNOUN\nSYM\n\nVERB\n",
+    "bucc2018/test-de.tsv": "de-1\ten-1\nde-2\ten-2\n",
+    "tatoeba/test-de.tsv": "2\n0\n1\n3\n",
+    "xquad/test-de.json": '{"a": "Berlin", "b": "im Jahr 1900"}',
+    "mlqa/test-de.json": '{"a": "der Hund", "b": "1900"}',
+    "tydiqa/test-sw.json": '{"a": "Nairobi"}',
+}
+
+
+def squad(answers: dict[str, str]) -> str:
+    questions = [{"id": id_, "answers": [{"text": text, "answer_start": 0}]} for id_, text in answers.items()]
+    return json.dumps({"data": [{"paragraphs": [{"qas": questions}]}]})
+
+
+def write(folder: Path, name: str, content: str | bytes) -> None:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Predictions and labels of all nine tasks, all right."""
+    for name, content in SMALL.items():
+        write(tmp_path / "predictions", name, content)
+        write(tmp_path / "labels", name, squad(json.loads(content)) if name.endswith(".json") else content)
+    return tmp_path / "predictions", tmp_path / "labels"
+
+
+def problems(predictions: Path, labels: Path) -> list[str]:
+    with pytest.raises(Problems) as error:
+        score_folder(predictions, labels)
+    return [message.replace(f"{predictions.parent}/", "") for message in error.value.messages]
+
+
+def test_gold_as_predictions_scores_100_everywhere(folders: tuple[Path, Path]) -> None:
+    scores = score_folder(*folders)
+    assert list(scores)[:9] == list(XTREME.languages)
+    assert {scores[name] for name in ("all_task", "classification", "tagging", "qa", "retrieval")} == {100.0}
+    assert scores["xnli"]["languages"] == {"ar": {"accuracy": 100.0}, "de": {"accuracy": 100.0}}
+    assert scores["xnli"]["missing_languages"] == [lg for lg in XTREME.languages["xnli"] if lg not in ("ar", "de")]
+    assert json.loads(json.dumps(scores)) == scores
+
+
+def test_languages_weigh_the_same_whatever_their_size(folders: tuple[Path, Path]) -> None:
+    write(folders[0], "xnli/test-de.tsv", "neutral\nneutral\n")
+    scores = score_folder(*folders)
+    assert scores["xnli"]["languages"]["de"] == {"accuracy": 50.0}
+    assert scores["xnli"]["avg_accuracy"] == scores["xnli"]["avg_metric"] == 75.0
+    assert scores["classification"] == 87.5
+    assert scores["all_task"] == pytest.approx(875 / 9)
+
+
+def test_hand_computed_mistakes(folders: tuple[Path, Path]) -> None:
+    predictions, _ = folders
+    write(predictions, "panx/test-de.tsv", "B-PER\nO\nO\n\nB-LOC\n")
+    write(predictions, "udpos/test-de.tsv", "NOUN\nNOUN\nVERB\n\nVERB\n")
+    write(predictions, "bucc2018/test-de.tsv", "de-1\ten-1\nde-2\ten-1\nde-3\ten-3\n")
+    write(predictions, "tatoeba/test-de.tsv", "2\n0\n3\n1\n")
+    write(predictions, "xquad/test-de.json", '{"a": "in Berlin"}')
+    write(predictions, "mlqa/test-de.json", '{"a": "Hund!", "b": "2000"}')
+    scores = score_folder(*folders)
+    assert scores["panx"]["avg_f1"] == 50.0
+    assert scores["udpos"]["avg_f1"] == pytest.approx(200 / 3)
+    assert scores["bucc2018"]["languages"]["de"] == {
+        "f1": pytest.approx(40.0),
+        "precision": pytest.approx(100 / 3),
+        "recall": 50.0,
+    }
+    assert scores["tatoeba"]["avg_accuracy"] == 50.0
+    assert scores["xquad"]["avg_exact_match"] == 0.0
+    assert scores["xquad"]["avg_f1"] == pytest.approx(100 / 3)  # one F1 of 2/3, one id missing
+    assert scores["xquad"]["avg_metric"] == pytest.approx(100 / 6)
+    assert scores["mlqa"]["avg_metric"] == 50.0
+
+
+def test_missing_answers_are_mentioned(folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
+    write(folders[0], "xquad/test-de.json", '{"b": "1900", "z": "surplus"}')
+    with caplog.at_level(logging.WARNING):
+        score_folder(*folders)
+    assert any("xquad/test-de.json: 1 of 2 questions have no answer and score 0" in m for m in caplog.messages)
+
+
+def test_a_missing_task_leaves_its_group_and_all_task_out(folders: tuple[Path, Path]) -> None:
+    shutil.rmtree(folders[0] / "mlqa")
+    scores = score_folder(*folders)
+    assert "mlqa" not in scores
+    assert set(scores) - set(XTREME.languages) == {"classification", "tagging", "retrieval"}
+
+
+def test_what_is_not_scored_is_mentioned(folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
+    predictions, labels = folders
+    write(predictions, "pawx/test-de.tsv", "0\n")
+    write(predictions, "tydiqa/test-ko.json", "{}")
+    shutil.rmtree(labels / "tatoeba")
+    with caplog.at_level(logging.WARNING):
+        scores = score_folder(predictions, labels)
+    assert "tatoeba" not in scores
+    text = "\n".join(caplog.messages)
+    assert "pawx: no task of xtreme, ignored; did you mean 'pawsx'?" in text
+    assert "tydiqa/test-ko.json: not scored, there is no label file for it" in text
+    assert "tatoeba: not scored, there are no labels in" in text
+    assert "tydiqa: averaged without en, ar, bn, fi, id, ko, ru, te" in text
+
+
+def test_all_problems_come_at_once(folders: tuple[Path, Path]) -> None:
+    predictions, labels = folders
+    write(predictions, "pawsx/test-de.tsv", "0\n1\n1\n")
+    (predictions / "xnli/test-ar.tsv").unlink()
+    write(predictions, "xnli/test-de.tsv", b"\xef\xbb\xbfneutral\nentailment\n")
+    write(predictions, "panx/test-de.tsv", "B-PER\nI-PER\n\nO\nB-LOC\n")
+    write(predictions, "udpos/test-de.tsv", "NOUN\nNOUN\nSYM\n")
+    write(predictions, "xquad/test-de.json", '{"a": }')
+    write(predictions, "mlqa/test-de.json", '{"other": "x"}')
+    write(labels, "bucc2018/test-de.tsv", "de-1\n")
+    write(labels, "tatoeba/test-de.tsv", "")
+    write(labels, "tydiqa/test-sw.json", squad({"a": ""}))
+    assert problems(predictions, labels) == [
+        "predictions/pawsx/test-de.tsv: 3 lines, but labels/pawsx/test-de.tsv has 4",
+        "predictions/xnli/test-ar.tsv: missing, though labels/xnli/test-ar.tsv is there",
+        "predictions/xnli/test-de.tsv:1: starts with a byte order mark, which evaluate.py reads as text; remove it",
+        "predictions/panx/test-de.tsv:1: sentence 1 has 2 tags, but 3 in labels/panx/test-de.tsv",
+        "predictions/udpos/test-de.tsv: 1 sentences, but labels/udpos/test-de.tsv has 2",
+        "labels/bucc2018/test-de.tsv:1: 'de-1' is not two ids parted by a tab",
+        "labels/tatoeba/test-de.tsv: holds no labels",
+        "predictions/xquad/test-de.json:1: not JSON: Expecting value (column 7)",
+        "predictions/mlqa/test-de.json: answers none of the questions of labels/mlqa/test-de.json; is it of another "
+        "language or task?",
+        "labels/tydiqa/test-sw.json: answers are missing or blank; XTREME's own test files have none, give the labels",
+    ]
+
+
+def test_later_sentences_are_named_by_their_line(folders: tuple[Path, Path]) -> None:
+    write(folders[0], "panx/test-de.tsv", "B-PER\nI-PER\nO\n\nB-LOC\nO\n")
+    assert problems(*folders) == [
+        "predictions/panx/test-de.tsv:5: sentence 2 has 2 tags, but 1 in labels/panx/test-de.tsv"
+    ]
+
+
+def test_unlabelled_test_files_are_no_labels(folders: tuple[Path, Path]) -> None:
+    write(folders[1], "panx/test-de.tsv", "Hu\n(\nXi’an\n")
+    write(folders[1], "xnli/test-de.tsv", "Ein Satz\tNoch einer\n")
+    found = problems(*folders)
+    assert found[0].startswith("labels/xnli/test-de.tsv:1: 'Ein Satz\\tNoch einer' is none of xnli's labels")
+    assert found[1].startswith("labels/panx/test-de.tsv:1: 'Hu' is none of panx's tags")
+
+
+@pytest.mark.parametrize("content", ['{"data": [{"paragraphs": 3}]}', "[1]", '{"version": 1}'])
+def test_labels_that_are_not_squad(folders: tuple[Path, Path], content: str) -> None:
+    write(folders[1], "xquad/test-de.json", content)
+    assert problems(*folders) == [
+        "labels/xquad/test-de.json: not in SQuAD's format (data > paragraphs > qas > id, answers > text)"
+    ]
+
+
+def test_folders_without_a_common_task(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(StiltsError, match="nowhere: no such folder"):
+        score_folder(tmp_path / "nowhere", folders[1])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(StiltsError, match="no task of xtreme in common"):
+        score_folder(tmp_path / "empty", folders[1])
+    (folders[1] / "xnli" / "test-ar.tsv").unlink()
+    (folders[1] / "xnli" / "test-de.tsv").unlink()
+    assert problems(*folders) == ["labels/xnli: no label file of a language of xtreme, such as test-ar.tsv"]
+
+
+def test_xtreme_r(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "p", "xcopa/test-et.jsonl", '{"label": 0}\n{"label": 0}\n')
+    write(tmp_path / "l", "xcopa/test-et.jsonl", '{"premise": "p", "label": 0}\n{"premise": "q", "label": 1}\n')
+    write(tmp_path / "p", "mewslix/test-de.json", "{}")
+    write(tmp_path / "l", "mewslix/test-de.json", "{}")
+    with caplog.at_level(logging.WARNING):
+        scores = score_folder(tmp_path / "p", tmp_path / "l", "xtreme-r")
+    assert scores["xcopa"]["avg_metric"] == scores["multi_choice"] == 50.0
+    assert set(scores) == {"xcopa", "multi_choice"}
+    assert any("stilts does not support mewslix yet" in message for message in caplog.messages)
+
+
+def predictions_of(labels: Path, task: str, path: Path) -> Any:
+    if path.suffix != ".json":
+        return read_predictions(task, path)
+    questions = [q for a in json.loads(path.read_text())["data"] for p in a["paragraphs"] for q in p["qas"]]
+    return {question["id"]: question["answers"][0]["text"] for question in questions}
+
+
+def test_real_labels_score_100_against_themselves(xtreme_mini: Path, tmp_path: Path) -> None:
+    labels = xtreme_mini / "labels"
+    for path in labels.glob("*/test-*"):
+        task = path.parent.name
+        if task in XTREME.languages:
+            write(tmp_path, f"{task}/{path.name}", write_predictions(task, predictions_of(labels, task, path)))
+    scores = score_folder(tmp_path, labels)
+    assert {scores[name] for name in ("all_task", "classification", "tagging", "qa", "retrieval")} == {100.0}
+    for task in XTREME.languages:
+        expected = len(list((labels / task).glob(f"test-*.{suffix(task)}")))
+        assert len(scores[task]["languages"]) == expected
+        assert len(scores[task].get("missing_languages", [])) == len(XTREME.languages[task]) - expected
+
+
+def test_one_real_mistake_costs_what_it_should(xtreme_mini: Path, tmp_path: Path) -> None:
+    labels = xtreme_mini / "labels"
+    for language in ("de", "fr"):
+        gold = read_predictions("xnli", labels / "xnli" / f"test-{language}.tsv")
+        if language == "de":
+            gold[0] = "neutral" if gold[0] != "neutral" else "entailment"
+        write(tmp_path / "labels", f"xnli/test-{language}.tsv", (labels / "xnli" / f"test-{language}.tsv").read_bytes())
+        write(tmp_path / "predictions", f"xnli/test-{language}.tsv", write_predictions("xnli", gold))
+    scores = score_folder(tmp_path / "predictions", tmp_path / "labels")
+    assert scores["xnli"]["languages"]["de"]["accuracy"] == pytest.approx(100 * 344 / 345)
+    assert scores["xnli"]["avg_accuracy"] == pytest.approx((100 + 100 * 344 / 345) / 2)
