@@ -1,0 +1,122 @@
+"""Agenda: which stages may start, and what has become of the others. Plain logic, without Ray.
+
+Invariants: a stage is taken only when its parent is done; a stage that cannot be had any more (its parent failed) is
+`not run`, and so are all its descendants, while everything else goes on.
+"""
+
+import heapq
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["waiting", "running", "done", "failed", "diverged", "not run"]
+
+
+@dataclass
+class StageOutcome:
+    """What became of one stage.
+
+    Attributes:
+        status: `waiting` and `running` are left only by an interrupted run.
+        message: the reason in one sentence, empty where the stage is done.
+        traceback: of a program's error, for its author.
+        seconds: spent in the last attempt.
+        retries: attempts that were lost before, with their processes or their node.
+    """
+
+    status: Status = "waiting"
+    message: str = ""
+    traceback: str = ""
+    seconds: float = 0.0
+    retries: int = 0
+
+
+class Agenda:
+    """The stages of one run, offered in the order of the longest remaining chain.
+
+    Args:
+        parents: stage -> its parent; a parent that is not itself a stage here is done already.
+        seconds: estimated seconds by stage; 1 where unknown.
+        max_retries: lost attempts that a stage may have before it counts as failed.
+    """
+
+    def __init__(
+        self, parents: Mapping[str, str | None], seconds: Mapping[str, float] | None = None, max_retries: int = 0
+    ) -> None:
+        self.outcomes = {name: StageOutcome() for name in parents}
+        self.seconds = {name: float((seconds or {}).get(name, 1.0)) for name in parents}
+        self.max_retries = max_retries
+        self.running: set[str] = set()
+        self._children: dict[str, list[str]] = {name: [] for name in parents}
+        roots = []
+        for name, parent in parents.items():
+            if parent in self._children:
+                self._children[parent].append(name)
+            else:
+                roots.append(name)
+        self._order = {name: i for i, name in enumerate(parents)}
+        self.chain = self._chains(roots)
+        self._ready: list[tuple[float, int, str]] = []
+        for name in roots:
+            self._push(name)
+
+    def _chains(self, roots: list[str]) -> dict[str, float]:
+        """Seconds from the start of each stage to the end of the longest chain that hangs on it."""
+        descending = list(roots)
+        for name in descending:
+            descending.extend(self._children[name])
+        chain: dict[str, float] = {}
+        for name in reversed(descending):
+            chain[name] = self.seconds[name] + max((chain[child] for child in self._children[name]), default=0.0)
+        return chain
+
+    def _push(self, name: str) -> None:
+        heapq.heappush(self._ready, (-self.chain[name], self._order[name], name))
+
+    @property
+    def exhausted(self) -> bool:
+        """Nothing runs and nothing can start."""
+        return not self._ready and not self.running
+
+    def take(self) -> str | None:
+        """The stage to start next, running from now on; None while none is ready."""
+        if not self._ready:
+            return None
+        name = heapq.heappop(self._ready)[2]
+        self.running.add(name)
+        self.outcomes[name].status = "running"
+        return name
+
+    def finish(
+        self, name: str, status: Status, message: str = "", traceback: str = "", seconds: float = 0.0
+    ) -> list[str]:
+        """End a running stage as `done`, `failed` or `diverged`; returns the stages that are `not run` for it."""
+        self.running.remove(name)
+        outcome = self.outcomes[name]
+        outcome.status, outcome.message, outcome.traceback, outcome.seconds = status, message, traceback, seconds
+        if status == "done":
+            for child in self._children[name]:
+                self._push(child)
+            return []
+        return self._give_up(name)
+
+    def lose(self, name: str, reason: str) -> bool:
+        """A running stage's processes are gone: True where it is offered again, False where it has failed for good."""
+        outcome = self.outcomes[name]
+        if outcome.retries >= self.max_retries:
+            times = f"{outcome.retries + 1} times" if outcome.retries else "once"
+            self.finish(name, "failed", f"its processes were lost {times}; the last time: {reason}")
+            return False
+        outcome.retries += 1
+        outcome.status, outcome.message = "waiting", reason
+        self.running.remove(name)
+        self._push(name)
+        return True
+
+    def _give_up(self, name: str) -> list[str]:
+        lost = list(self._children[name])
+        for child in lost:
+            self.outcomes[child].status = "not run"
+            self.outcomes[child].message = f"{name} is {self.outcomes[name].status}"
+            lost.extend(self._children[child])
+        return lost

@@ -1,0 +1,171 @@
+"""Gang: the rank processes of one trial, connected once and kept warm from stage to stage.
+
+Invariants: every rank runs the same stage or none does; an error of any rank ends the gang, because its peers may wait
+for it for ever; a warm gang is speed only, nothing that a stage leaves in its processes may be relied upon.
+"""
+
+import importlib
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayError
+from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from stilts.errors import StiltsError
+from stilts.plan.job import StageJob
+from stilts.spec.runtime import Runtime
+
+CONNECT_SECONDS = 600.0
+PING_SECONDS = 60.0
+RUNNING = "running"
+
+
+class LostRank(Exception):
+    """A rank's process or node is gone, or it cannot be reached: no fault of the program."""
+
+
+class Rank:
+    """One process of a gang. `run` and `connect` share one thread; `progress` and `ping` answer meanwhile."""
+
+    def __init__(self, rank: int, runtime: Runtime, device: str) -> None:
+        # Read by OpenMP when torch is first imported, which is later.
+        os.environ["OMP_NUM_THREADS"] = str(max(1, int(runtime.cpus_per_rank)))
+        self._rank, self._world, self._device = rank, runtime.ranks, device
+        self._latest: dict[str, Any] = {}
+
+    def address(self) -> tuple[str, int]:
+        """Where this rank can listen for its peers."""
+        with socket.socket() as free:
+            free.bind(("", 0))
+            return ray.util.get_node_ip_address(), free.getsockname()[1]
+
+    def connect(self, address: str, port: int) -> None:
+        """Join the gang's process group, with rank 0 listening at the address."""
+        import torch
+
+        from stilts.train.ranks import connect
+
+        self._ranks = connect(self._rank, self._world, address, port, torch.device(self._device))
+
+    def run(self, job: dict[str, Any], stage_function: str) -> dict[str, Any]:
+        """Run a stage: `{"status": "done"}`, or `failed` or `diverged` with `error` and `traceback`."""
+        self._latest = {}
+        try:
+            resolve(stage_function)(StageJob.from_json(job), self._ranks, self._report)
+        except (Exception, SystemExit) as error:
+            return describe(error)
+        return {"status": "done"}
+
+    def _report(self, progress: dict[str, Any]) -> None:
+        self._latest = dict(progress)
+
+    @ray.method(concurrency_group="control")
+    def progress(self) -> dict[str, Any]:
+        """What the stage reported last."""
+        return self._latest
+
+    @ray.method(concurrency_group="control")
+    def ping(self) -> int:
+        """The process id."""
+        return os.getpid()
+
+
+def resolve(dotted: str) -> Callable[..., None]:
+    """The function that `package.module:name` names."""
+    module, _, name = dotted.partition(":")
+    function: Callable[..., None] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """The result of a stage that ended in an error of the program."""
+    # By name: the loop that raises it is imported by the stage function alone.
+    diverged = any(cls.__name__ == "Diverged" for cls in type(error).__mro__)
+    message = str(error) if diverged or isinstance(error, StiltsError) else f"{type(error).__name__}: {error}"
+    return {
+        "status": "diverged" if diverged else "failed",
+        "error": message,
+        "traceback": "".join(traceback.format_exception(error)),
+    }
+
+
+class Gang:
+    """The ranks of one trial, one in each bundle of its placement group.
+
+    Raises:
+        LostRank: from any method, when a rank is gone; the gang is then of no use but to be killed.
+    """
+
+    def __init__(self, group: PlacementGroup, runtime: Runtime, gpu: bool) -> None:
+        actor = ray.remote(concurrency_groups={"control": 1})(Rank)
+        self._ranks = [
+            actor.options(
+                num_cpus=runtime.cpus_per_rank,
+                num_gpus=int(gpu),
+                scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank),
+            ).remote(rank, runtime, "cuda:0" if gpu else "cpu")
+            for rank in range(runtime.ranks)
+        ]
+        self._running: list[ray.ObjectRef] = []
+        self._connect()
+
+    def _connect(self) -> None:
+        try:
+            address, port = ray.get(self._ranks[0].address.remote(), timeout=CONNECT_SECONDS)
+            ray.get([rank.connect.remote(address, port) for rank in self._ranks], timeout=CONNECT_SECONDS)
+        except RayError as error:
+            self.kill()
+            raise LostRank(f"the ranks could not be started: {brief(error)}") from error
+
+    def start(self, job: dict[str, Any], stage_function: str) -> None:
+        """Begin a stage on every rank."""
+        self._running = [rank.run.remote(job, stage_function) for rank in self._ranks]
+
+    @property
+    def busy(self) -> bool:
+        """A stage has been started and not yet ended."""
+        return bool(self._running)
+
+    def wait(self, seconds: float) -> dict[str, Any]:
+        """The stage's result as soon as it has ended, or after some seconds `running` and what rank 0 reported."""
+        ready, self._running = ray.wait(self._running, num_returns=1, timeout=seconds)
+        try:
+            results = ray.get(ready)
+            failures = [result for result in results if result["status"] != "done"]
+            if failures:
+                self._running = []
+                self._check_alive()
+                return failures[0]
+            if not self._running:
+                return {"status": "done"}
+            return {**ray.get(self._ranks[0].progress.remote(), timeout=PING_SECONDS), "status": RUNNING}
+        except GetTimeoutError:
+            # A stage may hold the interpreter's lock for long, in a compilation or a tokenizer.
+            return {"status": RUNNING}
+        except RayError as error:
+            raise LostRank(brief(error)) from error
+
+    def _check_alive(self) -> None:
+        """An error that a lost peer causes in the others must not pass for an error of the program."""
+        try:
+            ray.get([rank.ping.remote() for rank in self._ranks], timeout=PING_SECONDS)
+        except RayError as error:
+            raise LostRank(brief(error)) from error
+
+    def kill(self) -> None:
+        """End every rank at once."""
+        for rank in self._ranks:
+            ray.kill(rank)
+        self._ranks, self._running = [], []
+
+
+def brief(error: BaseException) -> str:
+    """The first telling line of an error of Ray's, whose texts run to pages."""
+    cause = getattr(error, "cause", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return f"{type(cause).__name__}: {lines[0] if lines else 'no message'}"

@@ -1,0 +1,72 @@
+"""Launch: run what a session's plan lacks, and note in the store how each stage ended."""
+
+import os
+import time
+
+from rich.console import Console
+from rich.progress import track
+
+from stilts.execute.run import Outcome, execute
+from stilts.plan.summary import Plan, summarize
+from stilts.session import Session
+from stilts.store.record import clear_failure, stage_path, write_failure
+
+
+def launch(session: Session, console: Console) -> str | None:
+    """Run the missing stages. Returns what did not end well, in words; None where all is done.
+
+    Raises:
+        StiltsError: before anything trains: too little disk, unreadable data, a cluster that cannot run one trial.
+        KeyboardInterrupt: the run was interrupted; what was stored stays.
+    """
+    plan = session.plan(verify=True)
+    if not plan.jobs:
+        console.print(f"[green]nothing to train[/]: all {len(plan.expansion.graph.stages())} stages are done")
+        return None
+    session.check_disk(plan)
+    session.save_resolved()
+    _prepare(session, console)
+    figures = summarize(plan)
+    console.print(
+        f"{figures['cells']} cells, {figures['stages']} stages: {figures['done']} done, {figures['to_train']} to train, "
+        f"{figures['evaluations_missing']} evaluations missing"
+    )
+    seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
+    jobs = list(plan.jobs.values())
+    outcome = execute(jobs, runtime=session.experiment.runtime, name=session.experiment.name, seconds=seconds)
+    _note(session, outcome)
+    if outcome.complete and session.experiment.runtime.keep == "none":
+        _drop_weights(session, plan)
+    return _unfinished(outcome)
+
+
+def _prepare(session: Session, console: Console) -> None:
+    """All data into the store before the first trial: a training process never calls the hub."""
+    absent = [ref for ref in session.data() if not (session.store.scratch(".") / ref.path).exists()]
+    if not absent:
+        return
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    for ref in track(absent, "preparing data", console=console, transient=True):
+        session.catalog.materialise(ref)
+
+
+def _note(session: Session, outcome: Outcome) -> None:
+    for name, stage in outcome.stages.items():
+        if stage.status in ("failed", "diverged"):
+            failure = {"status": stage.status, "error": stage.message, "traceback": stage.traceback}
+            write_failure(session.store, name, {**failure, "time": time.time()})
+        elif stage.status == "done":
+            clear_failure(session.store, name)
+
+
+def _drop_weights(session: Session, plan: Plan) -> None:
+    for job in plan.jobs.values():
+        session.store.remove(f"{stage_path(job.name)}/weights")
+
+
+def _unfinished(outcome: Outcome) -> str | None:
+    ended = {name: stage for name, stage in outcome.stages.items() if stage.status != "done"}
+    if not ended:
+        return None
+    lines = [f"{name}: {stage.status}{': ' if stage.message else ''}{stage.message}" for name, stage in ended.items()]
+    return "\n".join([f"{len(ended)} of {len(outcome.stages)} stages did not end well:", *(f"  - {x}" for x in lines)])

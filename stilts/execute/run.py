@@ -1,0 +1,173 @@
+"""execute: run stages on Ray, each as one Tune trial, parents before children.
+
+The store is the ledger. Every launch makes a new Tuner from the stages that the store lacks, so a run that was
+interrupted, in whatever way, continues by being launched again.
+"""
+
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from stilts.errors import StiltsError
+from stilts.execute.agenda import Agenda, StageOutcome
+from stilts.execute.cluster import capacity, check_store, use_gpu
+from stilts.execute.progress import Progress
+from stilts.execute.searcher import GangScheduler, StageSearcher
+from stilts.execute.trial import StageTrial, resources
+from stilts.plan.job import StageJob
+from stilts.spec.runtime import Runtime
+
+STAGE_FUNCTION = "stilts.execute.stage:run_stage"
+
+_TUNE_ENVIRONMENT = {
+    # The searcher decides how many trials there are at once; Tune's own limit would be one that waits.
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",
+    # The store is the ledger: Tune's state is never read.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    # Our own display and messages replace Tune's.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of every stage of a run, by name."""
+
+    stages: dict[str, StageOutcome]
+
+    @property
+    def complete(self) -> bool:
+        """Every stage is done."""
+        return all(stage.status == "done" for stage in self.stages.values())
+
+
+def execute(
+    jobs: Sequence[StageJob],
+    *,
+    runtime: Runtime,
+    name: str = "stilts",
+    seconds: Mapping[str, float] | None = None,
+    folder: Path | None = None,
+    callbacks: Sequence[tune.Callback] = (),
+    progress: Callable[[Agenda], Progress] = Progress,
+    stage_function: str = STAGE_FUNCTION,
+) -> Outcome:
+    """Run the stages, and return when none runs or can start any more.
+
+    Args:
+        jobs: the stages to run; a parent that is not among them is done already.
+        seconds: estimated seconds by stage, by which the longest chains go first.
+        folder: where Tune's trial folders (and what its callbacks log there) stay; None: nowhere.
+        callbacks: trackers.
+        progress: makes the display.
+        stage_function: `package.module:function`, called in every rank with the job, its `Ranks` and a function that
+            reports a dict (step, steps, loss, tokens_per_second, eta).
+
+    Raises:
+        StiltsError: the cluster cannot be reached, or can never run one trial, or its nodes do not share the store.
+        KeyboardInterrupt: SIGINT came; the trials have been stopped.
+    """
+    if not jobs:
+        return Outcome({})
+    with connected(), tempfile.TemporaryDirectory(prefix="stilts-") as temporary:
+        gpu = use_gpu(runtime)
+        check_store(jobs[0].store)
+        agenda = Agenda({job.name: job.parent for job in jobs}, seconds, runtime.max_retries)
+        searcher = StageSearcher(agenda, capacity(runtime, gpu))
+        shown = progress(agenda)
+        trainable = tune.with_parameters(
+            StageTrial,
+            jobs={job.name: job.to_json() for job in jobs},
+            runtime=runtime,
+            gpu=gpu,
+            stage_function=stage_function,
+        )
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, resources(runtime, gpu)),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=GangScheduler(searcher, runtime.idle_seconds),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+            ),
+            run_config=tune.RunConfig(
+                name=f"{name}-{time.strftime('%Y%m%d-%H%M%S')}",
+                storage_path=str((folder or Path(temporary)).resolve()),
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                callbacks=[shown, *callbacks],
+                verbose=0,
+            ),
+        )
+        with _quiet_tune(), shown.showing():
+            tuner.fit()
+    if not agenda.exhausted:
+        raise KeyboardInterrupt
+    return Outcome(agenda.outcomes)
+
+
+def _trial_name(trial: Any) -> str:
+    return f"{trial.config['stage']}-{trial.trial_id}"
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """Connected to the cluster of RAY_ADDRESS, or else to a local one, which ends with this process.
+
+    A connection that exists already is used, and left as it is.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    _start(address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(address: str | None) -> None:
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            ray.init(address="local", include_dashboard=False, **quiet)
+    except Exception as error:
+        where = f"the Ray cluster at {address} (RAY_ADDRESS)" if address else "a local Ray cluster"
+        hint = " If it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN." if address else ""
+        raise StiltsError(f"cannot connect to {where}: {type(error).__name__}: {error}.{hint}") from error
+
+
+@contextmanager
+def _quiet_tune() -> Iterator[None]:
+    """Tune's environment variables set and its console output silent, both restored at the end."""
+    before = {key: os.environ.get(key) for key in _TUNE_ENVIRONMENT}
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    os.environ.update(_TUNE_ENVIRONMENT)
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key)
+            else:
+                os.environ[key] = value

@@ -1,0 +1,109 @@
+"""What Tune asks: which stage is next (searcher), and which trial gets what (scheduler).
+
+A lost attempt is offered again as a new trial, rather than retried by Tune: Tune 2.60 gives a trial up for good when
+the warm process it was to reuse had died meanwhile, and may wait for ever on one that was being reset.
+"""
+
+import pickle
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from stilts.execute.agenda import Agenda
+from stilts.execute.gang import brief
+
+
+class StageSearcher(Searcher):
+    """Offers the agenda's stages, as many at once as the capacity allows.
+
+    Args:
+        agenda: is told of every stage that ends.
+        capacity: trials that may run or wait for resources now.
+    """
+
+    def __init__(self, agenda: Agenda, capacity: Callable[[], int]) -> None:
+        super().__init__()
+        self._agenda, self._capacity = agenda, capacity
+        self._stages: dict[str, str] = {}
+        self._reasons: dict[str, str] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._agenda.exhausted:
+            return Searcher.FINISHED
+        if len(self._agenda.running) >= self._capacity():
+            return None
+        name = self._agenda.take()
+        if name is None:
+            return None
+        self._stages[trial_id] = name
+        return {"stage": name}
+
+    def explain(self, trial_id: str, reason: str) -> None:
+        """Why a trial's processes were lost; comes before `on_trial_complete`, which is not told."""
+        self._reasons[trial_id] = reason
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        name = self._stages.pop(trial_id)
+        if error or result is None:
+            self._agenda.lose(name, self._reasons.pop(trial_id, "unknown"))
+            return
+        self._agenda.finish(
+            name,
+            result["status"],
+            result.get("error", ""),
+            result.get("traceback", ""),
+            result.get("time_total_s", 0.0),
+        )
+
+    def set_max_concurrency(self, max_concurrent: int) -> bool:
+        # Tune's own limiter forgets trials that it did not create.
+        return True
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the store is the ledger."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: every launch plans anew."""
+
+
+def _reason(trial: Trial) -> str:
+    """The error that Tune has just noted for a trial."""
+    path = trial.pickled_error_file
+    if path is None:
+        return "Tune gave no reason"
+    with open(path, "rb") as file:
+        return brief(pickle.load(file))
+
+
+class GangScheduler(FIFOScheduler):
+    """First in, first out; passes on why a trial was lost, and lets an idle gang go.
+
+    Tune keeps at most one process without work, in case that a stage comes. Its GPUs stay reserved, and with them the
+    node of an autoscaled cluster: after `idle_seconds` they are given back. The attributes of the controller that this
+    takes are private to Ray; tests/execute pin them.
+    """
+
+    def __init__(self, searcher: StageSearcher, idle_seconds: float) -> None:
+        super().__init__()
+        self._searcher, self._idle_seconds = searcher, idle_seconds
+        self._idle_since: float | None = None
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        self._searcher.explain(trial.trial_id, _reason(trial))
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        self._let_idle_gang_go(tune_controller._tune_controller)
+        # None: pending trials start in the order in which the searcher offered them.
+        return None
+
+    def _let_idle_gang_go(self, controller: Any) -> None:
+        if not controller._actor_cache.num_cached_objects:
+            self._idle_since = None
+        elif self._idle_since is None:
+            self._idle_since = time.monotonic()
+        elif time.monotonic() - self._idle_since > self._idle_seconds:
+            controller._cleanup_cached_actors(force_all=True)

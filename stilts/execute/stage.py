@@ -1,0 +1,255 @@
+"""run_stage: what every rank of a gang does for one stage. Knows the store and the model, and nothing of Ray.
+
+Order of writes, so that a kill at any moment loses at most the work since the last resume state: resume states while
+training; weights; the stage's record; each evaluation's predictions, then its record; at last the weights that are
+not kept go. All of them by the leader, and only while it holds the claim.
+"""
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from stilts.data.encode import training_features
+from stilts.data.prepare import read
+from stilts.errors import StiltsError
+from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
+from stilts.evaluate.predict import forward
+from stilts.evaluate.predictions import suffix
+from stilts.plan.cost import shape
+from stilts.plan.job import StageJob
+from stilts.spec.stage import SHORT, BaseSpec, EvaluationSpec, StageSpec
+from stilts.store.claim import Claim
+from stilts.store.open import open_store
+from stilts.store.protocol import Store
+from stilts.store.record import read_stage, stage_path, take_inventory, write_evaluation, write_stage
+from stilts.tasks.base import Task, get_task
+from stilts.train.base import materialise_base
+from stilts.train.checkpoint import ResumeStore
+from stilts.train.loop import TrainResult, train
+from stilts.train.model import Model
+from stilts.train.ranks import Ranks
+
+Report = Callable[[dict[str, Any]], None]
+
+_VERSIONS = ("stilts", "torch", "transformers", "deepspeed", "ray", "pyarrow")
+
+
+def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
+    """Train the stage if the store lacks it, and do its missing evaluations.
+
+    Called by every rank; a claim keeps every other driver from the stage meanwhile. What another driver finished
+    since the plan was made is not done again.
+
+    Raises:
+        StiltsError: the parent's weights or the data are not as the plan found them; `Diverged`: the loss did.
+    """
+    store = open_store(job.store)
+    claim = Claim(store, stage_path(job.name), lambda who: report({"phase": f"waiting for {who}"}))
+    with claim if ranks.leader else _nothing(), tempfile.TemporaryDirectory(prefix="stilts-") as scratch:
+        work = _Stage(ranks.broadcast(_current(store, job) if ranks.leader else None), store, ranks, report)
+        work.claim = claim if ranks.leader else None
+        if isinstance(work.job.spec, BaseSpec):
+            model = work.base(Path(scratch))
+        elif work.job.trained:
+            model = work.reload()
+        else:
+            model = work.train(work.job.spec, Path(scratch))
+        work.evaluate(model)
+        if ranks.leader and not work.job.keep_weights:
+            claim.check()
+            store.remove(f"{stage_path(job.name)}/weights")
+        ranks.barrier()
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield
+
+
+def _current(store: Store, job: StageJob) -> StageJob:
+    """The job as the store stands now that the claim is held."""
+    artifact = take_inventory(store, {job.name[-SHORT:]}).get(job.name[-SHORT:])
+    if artifact is None:
+        return job
+    missing = tuple(spec for spec in job.evaluations if spec.path not in artifact.evaluations)
+    return replace(job, trained=artifact.trained and artifact.weights, evaluations=missing)
+
+
+class _Stage:
+    """One stage under way in one rank."""
+
+    claim: Claim | None
+
+    def __init__(self, job: StageJob, store: Store, ranks: Ranks, report: Report) -> None:
+        self.job, self.store, self.ranks, self.report = job, store, ranks, report
+        self.root = store.scratch(".")
+        self.path = stage_path(job.name)
+
+    # --- weights -----------------------------------------------------------------------------------------
+
+    def base(self, scratch: Path) -> Model | None:
+        """Materialise a base model; loaded only where it is evaluated itself."""
+        spec = self.job.spec
+        assert isinstance(spec, BaseSpec)
+        if self.ranks.leader and not self.job.trained:
+            self.report({"phase": "base model"})
+            identity = spec.identity if spec.source is None else {**spec.identity, "path": spec.source}
+            materialise_base(identity, scratch / "weights", self._text_files(spec, scratch))
+            self._finish(scratch / "weights", spec.payload(), {})
+        self.ranks.barrier()
+        if not self.job.evaluations:
+            return None
+        return Model.load(self._weights(self.job.name), "retrieval").to(self.ranks.device)
+
+    def _text_files(self, spec: BaseSpec, scratch: Path) -> list[Path]:
+        """The text of the tokenizer as plain files, one sentence a line."""
+        files = []
+        for ref in spec.text:
+            files.append(scratch / f"{ref.language}.txt")
+            files[-1].write_text("".join(f"{line}\n" for line in read(self.root, ref)["text"].to_pylist()))
+        return files
+
+    def reload(self) -> Model:
+        """The model of a stage that is trained already."""
+        return Model.reload(self._weights(self.job.name)).to(self.ranks.device)
+
+    def train(self, spec: StageSpec, scratch: Path) -> Model:
+        """Train the stage and record it."""
+        assert self.job.parent is not None
+        task = get_task(spec.task)
+        model = Model.load(self._weights(self.job.parent), task.family, len(task.labels), seed=spec.recipe.seed)
+        self.report({"phase": "features"})
+        features = self._features(task, spec, model.tokenizer)
+        run = self._forward(model)
+        result = train(
+            model,
+            features,
+            spec.recipe,
+            self.job.runtime,
+            self.ranks,
+            dev_score=self._dev_score(task, spec, model, run),
+            report=self.report,
+            resume=ResumeStore(self.store.scratch(f"{self.path}/resume")),
+        )
+        if self.ranks.leader:
+            model.save(scratch / "weights")
+            self._finish(scratch / "weights", spec.payload(), self._training_record(task, spec, result, model))
+            self.store.remove(f"{self.path}/resume")
+        self.ranks.barrier()
+        return model
+
+    def _weights(self, name: str) -> Path:
+        """A stage's weights on this machine, checked by the leader against the record."""
+        record = read_stage(self.store, name)
+        if record is None or not record.get("weights"):
+            raise StiltsError(
+                f"{self.store.uri}/{stage_path(name)} has no weights; run the experiment again to rebuild it"
+            )
+        path = f"{stage_path(name)}/weights"
+        return self.store.fetch_tree(path, record["weights"] if self.ranks.leader else {})
+
+    def _finish(self, weights: Path, payload: dict[str, Any], facts: dict[str, Any]) -> None:
+        """Store weights, then the record that names their digests."""
+        self._check()
+        manifest = self.store.put_tree(weights, f"{self.path}/weights")
+        self._check()
+        record = {
+            "name": self.job.name,
+            "key": self.job.spec.key,
+            "payload": payload,
+            "weights": manifest,
+            "runtime": self.job.runtime.model_dump(),
+            "versions": {package: version(package) for package in _VERSIONS},
+            "host": platform.node(),
+            "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            **facts,
+        }
+        write_stage(self.store, self.job.name, record)
+
+    def _check(self) -> None:
+        if self.claim is not None:
+            self.claim.check()
+
+    def _training_record(self, task: Task, spec: StageSpec, result: TrainResult, model: Model) -> dict[str, Any]:
+        length = result.tokens / max(result.examples, 1)
+        flops = result.tokens * shape(model.config.to_dict()).flops_per_token(length, training=True)
+        kind = "gpu" if self.ranks.device.type == "cuda" else "cpu"
+        return {
+            "train": {
+                "steps": result.steps,
+                "examples": result.examples,
+                "tokens": result.tokens,
+                "seconds": round(result.seconds, 3),
+                "losses": result.losses,
+                "best_step": result.best_step,
+            },
+            "dev": {
+                "metric": task.metric,
+                "score": dict(result.dev).get(result.best_step) if result.dev else None,
+                "curve": result.dev,
+            },
+            "speed": {"kind": kind, "flops": flops / max(result.seconds, 1e-9) / self.ranks.world},
+        }
+
+    # --- data --------------------------------------------------------------------------------------------
+
+    def _features(self, task: Task, spec: StageSpec, tokenizer: Any) -> pa.Table:
+        """Encoded training examples; made by the leader, mapped by every rank."""
+        if self.ranks.leader:
+            training_features(self.root, spec.train, task, spec.recipe, tokenizer)
+        self.ranks.barrier()
+        return training_features(self.root, spec.train, task, spec.recipe, tokenizer)
+
+    # --- evaluation --------------------------------------------------------------------------------------
+
+    def _forward(self, model: Model) -> Forward:
+        budget = self.job.runtime.tokens_per_micro_batch
+        return lambda features, family, settings: forward(
+            model, features, settings, self.ranks, family=family, tokens_per_batch=budget
+        )
+
+    def _dev_score(self, task: Task, spec: StageSpec, model: Model, run: Forward) -> Callable[[], float] | None:
+        if spec.dev is None:
+            return None
+        settings = {**task.settings, "max_length": spec.recipe.max_length}
+        dev = EvaluationSpec(task.name, task.version, "dev", spec.dev.language, spec.dev, None, settings)
+        table = read(self.root, spec.dev)
+
+        def score() -> float:
+            metrics = evaluate(task, dev, table, None, model.tokenizer, run).metrics
+            assert metrics is not None
+            return metrics[task.metric]
+
+        return score
+
+    def evaluate(self, model: Model | None) -> None:
+        """Do the job's evaluations, storing each as it is done."""
+        for done, spec in enumerate(self.job.evaluations):
+            assert model is not None
+            self.report(
+                {"phase": f"evaluating {spec.task}/{spec.language}", "step": done, "steps": len(self.job.evaluations)}
+            )
+            tune = None if spec.tune is None else read(self.root, spec.tune)
+            table = read(self.root, spec.data)
+            found = evaluate(get_task(spec.task), spec, table, tune, model.tokenizer, self._forward(model))
+            if self.ranks.leader:
+                self._check()
+                self._store(spec, found)
+
+    def _store(self, spec: EvaluationSpec, found: Evaluated) -> None:
+        record = {
+            "examples": found.examples,
+            "labelled": found.metrics is not None,
+            "metrics": found.metrics,
+            "settings": spec.settings,
+            "extra": found.extra,
+        }
+        write_evaluation(self.store, self.job.name, spec, found.predictions, f".{suffix(spec.task)}", record)

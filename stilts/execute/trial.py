@@ -1,0 +1,66 @@
+"""StageTrial: the Tune trial of one stage, which owns a gang and hands it from stage to stage."""
+
+from typing import Any
+
+import ray
+from ray import tune
+
+from stilts.execute.gang import RUNNING, Gang
+from stilts.plan.job import StageJob
+from stilts.spec.runtime import Runtime
+
+REPORT_SECONDS = 2.0
+
+
+def resources(runtime: Runtime, gpu: bool) -> tune.PlacementGroupFactory:
+    """What one trial reserves: nothing for the trial's own process, one bundle for each rank."""
+    bundle = {"CPU": runtime.cpus_per_rank} | ({"GPU": 1.0} if gpu else {})
+    return tune.PlacementGroupFactory([{}, *([bundle] * runtime.ranks)], strategy="PACK")
+
+
+class StageTrial(tune.Trainable):
+    """Runs the stage that its configuration names, `{"stage": NAME}`.
+
+    Results carry `status`: `running` with the stage's reports, at last `done`, or `failed` or `diverged` with `error`
+    and `traceback`. A lost rank raises instead, for only then another attempt can end otherwise.
+
+    Tune calls `reset_config` to reuse the process, and with it a warm gang, for the next stage.
+    """
+
+    def setup(
+        self,
+        config: dict[str, Any],
+        jobs: dict[str, dict[str, Any]],
+        runtime: Runtime,
+        gpu: bool,
+        stage_function: str,
+    ) -> None:
+        self._jobs, self._runtime, self._gpu, self._stage_function = jobs, runtime, gpu, stage_function
+        self._gang: Gang | None = None
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        # Tune gives a trial up when this fails: all that can go wrong is left to `step`.
+        self._job = self._jobs[new_config["stage"]]
+        return True
+
+    def step(self) -> dict[str, Any]:
+        if self._gang is None:
+            self._gang = Gang(ray.util.get_current_placement_group(), self._runtime, self._gpu)
+        if not self._gang.busy:
+            self._gang.start(self._job, self._stage_function)
+        result = self._gang.wait(REPORT_SECONDS)
+        ended = result["status"] != RUNNING
+        if ended and not self._stays_warm(result):
+            self.cleanup()
+        return {**result, "done": ended}
+
+    def _stays_warm(self, result: dict[str, Any]) -> bool:
+        """ZeRO-3 leaks about the model in every engine, and it takes part in nothing but training."""
+        trains = not StageJob.from_json(self._job).trained
+        return result["status"] == "done" and not (self._runtime.zero_stage == 3 and trains)
+
+    def cleanup(self) -> None:
+        if self._gang is not None:
+            self._gang.kill()
+            self._gang = None
