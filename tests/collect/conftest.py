@@ -1,0 +1,123 @@
+"""A grid of invented results: records as a store holds them, without a store."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from stilts.collect.table import CellSource, build_table
+from stilts.spec.stage import DataRef, EvaluationSpec
+from stilts.tasks.base import get_task
+
+Metrics = dict[str, float]
+
+
+@dataclass
+class Grid:
+    """Cells and what became of them. `reads` notes every record that was asked for."""
+
+    cells: list[CellSource] = field(default_factory=list)
+    statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
+    evaluations: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    predictions: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    examples: dict[str, pa.Table] = field(default_factory=dict)
+    reads: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(
+        self,
+        intermediate: str,
+        target: str,
+        seed: int,
+        scores: dict[str, Metrics | str],
+        *,
+        model: str = "base",
+        split: str = "test",
+        stage: str | None = None,
+        status: str | None = None,
+        error: str | None = None,
+        dev: float | None = None,
+        extra: dict[str, float] | None = None,
+    ) -> CellSource:
+        """A cell; `scores` gives metrics by language, or `missing`, or `unlabelled`."""
+        name = stage or f"{model}-{intermediate}-{target}-s{seed}"
+        specs = []
+        for language, metrics in scores.items():
+            data = DataRef(target, split, language, f"sha256:{target}{split}{language}")
+            tune = DataRef(target, "dev", language, f"sha256:{target}{language}") if target == "bucc2018" else None
+            spec = EvaluationSpec(target, 1, split, language, data, tune)
+            specs.append(spec)
+            if metrics != "missing":
+                labelled = metrics != "unlabelled"
+                self.evaluations[name, spec.key] = {
+                    "schema": 1,
+                    "stage": name,
+                    "task": target,
+                    "split": split,
+                    "language": language,
+                    "key": spec.key,
+                    "examples": 10,
+                    "labelled": labelled,
+                    "metrics": metrics if labelled else None,
+                    "extra": extra or {},
+                }
+        cell = CellSource(model, intermediate, target, seed, name, (model, name), tuple(specs))
+        self.cells.append(cell)
+        self.statuses[name] = {"status": status or "done", "error": error}
+        if dev is not None:
+            self.stages[name] = {"dev": {"score": dev, "metric": "accuracy", "curve": []}, "train": {}}
+        return cell
+
+    def add_nine(self, intermediate: str, seed: int, value: float, **changes: dict[str, Metrics | str]) -> None:
+        """All of XTREME, every language at `value`; `changes` replaces the scores of a target."""
+        for target in ("pawsx", "xnli", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba"):
+            scores = changes.get(target) or dict.fromkeys(get_task(target).languages, metrics_of(target, value))
+            self.add(intermediate, target, seed, scores)
+
+    def read_evaluation(self, stage: str, spec: EvaluationSpec) -> dict[str, Any] | None:
+        self.reads.append((stage, spec.key))
+        return self.evaluations.get((stage, spec.key))
+
+    def read_stage(self, stage: str) -> dict[str, Any] | None:
+        return self.stages.get(stage)
+
+    def read_predictions(self, stage: str, spec: EvaluationSpec) -> bytes | None:
+        return self.predictions.get((stage, spec.language))
+
+    def read_examples(self, spec: EvaluationSpec) -> pa.Table:
+        return self.examples[f"{spec.task}-{spec.language}"]
+
+    def table(self) -> pa.Table:
+        return build_table("study", self.cells, self.statuses, self.read_evaluation)
+
+
+def metrics_of(target: str, value: float) -> Metrics:
+    """What an evaluation of the target yields, its main number being `value`."""
+    names = get_task(target).metrics
+    if set(names) == {"exact_match", "f1"}:
+        return {"exact_match": value - 10, "f1": value + 10}
+    return dict.fromkeys(names, value)
+
+
+@pytest.fixture
+def grid() -> Grid:
+    return Grid()
+
+
+@pytest.fixture
+def xtreme_grid() -> Grid:
+    """Four regimes x nine targets x two seeds, all languages, with everything that can be lacking."""
+    grid = Grid()
+    for i, regime in enumerate(("none", "hellaswag", "mnli", "squad_100%")):
+        for seed in (0, 1):
+            grid.add_nine(regime, seed, 50.04 + 3.3 * i + 1.7 * seed * (i + 1))
+    languages = get_task("panx").languages
+    grid.cells = [c for c in grid.cells if (c.intermediate, c.target, c.seed) != ("mnli", "panx", 1)]
+    grid.add(
+        "mnli", "panx", 1, dict.fromkeys(languages, "missing"), stage="bad", status="failed", error="out of memory"
+    )
+    grid.cells = [c for c in grid.cells if (c.intermediate, c.target) != ("squad_100%", "udpos")]
+    for seed in (0, 1):
+        grid.add("squad_100%", "udpos", seed, dict.fromkeys(get_task("udpos").languages, "unlabelled"))
+    return grid

@@ -1,0 +1,106 @@
+"""The table of results: what is measured, and a row for what is not."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stilts.collect.table import SCHEMA, build_table, main_value, parquet
+from stilts.tasks.base import get_task
+
+
+def rows(grid):
+    return grid.table().to_pylist()
+
+
+def test_every_metric_has_a_row_and_the_main_one_is_marked(grid):
+    grid.add("squad", "panx", 3, {"de": {"f1": 61.25, "precision": 60.0, "recall": 62.5}})
+    assert [(r["metric"], r["value"], r["main"]) for r in rows(grid)] == [
+        ("f1", 61.25, True),
+        ("precision", 60.0, False),
+        ("recall", 62.5, False),
+    ]
+    first = rows(grid)[0]
+    assert first == {
+        "experiment": "study",
+        "model": "base",
+        "intermediate": "squad",
+        "target": "panx",
+        "seed": 3,
+        "split": "test",
+        "language": "de",
+        "condition": "clean",
+        "metric": "f1",
+        "value": 61.25,
+        "status": "ok",
+        "main": True,
+        "examples": 10,
+        "stage": "base-squad-panx-s3",
+        "error": None,
+    }
+
+
+def test_question_answering_gains_its_main_number(grid):
+    grid.add("none", "xquad", 1, {"en": {"exact_match": 60.0, "f1": 71.0}})
+    assert [(r["metric"], r["value"], r["main"]) for r in rows(grid)] == [
+        ("metric", 65.5, True),
+        ("exact_match", 60.0, False),
+        ("f1", 71.0, False),
+    ]
+
+
+def test_what_is_not_there_has_a_row_without_a_number(grid):
+    grid.add("none", "xnli", 1, {"en": {"accuracy": 80.0}, "de": "missing", "fr": "unlabelled"})
+    assert [(r["language"], r["value"], r["status"], r["examples"]) for r in rows(grid)] == [
+        ("en", 80.0, "ok", 10),
+        ("de", None, "missing", None),
+        ("fr", None, "unlabelled", 10),
+    ]
+
+
+def test_an_ended_stage_says_why(grid):
+    grid.add("a", "xnli", 1, {"en": "missing"}, status="failed", error="out of memory\nTraceback ...")
+    grid.add("b", "xnli", 1, {"en": "missing"}, status="diverged", error="loss is NaN at step 7")
+    grid.add("c", "xnli", 1, {"en": "missing"}, status="not run")
+    assert [(r["status"], r["error"]) for r in rows(grid)] == [
+        ("failed", "out of memory"),
+        ("diverged", "loss is NaN at step 7"),
+        ("not run", None),
+    ]
+
+
+def test_a_cell_behind_a_failed_stage_was_not_run(grid):
+    grid.add("a", "xnli", 1, {"en": "missing"}, status="missing")
+    grid.statuses["base"] = {"status": "failed", "error": "no such file"}
+    assert [(r["status"], r["error"]) for r in rows(grid)] == [("not run", "base failed: no such file")]
+
+
+def test_a_record_counts_although_a_later_attempt_failed(grid):
+    grid.add("a", "xnli", 1, {"en": {"accuracy": 70.0}}, status="failed", error="x")
+    assert [(r["status"], r["value"]) for r in rows(grid)] == [("ok", 70.0)]
+
+
+def test_a_zero_is_a_number(grid):
+    grid.add("a", "xnli", 1, {"en": {"accuracy": 0.0}})
+    assert [(r["status"], r["value"]) for r in rows(grid)] == [("ok", 0.0)]
+
+
+def test_a_shared_evaluation_is_read_once(grid):
+    for seed in (1, 2, 3):
+        grid.add("none", "tatoeba", seed, {"de": {"accuracy": 64.0}}, stage="base")
+    assert [r["seed"] for r in rows(grid)] == [1, 2, 3]
+    assert len(grid.reads) == 1
+
+
+def test_nothing_planned_is_an_empty_table():
+    assert build_table("study", [], {}, lambda name, spec: None).equals(SCHEMA.empty_table())
+
+
+def test_parquet_keeps_the_table(grid, tmp_path):
+    grid.add("none", "xquad", 1, {"en": {"exact_match": 60.0, "f1": 71.0}, "de": "missing"})
+    (tmp_path / "results.parquet").write_bytes(parquet(grid.table()))
+    read = pq.read_table(tmp_path / "results.parquet")
+    assert read.equals(grid.table())
+    assert pa.schema(read.schema).metadata[b"stilts.results"] == b"1"
+
+
+def test_main_value_of_no_metrics_is_none():
+    assert main_value(get_task("xnli"), {}) is None
