@@ -95,10 +95,11 @@ def shape_of(base: BaseSpec) -> Shape | None:
         if known is None:
             return None
         config = dict(zip(("num_hidden_layers", "hidden_size", "vocab_size"), known, strict=True))
-    return _shape(config)
+    return shape(config)
 
 
-def _shape(config: Mapping[str, Any]) -> Shape:
+def shape(config: Mapping[str, Any]) -> Shape:
+    """Shape from the fields of a transformers config; XLM-R base where they are not given."""
     layers, width = config.get("num_hidden_layers", 12), config.get("hidden_size", 768)
     inner = config.get("intermediate_size", 4 * width)
     positions = config.get("max_position_embeddings", 514)
@@ -118,21 +119,21 @@ def stage_costs(graph: Graph, jobs: Mapping[str, StageJob]) -> dict[str, StageCo
     return {key: _stage_cost(graph.nodes[key], job, shapes[key]) for key, job in jobs.items()}
 
 
-def _stage_cost(node: Node, job: StageJob, shape: Shape | None) -> StageCost:
+def _stage_cost(node: Node, job: StageJob, size: Shape | None) -> StageCost:
     examples, tokens, flops, unknown = 0, 0.0, 0.0, set[str]()
     if isinstance(node.spec, StageSpec) and not job.trained:
         examples, tokens, unknown = _training(node.spec)
-        if shape is not None:
-            flops += tokens * shape.flops_per_token(tokens / max(examples, 1), training=True)
+        if size is not None:
+            flops += tokens * size.flops_per_token(tokens / max(examples, 1), training=True)
     predicted = 0
     for evaluation in job.evaluations:
         for ref in (evaluation.data, evaluation.tune):
             rows, length = _size(ref, evaluation)
             predicted += rows
-            if shape is not None:
-                flops += rows * length * shape.flops_per_token(length, training=False)
-    parameters = shape.parameters if shape is not None else 0
-    if shape is None:
+            if size is not None:
+                flops += rows * length * size.flops_per_token(length, training=False)
+    parameters = size.parameters if size is not None else 0
+    if size is None:
         unknown.add("the size of the base model")
     bf16 = isinstance(node.spec, StageSpec) and node.spec.recipe.precision == "bf16"
     return StageCost(

@@ -144,8 +144,15 @@ class Experiment(Frozen):
                 raise ValueError("a target is given twice")
             return {str(name): {} for name in value}
         if isinstance(value, dict):
-            return {name: {} if decl is None else decl for name, decl in value.items()}
+            return {name: {} if decl is None else _tuples(decl) for name, decl in value.items()}
         return value
+
+
+def _tuples(value: Any) -> Any:
+    """Lists as tuples: after a validator in Python, pydantic is strict about them as it is not about JSON."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 def _stages(value: Any) -> Any:

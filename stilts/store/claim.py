@@ -109,6 +109,16 @@ class Claim:
         return None if content is None else json.loads(content)
 
 
+def holder(store: Store, path: str) -> str | None:
+    """Who works on the stage in this folder, `host (process N)`; None where nobody living does."""
+    attempts = [int(name.removesuffix(".json")) for name in store.list(f"{path}/claims")]
+    content = store.read(f"{path}/claims/{max(attempts)}.json") if attempts else None
+    if content is None:
+        return None
+    found = json.loads(content)
+    return None if _dead(found) else f"{found['host']} (process {found['pid']})"
+
+
 def _dead(holder: dict[str, str]) -> bool:
     """Not renewed for the lease, or a process of this machine that is gone: no need to wait for the lease then."""
     if time.time() - float(holder["renewed"]) > LEASE_SECONDS:

@@ -1,0 +1,238 @@
+"""Command line: each command opens the experiment, calls one floor below, and prints."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from stilts import __version__
+from stilts.errors import StiltsError
+
+app = typer.Typer(
+    help="Run grids of intermediate x target x seed fine-tuning on Ray and DeepSpeed, scored on XTREME.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+data_app = typer.Typer(help="Prepare the data of an experiment.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="YAML file of the experiment.")]
+Overrides = Annotated[list[str], typer.Option("--set", metavar="A.B=C", help="Set a field of the experiment.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+
+
+def main() -> None:
+    """Entry point: runs a command and turns errors into messages and exit codes (1 bad input, 130 interrupted)."""
+    try:
+        app()
+    except StiltsError as error:
+        _complain(str(error))
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _complain("interrupted; the same command goes on from here")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:
+        if os.environ.get("STILTS_DEBUG"):
+            raise
+        _complain(
+            f"a defect of stilts, or something it did not foresee: {type(error).__name__}: {error}\n"
+            "Nothing that was stored is lost. STILTS_DEBUG=1 shows the traceback; please report it."
+        )
+        sys.exit(70)
+
+
+def _complain(message: str) -> None:
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def _console() -> Console:
+    """Standard output; in a pipe as wide as the tables need, so that nothing is cut."""
+    return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def plan(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = False) -> None:  # noqa: B006
+    """Show what an experiment holds: cells, stages, what is done, what a run costs. Starts nothing."""
+    from stilts.plan.show import show_plan
+    from stilts.plan.summary import stage_rows, summarize
+    from stilts.session import Session
+
+    found = Session.open(experiment, overrides).plan()
+    if as_json:
+        _print_json({**summarize(found), "by_stage": stage_rows(found)})
+    else:
+        show_plan(found, _console())
+
+
+@app.command()
+def run(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = False) -> None:  # noqa: B006
+    """Train and evaluate what is missing, then write and print the table. The same command goes on after a stop."""
+    from stilts.execute.launch import launch
+    from stilts.session import Session
+
+    session = Session.open(experiment, overrides)
+    unfinished = launch(session, Console(stderr=True))
+    _collect(session, as_json)
+    if unfinished:
+        raise StiltsError(unfinished)
+
+
+@app.command()
+def collect(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = False) -> None:  # noqa: B006
+    """Write results.parquet and the tables from what the store holds."""
+    from stilts.session import Session
+
+    _collect(Session.open(experiment, overrides), as_json)
+
+
+def _collect(session: Any, as_json: bool) -> None:
+    from stilts.collect.gather import gather
+    from stilts.collect.render import render_terminal, write_results
+
+    table = gather(session.expansion, session.store)
+    files = write_results(session.results, table)
+    if as_json:
+        _print_json(table.to_pylist())
+        return
+    console = _console()
+    render_terminal(console, table)
+    console.print(f"[dim]{len(files)} files in {session.results}[/]")
+
+
+@app.command()
+def status(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = False) -> None:  # noqa: B006
+    """Show the state of every stage: done, running (where), failed (why), waiting."""
+    from stilts.collect.status import show_status, stage_states
+    from stilts.session import Session
+
+    session = Session.open(experiment, overrides)
+    states = stage_states(session.plan(), session.store)
+    if as_json:
+        _print_json(states)
+    else:
+        show_status(states, _console())
+
+
+@app.command()
+def explain(
+    stage: Annotated[str, typer.Argument(help="Name of a stage, or the beginning of its key.")],
+    experiment: Annotated[Path, typer.Option("--experiment", "-e", help="YAML file of the experiment.")],
+    overrides: Overrides = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Say why a stage is not reused: the fields in which it differs from the nearest stage in the store."""
+    from stilts.collect.explain import explain_stage
+    from stilts.session import Session
+
+    session = Session.open(experiment, overrides)
+    found = explain_stage(session.expansion, session.plan().inventory, session.store, stage)
+    if as_json:
+        _print_json(found)
+        return
+    console = _console()
+    console.print(f"[bold]{found['stage']}[/]: {found['verdict']}")
+    if found["differences"]:
+        table = Table("field", "wanted", f"in {found['nearest']}", box=None, header_style="bold")
+        for row in found["differences"]:
+            table.add_row(row["field"], escape(json.dumps(row["wanted"])), escape(json.dumps(row["stored"])))
+        console.print(table)
+
+
+@app.command()
+def score(
+    predictions: Annotated[Path, typer.Option(help="Folder with TASK/test-LANGUAGE files.")],
+    labels: Annotated[Path, typer.Option(help="Folder with the gold, in the same layout.")],
+    benchmark: Annotated[str, typer.Option(help="xtreme or xtreme-r")] = "xtreme",
+    as_json: Json = False,
+) -> None:
+    """Score a prediction folder in XTREME's layout as its evaluate.py does."""
+    from stilts.evaluate.score import score_folder, show_scores
+
+    scores = score_folder(predictions, labels, benchmark)
+    if as_json:
+        _print_json(scores)
+    else:
+        show_scores(scores, _console())
+
+
+@app.command()
+def submission(
+    experiment: ExperimentFile,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    intermediate: Annotated[
+        str | None, typer.Option(help="Take this regime for every target instead of the best on dev.")
+    ] = None,
+    overrides: Overrides = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Write XTREME's prediction folder, of the best intermediate per target on dev."""
+    from stilts.collect.gather import gather_submission
+    from stilts.session import Session
+
+    session = Session.open(experiment, overrides)
+    manifest = gather_submission(session.expansion, session.store, out, intermediate)
+    if as_json:
+        _print_json(manifest)
+        return
+    table = Table("target", "intermediate", "seed", "dev", box=None, header_style="bold")
+    for name, choice in manifest["targets"].items():
+        dev = "-" if choice.get("dev") is None else f"{choice['dev']:.1f}"
+        table.add_row(name, str(choice["intermediate"]), str(choice["seed"]), dev)
+    _console().print(table)
+    for name, why in manifest.get("missing", {}).items():
+        _console().print(f"[yellow]left out {name}: {escape(why)}[/]")
+
+
+@app.command()
+def doctor(
+    store: Annotated[str, typer.Option(help="Store that experiments will write to.")] = "stilts-store",
+    as_json: Json = False,
+) -> None:
+    """Check versions, GPUs, DeepSpeed, disk, the store and Ray."""
+    from stilts.execute.doctor import diagnose, to_json
+
+    findings = diagnose(store, os.environ.get("RAY_ADDRESS"))
+    if as_json:
+        _print_json(to_json(findings))
+    else:
+        colour = {"ok": "green", "warning": "yellow", "failed": "red"}
+        table = Table("check", "state", "found", box=None, header_style="bold")
+        for finding in findings:
+            table.add_row(finding.check, f"[{colour[finding.state]}]{finding.state}[/]", escape(finding.found))
+        _console().print(table)
+    if any(finding.state == "failed" for finding in findings):
+        raise typer.Exit(1)
+
+
+@data_app.command("prepare")
+def prepare(experiment: ExperimentFile, overrides: Overrides = []) -> None:  # noqa: B006
+    """Read every source that an experiment needs into the store, so that training needs no network."""
+    from stilts.session import Session
+
+    session = Session.open(experiment, overrides)
+    refs = session.data()
+    for ref in track(refs, description="preparing", console=Console(stderr=True)):
+        session.catalog.materialise(ref)
+    typer.echo(f"{len(refs)} data files are ready in {session.store.uri}/data")

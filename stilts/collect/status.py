@@ -1,0 +1,49 @@
+"""Status: the state of every stage, read from the store alone, so that it can be asked from anywhere."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stilts.plan.summary import Plan
+from stilts.spec.stage import SHORT
+from stilts.store.claim import holder
+from stilts.store.protocol import Store
+from stilts.store.record import read_failure, stage_path
+
+_COLOURS = {"done": "green", "running": "cyan", "failed": "red", "diverged": "red", "waiting": "dim"}
+
+
+def stage_states(plan: Plan, store: Store) -> list[dict[str, Any]]:
+    """`{"name", "state", "detail"}` per stage, parents first; state is done, running, failed, diverged or waiting."""
+    states = []
+    for node in plan.expansion.graph:
+        found = plan.inventory.get(node.key[:SHORT])
+        name = found.name if found else node.name
+        if node.key not in plan.jobs:
+            states.append({"name": name, "state": "done", "detail": ""})
+            continue
+        states.append({"name": name, **_unfinished(store, name)})
+    return states
+
+
+def _unfinished(store: Store, name: str) -> dict[str, str]:
+    holding = holder(store, stage_path(name))
+    if holding is not None:
+        return {"state": "running", "detail": holding}
+    failure = read_failure(store, name)
+    if failure is not None:
+        return {"state": failure["status"], "detail": failure["error"]}
+    return {"state": "waiting", "detail": ""}
+
+
+def show_status(states: list[dict[str, Any]], console: Console) -> None:
+    """Counts, then a line for each stage."""
+    counts = {state: sum(row["state"] == state for row in states) for state in _COLOURS}
+    console.print("   ".join(f"[{_COLOURS[s]}]{s}[/] {n}" for s, n in counts.items() if n))
+    table = Table("stage", "state", "detail", box=None, header_style="bold")
+    for row in states:
+        first_line = row["detail"].partition("\n")[0]
+        table.add_row(row["name"], f"[{_COLOURS[row['state']]}]{row['state']}[/]", escape(first_line))
+    console.print(table)

@@ -1,0 +1,70 @@
+"""Encode once: the features of a stage's training data, kept in the store by all that determines them."""
+
+import hashlib
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from stilts.data.prepare import read
+from stilts.spec.canonical import digest
+from stilts.spec.recipe import Recipe
+from stilts.spec.stage import SHORT, DataRef
+from stilts.tasks.base import Task
+from stilts.tasks.families import Lengths, get_family
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+def training_features(
+    root: Path, refs: tuple[DataRef, ...], task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast"
+) -> pa.Table:
+    """Features of the training examples (see `tasks/families/base.py`), with a `language` column, memory-mapped.
+
+    Made and stored by the first caller; a file that several make at once is the same from each.
+
+    Args:
+        root: folder of the store's data.
+        refs: one per language; of each the first `recipe.max_examples`.
+    """
+    path = root / "features" / f"{task.name}-{_key(refs, task, recipe, tokenizer)[:SHORT]}.arrow"
+    if not path.exists():
+        tables = [_encode(root, ref, task, recipe, tokenizer) for ref in refs]
+        _write(pa.concat_tables(tables), path)
+    with pa.memory_map(str(path)) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def _key(refs: tuple[DataRef, ...], task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast") -> str:
+    content = tokenizer.backend_tokenizer.to_str()
+    return digest(
+        {
+            "task": [task.name, task.version],
+            "data": [[ref.language, ref.identity] for ref in refs],
+            "lengths": vars(Lengths.of(recipe)),
+            "max_examples": recipe.max_examples,
+            "tokenizer": hashlib.sha256(content.encode()).hexdigest(),
+        }
+    )
+
+
+def _encode(root: Path, ref: DataRef, task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast") -> pa.Table:
+    examples = read(root, ref)
+    if recipe.max_examples is not None:
+        examples = examples.slice(0, recipe.max_examples)
+    features = get_family(task.family).encode(examples, tokenizer, task, Lengths.of(recipe), training=True)
+    return features.append_column("language", pa.array([ref.language] * features.num_rows, pa.string()))
+
+
+def _write(table: pa.Table, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".aside-{uuid.uuid4().hex[:SHORT]}")
+    try:
+        with pa.OSFile(str(aside), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -1,0 +1,56 @@
+"""Show a plan on a terminal."""
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from stilts.plan.summary import Plan, stage_rows, summarize
+
+_ROWS = 40
+"""Stages listed one by one; of a larger grid the summary and `--json` tell more."""
+
+
+def show_plan(plan: Plan, console: Console) -> None:
+    """Print the figures of a plan and its stages."""
+    figures = summarize(plan)
+    console.print(
+        f"[bold]{figures['experiment']}[/]: {figures['cells']} cells, {figures['stages']} stages "
+        f"({figures['shared']} shared; {figures['unshared']} trainings without sharing)"
+    )
+    console.print(
+        f"  done {figures['done']}   to train [bold]{figures['to_train']}[/]   "
+        f"evaluations missing {figures['evaluations_missing']} of {figures['evaluations']}"
+    )
+    console.print(
+        f"  {figures['examples']:,} examples, {figures['tokens']:,} tokens, "
+        f"[bold]{figures['gpu_hours']:.2f} GPU-hours[/] ({figures['speed']['source']})"
+    )
+    size = figures["bytes"]
+    console.print(f"  disk: {gigabytes(size['peak'])} at the peak, {gigabytes(size['end'])} at the end")
+    if figures["unknown"]:
+        console.print(f"  [yellow]too low, not known: {', '.join(figures['unknown'])}[/]")
+    console.print(_stages(plan))
+
+
+def _stages(plan: Plan) -> Table | Group:
+    rows = stage_rows(plan)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stage", no_wrap=True)
+    table.add_column("to do")
+    for column in ("cells", "evaluations", "examples", "tokens", "GPU-hours"):
+        table.add_column(column, justify="right")
+    for row in rows[:_ROWS]:
+        figures = (f"{row['cells']}", f"{row['evaluations']}", f"{row['examples']:,}", f"{row['tokens']:,}")
+        table.add_row(row["name"], row["state"], *figures, f"{row['gpu_hours']:.3f}")
+    if len(rows) <= _ROWS:
+        return table
+    return Group(table, Text(f"... and {len(rows) - _ROWS} more (--json lists all)", style="dim"))
+
+
+def gigabytes(size: float) -> str:
+    """Bytes in a unit that a person reads at a glance."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,94 @@
+"""Session: one experiment opened on its store, as every command that takes an experiment needs it."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from stilts.data.prepare import Catalog
+from stilts.errors import StiltsError
+from stilts.plan.expand import Expansion, expand
+from stilts.plan.summary import Plan, make_plan, summarize
+from stilts.spec.canonical import digest
+from stilts.spec.experiment import Experiment
+from stilts.spec.load import load_experiment, resolved_yaml
+from stilts.spec.stage import SHORT, DataRef
+from stilts.store.open import open_store
+from stilts.store.protocol import Store
+from stilts.store.record import read_stage, take_inventory
+
+_SPEED_SAMPLE = 50
+"""Records read to measure speed; more would slow planning and change little."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """An experiment, expanded, with its store and data.
+
+    Raises (from `open`):
+        StiltsError: every mistake in the YAML, or every mistake in what it names.
+    """
+
+    experiment: Experiment
+    store: Store
+    catalog: Catalog
+    expansion: Expansion
+
+    @classmethod
+    def open(cls, path: Path, overrides: Sequence[str] = ()) -> "Session":
+        experiment = load_experiment(path, overrides)
+        store = open_store(experiment.store)
+        catalog = Catalog(experiment.data, store.scratch("."))
+        return cls(experiment, store, catalog, expand(experiment, catalog))
+
+    @property
+    def results(self) -> Path:
+        """Folder of the tables."""
+        return Path(self.experiment.results or f"results/{self.experiment.name}")
+
+    def plan(self, *, verify: bool = False) -> Plan:
+        """What is there and what is missing; `verify` reads every stored file that the plan relies on."""
+        keys = {key[:SHORT] for key in self.expansion.graph.nodes}
+        inventory = take_inventory(self.store, keys, verify=verify)
+        records = islice(self._records([a.name for a in inventory.values() if a.trained]), _SPEED_SAMPLE)
+        return make_plan(self.expansion, inventory, self.store.uri, records)
+
+    def _records(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        for name in names:
+            record = read_stage(self.store, name)
+            if record is not None:
+                yield record
+
+    def save_resolved(self) -> None:
+        """Keep the resolved declaration in the store, under its digest: earlier ones stay."""
+        text = resolved_yaml(self.experiment)
+        name = digest(self.experiment.model_dump(mode="json"))[:SHORT]
+        self.store.write(f"experiments/{self.experiment.name}/{name}.yaml", text.encode())
+
+    def data(self) -> list[DataRef]:
+        """Everything that is read from a source, once each."""
+        refs: dict[str, DataRef] = {}
+        for node in self.expansion.graph:
+            for ref in (*getattr(node.spec, "train", ()), getattr(node.spec, "dev", None)):
+                if ref is not None:
+                    refs[ref.path] = ref
+            for evaluation in node.evaluations.values():
+                for ref in (evaluation.data, evaluation.tune):
+                    if ref is not None:
+                        refs[ref.path] = ref
+        return list(refs.values())
+
+    def check_disk(self, plan: Plan) -> None:
+        """Raise where the store's disk cannot hold what the plan writes at its peak.
+
+        Raises:
+            StiltsError: too little is free; the message has both figures.
+        """
+        need, free = summarize(plan)["bytes"]["peak"], shutil.disk_usage(self.store.scratch(".")).free
+        if need > free:
+            raise StiltsError(
+                f"the store {self.store.uri} has {free / 1e9:.1f} GB free and this run needs {need / 1e9:.1f} GB at its "
+                "peak; free some space, set runtime.keep: none, lower runtime.max_parallel, or move the store"
+            )
