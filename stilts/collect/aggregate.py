@@ -138,7 +138,7 @@ def summarise(table: pa.Table, split: str) -> Summary:
 
 def summarise_languages(table: pa.Table, split: str, target: str) -> Summary:
     """Every language of one target, for one split of the clean data."""
-    rows = [row for row in _rows(table, split) if row["target"] == target]
+    rows = _rows(table.filter(pc.field("target") == target), split)
     scores: Scores = {}
     for row in rows:
         if row["main"]:
