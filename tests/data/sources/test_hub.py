@@ -1,0 +1,204 @@
+"""Hub data sets, from local repositories of the hub's layout: nothing is downloaded."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import huggingface_hub
+import pytest
+
+from stilts.data.prepare import Catalog, read
+from stilts.data.sources import hub
+from stilts.errors import StiltsError
+from stilts.spec.data import DataDecl, TaskSource
+from stilts.tasks.base import HubSource, all_tasks, get_task
+
+datasets.disable_progress_bars()
+
+
+@pytest.fixture(autouse=True)
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+
+def jsonl_repository(folder: Path, configs: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> Path:
+    """A repository whose README names a jsonl file for each configuration and split."""
+    lines = ["---", "configs:"]
+    for config, splits in configs.items():
+        lines += [f"- config_name: {config}", "  data_files:"]
+        for split, rows in splits.items():
+            path = folder / config / f"{split}.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
+            lines += [f"  - split: {split}", f"    path: {config}/{split}.jsonl"]
+    (folder / "README.md").write_text("\n".join([*lines, "---", ""]))
+    return folder
+
+
+def parquet(path: Path, rows: list[dict[str, Any]], features: datasets.Features | None = None) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    datasets.Dataset.from_list(rows, features=features).to_parquet(path)
+
+
+def moved(name: str, folder: Path) -> HubSource:
+    source = get_task(name).hub
+    assert source is not None
+    return replace(source, id=str(folder))
+
+
+def test_pairs_by_language_configuration(tmp_path: Path) -> None:
+    rows = [{"premise": "a", "hypothesis": "b", "label": 2}, {"premise": "c", "hypothesis": "d", "label": -1}]
+    folder = jsonl_repository(tmp_path / "xnli", {"en": {"train": rows[:1]}, "de": {"test": rows}})
+    table = hub.load(moved("xnli", folder), get_task("xnli"), "test", "de")
+    assert table["label"].to_pylist() == [2, -1]
+    assert table["id"].to_pylist() == ["0", "1"]
+
+
+def test_labels_go_by_the_hubs_own_class_names(tmp_path: Path) -> None:
+    names = datasets.ClassLabel(names=["contradiction", "entailment", "neutral"])
+    text = datasets.Value("string")
+    features = datasets.Features({"premise": text, "hypothesis": text, "label": names})
+    parquet(tmp_path / "r/x/train-0.parquet", [{"premise": "a", "hypothesis": "b", "label": 0}], features)
+    source = replace(moved("mnli", tmp_path / "r"), config="x", files="{config}/{split}-*.parquet")
+    table = hub.load(source, get_task("mnli"), "train", "en")
+    assert table["label"].to_pylist() == [get_task("mnli").labels.index("contradiction")]
+
+
+def test_a_label_map_wins(tmp_path: Path) -> None:
+    rows = [{"sentence1": "a", "sentence2": "b", "label": label} for label in ("yes", "no")]
+    folder = jsonl_repository(tmp_path / "r", {"en": {"train": rows}})
+    source = replace(moved("pawsx", folder), labels={"no": 0, "yes": 1})
+    assert hub.load(source, get_task("pawsx"), "train", "en")["label"].to_pylist() == [1, 0]
+
+
+def test_tags_become_their_names(tmp_path: Path) -> None:
+    names = list(get_task("udpos").labels)
+    features = datasets.Features(
+        {
+            "tokens": datasets.Sequence(datasets.Value("string")),
+            "pos_tags": datasets.Sequence(datasets.ClassLabel(names=names)),
+        }
+    )
+    rows = [{"tokens": ["im", "Haus"], "pos_tags": [names.index("ADP"), names.index("NOUN")]}]
+    parquet(tmp_path / "r/udpos.German/test-00000-of-00001.parquet", rows, features)
+    table = hub.load(moved("udpos", tmp_path / "r"), get_task("udpos"), "test", "de")
+    assert table["tags"].to_pylist() == [["ADP", "NOUN"]]
+
+
+def test_tydiqa_takes_the_rows_of_one_language(tmp_path: Path) -> None:
+    rows = [
+        {
+            "id": f"{name}-1",
+            "title": "",
+            "context": "c",
+            "question": "q",
+            "answers": {"text": ["c"], "answer_start": [0]},
+        }
+        for name in ("english", "swahili")
+    ]
+    parquet(tmp_path / "r/tydiqa/validation-0.parquet", rows)
+    table = hub.load(moved("tydiqa", tmp_path / "r"), get_task("tydiqa"), "test", "sw")
+    assert table["id"].to_pylist() == ["swahili-1"]
+    assert table["answers"].to_pylist() == [[{"text": "c", "start": 0}]]
+
+
+def test_tatoebas_english_side_is_sorted_stably_and_its_gold_kept(tmp_path: Path) -> None:
+    pairs = [("Zug\n", "train\n"), ("Bus\n", "bus\n"), ("Bahn\n", "train\n")]
+    rows = [{"source_sentence": de, "target_sentence": en, "source_lang": "deu"} for de, en in pairs]
+    parquet(tmp_path / "r/tatoeba.deu/validation-0.parquet", rows)
+    table = hub.load(moved("tatoeba", tmp_path / "r"), get_task("tatoeba"), "test", "de")
+    assert [(r["text"], r["gold"]) for r in table.to_pylist()[3:]] == [
+        ("bus", ["1"]),
+        ("train", ["0"]),
+        ("train", ["2"]),
+    ]
+    assert table["text"].to_pylist()[:3] == ["Zug", "Bus", "Bahn"]
+
+
+def test_hellaswag_labels_are_strings(tmp_path: Path) -> None:
+    row = {"ctx_a": "A.", "ctx_b": "he", "endings": ["x", "y"]}
+    folder = jsonl_repository(tmp_path / "r", {"default": {"train": [{**row, "label": "1"}]}})
+    table = hub.load(moved("hellaswag", folder), get_task("hellaswag"), "train", "en")
+    assert table.to_pylist() == [{"id": "0", "text_a": "A.", "choices": ["he x", "he y"], "label": 1}]
+
+
+def test_a_missing_column_names_those_there(tmp_path: Path) -> None:
+    folder = jsonl_repository(tmp_path / "r", {"en": {"train": [{"a": "x", "label": 0}]}})
+    with pytest.raises(StiltsError, match="no column premise, hypothesis for xnli; it has a, label"):
+        hub.load(moved("xnli", folder), get_task("xnli"), "train", "en")
+
+
+def test_a_missing_configuration_is_one_clear_message(tmp_path: Path) -> None:
+    folder = jsonl_repository(tmp_path / "r", {"en": {"train": [{"a": "x"}]}})
+    with pytest.raises(StiltsError, match=r"cannot load .* \(configuration de, split train.*data\.tasks\.xnli"):
+        hub.load(moved("xnli", folder), get_task("xnli"), "train", "de")
+
+
+def test_without_network_the_message_says_what_to_do() -> None:
+    task = get_task("squad")
+    assert task.hub is not None
+    with pytest.raises(StiltsError, match=r"cannot load rajpurkar/squad .*HF_HUB_OFFLINE"):
+        hub.load(task.hub, task, "train", "en")
+
+
+# Through the catalog
+
+
+def test_planning_needs_no_network(tmp_path: Path) -> None:
+    ref = Catalog(DataDecl(), tmp_path).ref(get_task("xnli"), "train", "en")
+    assert ref.identity == "hub:facebook/xnli/en@b8dd5d7af51114dbda02c0e3f6133f332186418e#train"
+    assert (ref.rows, ref.labelled) == (392_702, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_full_size_grid_is_planned_offline(tmp_path: Path) -> None:
+    catalog = Catalog(DataDecl(), tmp_path)
+    refs = [
+        catalog.ref(task, split, language)
+        for task in all_tasks().values()
+        for split in ("train", *task.splits)
+        for language in task.languages
+        if catalog.has(task, split, language)
+    ]
+    assert len({ref.identity for ref in refs}) == len(refs)
+    assert len(refs) > 200
+
+
+def test_what_the_hub_lacks_is_not_there(tmp_path: Path) -> None:
+    catalog = Catalog(DataDecl(), tmp_path)
+    assert catalog.has(get_task("udpos"), "dev", "de")
+    assert not catalog.has(get_task("udpos"), "dev", "yo")
+    assert not catalog.has(get_task("udpos"), "dev", "qaa")
+    assert not catalog.has(get_task("xquad"), "dev", "de")
+    with pytest.raises(StiltsError, match="has no dev data of udpos in yo"):
+        catalog.ref(get_task("udpos"), "dev", "yo")
+
+
+def test_bucc_needs_xtremes_folder(tmp_path: Path) -> None:
+    with pytest.raises(StiltsError, match=r"no usable copy on the hub.*XTREME's download folder as data\.xtreme"):
+        Catalog(DataDecl(), tmp_path).ref(get_task("bucc2018"), "test", "de")
+
+
+def test_another_data_set_needs_its_revision(tmp_path: Path) -> None:
+    data = DataDecl(tasks={"mnli": TaskSource(hub="me/translated-mnli")})
+    with pytest.raises(StiltsError, match=r"data\.tasks\.mnli\.revision is missing"):
+        Catalog(data, tmp_path).ref(get_task("mnli"), "train", "en")
+    pinned = DataDecl(tasks={"mnli": TaskSource(hub="me/translated-mnli", revision="abc")})
+    ref = Catalog(pinned, tmp_path).ref(get_task("mnli"), "train", "en")
+    assert ref.identity == "hub:me/translated-mnli/mnli@abc#train"
+
+
+def test_a_local_repository_is_identified_by_its_content(tmp_path: Path) -> None:
+    rows = [{"premise": "a", "hypothesis": "b", "label": 1}]
+    folder = jsonl_repository(tmp_path / "r", {"mnli": {"train": rows}})
+    data = DataDecl(tasks={"mnli": TaskSource(hub=str(folder))})
+    ref = Catalog(data, tmp_path / "root").ref(get_task("mnli"), "train", "en")
+    assert ref.identity.startswith("sha256:")
+    assert read(tmp_path / "root", ref)["label"].to_pylist() == [1]
+    assert Catalog(data, tmp_path / "root").materialise(ref).is_file()

@@ -1,0 +1,67 @@
+"""Bad bytes are told by line; harmless ones are taken off."""
+
+from pathlib import Path
+
+import pytest
+
+from stilts.data.sources.text import Report, read_json, read_lines
+from stilts.errors import Problems, StiltsError
+
+
+def write(tmp_path: Path, data: bytes) -> Path:
+    path = tmp_path / "f.tsv"
+    path.write_bytes(data)
+    return path
+
+
+def test_crlf_and_byte_order_mark_come_off(tmp_path: Path) -> None:
+    assert read_lines(write(tmp_path, b"\xef\xbb\xbfa\tb\r\n\r\nc\r\n")) == ["a\tb", "", "c"]
+
+
+def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
+    text = "a\u2028b\x85c\x0bd\x1ce"
+    assert read_lines(write(tmp_path, text.encode())) == [text]
+
+
+def test_a_last_line_without_an_end_counts(tmp_path: Path) -> None:
+    assert read_lines(write(tmp_path, b"a\nb")) == ["a", "b"]
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(StiltsError, match=r"nowhere\.tsv does not exist"):
+        read_lines(tmp_path / "nowhere.tsv")
+
+
+def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
+    with pytest.raises(StiltsError, match="cannot be read: Is a directory"):
+        read_lines(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xef\xbb\xbf", b"\n \r\n"])
+def test_an_empty_file(tmp_path: Path, data: bytes) -> None:
+    with pytest.raises(StiltsError, match=r"f\.tsv is empty"):
+        read_lines(write(tmp_path, data))
+
+
+def test_every_bad_byte_is_told_by_line(tmp_path: Path) -> None:
+    with pytest.raises(Problems) as caught:
+        read_lines(write(tmp_path, b"good\nca\xe9\n\0\ngood"))
+    assert [m.split("f.tsv:")[1].split(";")[0] for m in caught.value.messages] == [
+        "2: byte 0xe9 is not UTF-8",
+        "3: a NUL byte",
+    ]
+
+
+def test_malformed_json_names_the_line(tmp_path: Path) -> None:
+    with pytest.raises(StiltsError, match=r"f\.tsv:2: not JSON"):
+        read_json(write(tmp_path, b'{"a":\n oops}'))
+
+
+def test_a_report_is_capped_and_counts_the_rest() -> None:
+    report = Report(Path("f"))
+    for line in range(1, 31):
+        report.add(line, "wrong")
+    with pytest.raises(Problems) as caught:
+        report.close()
+    assert len(caught.value.messages) == 21
+    assert caught.value.messages[-1] == "f: and 10 more"
