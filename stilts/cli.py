@@ -1,6 +1,7 @@
 """Command line: each command opens the experiment, calls one floor below, and prints."""
 
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -168,7 +169,8 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Score a prediction folder in XTREME's layout as its evaluate.py does."""
-    from stilts.evaluate.score import score_folder, show_scores
+    from stilts.evaluate.score import score_folder
+    from stilts.evaluate.show import show_scores
 
     scores = score_folder(predictions, labels, benchmark)
     if as_json:
@@ -182,8 +184,9 @@ def submission(
     experiment: ExperimentFile,
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     intermediate: Annotated[
-        str | None, typer.Option(help="Take this regime for every target instead of the best on dev.")
-    ] = None,
+        list[str], typer.Option(metavar="[TARGET=]REGIME", help="Take this regime, not the best on dev.")
+    ] = [],  # noqa: B006
+    model: Annotated[str | None, typer.Option(help="Base model, where the experiment has several.")] = None,
     overrides: Overrides = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
@@ -192,7 +195,7 @@ def submission(
     from stilts.session import Session
 
     session = Session.open(experiment, overrides)
-    manifest = gather_submission(session.expansion, session.store, out, intermediate)
+    manifest = gather_submission(session.expansion, session.store, out, model, intermediate)
     if as_json:
         _print_json(manifest)
         return
@@ -213,6 +216,7 @@ def doctor(
     """Check versions, GPUs, DeepSpeed, disk, the store and Ray."""
     from stilts.execute.doctor import diagnose, to_json
 
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     findings = diagnose(store, os.environ.get("RAY_ADDRESS"))
     if as_json:
         _print_json(to_json(findings))

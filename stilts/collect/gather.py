@@ -1,6 +1,6 @@
 """Gather: from an expansion and its store to the one table of results, and to the submission."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,11 @@ import pyarrow as pa
 from stilts.collect.submission import write_submission
 from stilts.collect.table import CellSource, build_table
 from stilts.data.prepare import read
-from stilts.errors import StiltsError, nearest
 from stilts.plan.expand import Expansion
 from stilts.plan.missing import Inventory, artifact_name
-from stilts.spec.stage import SHORT, EvaluationSpec
+from stilts.spec.stage import SHORT
 from stilts.store.protocol import Store
-from stilts.store.record import read_evaluation, read_failure, read_predictions, read_stage, take_inventory
+from stilts.store.record import read_evaluation, read_failure, read_predictions, take_inventory
 
 
 def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]:
@@ -29,6 +28,7 @@ def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]
             stage=names[cell.chain[-1]],
             chain=tuple(names[key] for key in cell.chain),
             evaluations=cell.evaluations,
+            selection=cell.selection,
         )
         for cell in expansion.cells
     ]
@@ -36,7 +36,7 @@ def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]
 
 def gather(expansion: Expansion, store: Store) -> pa.Table:
     """The table of results (see `collect/table.py`), as the store is now."""
-    inventory = _inventory(expansion, store)
+    inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
     sources = cell_sources(expansion, inventory)
     names = dict.fromkeys(name for source in sources for name in source.chain)
     done = {artifact.name for artifact in inventory.values() if artifact.trained}
@@ -46,38 +46,34 @@ def gather(expansion: Expansion, store: Store) -> pa.Table:
     )
 
 
-def gather_submission(expansion: Expansion, store: Store, out: Path, intermediate: str | None) -> dict[str, Any]:
+def gather_submission(
+    expansion: Expansion, store: Store, out: Path, model: str | None, choices: Sequence[str]
+) -> dict[str, Any]:
     """Write XTREME's prediction folder (see `collect/submission.py`); returns its manifest.
 
     Args:
-        intermediate: regime for every target; None: the best on dev for each.
+        choices: `REGIME` for every target, or `TARGET=REGIME` for one; what is not chosen is the best on dev.
 
     Raises:
-        StiltsError: no such regime, or nothing to submit.
+        StiltsError: no such model, target or regime, or nothing to submit.
     """
-    regimes = expansion.experiment.intermediates
-    if intermediate is not None and intermediate not in regimes:
-        raise StiltsError(f"no intermediate regime {intermediate!r}; {nearest(intermediate, regimes)}")
+    inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
+    intermediates: dict[str, str] = {}
+    for choice in choices:
+        target, equals, regime = choice.partition("=")
+        intermediates |= {target: regime} if equals else dict.fromkeys(expansion.experiment.targets, choice)
+    root = store.scratch(".")
     return write_submission(
         out,
-        cell_sources(expansion, _inventory(expansion, store)),
-        read_stage=lambda name: read_stage(store, name),
+        cell_sources(expansion, inventory),
         read_evaluation=lambda name, spec: read_evaluation(store, name, spec),
         read_predictions=lambda name, spec: read_predictions(store, name, spec),
-        read_examples=_example_reader(store),
-        intermediates=None if intermediate is None else dict.fromkeys(expansion.experiment.targets, intermediate),
+        read_examples=lambda spec: read(root, spec.data),
+        model=model,
+        intermediates=intermediates,
     )
-
-
-def _inventory(expansion: Expansion, store: Store) -> Inventory:
-    return take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
 
 
 def _ended(store: Store, name: str) -> Mapping[str, Any]:
     failure = read_failure(store, name)
     return {"status": "missing", "error": None} if failure is None else failure
-
-
-def _example_reader(store: Store) -> Callable[[EvaluationSpec], pa.Table]:
-    root = store.scratch(".")
-    return lambda spec: read(root, spec.data)

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stilts.collect.aggregate import TARGETS, spread
-from stilts.collect.table import CellSource, ReadEvaluation, ReadStage, main_value
+from stilts.collect.table import CellSource, ReadEvaluation, main_value
 from stilts.errors import Problems, StiltsError, nearest
 from stilts.evaluate.predictions import read_predictions as parse_predictions
 from stilts.evaluate.predictions import suffix
@@ -27,8 +27,9 @@ from stilts.tasks.base import Task, get_task
 SCHEMA = 1
 MANIFEST = "manifest.json"
 SPLIT = "test"
-STAND_IN = {"tatoeba": "bucc2018", "xquad": "mlqa"}
-"""Targets without dev data, and whose stands in: it is measured on the very same stages."""
+STAND_IN = {"tatoeba": "bucc2018", "xquad": "mlqa", "tydiqa": "xquad"}
+"""What has no dev data is chosen by a target of its kind: Tatoeba by BUCC (both search with the encoder as it is), XQuAD
+by MLQA (one SQuAD stage serves both), TyDiQA, whose dev set is the test, by XQuAD's English dev set."""
 
 ReadPredictions = Callable[[str, EvaluationSpec], bytes | None]
 """(stage NAME, evaluation) -> its prediction file in XTREME's form, None where there is none."""
@@ -45,7 +46,6 @@ Dev = tuple[str, dict[tuple[str, int], float | None]]
 def write_submission(
     out: Path,
     cells: Sequence[CellSource],
-    read_stage: ReadStage,
     read_evaluation: ReadEvaluation,
     read_predictions: ReadPredictions,
     read_examples: ReadExamples,
@@ -74,7 +74,7 @@ def write_submission(
     files: dict[str, bytes] = {}
     problems: list[str] = []
     for target in TARGETS:
-        dev = _dev_scores(target, cells, read_stage, read_evaluation)
+        dev = _dev_scores(target, cells, read_evaluation)
         choice = _choose(target, cells, dev, given.get(target))
         if isinstance(choice, str):
             manifest["missing"][target] = choice
@@ -173,14 +173,12 @@ def _regime(scores: Sequence[float | None]) -> dict[str, Any]:
     }
 
 
-def _dev_scores(
-    target: str, cells: Sequence[CellSource], read_stage: ReadStage, read_evaluation: ReadEvaluation
-) -> Dev:
-    """The first kind of dev score that there is, so that regimes are compared by one kind: of the model selection, or
-    of evaluations on dev; the target's own, or its stand-in's."""
+def _dev_scores(target: str, cells: Sequence[CellSource], read_evaluation: ReadEvaluation) -> Dev:
+    """The first kind of dev score that there is, so that regimes are compared by one kind: on English dev, or on dev in
+    all languages; the target's own, or its stand-in's."""
     kinds: dict[str, DevScore] = {
-        "model selection": lambda cell: _selection_score(cell, read_stage),
-        "evaluation": lambda cell: _evaluated_score(cell, read_evaluation),
+        "English": lambda cell: _selection_score(cell, read_evaluation),
+        "all languages": lambda cell: _evaluated_score(cell, read_evaluation),
     }
     for source in (target, STAND_IN.get(target)):
         of_source = [cell for cell in cells if cell.target == source]
@@ -191,11 +189,11 @@ def _dev_scores(
     return "", {}
 
 
-def _selection_score(cell: CellSource, read_stage: ReadStage) -> float | None:
-    if get_task(cell.target).train_on is None:
-        return None  # the stage is an intermediate: its dev score is another task's
-    record = read_stage(cell.stage) or {}
-    return (record.get("dev") or {}).get("score")
+def _selection_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float | None:
+    if cell.selection is None:
+        return None
+    record = read_evaluation(cell.stage, cell.selection)
+    return None if record is None else main_value(get_task(cell.selection.task), record["metrics"] or {})
 
 
 def _evaluated_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float | None:

@@ -43,9 +43,6 @@ SCHEMA = pa.schema(
 ReadEvaluation = Callable[[str, EvaluationSpec], dict[str, Any] | None]
 """(stage NAME, evaluation) -> its record, None where there is none."""
 
-ReadStage = Callable[[str], dict[str, Any] | None]
-"""stage NAME -> its record, None where there is none."""
-
 
 @dataclass(frozen=True)
 class CellSource:
@@ -57,6 +54,8 @@ class CellSource:
         stage: NAME of the artifact that is evaluated: the target stage, or for retrieval the last stage before it.
         chain: NAMEs from the base to `stage`, both included.
         evaluations: those wanted.
+        selection: the training task's English dev set on the same stage, by which regimes and seeds are chosen; None
+            where there is none (retrieval, and tasks whose dev set serves as the test).
     """
 
     model: str
@@ -66,6 +65,7 @@ class CellSource:
     stage: str
     chain: tuple[str, ...]
     evaluations: tuple[EvaluationSpec, ...]
+    selection: EvaluationSpec | None = None
 
 
 def build_table(

@@ -73,9 +73,10 @@ def _gpus() -> Finding:
 
 def _ops() -> Finding:
     import deepspeed
+    from deepspeed.git_version_info import installed_ops
 
     compatible = [name for name, works in deepspeed.ops.__compatible_ops__.items() if works]
-    installed = [name for name, there in deepspeed.ops.__installed_ops__.items() if there]
+    installed = [name for name, there in installed_ops.items() if there]
     found = f"prebuilt: {', '.join(installed) or 'none'}; can be built here: {len(compatible)}"
     return Finding("DeepSpeed ops", "ok", f"{found} (none is required)")
 

@@ -35,6 +35,7 @@ class Cell:
     Attributes:
         chain: keys of its nodes, base model first.
         evaluations: what its result consists of, all on the last node of the chain.
+        selection: the training task's English dev set on the same node, by which a submission chooses regimes.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Cell:
     seed: int
     chain: tuple[str, ...]
     evaluations: tuple[EvaluationSpec, ...]
+    selection: EvaluationSpec | None = None
 
 
 @dataclass
@@ -72,6 +74,7 @@ class _Expander:
         self.ref = cache(self._ref)
         self.recipe = cache(self._recipe)
         self.training_data = cache(self._training_data)
+        self.selection = cache(self._selection)
 
     def expand(self) -> Expansion:
         self._check_names()
@@ -202,6 +205,12 @@ class _Expander:
             settings={**task.settings, **decl.settings},
         )
 
+    def _selection(self, name: str | None) -> EvaluationSpec | None:
+        task = None if name is None else get_task(name)
+        if task is None or not self.data.has(task, "dev", "en"):
+            return None
+        return self._evaluation(task, self.experiment.targets.get(task.name, TargetDecl()), "dev", "en")
+
     # --- stages ------------------------------------------------------------------------------------------
 
     def _base(self, name: str, decl: ModelDecl) -> BaseSpec:
@@ -273,9 +282,11 @@ class _Expander:
                 nodes = [*chain, self._stage(chain[-1], f"{slug}-{trained}", StageDecl(task=trained), seed)]
             for node in nodes:
                 node.uses += 1
-            nodes[-1].evaluations |= {spec.path: spec for spec in specs}
+            selection = self.selection(trained)
+            wanted = specs if selection is None else (*specs, selection)
+            nodes[-1].evaluations |= {spec.path: spec for spec in wanted}
             keys = tuple(node.key for node in nodes)
-            self.out.cells.append(Cell(model, regime, target, seed, keys, specs))
+            self.out.cells.append(Cell(model, regime, target, seed, keys, specs, selection))
 
 
 def _base_slug(decl: ModelDecl) -> str:

@@ -20,7 +20,6 @@ class Grid:
     cells: list[CellSource] = field(default_factory=list)
     statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
     evaluations: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
-    stages: dict[str, dict[str, Any]] = field(default_factory=dict)
     predictions: dict[tuple[str, str], bytes] = field(default_factory=dict)
     examples: dict[str, pa.Table] = field(default_factory=dict)
     reads: list[tuple[str, str]] = field(default_factory=list)
@@ -62,11 +61,14 @@ class Grid:
                     "metrics": metrics if labelled else None,
                     "extra": extra or {},
                 }
-        cell = CellSource(model, intermediate, target, seed, name, (model, name), tuple(specs))
+        selection = None
+        if dev is not None:
+            selection = EvaluationSpec(target, 1, "dev", "en", DataRef(target, "dev", "en", f"sha256:{target}dev"))
+            metrics = metrics_of(target, dev)
+            self.evaluations[name, selection.key] = {"examples": 10, "metrics": metrics, "extra": {}}
+        cell = CellSource(model, intermediate, target, seed, name, (model, name), tuple(specs), selection)
         self.cells.append(cell)
         self.statuses[name] = {"status": status or "done", "error": error}
-        if dev is not None:
-            self.stages[name] = {"dev": {"score": dev, "metric": "accuracy", "curve": []}, "train": {}}
         return cell
 
     def add_nine(self, intermediate: str, seed: int, value: float, **changes: dict[str, Metrics | str]) -> None:
@@ -78,9 +80,6 @@ class Grid:
     def read_evaluation(self, stage: str, spec: EvaluationSpec) -> dict[str, Any] | None:
         self.reads.append((stage, spec.key))
         return self.evaluations.get((stage, spec.key))
-
-    def read_stage(self, stage: str) -> dict[str, Any] | None:
-        return self.stages.get(stage)
 
     def read_predictions(self, stage: str, spec: EvaluationSpec) -> bytes | None:
         return self.predictions.get((stage, spec.language))
