@@ -195,10 +195,13 @@ def test_problems_name_their_rows():
 
 
 REAL = {
-    "squad": "squad/dev-v1.1.json",
-    "tydiqa": "tydiqa/tydiqa-goldp-v1.1-train/tydiqa.goldp.en.train.json",
+    "squad": "xtreme/squad/dev-v1.1.json",
+    "tydiqa-en": "xtreme/tydiqa/tydiqa-goldp-v1.1-train/tydiqa.goldp.en.train.json",
+    "tydiqa-sw": "labels/tydiqa/test-sw.json",
+    "xquad-tr": "labels/xquad/test-tr.json",
+    "xquad-zh": "labels/xquad/test-zh.json",
     **{
-        f"mlqa-{lang}": f"mlqa/MLQA_V1/dev/dev-context-{lang}-question-{lang}.json"
+        f"mlqa-{lang}": f"xtreme/mlqa/MLQA_V1/dev/dev-context-{lang}-question-{lang}.json"
         for lang in ("en", "de", "es", "hi", "vi", "zh")
     },
 }
@@ -207,7 +210,7 @@ REAL = {
 @pytest.mark.parametrize("name", REAL)
 def test_oracle_is_perfect_on_real_questions(xtreme_mini, train_tokenizer, name):
     """With a token a character, no answer begins or ends inside a token: every one must come back exactly."""
-    table = read_squad(xtreme_mini / "xtreme" / REAL[name]).slice(0, 60)
+    table = read_squad(xtreme_mini / REAL[name]).slice(0, 60)
     assert FAMILY.validate(table, TASK) == []
     tokenizer = train_tokenizer(table["context"].to_pylist(), 0)
     lengths = Lengths(384, 128, 64, max_answer_length=384)

@@ -3,6 +3,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
 
 from stilts.tasks import schema
 from stilts.tasks.base import Task
@@ -81,6 +83,21 @@ def test_words_that_have_no_subwords_become_unknown(any_tokenizer):
     assert len(set(positions)) == len(words)
     assert features["input_ids"].to_pylist()[0][positions[1]] == any_tokenizer.unk_token_id
     assert FAMILY.decode(table, features, oracle(features, TASK), TASK, Lengths(64)) == FAMILY.gold(table, TASK)
+
+
+def test_words_begin_as_inside_a_sentence_in_byte_level_vocabularies():
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(
+        special_tokens=["<s>", "</s>", "<unk>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(["She moved to Paris and moved to Paris again"] * 9, trainer)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, unk_token="<unk>")
+    features = FAMILY.encode(table_of(SENTENCES[:1]), tokenizer, TASK, Lengths(64), training=True)
+    tokens = tokenizer.convert_ids_to_tokens(features["input_ids"][0].as_py())
+    assert "".join(tokens) == "ĠSheĠmovedĠtoĠParis"
 
 
 def test_a_word_over_the_room_is_cut(tokenizer):
