@@ -28,8 +28,8 @@ SCHEMA = 1
 MANIFEST = "manifest.json"
 SPLIT = "test"
 STAND_IN = {"tatoeba": "bucc2018", "xquad": "mlqa", "tydiqa": "xquad"}
-"""What has no dev data is chosen by a target of its kind: Tatoeba by BUCC (both search with the encoder as it is), XQuAD
-by MLQA (one SQuAD stage serves both), TyDiQA, whose dev set is the test, by XQuAD's English dev set."""
+"""What has no dev data is chosen by a target of its kind: Tatoeba by BUCC (both search with the encoder as it is),
+XQuAD by MLQA (one SQuAD stage serves both), TyDiQA, whose dev set is the test, by XQuAD's English dev set."""
 
 ReadPredictions = Callable[[str, EvaluationSpec], bytes | None]
 """(stage NAME, evaluation) -> its prediction file in XTREME's form, None where there is none."""
