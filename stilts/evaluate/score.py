@@ -16,12 +16,12 @@ from stilts.errors import Problems, StiltsError, nearest
 from stilts.evaluate.metrics import Scores, score
 from stilts.evaluate.predictions import decode, parse_json, read_predictions, suffix
 from stilts.evaluate.xtreme import Benchmark, get_benchmark, group_averages, task_average
-from stilts.tasks.base import get_task
+from stilts.tasks.base import all_tasks, get_task
 
 logger = logging.getLogger(__name__)
 
-NOT_YET = ("lareqa", "mewslix")
-"""Tasks of XTREME-R that stilts cannot score yet."""
+RANKED = ("lareqa", "mewslix")
+"""Tasks of XTREME-R that are scored by rank, which stilts does not do yet."""
 
 
 def score_folder(predictions: Path, labels: Path, benchmark: str = "xtreme") -> dict[str, Any]:
@@ -68,15 +68,19 @@ def _tasks_in_both(predictions: Path, labels: Path, benchmark: Benchmark) -> lis
             )
         elif not (labels / name).is_dir():
             logger.warning("%s: not scored, there are no labels in %s", predictions / name, labels / name)
-        elif name in NOT_YET:
+        elif not _supported(name):
             logger.warning("%s: not scored, stilts does not support %s yet", predictions / name, name)
-    tasks = [t for t in benchmark.languages if t in theirs and t not in NOT_YET and (labels / t).is_dir()]
+    tasks = [t for t in benchmark.languages if t in theirs and _supported(t) and (labels / t).is_dir()]
     if not tasks:
         raise StiltsError(
             f"{predictions} and {labels} have no task of {benchmark.name} in common; both should hold folders like "
             f"{next(iter(benchmark.languages))}/ with files test-LG.tsv"
         )
     return tasks
+
+
+def _supported(task: str) -> bool:
+    return task in all_tasks() and task not in RANKED
 
 
 def _score_task(task: str, predictions: Path, labels: Path, benchmark: Benchmark) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import random
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
@@ -9,7 +11,8 @@ from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 from stilts.errors import StiltsError
 from stilts.evaluate import metrics
 from stilts.evaluate.metrics import main_number, normalise_mlqa, normalise_squad, score
-from stilts.tasks.base import get_task
+from stilts.tasks import base
+from stilts.tasks.base import Task, get_task
 
 UPOS = list(get_task("udpos").labels)
 BIO = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
@@ -182,10 +185,25 @@ def test_mlqa_scores_chinese_by_character_and_xquad_does_not() -> None:
     assert score("xquad", "zh", predictions, gold)["f1"] == 0
 
 
-def test_squad_2_rewards_the_empty_answer() -> None:
+@pytest.fixture
+def declared(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """A function that adds a task to the library for one test and returns its name."""
+
+    def declare(**fields: Any) -> str:
+        get_task("xnli")  # the library is loaded before one is added
+        task = Task(name="declared", version=1, languages=("en",), metric="metric", train_on="declared", **fields)
+        monkeypatch.setitem(base._TASKS, task.name, task)
+        return task.name
+
+    return declare
+
+
+def test_where_no_answer_is_declared_the_empty_one_is_rewarded(declared: Callable[..., str]) -> None:
+    """SQuAD 2.0's rules."""
+    name = declared(family="span_qa", metrics=("exact_match", "f1"), settings={"null_threshold": 0.0})
     gold = {"a": [], "b": [""], "c": ["Paris"], "d": []}
     predictions = {"a": "", "b": "", "c": "in Paris", "d": "Rome"}
-    assert score("squad_v2", "en", predictions, gold) == {
+    assert score(name, "en", predictions, gold) == {
         "exact_match": 50.0,
         "f1": pytest.approx((1 + 1 + 2 / 3 + 0) / 4 * 100),
     }
@@ -202,14 +220,20 @@ def test_bucc_counts_whole_pairs_once() -> None:
     assert score("bucc2018", "de", [], gold) == {"f1": 0, "precision": 0, "recall": 0}
 
 
-def test_qqp_has_accuracy_and_f1_of_duplicates() -> None:
-    yes, no = "duplicate", "not_duplicate"
-    scores = metrics.accuracy_and_f1([yes, yes, no, no], [yes, no, no, no], positive=yes)
-    assert scores == {"accuracy": 75.0, "f1": pytest.approx(200 / 3)}
+def test_classification_that_declares_f1_has_that_of_its_second_label(declared: Callable[..., str]) -> None:
+    """QQP's numbers: the F1 of the duplicates beside the accuracy."""
+    no, yes = "not_duplicate", "duplicate"
+    name = declared(family="classification", metrics=("accuracy", "f1"), labels=(no, yes))
+    assert score(name, "en", [yes, yes, no, no], [yes, no, no, no]) == {
+        "accuracy": 75.0,
+        "f1": pytest.approx(200 / 3),
+    }
 
 
-def test_token_accuracy() -> None:
-    assert metrics.token_accuracy([["a", "b"], ["c"]], [["a", "x"], ["c"]]) == {"accuracy": pytest.approx(200 / 3)}
+def test_tagging_that_declares_accuracy_is_scored_by_words(declared: Callable[..., str]) -> None:
+    """CCG's number."""
+    name = declared(family="tagging", metrics=("accuracy",), labels=("a", "b", "c"))
+    assert score(name, "en", [["a", "b"], ["c"]], [["a", "c"], ["c"]]) == {"accuracy": pytest.approx(200 / 3)}
 
 
 def test_main_number() -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from stilts.errors import Problems, StiltsError
 from stilts.evaluate.predictions import read_predictions, suffix, write_predictions
 from stilts.evaluate.score import score_folder
 from stilts.evaluate.xtreme import XTREME
+from stilts.tasks import base
+from stilts.tasks.base import get_task
 
 SMALL: dict[str, str] = {
     "pawsx/test-de.tsv": "0\n1\n1\n0\n",
@@ -184,7 +187,9 @@ def test_folders_without_a_common_task(folders: tuple[Path, Path], tmp_path: Pat
     assert problems(*folders) == ["labels/xnli: no label file of a language of xtreme, such as test-ar.tsv"]
 
 
-def test_xtreme_r(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_xtreme_r(tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    get_task("xnli")  # the library is loaded before one is added
+    monkeypatch.setitem(base._TASKS, "xcopa", replace(get_task("hellaswag"), name="xcopa"))
     write(tmp_path / "p", "xcopa/test-et.jsonl", '{"label": 0}\n{"label": 0}\n')
     write(tmp_path / "l", "xcopa/test-et.jsonl", '{"premise": "p", "label": 0}\n{"premise": "q", "label": 1}\n')
     write(tmp_path / "p", "mewslix/test-de.json", "{}")
