@@ -80,11 +80,14 @@ def plan(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = 
     from stilts.plan.summary import stage_rows, summarize
     from stilts.session import Session
 
-    found = Session.open(experiment, overrides).plan()
+    session = Session.open(experiment, overrides)
+    found = session.plan()
     if as_json:
-        _print_json({**summarize(found), "by_stage": stage_rows(found)})
-    else:
-        show_plan(found, _console())
+        _print_json({**summarize(found), "absent_data": session.absent(), "by_stage": stage_rows(found)})
+        return
+    show_plan(found, _console())
+    for task in session.absent():
+        _console().print(f"[yellow]{task}: sizes as declared; its data must be given before a run (data.xtreme)[/]")
 
 
 @app.command()

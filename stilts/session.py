@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from stilts.data.prepare import Catalog
+from stilts.data.prepare import ABSENT, Catalog
 from stilts.errors import StiltsError
 from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import Plan, make_plan, summarize
@@ -79,6 +79,10 @@ class Session:
                     if ref is not None:
                         refs[ref.path] = ref
         return list(refs.values())
+
+    def absent(self) -> list[str]:
+        """Tasks whose data nothing provides: they can be planned, from declared sizes, and not run."""
+        return sorted({ref.task for ref in self.data() if ref.identity.startswith(ABSENT)})
 
     def check_disk(self, plan: Plan) -> None:
         """Raise where the store's disk cannot hold what the plan writes at its peak.

@@ -34,6 +34,9 @@ INDEX_VERSION = 1
 RACY_SECONDS = 2.0
 """A file changed this recently is not indexed: a second change could keep its size and time stamp."""
 
+ABSENT = "absent:"
+"""Begins the identity of data that is declared, but that nothing provides yet."""
+
 CHARACTERS_PER_TOKEN = {"zh": 1.5, "ja": 1.5, "th": 2.5, "ko": 2.0}
 """Rough yield of XLM-R's vocabulary, for the cost model only; 4 elsewhere."""
 
@@ -66,6 +69,8 @@ class Catalog:
     def ref(self, task: Task, split: str, language: str) -> DataRef:
         """Identity, size and whether there is gold; for files after reading, checking and writing them.
 
+        Where nothing provides a task that no hub holds, its declared sizes: a plan can be made, `materialise` raises.
+
         Raises:
             StiltsError: no source, an unknown language, a file that is missing or empty.
             Problems: mistakes in a file, by line; training or dev data without gold.
@@ -73,7 +78,7 @@ class Catalog:
         check_language(task, language)
         source = self._source(task, split)
         if source is None:
-            raise StiltsError(self._no_source(task, split))
+            return self._declared_ref(task, split, language)
         if isinstance(source, HubSource):
             return self._hub_ref(source, task, split, language)
         if not _names(source, language):
@@ -101,6 +106,8 @@ class Catalog:
         if path.is_file():
             return path
         task = all_tasks()[ref.task]
+        if ref.identity.startswith(ABSENT):
+            raise StiltsError(self._no_source(task, ref.split))
         source = self._source(task, ref.split)
         if isinstance(source, HubSource) and ref.identity == hub.identity(source, ref.split, ref.language):
             table = hub.load(source, task, ref.split, ref.language)
@@ -191,6 +198,13 @@ class Catalog:
             return None
         paths = [folder / layout.labels.replace("{lang}", language) for folder in self._label_folders]
         return next((path for path in paths if path.is_file()), None)
+
+    def _declared_ref(self, task: Task, split: str, language: str) -> DataRef:
+        """Declared sizes of data that only a person can provide, so that a plan can be made before it is there."""
+        rows = task.rows(split, language)
+        if task.hub is not None or task.name in self._declared or self._folders or rows is None:
+            raise StiltsError(self._no_source(task, split))
+        return DataRef(task.name, split, language, f"{ABSENT}{task.name}", rows, round(rows * task.tokens_per_row))
 
     def _hub_ref(self, source: HubSource, task: Task, split: str, language: str) -> DataRef:
         if Path(source.id).is_dir():

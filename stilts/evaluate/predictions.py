@@ -219,8 +219,10 @@ def _read_answers(text: str, where: str) -> dict[str, str]:
     answers = parse_json(text, where)
     if not isinstance(answers, dict):
         raise Problems([f"{where}: holds a {type(answers).__name__}, not an object {{id: answer}}"])
+    if "data" in answers and "version" in answers:
+        raise Problems([f"{where}: a SQuAD file, not predictions; those are one object {{id: answer}}"])
     wrong = [
-        f"{where}: the answer to {key!r} is {value!r}, not text"
+        f"{where}: the answer to {key!r} is {repr(value)[:60]}, not text"
         for key, value in answers.items()
         if not isinstance(value, str)
     ]

@@ -46,6 +46,7 @@ def _prepare(session: Session, console: Console) -> None:
     if not absent:
         return
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    absent.sort(key=lambda ref: ref.task not in session.absent())
     for ref in track(absent, "preparing data", console=console, transient=True):
         session.catalog.materialise(ref)
 
