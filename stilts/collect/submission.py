@@ -193,19 +193,18 @@ def _selection_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float
     if cell.selection is None:
         return None
     record = read_evaluation(cell.stage, cell.selection)
-    return None if record is None else main_value(get_task(cell.selection.task), record["metrics"] or {})
+    return None if record is None else main_value(record)
 
 
 def _evaluated_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float | None:
     """Mean over languages on dev, of evaluations or of what BUCC's thresholds reached; None where one is missing."""
-    task = get_task(cell.target)
     on_dev = [spec for spec in cell.evaluations if spec.split == "dev"]
     tuned = [spec for spec in cell.evaluations if spec.tune is not None]
     values = []
     for spec in on_dev or tuned:
         record = read_evaluation(cell.stage, spec)
         if record is not None:
-            values.append(main_value(task, record["metrics"] or {}) if on_dev else record["extra"].get("tuned_f1"))
+            values.append(main_value(record) if on_dev else record["extra"].get("tuned_f1"))
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(on_dev or tuned) else None
 

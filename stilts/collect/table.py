@@ -106,11 +106,9 @@ def build_table(
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 
-def main_value(task: Task, metrics: Mapping[str, float]) -> float | None:
-    """The task's main number: the metric of that name, or XTREME's rule for several (mean of exact match and F1)."""
-    if not metrics:
-        return None
-    return metrics[task.metric] if task.metric in metrics else main_number(metrics)
+def main_value(record: Mapping[str, Any]) -> float | None:
+    """The main number of an evaluation's record, in percent; None where it is unlabelled."""
+    return main_number(record["metrics"]) if record["metrics"] else None
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -127,7 +125,7 @@ def _measured(
         status, error = _absence(cell, statuses)
         return [_row(task.metric, None, status, main=True, error=error)]
     metrics = record["metrics"] or {}
-    value = main_value(task, metrics)
+    value = main_value(record)
     main = _row(task.metric, value, "unlabelled" if value is None else "ok", main=True, examples=record["examples"])
     others = [name for name in metrics if name != task.metric]
     return [main, *(_row(name, metrics[name], "ok", main=False, examples=record["examples"]) for name in others)]

@@ -21,6 +21,7 @@ from stilts.data.encode import training_features
 from stilts.data.prepare import read
 from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
+from stilts.evaluate.metrics import main_number
 from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import suffix
 from stilts.plan.cost import shape
@@ -226,7 +227,7 @@ class _Stage:
         def score() -> float:
             metrics = evaluate(task, dev, table, None, model.tokenizer, run).metrics
             assert metrics is not None
-            return metrics[task.metric]
+            return main_number(metrics)
 
         return score
 
