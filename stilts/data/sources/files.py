@@ -7,9 +7,10 @@ folder are in `xtreme.py`.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
+from pydantic import BaseModel, Field
 
 from stilts.data.sources import xtreme
 from stilts.data.sources.text import Report, read_jsonl, read_lines, to_table
@@ -40,21 +41,30 @@ def read_nli(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
     return xtreme.read_pairs(paths, task, language)
 
 
+class Scene(BaseModel):
+    """A line of HellaSwag; files cut from it may keep `ctx` alone."""
+
+    ctx_a: str | None = None
+    ctx_b: str = ""
+    ctx: str | None = None
+    endings: Annotated[list[str], Field(min_length=2)]
+    label: int | str | None = None
+    ind: int | None = None
+
+
 def read_hellaswag(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
     """HellaSwag jsonl: context `ctx_a`, choices `ctx_b` + ending; `ctx` alone where a file keeps no halves."""
     path = paths[0]
     report = Report(path)
     columns: dict[str, list[Any]] = {name: [] for name in MULTIPLE_CHOICE.names}
-    for number, row in read_jsonl(path, report):
-        context = row.get("ctx_a", row.get("ctx"))
-        endings = row.get("endings")
-        if not isinstance(context, str) or not isinstance(endings, list) or len(endings) < 2:
-            report.add(number, "expected ctx_a and ctx_b (or ctx) and a list of endings")
-            continue
-        columns["id"].append(str(row.get("ind", number - 1)))
+    for number, scene in read_jsonl(path, Scene, report):
+        context = scene.ctx if scene.ctx_a is None else scene.ctx_a
+        if context is None:
+            report.add(number, "no context: expected ctx_a and ctx_b, or ctx")
+        columns["id"].append(str(number - 1 if scene.ind is None else scene.ind))
         columns["text_a"].append(context)
-        columns["choices"].append(continuations(row.get("ctx_b", "") if "ctx_a" in row else "", endings))
-        columns["label"].append(_choice(report, number, row.get("label"), len(endings)))
+        columns["choices"].append(continuations("" if scene.ctx_a is None else scene.ctx_b, scene.endings))
+        columns["label"].append(_choice(report, number, scene.label, len(scene.endings)))
     report.close()
     return to_table(path, columns, MULTIPLE_CHOICE)
 
@@ -70,15 +80,17 @@ def read_sentences(paths: Sequence[Path], task: Task, language: str) -> pa.Table
     return to_table(paths[0], {"id": [str(i) for i, _ in kept], "text": [line for _, line in kept]}, MLM)
 
 
+class Pair(BaseModel):
+    """A line of MNLI's or SNLI's jsonl."""
+
+    sentence1: str
+    sentence2: str
+    gold_label: str | None = None
+
+
 def _nli_jsonl(path: Path, task: Task) -> pa.Table:
     report = Report(path)
-    rows = []
-    for number, row in read_jsonl(path, report):
-        missing = {"sentence1", "sentence2"} - set(row)
-        if missing:
-            report.add(number, f"no {' or '.join(sorted(missing))}")
-            continue
-        rows.append((number, row["sentence1"], row["sentence2"], row.get("gold_label")))
+    rows = [(n, pair.sentence1, pair.sentence2, pair.gold_label) for n, pair in read_jsonl(path, Pair, report)]
     return _nli_table(path, task, report, rows)
 
 
@@ -103,8 +115,8 @@ def _nli_table(path: Path, task: Task, report: Report, rows: list[tuple[int, str
         if label is not None and label not in task.labels:
             report.add(number, f"gold_label {label!r} is not one of {', '.join(task.labels)}")
         labels.append(task.labels.index(label) if label in task.labels else -1)
-    if not kept:
-        report.add(1, "no labelled pair in it")
+    if not kept and not report.count:
+        report.add(1, "no pair with a majority label in it")
     report.close()
     columns = {
         "id": [str(i) for i in range(len(kept))],

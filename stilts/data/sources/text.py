@@ -3,16 +3,20 @@
 CRLF line ends and a byte order mark are taken off. Only line feeds end a line: U+2028 and the like stay in the text.
 """
 
-import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
+from pydantic import BaseModel, ValidationError
 
 from stilts.errors import Problems, StiltsError
 
 MOST = 20
+"""Mistakes told of one file."""
+
+Shape = TypeVar("Shape", bound=BaseModel)
 
 
 class Report:
@@ -23,11 +27,16 @@ class Report:
         self.messages: list[str] = []
         self.count = 0
 
+    @property
+    def full(self) -> bool:
+        """Whether further mistakes are only counted."""
+        return self.count >= MOST
+
     def add(self, line: int, message: str) -> None:
         """Note a mistake; `line` counts from 1."""
-        self.count += 1
-        if self.count <= MOST:
+        if not self.full:
             self.messages.append(f"{self.path}:{line}: {message}")
+        self.count += 1
 
     def close(self) -> None:
         """Raise what was noted, if anything.
@@ -67,33 +76,41 @@ def read_lines(path: Path) -> list[str]:
     return lines[:-1] if lines[-1] == "" else lines
 
 
-def read_json(path: Path) -> tuple[Any, str]:
-    """A JSON file, and its text to find lines in.
+def read_json(path: Path, shape: type[Shape]) -> tuple[Shape, str]:
+    """A JSON file of a declared shape, and its text to find lines in.
 
     Raises:
-        StiltsError: missing, empty, or not JSON, naming the line.
+        StiltsError: missing or empty.
+        Problems: not JSON (by line), or of another shape (by place inside the document).
     """
     text = read_text(path)
-    try:
-        return json.loads(text), text
-    except json.JSONDecodeError as error:
-        raise StiltsError(f"{path}:{error.lineno}: not JSON ({error.msg}, column {error.colno})") from None
+    report = Report(path)
+    document = _parse(text, shape, 1, report)
+    report.close()
+    if document is None:
+        raise StiltsError(f"{path} is not of the expected shape")
+    return document, text
 
 
-def read_jsonl(path: Path, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) for every line that is not blank; other lines go to the report."""
+def read_jsonl(path: Path, shape: type[Shape], report: Report) -> Iterator[tuple[int, Shape]]:
+    """(line number, object) for every line of the declared shape; blank lines are skipped, others are reported."""
     for number, line in enumerate(read_lines(path), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            report.add(number, f"not JSON ({error.msg}, column {error.colno})")
-            continue
-        if isinstance(row, dict):
-            yield number, row
-        else:
-            report.add(number, f"expected a JSON object, found {type(row).__name__}")
+        if line.strip():
+            row = _parse(line, shape, number, report)
+            if row is not None:
+                yield number, row
+
+
+def _parse(text: str, shape: type[Shape], line: int, report: Report) -> Shape | None:
+    try:
+        return shape.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        for mistake in error.errors(include_url=False, include_input=False):
+            place = ".".join(str(step) for step in mistake["loc"])
+            at = re.search(r"at line (\d+) column", mistake["msg"])
+            number = line + int(at.group(1)) - 1 if at else line
+            report.add(number, f"{place}: {mistake['msg']}" if place else mistake["msg"])
+        return None
 
 
 def to_table(path: Path, columns: dict[str, Any], schema: pa.Schema) -> pa.Table:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pydantic import BaseModel
 
 from stilts.data.sources.text import Report, read_json, read_lines, to_table
 from stilts.tasks.base import Task
@@ -220,34 +221,65 @@ def merge_tags(table: pa.Table, path: Path, task: Task) -> pa.Table:
 # Questions
 
 
+class Answer(BaseModel):
+    text: str
+    answer_start: int = -1
+
+
+class Question(BaseModel):
+    id: str | int
+    question: str | None = None
+    answers: list[Answer]
+
+
+class Paragraph(BaseModel):
+    context: str
+    qas: list[Question]
+
+
+class Document(BaseModel):
+    paragraphs: list[Paragraph]
+
+
+class Squad(BaseModel):
+    """SQuAD 1.1 JSON; labels files leave the questions out."""
+
+    data: list[Document]
+
+    def questions(self) -> Iterator[tuple[str, Question]]:
+        """(context, question) in the order of the file."""
+        for document in self.data:
+            for paragraph in document.paragraphs:
+                for question in paragraph.qas:
+                    yield paragraph.context, question
+
+
 def read_squad(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
     """SQuAD JSON. Answers blanked to the empty text are no gold; ids need not be unique (TyDiQA's are not)."""
     path = paths[0]
     report = Report(path)
-    data, text = read_json(path)
+    squad, text = read_json(path, Squad)
     columns: dict[str, list[Any]] = {name: [] for name in SPAN_QA.names}
-    for context, question in _questions(path, data):
-        answers = [_answer(a) for a in question["answers"] if a.get("text")]
-        for answer in answers:
-            _check_answer(report, text, context, question["id"], answer)
-        columns["id"].append(str(question["id"]))
+    for context, question in squad.questions():
+        if question.question is None:
+            report.add(_line_of(text, question, report), f"no question text for id {question.id!r}")
+        for answer in question.answers:
+            _check_answer(report, text, context, question, answer)
+        columns["id"].append(str(question.id))
         columns["context"].append(context)
-        columns["question"].append(question["question"])
-        columns["answers"].append(answers)
-    report.close()
+        columns["question"].append(question.question)
+        columns["answers"].append(_gold(question))
     if not columns["id"]:
         report.add(1, "no questions in it")
-        report.close()
+    report.close()
     return to_table(path, columns, SPAN_QA)
 
 
 def merge_answers(table: pa.Table, path: Path, task: Task) -> pa.Table:
     """Gold answers of a SQuAD file, by question id; its contexts are not looked at."""
     report = Report(path)
-    data, _ = read_json(path)
-    gold: dict[str, list[dict[str, Any]]] = {}
-    for _, question in _questions(path, data, need_question=False):
-        gold[str(question["id"])] = [_answer(a) for a in question["answers"] if a.get("text")]
+    squad, _ = read_json(path, Squad)
+    gold = {str(question.id): _gold(question) for _, question in squad.questions()}
     ids = table["id"].to_pylist()
     for name in ids:
         if not gold.get(name):
@@ -256,41 +288,25 @@ def merge_answers(table: pa.Table, path: Path, task: Task) -> pa.Table:
     return _replace(table, "answers", [gold[name] for name in ids])
 
 
-def _questions(path: Path, data: Any, need_question: bool = True) -> Iterator[tuple[str, dict[str, Any]]]:
-    needed = {"id", "answers"} | ({"question"} if need_question else set())
-    report = Report(path)
-    articles = data.get("data") if isinstance(data, dict) else None
-    if not isinstance(articles, list):
-        report.add(1, 'not SQuAD JSON: expected {"data": [{"paragraphs": [{"context", "qas"}]}]}')
-        report.close()
-    for number, article in enumerate(articles or [], 1):
-        for paragraph in article.get("paragraphs", []) if isinstance(article, dict) else [None]:
-            if not isinstance(paragraph, dict) or not {"context", "qas"} <= set(paragraph):
-                report.add(1, f"document {number}: expected paragraphs with context and qas")
-                continue
-            for question in paragraph["qas"]:
-                missing = needed - set(question)
-                if missing:
-                    report.add(1, f"document {number}: a question without {', '.join(sorted(missing))}")
-                    continue
-                yield paragraph["context"], question
-    report.close()
+def _gold(question: Question) -> list[dict[str, Any]]:
+    return [{"text": a.text, "start": a.answer_start} for a in question.answers if a.text]
 
 
-def _answer(answer: dict[str, Any]) -> dict[str, Any]:
-    return {"text": answer["text"], "start": answer.get("answer_start", -1)}
-
-
-def _check_answer(report: Report, text: str, context: str, name: str, answer: dict[str, Any]) -> None:
-    start, wanted = answer["start"], answer["text"]
-    found = context[start : start + len(wanted)] if isinstance(start, int) and start >= 0 else ""
-    if found != wanted:
-        line = text.count("\n", 0, max(text.find(f'"{name}"'), 0)) + 1
+def _check_answer(report: Report, text: str, context: str, question: Question, answer: Answer) -> None:
+    start, wanted = answer.answer_start, answer.text
+    found = context[start : start + len(wanted)] if start >= 0 else ""
+    if wanted and found != wanted:
         report.add(
-            line,
-            f"question {name}: the context has {found[:40]!r} at character {start}, not the answer {wanted[:40]!r} "
-            "(offsets count Unicode code points)",
+            _line_of(text, question, report),
+            f"question {question.id}: the context has {found[:40]!r} at character {start}, not the answer "
+            f"{wanted[:40]!r} (offsets count Unicode code points)",
         )
+
+
+def _line_of(text: str, question: Question, report: Report) -> int:
+    if report.full:  # nobody will see the line, and the search is long
+        return 0
+    return text.count("\n", 0, max(text.find(f'"{question.id}"'), 0)) + 1
 
 
 # Retrieval

@@ -180,9 +180,13 @@ def test_what_the_hub_lacks_is_not_there(tmp_path: Path) -> None:
         catalog.ref(get_task("udpos"), "dev", "yo")
 
 
-def test_bucc_needs_xtremes_folder(tmp_path: Path) -> None:
+def test_bucc_is_planned_from_declared_sizes_and_then_needs_xtremes_folder(tmp_path: Path) -> None:
+    catalog = Catalog(DataDecl(), tmp_path)
+    ref = catalog.ref(get_task("bucc2018"), "test", "zh")
+    assert (ref.identity, ref.rows) == ("absent:bucc2018", 183_497)
+    assert not catalog.has(get_task("bucc2018"), "test", "zh")
     with pytest.raises(StiltsError, match=r"no usable copy on the hub.*XTREME's download folder as data\.xtreme"):
-        Catalog(DataDecl(), tmp_path).ref(get_task("bucc2018"), "test", "de")
+        catalog.materialise(ref)
 
 
 def test_another_data_set_needs_its_revision(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stilts.data.sources.text import Report, read_json, read_lines
+from stilts.data.sources.xtreme import Squad
 from stilts.errors import Problems, StiltsError
 
 
@@ -53,8 +54,8 @@ def test_every_bad_byte_is_told_by_line(tmp_path: Path) -> None:
 
 
 def test_malformed_json_names_the_line(tmp_path: Path) -> None:
-    with pytest.raises(StiltsError, match=r"f\.tsv:2: not JSON"):
-        read_json(write(tmp_path, b'{"a":\n oops}'))
+    with pytest.raises(StiltsError, match=r"f\.tsv:2: Invalid JSON"):
+        read_json(write(tmp_path, b'{"a":\n oops}'), Squad)
 
 
 def test_a_report_is_capped_and_counts_the_rest() -> None:

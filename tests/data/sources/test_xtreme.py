@@ -1,6 +1,7 @@
 """XTREME's formats and their traps."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -168,9 +169,17 @@ def test_an_answer_that_is_not_at_its_offset_is_told_by_line(tmp_path: Path) -> 
         read(path)
 
 
-@pytest.mark.parametrize("data", ["[]", '{"data": [{"paragraphs": [{"qas": []}]}]}', '{"data": [3]}', '{"data": []}'])
-def test_json_of_another_shape_is_told(tmp_path: Path, data: str) -> None:
-    with pytest.raises(Problems, match=r"expected|no questions"):
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("[]", "f.tsv:1: Input should be an object"),
+        ('{"data": [{"paragraphs": [{"qas": []}]}]}', "data.0.paragraphs.0.context: Field required"),
+        ('{"data": [3]}', "data.0: Input should be an object"),
+        ('{"data": []}', "no questions in it"),
+    ],
+)
+def test_json_of_another_shape_is_told(tmp_path: Path, data: str, message: str) -> None:
+    with pytest.raises(Problems, match=re.escape(message)):
         read(write(tmp_path, data))
 
 

@@ -1,0 +1,77 @@
+"""Whatever is in a file, reading it ends in a table or in a message for its author, never in a defect."""
+
+import contextlib
+import copy
+import json
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stilts.data.sources.files import get_format
+from stilts.errors import StiltsError
+from stilts.tasks.base import get_task
+
+ODD = [None, 3, "x", [], {}, -1, 1.5, True, [1], {"a": 1}, 10**12, "\0", "\ud83d"]
+QUESTIONS = {
+    "data": [
+        {
+            "paragraphs": [
+                {
+                    "context": "Der Bär schläft",
+                    "qas": [{"id": "1", "question": "q", "answers": [{"answer_start": 4, "text": "Bär"}]}],
+                }
+            ]
+        }
+    ]
+}
+DOCUMENTS: dict[str, Any] = {
+    "squad": QUESTIONS,
+    "hellaswag": {"ind": 1, "ctx_a": "a", "ctx_b": "b", "endings": ["x", "y"], "label": 1},
+    "mnli": {"sentence1": "a", "sentence2": "b", "gold_label": "neutral"},
+}
+TEXTS = {
+    "xnli": 'a\tb\tneutral\r\nc\t"d\tentailment\n',
+    "pawsx": '"a ""b"""\tc\t1\nd\t"e\nf"\t0\n',
+    "udpos": "a\tNOUN\n\nb\tX\n",
+    "panx": "en:a\tO\nen:b\tB-LOC\n\n",
+    "mlm": "a b\nc\n",
+}
+
+
+def places(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Every (container, key) of a JSON document."""
+    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield value, key
+        yield from places(value[key])
+
+
+def read(task: str, path: Path) -> None:
+    with contextlib.suppress(StiltsError):
+        get_format(get_task(task)).read([path], get_task(task), "en")
+
+
+@pytest.mark.parametrize("task", sorted(DOCUMENTS))
+def test_every_value_of_a_document_replaced_by_every_odd_one(task: str, tmp_path: Path) -> None:
+    for position in range(len(list(places(DOCUMENTS[task])))):
+        for odd in ODD:
+            document = copy.deepcopy(DOCUMENTS[task])
+            container, key = list(places(document))[position]
+            container[key] = odd
+            path = tmp_path / "f.json"
+            path.write_text(json.dumps(document))
+            read(task, path)
+
+
+@pytest.mark.parametrize("task", sorted(TEXTS))
+def test_bytes_replaced_at_random(task: str, tmp_path: Path) -> None:
+    draw = random.Random(0)
+    for _ in range(100):
+        data = bytearray(TEXTS[task].encode())
+        for _ in range(draw.randint(1, 4)):
+            data[draw.randrange(len(data))] = draw.choice(b'\t\n\r"\0\xffA ')
+        path = tmp_path / "f.tsv"
+        path.write_bytes(bytes(data))
+        read(task, path)
