@@ -3,8 +3,15 @@
 A claim is a file `claims/N.json`, created exclusively, N counting attempts; the highest N is the holder. The holder
 renews it; one that has not been renewed for `LEASE_SECONDS` is dead and may be followed by N + 1. A holder that is
 no longer the highest has been declared dead and must write nothing more.
+
+Invariants: N only grows. A released claim stays as the highest, marked `released`; were it removed, the next attempt
+could get the number of one that is paused, and both would take themselves for the holder. Whatever a paused attempt
+still writes to its own file is therefore below the highest, and nobody reads it.
+
+Leases compare the clocks of the machines: they must agree within `LEASE_SECONDS - RENEW_SECONDS`.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -13,6 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from stilts.errors import StiltsError
 from stilts.store.protocol import Store
@@ -53,10 +61,13 @@ class Claim:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        if self._held():
-            for attempt in self._attempts():
-                if attempt <= self.attempt:
-                    self._store.remove(self._path(attempt))
+        # A claim that cannot be released runs out by itself, and must not hide how the stage ended.
+        with contextlib.suppress(StiltsError, OSError):
+            if self._held():
+                self._write(released=True)
+                for attempt in _attempts(self._store, self._folder):
+                    if attempt < self.attempt:
+                        self._store.remove(_file(self._folder, attempt))
 
     def check(self) -> None:
         """Raise where this attempt no longer holds the stage; call it before every write that matters.
@@ -68,64 +79,71 @@ class Claim:
             raise ClaimLost(f"{self._folder}: attempt {self.attempt} was declared dead and another one took over")
 
     def _try(self) -> bool:
-        attempts = self._attempts()
-        if attempts:
-            holder = self._read(max(attempts))
-            if holder is not None and not _dead(holder):
-                if self._waiting:
-                    self._waiting(f"{holder['host']} (process {holder['pid']})")
-                return False
-        self.attempt = max(attempts, default=0) + 1
-        return self._store.create(self._path(self.attempt), self._content())
+        highest = max(_attempts(self._store, self._folder), default=0)
+        found = _read(self._store, self._folder, highest)
+        if found is not None and not _over(found):
+            if self._waiting:
+                self._waiting(_describe(found))
+            return False
+        self.attempt = highest + 1
+        # Another one may have come and gone since the listing, and its successor may be at work: look again.
+        return self._store.create(_file(self._folder, self.attempt), _content()) and self._held()
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_SECONDS):
-            if not self._held():
-                self._lost = True
-                return
-            self._store.write(self._path(self.attempt), self._content())
+            # A store out of reach for a moment must not end the renewing; for longer, the lease runs out.
+            with contextlib.suppress(StiltsError, OSError):
+                if not self._held():
+                    self._lost = True
+                    return
+                self._write()
 
     def _held(self) -> bool:
-        return max(self._attempts(), default=0) == self.attempt
+        return max(_attempts(self._store, self._folder), default=0) == self.attempt
 
-    def _attempts(self) -> list[int]:
-        return [int(name.removesuffix(".json")) for name in self._store.list(self._folder)]
-
-    def _path(self, attempt: int) -> str:
-        return f"{self._folder}/{attempt}.json"
-
-    def _content(self) -> bytes:
-        holder = {
-            "host": socket.gethostname(),
-            "boot": _boot(),
-            "pid": os.getpid(),
-            "started": _started(os.getpid()),
-            "renewed": time.time(),
-        }
-        return json.dumps(holder).encode()
-
-    def _read(self, attempt: int) -> dict[str, str] | None:
-        content = self._store.read(self._path(attempt))
-        return None if content is None else json.loads(content)
+    def _write(self, *, released: bool = False) -> None:
+        self._store.write(_file(self._folder, self.attempt), _content(released=released))
 
 
 def holder(store: Store, path: str) -> str | None:
     """Who works on the stage in this folder, `host (process N)`; None where nobody living does."""
-    attempts = [int(name.removesuffix(".json")) for name in store.list(f"{path}/claims")]
-    content = store.read(f"{path}/claims/{max(attempts)}.json") if attempts else None
-    if content is None:
+    folder = f"{path}/claims"
+    found = _read(store, folder, max(_attempts(store, folder), default=0))
+    return None if found is None or _over(found) else _describe(found)
+
+
+def _attempts(store: Store, folder: str) -> list[int]:
+    stems = (name.removesuffix(".json") for name in store.list(folder))
+    return [int(stem) for stem in stems if stem.isdecimal()]
+
+
+def _file(folder: str, attempt: int) -> str:
+    return f"{folder}/{attempt}.json"
+
+
+def _read(store: Store, folder: str, attempt: int) -> dict[str, Any] | None:
+    """A claim; None where there is none, or the disk lost its content."""
+    try:
+        return json.loads(store.read(_file(folder, attempt)) or b"null")
+    except ValueError:
         return None
-    found = json.loads(content)
-    return None if _dead(found) else f"{found['host']} (process {found['pid']})"
 
 
-def _dead(holder: dict[str, str]) -> bool:
-    """Not renewed for the lease, or a process of this machine that is gone: no need to wait for the lease then."""
-    if time.time() - float(holder["renewed"]) > LEASE_SECONDS:
+def _content(*, released: bool = False) -> bytes:
+    pid = os.getpid()
+    claim = {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "started": _started(pid)}
+    return json.dumps({**claim, "renewed": time.time(), "released": released}).encode()
+
+
+def _describe(claim: dict[str, Any]) -> str:
+    return f"{claim['host']} (process {claim['pid']})"
+
+
+def _over(claim: dict[str, Any]) -> bool:
+    """Released, or not renewed for the lease, or of a process of this machine that is gone: no need to wait then."""
+    if claim["released"] or time.time() - claim["renewed"] > LEASE_SECONDS:
         return True
-    if holder["host"] != socket.gethostname() or holder["boot"] != _boot():
-        return False
-    return _started(int(holder["pid"])) != holder["started"]
+    return claim["host"] == socket.gethostname() and claim["boot"] == _boot() and _gone(claim["pid"], claim["started"])
 
 
 def _boot() -> str:
@@ -134,6 +152,16 @@ def _boot() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
     except OSError:
         return ""
+
+
+def _gone(pid: int, started: str) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's, whose start time may be hidden from us
+        return False
+    return _started(pid) != started
 
 
 def _started(pid: int) -> str:

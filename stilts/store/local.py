@@ -1,29 +1,47 @@
 """LocalStore: artifacts in a directory of this machine or of a shared file system.
 
 Atomicity comes from writing beside the target and renaming; exclusivity from hard links, which NFS honours too.
+
+What a killed writer leaves beside its target (`.aside-*`) is never listed. `put_tree`, whose leavings are large, clears
+those of its folder that nobody has written to for `STALE_SECONDS`.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from stilts.errors import StiltsError
 from stilts.store.protocol import Corrupt, Manifest
 
+STALE_SECONDS = 600.0
+"""A writer that has written nothing for so long is dead."""
+
 _CHUNK = 1 << 20
 _ASIDE = ".aside-"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENAMETOOLONG,
+    errno.EOPNOTSUPP,
+)
 
 
 class LocalStore:
     """See `Store`. Creates its directory on first use.
 
     Raises:
-        StiltsError: the directory cannot be created or written, or the disk is full.
+        StiltsError: the directory cannot be created, read or written, or the disk is full.
     """
 
     def __init__(self, root: Path) -> None:
@@ -31,16 +49,17 @@ class LocalStore:
         self.uri = str(self.root)
 
     def read(self, path: str) -> bytes | None:
-        try:
-            return (self.root / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        with _explained("read", self.root / path):
+            try:
+                return (self.root / path).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
 
     def write(self, path: str, content: bytes) -> None:
         with self._writing(path) as aside:
             _write_synced(aside, content)
             os.replace(aside, self.root / path)
-            _sync_folder((self.root / path).parent)
+            _sync_folder(aside.parent)
 
     def create(self, path: str, content: bytes) -> bool:
         with self._writing(path) as aside:
@@ -48,67 +67,61 @@ class LocalStore:
             try:
                 os.link(aside, self.root / path)
             except FileExistsError:
-                return False
-            _sync_folder((self.root / path).parent)
+                # NFS may repeat a request whose answer was lost: the link is then ours.
+                if aside.stat().st_nlink == 1:
+                    return False
+            _sync_folder(aside.parent)
             return True
 
     def list(self, folder: str) -> Iterator[str]:
-        try:
-            with os.scandir(self.root / folder) as entries:
-                names = sorted(entry.name for entry in entries if not entry.name.startswith(_ASIDE))
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        yield from names
+        with _explained("read", self.root / folder):
+            try:
+                names = os.listdir(self.root / folder)
+            except (FileNotFoundError, NotADirectoryError):
+                return
+        yield from sorted(name for name in names if not name.startswith(_ASIDE))
 
     def remove(self, path: str) -> None:
         target = self.root / path
-        if not target.is_dir():
-            target.unlink(missing_ok=True)
-            return
-        aside = self._aside(target)
-        try:
-            os.replace(target, aside)
-        except FileNotFoundError:
-            return
-        shutil.rmtree(aside, ignore_errors=True)
+        with _explained("remove", target):
+            if target.is_dir():
+                shutil.rmtree(_set_aside(target), ignore_errors=True)
+            else:
+                target.unlink(missing_ok=True)
 
     def put_tree(self, source: Path, path: str) -> Manifest:
         with self._writing(path) as aside:
-            manifest = {}
-            for file in sorted(p for p in source.rglob("*") if p.is_file()):
-                name = file.relative_to(source).as_posix()
-                manifest[name] = _copy_synced(file, aside / name)
-            self.remove(path)
-            os.replace(aside, self.root / path)
-            _sync_folder((self.root / path).parent)
+            _clear_stale(aside.parent)
+            manifest = _copy_tree(source, aside)
+            _replace_tree(aside, self.root / path)
             return manifest
 
     def fetch_tree(self, path: str, manifest: Manifest) -> Path:
         folder = self.root / path
         for name, expected in manifest.items():
             file = folder / name
-            if not file.is_file():
-                raise Corrupt(f"{file} is missing; run the experiment again to rebuild it")
-            if file.stat().st_size != expected["bytes"] or _sha256(file) != expected["sha256"]:
+            with _explained("read", file):
+                try:
+                    intact = file.stat().st_size == expected["bytes"] and _sha256(file) == expected["sha256"]
+                except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+                    raise Corrupt(f"{file} is missing; run the experiment again to rebuild it") from None
+            if not intact:
                 raise Corrupt(f"{file} is not what was written (its digest differs); run again to rebuild it")
         return folder
 
     def scratch(self, path: str) -> Path:
         folder = self.root / path
-        with _explained(folder):
+        with _explained("write", folder):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _aside(self, target: Path) -> Path:
-        return target.parent / f"{_ASIDE}{uuid.uuid4().hex[:12]}"
-
-    @contextmanager
+    @contextlib.contextmanager
     def _writing(self, path: str) -> Iterator[Path]:
         """A free name beside the target; gone afterwards whatever happened."""
         target = self.root / path
-        aside = self._aside(target)
-        with _explained(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+        aside = _aside(target)
+        with _explained("write", target):
+            _make_folder(target.parent)
             try:
                 yield aside
             finally:
@@ -118,19 +131,64 @@ class LocalStore:
                     aside.unlink(missing_ok=True)
 
 
-@contextmanager
-def _explained(target: Path) -> Iterator[None]:
+@contextlib.contextmanager
+def _explained(act: str, target: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise StiltsError(
                 f"the disk of the store is full (writing {target}); nothing that was stored is lost: free some space "
                 "and run the same command again"
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
-            raise StiltsError(f"cannot write to the store at {target}: {error.strerror}") from error
+        if error.errno in _REFUSED:
+            where = "" if error.filename in (None, str(target)) else f" ({error.filename})"
+            raise StiltsError(f"the store cannot {act} {target}: {error.strerror}{where}") from error
         raise
+
+
+def _aside(target: Path) -> Path:
+    return target.parent / f"{_ASIDE}{uuid.uuid4().hex[:12]}"
+
+
+def _set_aside(folder: Path) -> Path:
+    aside = _aside(folder)
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(folder, aside)
+    return aside
+
+
+def _replace_tree(new: Path, target: Path) -> None:
+    """Put a folder in the place of whatever is there; between the two renames there is nothing."""
+    old = []
+    while True:
+        try:
+            os.rename(new, target)
+            break
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            old.append(_set_aside(target))
+    _sync_folder(target.parent)
+    for folder in old:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear_stale(folder: Path) -> None:
+    for aside in folder.glob(f"{_ASIDE}*/"):
+        with contextlib.suppress(FileNotFoundError):
+            latest = max(file.stat().st_mtime for file in (aside, *aside.rglob("*")))
+            if time.time() - latest > STALE_SECONDS:
+                shutil.rmtree(aside, ignore_errors=True)
+
+
+def _make_folder(folder: Path) -> None:
+    """A folder with its parents, on disk when this returns."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
 
 
 def _write_synced(path: Path, content: bytes) -> None:
@@ -140,8 +198,21 @@ def _write_synced(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def _copy_tree(source: Path, target: Path) -> Manifest:
+    target.mkdir()
+    manifest = {}
+    for item in sorted(source.rglob("*")):
+        name = item.relative_to(source).as_posix()
+        if item.is_dir():
+            (target / name).mkdir()
+        else:
+            manifest[name] = _copy_synced(item, target / name)
+    for folder in [target, *(item for item in target.rglob("*") if item.is_dir())]:
+        _sync_folder(folder)
+    return manifest
+
+
 def _copy_synced(source: Path, target: Path) -> dict[str, int | str]:
-    target.parent.mkdir(parents=True, exist_ok=True)
     digest, size = hashlib.sha256(), 0
     with source.open("rb") as reader, target.open("wb") as writer:
         while chunk := reader.read(_CHUNK):

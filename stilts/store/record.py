@@ -25,9 +25,13 @@ def read_stage(store: Store, name: str) -> dict[str, Any] | None:
     return _read_json(store, f"{stage_path(name)}/record.json")
 
 
-def write_stage(store: Store, name: str, record: dict[str, Any]) -> bool:
-    """Write the record of a finished stage, as the last of its files; False where another attempt was first."""
-    return store.create(f"{stage_path(name)}/record.json", _json({"schema": SCHEMA, **record}))
+def write_stage(store: Store, name: str, record: dict[str, Any]) -> None:
+    """Write the record of a finished stage, after its weights.
+
+    A stage is trained again where its weights were lost or not kept; the new record then takes the old one's place,
+    for it names the digests of the weights that are there.
+    """
+    store.write(f"{stage_path(name)}/record.json", _json({"schema": SCHEMA, **record}))
 
 
 def read_failure(store: Store, name: str) -> dict[str, Any] | None:
@@ -71,11 +75,10 @@ def read_predictions(store: Store, name: str, spec: EvaluationSpec) -> bytes | N
     record = read_evaluation(store, name, spec)
     if record is None:
         return None
-    file = record["predictions"]
-    path = f"{stage_path(name)}/{spec.path}{file['suffix']}"
-    content = store.read(path)
-    if content is None or hashlib.sha256(content).hexdigest() != file["sha256"]:
-        raise Corrupt(f"{store.uri}/{path} is not what was written; run again to rebuild it")
+    stem = f"{stage_path(name)}/{spec.path}"
+    content = _predictions(store, stem, record)
+    if content is None:
+        raise Corrupt(f"{store.uri}/{stem}: its predictions are not what was written; run again to rebuild them")
     return content
 
 
@@ -86,10 +89,10 @@ def take_inventory(store: Store, keys: set[str] | None = None, *, verify: bool =
         keys: look at these short keys only.
         verify: read every weight file and prediction; what does not match its digest counts as absent.
     """
-    found = {}
+    found: dict[str, Artifact] = {}
     for name in store.list("stages"):
         short = name[-SHORT:]
-        if keys is None or short in keys:
+        if (keys is None or short in keys) and not (short in found and found[short].trained):
             found[short] = _artifact(store, name, verify)
     return found
 
@@ -110,7 +113,7 @@ def _has_weights(store: Store, name: str, record: dict[str, Any], verify: bool) 
     if not manifest:
         return False
     if not verify:
-        return set(manifest) <= set(store.list(path))
+        return {file.partition("/")[0] for file in manifest} <= set(store.list(path))
     try:
         store.fetch_tree(path, manifest)
     except Corrupt:
@@ -134,10 +137,14 @@ def _evaluations(store: Store, name: str, verify: bool) -> Iterator[str]:
 
 def _intact(store: Store, stem: str) -> bool:
     record = _read_json(store, stem + _RECORD)
-    if record is None:
-        return False
-    content = store.read(stem + record["predictions"]["suffix"])
-    return content is not None and hashlib.sha256(content).hexdigest() == record["predictions"]["sha256"]
+    return record is not None and _predictions(store, stem, record) is not None
+
+
+def _predictions(store: Store, stem: str, record: dict[str, Any]) -> bytes | None:
+    """What an evaluation's record names, None where it is not there as it was written."""
+    file = record["predictions"]
+    content = store.read(stem + file["suffix"])
+    return content if content is not None and hashlib.sha256(content).hexdigest() == file["sha256"] else None
 
 
 def _read_json(store: Store, path: str) -> dict[str, Any] | None:
@@ -148,9 +155,9 @@ def _read_json(store: Store, path: str) -> dict[str, Any] | None:
         record = json.loads(content)
     except ValueError:
         return None
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not isinstance(record.get("schema"), int):
         return None
-    if record.get("schema", SCHEMA) > SCHEMA:
+    if record["schema"] > SCHEMA:
         raise Corrupt(
             f"{store.uri}/{path} was written by a newer stilts (schema {record['schema']}); upgrade to read it"
         )

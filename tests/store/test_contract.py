@@ -1,0 +1,235 @@
+"""The four promises of `store/protocol.py`, for every backend."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from stilts.store.open import open_store
+from stilts.store.protocol import Corrupt, Store
+
+# --- reading and writing -----------------------------------------------------------------------------------
+
+
+def test_what_is_not_there_is_none_and_nothing(store: Store) -> None:
+    assert store.read("a/b.json") is None
+    assert list(store.list("a")) == []
+    store.remove("a/b.json")
+    store.write("file", b"x")
+    assert store.read("file/below") is None
+    assert list(store.list("file")) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\r\n\xff", "naïve ไทย".encode(), b"x" * 3_000_000])
+def test_bytes_come_back_as_they_were(store: Store, content: bytes) -> None:
+    store.write("stages/a/x.bin", content)
+    assert store.read("stages/a/x.bin") == content
+    assert open_store(store.uri).read("stages/a/x.bin") == content
+
+
+def test_write_replaces(store: Store) -> None:
+    store.write("a", b"long content")
+    store.write("a", b"new")
+    assert store.read("a") == b"new"
+    assert list(store.list(".")) == ["a"]
+
+
+def test_create_refuses_what_exists(store: Store) -> None:
+    assert store.create("claims/1.json", b"first")
+    assert not store.create("claims/1.json", b"second")
+    assert store.read("claims/1.json") == b"first"
+    assert list(store.list("claims")) == ["1.json"]
+
+
+def test_list_is_sorted_and_only_one_level(store: Store) -> None:
+    for name in ("b/y", "b/x/deep", "a", "c"):
+        store.write(name, b"")
+    assert list(store.list(".")) == ["a", "b", "c"]
+    assert list(store.list("b")) == ["x", "y"]
+
+
+def test_remove_takes_files_and_folders(store: Store) -> None:
+    store.write("a/b/c", b"x")
+    store.write("a/d", b"x")
+    store.remove("a/b")
+    assert list(store.list("a")) == ["d"]
+    store.remove("a/d")
+    assert list(store.list("a")) == []
+
+
+def test_scratch_stays(store: Store) -> None:
+    (store.scratch("resume") / "state").write_text("x")
+    assert (store.scratch("resume") / "state").read_text() == "x"
+
+
+# --- trees -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    folder = tmp_path / "tree"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(bytes(range(256)) * 5000)
+    (folder / "sub" / "config.json").write_text("{}")
+    (folder / "empty").write_bytes(b"")
+    return folder
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_tree_round_trip(store: Store, tree: Path) -> None:
+    manifest = store.put_tree(tree, "stages/a/weights")
+    assert set(manifest) == {"model.safetensors", "sub/config.json", "empty"}
+    assert manifest["model.safetensors"]["bytes"] == 1_280_000
+    assert _files(store.fetch_tree("stages/a/weights", manifest)) == _files(tree)
+
+
+def test_put_tree_replaces_all_of_the_old(store: Store, tree: Path, tmp_path: Path) -> None:
+    store.put_tree(tree, "w")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "only").write_text("this")
+    manifest = store.put_tree(tmp_path / "new", "w")
+    assert list(store.list("w")) == ["only"]
+    assert list(store.list(".")) == ["w"]
+    assert _files(store.fetch_tree("w", manifest)) == {"only": b"this"}
+
+
+def test_put_tree_takes_an_empty_folder(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    assert store.put_tree(tmp_path / "none", "w") == {}
+
+
+def _truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def _flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize("damage", [_truncate, _flip, Path.unlink, lambda f: f.write_bytes(f.read_bytes() + b"\0")])
+def test_fetch_tree_finds_damage(store: Store, tree: Path, damage: Callable[[Path], object]) -> None:
+    manifest = store.put_tree(tree, "w")
+    damage(store.fetch_tree("w", manifest) / "model.safetensors")
+    with pytest.raises(Corrupt, match=r"model\.safetensors"):
+        store.fetch_tree("w", manifest)
+
+
+def test_fetch_tree_of_nothing_is_corrupt(store: Store) -> None:
+    with pytest.raises(Corrupt, match="missing"):
+        store.fetch_tree("w", {"a": {"bytes": 1, "sha256": "00"}})
+
+
+def test_concurrent_put_tree_leaves_one_of_them_whole(store: Store, tmp_path: Path) -> None:
+    for i in range(4):
+        (tmp_path / str(i)).mkdir()
+        for name in "abc":
+            (tmp_path / str(i) / name).write_bytes(bytes([i]) * 100_000)
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            list(pool.map(lambda i: store.put_tree(tmp_path / str(i), "w"), range(4)))
+            contents = set(_files(store.fetch_tree("w", {})).values())
+            assert len(contents) == 1
+            assert list(store.list("w")) == ["a", "b", "c"]
+
+
+# --- several processes, and kills ----------------------------------------------------------------------------
+
+
+def _python(code: str, *args: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import sys\nfrom stilts.store.open import open_store\n{code}", *args],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+    )
+
+
+_RACE = """
+store = open_store(sys.argv[1])
+print("ready", flush=True)
+import time
+while store.read("go") is None:
+    time.sleep(0.001)
+won = [i for i in range(60) if store.create(f"claims/{i}.json", (sys.argv[2] * 1000).encode())]
+print(*won, flush=True)
+"""
+
+
+def test_create_has_exactly_one_winner(store: Store) -> None:
+    racers = [_python(_RACE, store.uri, str(i)) for i in range(4)]
+    for racer in racers:
+        assert racer.stdout is not None
+        assert racer.stdout.readline() == b"ready\n"
+    store.write("go", b"")
+    won = [[int(i) for i in racer.communicate(timeout=60)[0].split()] for racer in racers]
+    assert sorted(i for winner in won for i in winner) == list(range(60))
+    for racer, indices in enumerate(won):
+        assert all(store.read(f"claims/{i}.json") == str(racer).encode() * 1000 for i in indices)
+
+
+_WRITER = """
+store = open_store(sys.argv[1])
+from pathlib import Path
+print("ready", flush=True)
+i = 0
+while True:
+    i += 1
+    store.write("stages/a/record.json", str(i % 10).encode() * 200_000)
+    store.create(f"stages/a/claims/{i}.json", str(i % 10).encode() * 20_000)
+    store.put_tree(Path(sys.argv[2]) / str(i % 2), "stages/a/weights")
+"""
+
+
+def test_a_kill_at_any_moment_leaves_nothing_partial(store: Store, tmp_path: Path) -> None:
+    for i in range(2):
+        (tmp_path / "trees" / str(i)).mkdir(parents=True)
+        for name in "abcd":
+            (tmp_path / "trees" / str(i) / name).write_bytes(bytes([i]) * 50_000)
+    manifests = [store.put_tree(tmp_path / "trees" / str(i), "reference") for i in range(2)]
+    draw = random.Random(7)
+    for _ in range(12):
+        writer = _python(_WRITER, store.uri, str(tmp_path / "trees"))
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        time.sleep(draw.uniform(0.0, 0.15))
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        content = store.read("stages/a/record.json")
+        assert content is None or (len(content) == 200_000 and len(set(content)) == 1)
+        for name in store.list("stages/a/claims"):
+            claim = store.read(f"stages/a/claims/{name}")
+            assert claim is not None
+            assert len(claim) == 20_000
+            assert len(set(claim)) == 1
+        assert set(store.list("stages/a")) <= {"record.json", "claims", "weights"}
+        if "weights" in store.list("stages/a"):
+            assert any(_is_whole(store, manifest) for manifest in manifests)
+
+
+def _is_whole(store: Store, manifest: dict) -> bool:
+    try:
+        return len(_files(store.fetch_tree("stages/a/weights", manifest))) == 4
+    except Corrupt:
+        return False
+
+
+def test_a_reader_never_sees_a_part_of_a_write(store: Store) -> None:
+    store.write("a", b"0" * 300_000)
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(lambda: [store.write("a", str(i % 10).encode() * 300_000) for i in range(60)])
+        while not writing.done():
+            content = store.read("a")
+            assert content is not None
+            assert len(content) == 300_000
+            assert len(set(content)) == 1
