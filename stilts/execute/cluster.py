@@ -97,7 +97,9 @@ def _blind(nodes: Sequence[dict], marker: Path) -> list[str]:
     probe = ray.remote(num_cpus=0)(os.path.exists)
     blind = []
     answers = [
-        probe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(str(marker))
+        probe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+            str(marker)
+        )
         for node in nodes
     ]
     for node, answer in zip(nodes, answers, strict=True):

@@ -7,12 +7,13 @@ for it for ever; a warm gang is speed only, nothing that a stage leaves in its p
 import importlib
 import os
 import socket
+import textwrap
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayError
+from ray.exceptions import RayActorError, RayError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -102,7 +103,7 @@ class Gang:
     """
 
     def __init__(self, group: PlacementGroup, runtime: Runtime, gpu: bool) -> None:
-        actor = ray.remote(concurrency_groups={"control": 1})(Rank)
+        actor = ray.remote(concurrency_groups={"control": 1})(Rank)  # type: ignore[call-overload]
         self._ranks = [
             actor.options(
                 num_cpus=runtime.cpus_per_rank,
@@ -111,7 +112,7 @@ class Gang:
             ).remote(rank, runtime, "cuda:0" if gpu else "cpu")
             for rank in range(runtime.ranks)
         ]
-        self._running: list[ray.ObjectRef] = []
+        self._running: dict[ray.ObjectRef, int] = {}
         self._connect()
 
     def _connect(self) -> None:
@@ -124,7 +125,7 @@ class Gang:
 
     def start(self, job: dict[str, Any], stage_function: str) -> None:
         """Begin a stage on every rank."""
-        self._running = [rank.run.remote(job, stage_function) for rank in self._ranks]
+        self._running = {actor.run.remote(job, stage_function): rank for rank, actor in enumerate(self._ranks)}
 
     @property
     def busy(self) -> bool:
@@ -132,40 +133,54 @@ class Gang:
         return bool(self._running)
 
     def wait(self, seconds: float) -> dict[str, Any]:
-        """The stage's result as soon as it has ended, or after some seconds `running` and what rank 0 reported."""
-        ready, self._running = ray.wait(self._running, num_returns=1, timeout=seconds)
-        try:
-            results = ray.get(ready)
-            failures = [result for result in results if result["status"] != "done"]
-            if failures:
-                self._running = []
+        """The stage's result as soon as it has ended; after some seconds `running` and what rank 0 reported last."""
+        ended, _ = ray.wait(list(self._running), num_returns=1, timeout=seconds)
+        for ref in ended:
+            result = self._result(ref)
+            if result["status"] != "done":
+                self._running = {}
                 self._check_alive()
-                return failures[0]
-            if not self._running:
-                return {"status": "done"}
-            return {**ray.get(self._ranks[0].progress.remote(), timeout=PING_SECONDS), "status": RUNNING}
-        except GetTimeoutError:
-            # A stage may hold the interpreter's lock for long, in a compilation or a tokenizer.
-            return {"status": RUNNING}
+                return result
+        if not self._running:
+            return {"status": "done"}
+        return {**self._progress(), "status": RUNNING}
+
+    def _result(self, ref: ray.ObjectRef) -> dict[str, Any]:
+        rank = self._running.pop(ref)
+        try:
+            result: dict[str, Any] = ray.get(ref)
         except RayError as error:
-            raise LostRank(brief(error)) from error
+            raise LostRank(f"rank {rank} was lost: {brief(error)}") from error
+        return result
+
+    def _progress(self) -> dict[str, Any]:
+        try:
+            latest: dict[str, Any] = ray.get(self._ranks[0].progress.remote(), timeout=PING_SECONDS)
+        except RayError:
+            # Busy in a long compilation that holds the interpreter's lock; or dead, which the next wait will tell.
+            return {}
+        return latest
 
     def _check_alive(self) -> None:
         """An error that a lost peer causes in the others must not pass for an error of the program."""
-        try:
-            ray.get([rank.ping.remote() for rank in self._ranks], timeout=PING_SECONDS)
-        except RayError as error:
-            raise LostRank(brief(error)) from error
+        for rank, actor in enumerate(self._ranks):
+            try:
+                ray.get(actor.ping.remote(), timeout=PING_SECONDS)
+            except RayError as error:
+                raise LostRank(f"rank {rank} was lost: {brief(error)}") from error
 
     def kill(self) -> None:
         """End every rank at once."""
         for rank in self._ranks:
             ray.kill(rank)
-        self._ranks, self._running = [], []
+        self._ranks, self._running = [], {}
 
 
 def brief(error: BaseException) -> str:
-    """The first telling line of an error of Ray's, whose texts run to pages."""
+    """The telling line of an error of Ray's, whose texts run to pages."""
     cause = getattr(error, "cause", None) or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return f"{type(cause).__name__}: {lines[0] if lines else 'no message'}"
+    # An actor's death: a general line, indented facts about the actor, then the reason.
+    lines = [line for line in str(cause).splitlines() if line.strip() and not line.startswith("\t")]
+    told = lines[1:2] if isinstance(cause, RayActorError) and len(lines) > 1 else lines[:1]
+    text = textwrap.shorten(" ".join(told), 240, placeholder=" ...")
+    return text if isinstance(cause, LostRank) else f"{type(cause).__name__}: {text}"

@@ -71,8 +71,12 @@ class Progress(tune.Callback):
         self._running.pop(name, None)
         outcome = self._agenda.outcomes[name]
         again = f"again, retry {outcome.retries} of {self._agenda.max_retries}"
-        self._say("failed" if outcome.status == "failed" else "lost", name, "" if outcome.status == "failed" else again,
-                  outcome.message)
+        self._say(
+            "failed" if outcome.status == "failed" else "lost",
+            name,
+            "" if outcome.status == "failed" else again,
+            outcome.message,
+        )
 
     def _say(self, event: str, name: str, detail: str = "", reason: str = "") -> None:
         line = Text(f"{time.strftime('%H:%M:%S')} ")

@@ -31,7 +31,7 @@ class StageSearcher(Searcher):
         self._stages: dict[str, str] = {}
         self._reasons: dict[str, str] = {}
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
         if self._agenda.exhausted:
             return Searcher.FINISHED
         if len(self._agenda.running) >= self._capacity():

@@ -27,7 +27,7 @@ class StageTrial(tune.Trainable):
     Tune calls `reset_config` to reuse the process, and with it a warm gang, for the next stage.
     """
 
-    def setup(
+    def setup(  # type: ignore[override]  # `tune.with_parameters` gives the rest
         self,
         config: dict[str, Any],
         jobs: dict[str, dict[str, Any]],
@@ -46,7 +46,9 @@ class StageTrial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         if self._gang is None:
-            self._gang = Gang(ray.util.get_current_placement_group(), self._runtime, self._gpu)
+            group = ray.util.get_current_placement_group()
+            assert group is not None, "Tune starts trials in placement groups"
+            self._gang = Gang(group, self._runtime, self._gpu)
         if not self._gang.busy:
             self._gang.start(self._job, self._stage_function)
         result = self._gang.wait(REPORT_SECONDS)

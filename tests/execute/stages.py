@@ -1,0 +1,91 @@
+"""Light stage functions that the tests run through the real machinery; the job's store is a folder for traces."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stilts.errors import StiltsError
+from stilts.plan.job import StageJob
+
+
+class Diverged(StiltsError):
+    """As the training loop raises it."""
+
+
+def behave(job: StageJob, ranks: Any, report: Callable[[dict], None]) -> None:
+    """Do what the first word of the stage's name says, and leave `NAME.RANK.PID.ATTEMPT` with start and end times."""
+    folder = Path(job.store)
+    attempt = len(list(folder.glob(f"{job.name}.{ranks.rank}.*")))
+    trace = folder / f"{job.name}.{ranks.rank}.{os.getpid()}.{attempt}"
+    begin = time.time()
+    trace.write_text(f"{begin}")
+    report({"step": 1, "steps": 2, "loss": 0.5})
+    _BEHAVIOURS[job.name.split("-")[0]](job, ranks, attempt)
+    trace.write_text(f"{begin} {time.time()}")
+
+
+def _die_once(job: StageJob, ranks: Any, attempt: int) -> None:
+    if attempt == 0 and ranks.rank == ranks.world - 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    reduce(job, ranks, attempt)
+
+
+def _slow_once(job: StageJob, ranks: Any, attempt: int) -> None:
+    if attempt == 0:
+        time.sleep(60)
+
+
+def _witness(job: StageJob, ranks: Any, attempt: int) -> None:
+    """Fail unless this stage's trial is in the end the only one that holds resources."""
+    from ray.util import placement_group_table
+
+    deadline = time.time() + 20
+    while time.time() < deadline:
+        held = [group for group in placement_group_table().values() if group["state"] == "CREATED"]
+        if len(held) == 1:
+            return
+        time.sleep(0.2)
+    raise StiltsError(f"{len(held)} placement groups are held")
+
+
+def reduce(job: StageJob, ranks: Any, attempt: int) -> None:
+    import torch
+
+    total = torch.tensor([float(ranks.rank + 1)])
+    if ranks.world > 1:
+        torch.distributed.all_reduce(total)
+    assert total.item() == ranks.world * (ranks.world + 1) / 2
+
+
+def _fail(job: StageJob, ranks: Any, attempt: int) -> None:
+    if ranks.rank == ranks.world - 1:
+        raise ValueError("bad data in line 7")
+    time.sleep(60)
+
+
+def _diverge(job: StageJob, ranks: Any, attempt: int) -> None:
+    raise Diverged("loss is NaN at step 3")
+
+
+def _nothing(job: StageJob, ranks: Any, attempt: int) -> None:
+    time.sleep(0.2)
+
+
+def _sleep(job: StageJob, ranks: Any, attempt: int) -> None:
+    time.sleep(float(job.name.split("-")[1]))
+
+
+_BEHAVIOURS = {
+    "ok": _nothing,
+    "sleep": _sleep,
+    "reduce": reduce,
+    "fail": _fail,
+    "diverge": _diverge,
+    "die": _die_once,
+    "slow": _slow_once,
+    "witness": _witness,
+    "always": lambda job, ranks, attempt: os.kill(os.getpid(), signal.SIGKILL),
+}

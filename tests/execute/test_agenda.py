@@ -1,0 +1,75 @@
+from stilts.execute.agenda import Agenda
+
+
+def drain(agenda: Agenda) -> list[str]:
+    """Run everything, one at a time, to its good end."""
+    order = []
+    while (name := agenda.take()) is not None:
+        order.append(name)
+        agenda.finish(name, "done")
+    return order
+
+
+def test_a_parent_comes_before_its_children() -> None:
+    agenda = Agenda({"child": "parent", "parent": None})
+    assert agenda.take() == "parent"
+    assert agenda.take() is None
+    assert not agenda.exhausted
+    agenda.finish("parent", "done")
+    assert agenda.take() == "child"
+
+
+def test_a_parent_that_is_no_stage_of_the_run_is_done() -> None:
+    assert Agenda({"child": "in-the-store"}).take() == "child"
+
+
+def test_the_longest_remaining_chain_goes_first() -> None:
+    parents = {"short": None, "a": None, "a1": "a", "a2": "a1", "long": None}
+    seconds = {"short": 1.0, "a": 1.0, "a1": 1.0, "a2": 2.0, "long": 3.5}
+    assert drain(Agenda(parents, seconds)) == ["a", "long", "a1", "a2", "short"]
+
+
+def test_equal_chains_keep_their_order() -> None:
+    assert drain(Agenda({"b": None, "a": None, "c": None})) == ["b", "a", "c"]
+
+
+def test_descendants_of_a_failure_are_not_run_and_the_rest_goes_on() -> None:
+    agenda = Agenda({"bad": None, "child": "bad", "grandchild": "child", "good": None})
+    assert agenda.take() == "bad"
+    assert set(agenda.finish("bad", "diverged", "loss is NaN")) == {"child", "grandchild"}
+    assert drain(agenda) == ["good"]
+    assert agenda.exhausted
+    assert {name: outcome.status for name, outcome in agenda.outcomes.items()} == {
+        "bad": "diverged",
+        "child": "not run",
+        "grandchild": "not run",
+        "good": "done",
+    }
+    assert agenda.outcomes["child"].message == "bad is diverged"
+
+
+def test_a_lost_stage_is_offered_again_until_its_retries_are_used_up() -> None:
+    agenda = Agenda({"a": None, "b": "a"}, max_retries=2)
+    for _ in range(2):
+        assert agenda.take() == "a"
+        assert agenda.lose("a", "node died")
+    assert agenda.take() == "a"
+    assert not agenda.lose("a", "node died")
+    assert agenda.outcomes["a"].status == "failed"
+    assert "3 times" in agenda.outcomes["a"].message
+    assert agenda.outcomes["b"].status == "not run"
+    assert agenda.exhausted
+
+
+def test_retries_are_counted_by_stage() -> None:
+    agenda = Agenda({"a": None, "b": None}, max_retries=1)
+    agenda.take(), agenda.take()
+    assert agenda.lose("a", "x")
+    assert agenda.lose("b", "x")
+
+
+def test_a_hundred_thousand_stages_in_a_deep_chain_are_ordered_without_recursion() -> None:
+    parents = {str(i): str(i - 1) if i else None for i in range(100_000)}
+    agenda = Agenda(parents)
+    assert agenda.chain["0"] == 100_000
+    assert agenda.take() == "0"
