@@ -1,5 +1,6 @@
 """Experiment: what a person declares in one YAML file. `load` reads it; `plan` gives it meaning."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model, field_validator, model_serializer, model_validator
@@ -91,6 +92,13 @@ class TargetDecl(Frozen):
     languages: Literal["all", "present"] | tuple[str, ...] | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
 
+    @field_validator("languages", mode="after")
+    @classmethod
+    def _distinct(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            _check_distinct(value)
+        return value
+
 
 class Experiment(Frozen):
     """Base models x intermediate regimes x targets x seeds, and how to run them."""
@@ -115,20 +123,18 @@ class Experiment(Frozen):
     data: DataDecl = DataDecl()
     runtime: Runtime = Runtime()
 
-    @field_validator("seeds", "splits", mode="after")
+    @field_validator("seeds", "splits", "languages", mode="after")
     @classmethod
-    def _distinct(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
-        repeated = sorted({item for item in value if value.count(item) > 1})
-        if repeated:
-            raise ValueError(f"{repeated[0]!r} is given twice")
+    def _distinct(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            _check_distinct(value)
         return value
 
     @field_validator("intermediates", mode="before")
     @classmethod
     def _regimes(cls, value: Any) -> Any:
         if isinstance(value, list | tuple):
-            if len(set(map(str, value))) < len(value):
-                raise ValueError("a regime is given twice")
+            _check_plain_names(value, "a regime")
             value = {str(name): [] if name == NONE else [name] for name in value}
         if not isinstance(value, dict):
             return value
@@ -140,8 +146,7 @@ class Experiment(Frozen):
     @classmethod
     def _target_names(cls, value: Any) -> Any:
         if isinstance(value, list | tuple):
-            if len(set(map(str, value))) < len(value):
-                raise ValueError("a target is given twice")
+            _check_plain_names(value, "a target")
             return {str(name): {} for name in value}
         if isinstance(value, dict):
             return {name: {} if decl is None else _tuples(decl) for name, decl in value.items()}
@@ -153,6 +158,18 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _check_plain_names(value: Sequence[Any], what: str) -> None:
+    if not all(isinstance(name, str) for name in value):
+        raise ValueError(f"where {what} is more than a name, write all of them as a mapping, NAME: ...")
+    _check_distinct(value)
+
+
+def _check_distinct(value: Sequence[Any]) -> None:
+    repeated = next((item for i, item in enumerate(value) if item in value[:i]), None)
+    if repeated is not None:
+        raise ValueError(f"{repeated!r} is given twice")
 
 
 def _stages(value: Any) -> Any:

@@ -1,9 +1,10 @@
 """Load an experiment: YAML, overrides, environment -> validated `Experiment`; every mistake at once with its line."""
 
 import json
+import math
 import os
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -21,16 +22,25 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which `1e-5` is a number, as people write learning rates."""
+    """Safe YAML as people write it: `1e-5` is a number, `no` is Norwegian, a date is text."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.[0-9]+(?:[eE][-+]?[0-9]+)?)$"
-    ),
-    list("-+0123456789."),
+class _Dumper(yaml.SafeDumper):
+    """Writes what `_Loader` reads: quotes text that it would take for a number."""
+
+
+_TAG = "tag:yaml.org,2002:"
+_FLOAT = re.compile(
+    r"^[-+]?(?:[0-9][0-9_]*\.[0-9_]*(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.[0-9]+(?:[eE][-+]?[0-9]+)?)$"
 )
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in (f"{_TAG}bool", f"{_TAG}timestamp")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(f"{_TAG}bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+for _class in (_Loader, _Dumper):
+    _class.add_implicit_resolver(f"{_TAG}float", _FLOAT, list("-+0123456789."))
 
 
 @dataclass
@@ -43,12 +53,11 @@ class _Document:
     problems: list[str] = field(default_factory=list)
 
     def where(self, location: Location) -> str:
-        for end in range(len(location), -1, -1):
-            if location[:end] in self.overridden:
-                return "--set"
-            if location[:end] in self.lines:
-                return f"{self.file}:{self.lines[location[:end]]}"
-        return self.file
+        prefixes = [location[:end] for end in range(len(location), -1, -1)]
+        if any(prefix in self.overridden for prefix in prefixes):
+            return "--set"
+        line = next((self.lines[prefix] for prefix in prefixes if prefix in self.lines), None)
+        return self.file if line is None else f"{self.file}:{line}"
 
     def problem(self, location: Location, message: str) -> None:
         path = ".".join(str(part) for part in location)
@@ -76,10 +85,8 @@ def load_experiment(
     try:
         experiment = Experiment.model_validate_json(json.dumps(data))
     except ValidationError as error:
-        for detail in error.errors():
-            _explain(dict(detail), document)
-    except (TypeError, ValueError) as error:
-        raise StiltsError(f"{path}: a value that YAML allows but an experiment does not: {error}") from None
+        for location, details in _by_location(error).items():
+            _explain(location, details, document)
     if document.problems:
         raise Problems(document.problems)
     return experiment
@@ -87,7 +94,7 @@ def load_experiment(
 
 def resolved_yaml(experiment: Experiment) -> str:
     """The experiment with every default written out; `load_experiment` reads it back to an equal one."""
-    return yaml.safe_dump(experiment.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    return yaml.dump(experiment.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def _parse(path: Path, document: _Document) -> dict[str, Any]:
@@ -120,27 +127,32 @@ def _construct(node: yaml.Node, location: Location, document: _Document, parents
     if isinstance(node, yaml.MappingNode):
         data: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            key = _scalar(key_node)
-            if not isinstance(key, Hashable) or isinstance(key, tuple):
-                document.problem(location, f"line {key_node.start_mark.line + 1}: a key must be a plain word")
-                continue
             name = str(key_node.value)
-            if name in data:
-                document.lines[(*location, name)] = key_node.start_mark.line + 1
-                document.problem((*location, name), "given twice")
-                continue
-            data[name] = _construct(value_node, (*location, name), document, parents)
-            document.lines[(*location, name)] = key_node.start_mark.line + 1
+            here = (*location, name)
+            if not isinstance(key_node, yaml.ScalarNode):
+                document.problem(location, f"a key must be a plain word (line {key_node.start_mark.line + 1})")
+            elif key_node.tag == f"{_TAG}merge":
+                document.problem(location, "<< is not read here; write the fields out, or take an alias for all of it")
+            elif name in data:
+                document.lines[here] = key_node.start_mark.line + 1
+                document.problem(here, "given twice")
+            else:
+                data[name] = _construct(value_node, here, document, parents)
+                document.lines[here] = key_node.start_mark.line + 1
         return data
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*location, i), document, parents) for i, item in enumerate(node.value)]
-    return _scalar(node)
+    value = _scalar(node)
+    if not isinstance(value, str | int | float | None) or (isinstance(value, float) and not math.isfinite(value)):
+        document.problem(location, f"{node.value} is no value for an experiment; text goes into quotes")
+        return None
+    return value
 
 
 def _scalar(node: yaml.Node) -> Any:
     constructor = _Loader("")
     try:
-        return constructor.construct_object(node, deep=True)
+        return constructor.construct_object(node)
     finally:
         constructor.dispose()
 
@@ -150,25 +162,24 @@ def _override(data: dict[str, Any], override: str, document: _Document) -> None:
     if not equals or not name:
         document.problems.append(f"--set {override}: write it as path.to.field=value")
         return
-    try:
-        value = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError:
-        document.problems.append(f"--set {override}: the value is not valid YAML")
-        return
-    *parents, last = name.split(".")
+    location = tuple(name.split("."))
     here: Any = data
-    for part in parents:
+    for part in location[:-1]:
         if here.get(part) is None:
             here[part] = {}
         here = here[part]
-        if isinstance(here, list) and all(isinstance(item, str) for item in here):
-            document.problems.append(f"--set {override}: {part} is a list; write it as a mapping to set fields of it")
+        if isinstance(here, list):
+            document.problems.append(f"--set {override}: {part} is a list; set all of it, or write it as a mapping")
             return
         if not isinstance(here, dict):
             document.problems.append(f"--set {override}: {part} has no fields")
             return
-    here[last] = value
-    document.overridden.add(tuple(name.split(".")))
+    document.overridden.add(location)
+    try:
+        node = yaml.compose(text, Loader=_Loader)
+        here[location[-1]] = None if node is None else _construct(node, location, document, ())
+    except yaml.YAMLError:
+        document.problems.append(f"--set {override}: the value is not valid YAML")
 
 
 def _expand(data: Any, location: Location, document: _Document, environment: Mapping[str, str]) -> Any:
@@ -190,18 +201,44 @@ def _expand(data: Any, location: Location, document: _Document, environment: Map
     return _VARIABLE.sub(replace, data)
 
 
-def _explain(detail: dict[str, Any], document: _Document) -> None:
-    location: Location = tuple(part for part in detail["loc"] if not _is_tag(part))
-    kind, given = detail["type"], detail.get("input")
+def _by_location(error: ValidationError) -> dict[Location, list[dict[str, Any]]]:
+    """Mistakes by place; without those that only follow from a mistake further inside.
+
+    Of a union, pydantic reports every branch, and of a sequence with wrong items also that it is too short.
+    """
+    found: dict[Location, list[dict[str, Any]]] = {}
+    for detail in error.errors():
+        location = tuple(part for part in detail["loc"] if not _is_tag(part))
+        found.setdefault(location, []).append(dict(detail))
+    return {
+        location: details
+        for location, details in found.items()
+        if not (_may_follow(details[0]) and any(o[: len(location)] == location for o in found if o != location))
+    }
+
+
+def _may_follow(detail: dict[str, Any]) -> bool:
+    return detail["type"] == "too_short" or any(map(_is_tag, detail["loc"]))
+
+
+def _explain(location: Location, details: list[dict[str, Any]], document: _Document) -> None:
+    kind, given = details[0]["type"], details[0].get("input")
     if kind == "extra_forbidden":
         valid = _fields_at(Experiment, location[:-1])
         message = f"unknown key; {nearest(str(location[-1]), valid)}"
     elif kind == "missing":
         message = "is required"
+    elif kind == "too_short":
+        message = "is empty"
+    elif kind == "string_pattern_mismatch":
+        message = f"{given!r} should begin with a letter or digit and hold only letters, digits and . _ -"
     elif kind == "value_error":
-        message = str(detail["ctx"]["error"])
+        message = str(details[0]["ctx"]["error"])
     else:
-        message = f"{detail['msg'][0].lower()}{detail['msg'][1:]}, not {_kind(given)}"
+        wanted = " or ".join(detail["msg"].removeprefix("Input should be ") for detail in details)
+        for term, word in _WORDS.items():
+            wanted = wanted.replace(term, word)
+        message = f"should be {wanted}, not {_kind(given)}"
     document.problem(location, message)
 
 
@@ -211,6 +248,17 @@ def _is_tag(part: str | int) -> bool:
         part.startswith(("literal[", "tuple[", "constrained", "function-")) or part in _TAGS
     )
 
+
+_WORDS = {
+    "a valid array": "a list",
+    "a valid dictionary": "a mapping",
+    "an object": "a mapping",
+    "a valid string": "text",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+}
+"""What pydantic calls things, and what people do."""
 
 _TAGS = {"int", "float", "str", "bool"}
 

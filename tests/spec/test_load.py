@@ -1,0 +1,306 @@
+"""Loading: every mistake at once, with its line; YAML as people write it; overrides; environment; round trips."""
+
+from pathlib import Path
+
+import pytest
+
+from stilts.errors import Problems, StiltsError
+from stilts.spec.experiment import Experiment
+from stilts.spec.load import load_experiment, resolved_yaml
+
+GOOD = """\
+name: small
+seeds: [1, 2]
+models:
+  xlmr: {hub: FacebookAI/xlm-roberta-base, revision: e73636d}
+intermediates: [none, mnli]
+targets: [xnli, xquad]
+"""
+
+
+@pytest.fixture
+def load(tmp_path: Path):
+    def load(text: str | bytes, *overrides: str, **environment: str) -> Experiment:
+        file = tmp_path / "e.yaml"
+        file.write_bytes(text.encode() if isinstance(text, str) else text)
+        return load_experiment(file, overrides, environment)
+
+    return load
+
+
+@pytest.fixture
+def problems(load, tmp_path: Path):
+    def problems(text: str, *overrides: str, **environment: str) -> list[str]:
+        with pytest.raises(Problems) as caught:
+            load(text, *overrides, **environment)
+        return [message.replace(f"{tmp_path}/", "") for message in caught.value.messages]
+
+    return problems
+
+
+def _plus(line: str) -> str:
+    return f"{GOOD}{line}\n"
+
+
+def test_a_good_file(load) -> None:
+    experiment = load(GOOD)
+    assert experiment.seeds == (1, 2)
+    assert list(experiment.intermediates) == ["none", "mnli"]
+    assert experiment.intermediates["none"] == ()
+    assert experiment.intermediates["mnli"][0].task == "mnli"
+    assert experiment.splits == ("test",)
+
+
+# --- mistakes ----------------------------------------------------------------------------------------------
+
+
+def test_all_mistakes_come_at_once_with_their_lines(problems) -> None:
+    text = """\
+nam: small
+seeds: [1, 1]
+seeds: [2]
+models:
+  a: {hub: x}
+  b: {init: {config: {}, tokenizer: {vocab: 3}}}
+intermediates: [none, mnli, mnli]
+targets:
+  xnli: {language: [en]}
+recipe: {learning_rat: 1e-5, epochs: -1}
+recipes:
+  squad: {warmups: 3}
+runtime: {zero_stage: 4, rank: 2}
+data:
+  xtrem: /x
+  tasks:
+    mlm: {trian: x}
+store: ${NOWHERE}/x
+"""
+    assert sorted(problems(text)) == sorted(
+        [
+            "e.yaml:3: seeds: given twice",
+            "e.yaml:18: store: the environment variable NOWHERE is not set; export it, or use --set",
+            "e.yaml:1: name: is required",
+            "e.yaml:1: nam: unknown key; did you mean 'name'?",
+            "e.yaml:3: seeds: 1 is given twice",
+            "e.yaml:5: models.a: hub and revision go together: a pinned revision identifies the weights",
+            "e.yaml:6: models.b.init.tokenizer.vocab_size: is required",
+            "e.yaml:6: models.b.init.tokenizer.vocab: unknown key; did you mean 'vocab_size'?",
+            "e.yaml:7: intermediates: 'mnli' is given twice",
+            "e.yaml:9: targets.xnli.language: unknown key; did you mean 'languages'?",
+            "e.yaml:10: recipe.learning_rat: unknown key; did you mean 'learning_rate'?",
+            "e.yaml:10: recipe.epochs: should be greater than 0, not a number (-1)",
+            "e.yaml:12: recipes.squad.warmups: unknown key; did you mean 'warmup'?",
+            "e.yaml:13: runtime.zero_stage: should be less than or equal to 3, not a number (4)",
+            "e.yaml:13: runtime.rank: unknown key; did you mean 'ranks'?",
+            "e.yaml:15: data.xtrem: unknown key; did you mean 'xtreme'?",
+            "e.yaml:17: data.tasks.mlm.trian: unknown key; did you mean 'train'?",
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("languages: alll", "languages: should be 'all' or 'present' or a list, not text ('alll')"),
+        ("languages: [en, 3]", "languages.1: should be text, not a number (3)"),
+        ("languages: [en, en]", "languages: 'en' is given twice"),
+        ("splits: [dev, tset]", "splits.1: should be 'dev' or 'test', not text ('tset')"),
+        ("splits: []", "splits: is empty"),
+        ("recipe: {learning_rate: .nan}", "recipe.learning_rate: .nan is no value for an experiment"),
+        ("recipe: {weight_decay: .inf}", "recipe.weight_decay: .inf is no value for an experiment"),
+        ("recipe: {seed: 3}", "recipe.seed: unknown key"),
+        ("runtime: {gradient_checkpointing: yes}", "should be true or false, not text ('yes')"),
+        ("runtime: {ranks: 1.5}", "runtime.ranks: should be a whole number, not a number (1.5)"),
+        ("runtime: 3", "runtime: should be a mapping, not a number (3)"),
+        ("store: !!binary aGk=", "store: aGk= is no value for an experiment"),
+        ("recipe: {<<: {epochs: 1}}", "recipe: << is not read here"),
+        ("recipe: {[a]: 1}", "recipe: a key must be a plain word (line 7)"),
+        ("recipe: &r {epochs: *r}", "recipe.epochs: an alias refers to the node that holds it (a cycle)"),
+        ("recipe: &r [[*r]]", "recipe.0.0: an alias refers to the node that holds it (a cycle)"),
+    ],
+)
+def test_a_mistake(problems, line: str, message: str) -> None:
+    found = problems(_plus(line))
+    assert any(f"e.yaml:7: {message}" in problem or message in problem for problem in found), found
+    assert all(problem.startswith("e.yaml:7: ") for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "[none, mnli]",
+            "{a: [{task: mnli, recip: {}}]}",
+            "intermediates.a.0.recip: unknown key; did you mean 'recipe'?",
+        ),
+        ("[none, mnli]", "{a: [{task: mnli, recipe: {epoch: 1}}]}", "intermediates.a.0.recipe.epoch: unknown key; did"),
+        ("[none, mnli]", "{a: [{recipe: {}}]}", "intermediates.a.0.task: is required"),
+        ("[none, mnli]", "{a: mnli}", "intermediates.a: should be a list, not text ('mnli')"),
+        ("[none, mnli]", "{none: [mnli]}", "intermediates: the regime 'none' is the baseline and has no stages"),
+        ("[none, mnli]", "[{mnli: [mnli]}]", "intermediates: where a regime is more than a name, write all of them as"),
+        ("[xnli, xquad]", "[xnli, xnli]", "targets: 'xnli' is given twice"),
+        ("[xnli, xquad]", "[]", "targets: is empty"),
+        ("seeds: [1, 2]", "seeds: []", "seeds: is empty"),
+        ("seeds: [1, 2]", "seeds: [-1]", "seeds.0: should be greater than or equal to 0, not a number (-1)"),
+        ("seeds: [1, 2]", "seeds: [true]", "seeds.0: should be a whole number, not a truth value (True)"),
+        ("name: small", "name: a/b", "name: 'a/b' should begin with a letter or digit"),
+        ("revision: e73636d", "revision: 1e5", "models.xlmr.revision: should be text, not a number (100000.0)"),
+        ("revision: e73636d", "path: x", "models.xlmr: give exactly one of hub, path and init"),
+        ("hub: FacebookAI/xlm-roberta-base, ", "", "models.xlmr: give exactly one of hub, path and init"),
+        (
+            "}",
+            ", pretrain: [{task: mlm, seeds: 1}]}",
+            "models.xlmr.pretrain.0.seeds: unknown key; did you mean 'seed'?",
+        ),
+    ],
+)
+def test_a_mistake_in_the_grid(problems, old: str, new: str, message: str) -> None:
+    found = problems(GOOD.replace(old, new))
+    assert len(found) == 1
+    assert message in found[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "an experiment is a mapping .* this is empty"),
+        ("[1]", "an experiment is a mapping .* this is a list"),
+        ("just words", "this is text"),
+        ("a: [", r"e\.yaml:1: not valid YAML"),
+        ("a: b\nc: 'x", r"e\.yaml:2: not valid YAML"),
+        ("a: !!python/object:os.system x", r"e\.yaml:1: not valid YAML: could not determine a constructor"),
+        ("a: 1\n---\nb: 1", r"e\.yaml:2: not valid YAML"),
+        ("name: a\0b", "not valid YAML: unacceptable character #x0000"),
+        (b"name: \xff", r"not UTF-8 \(byte 6\)"),
+    ],
+)
+def test_what_is_not_an_experiment_at_all(load, text: str | bytes, message: str) -> None:
+    with pytest.raises(StiltsError, match=message):
+        load(text)
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.yaml", tmp_path):
+        with pytest.raises(StiltsError, match=f"cannot read the experiment {path}"):
+            load_experiment(path)
+
+
+# --- YAML as people write it -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [GOOD.replace("\n", "\r\n"), b"\xef\xbb\xbf" + GOOD.encode(), GOOD.rstrip()])
+def test_line_ends_and_byte_order_marks(load, text: str | bytes) -> None:
+    assert load(text) == load(GOOD)
+
+
+@pytest.mark.parametrize("number", ["1e-5", "1E-5", "0.00001", "1.0e-05", "+1e-5", "10e-6", ".1e-4"])
+def test_numbers_as_people_write_them(load, number: str) -> None:
+    assert load(_plus(f"recipe: {{learning_rate: {number}}}")).recipe.learning_rate == 1e-5
+
+
+def test_norwegian_is_a_language_and_a_date_is_text(load) -> None:
+    assert load(_plus("languages: [no, on, y]")).languages == ("no", "on", "y")
+    assert load(_plus("store: 2020-01-01")).store == "2020-01-01"
+
+
+def test_an_alias_repeats_its_value(load) -> None:
+    experiment = load(_plus("recipes: {xnli: &r {epochs: 1}, mnli: *r}"))
+    assert experiment.recipes["xnli"] == experiment.recipes["mnli"]
+
+
+def test_null_is_a_value_of_a_recipe(load) -> None:
+    assert load(_plus("recipe: {epochs: null}")).recipe.model_dump() == {"epochs": None}
+    assert load(GOOD).recipe.model_dump() == {}
+
+
+# --- overrides and environment -----------------------------------------------------------------------------
+
+
+def test_overrides(load) -> None:
+    experiment = load(
+        GOOD, "store=/y", "recipe.learning_rate=1e-4", "seeds=[7]", "targets={xnli: {}}", "targets.xnli.languages=[en]"
+    )
+    assert experiment.store == "/y"
+    assert experiment.recipe.model_dump() == {"learning_rate": 1e-4}
+    assert experiment.seeds == (7,)
+    assert experiment.targets["xnli"].languages == ("en",)
+    assert load(GOOD, "store=a=b").store == "a=b"
+    assert load(GOOD, "runtime.max_parallel=").runtime.max_parallel is None
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("store", "--set store: write it as path.to.field=value"),
+        ("=3", "--set =3: write it as path.to.field=value"),
+        ("store=[", "--set store=[: the value is not valid YAML"),
+        ("name.x=3", "--set name.x=3: name has no fields"),
+        ("targets.xnli.languages=[en]", "targets is a list; set all of it, or write it as a mapping"),
+        ("seeds.0=3", "seeds is a list; set all of it"),
+        ("recipe.epoch=3", "--set: recipe.epoch: unknown key; did you mean 'epochs'?"),
+        ("recipe.learning_rate=.nan", "--set: recipe.learning_rate: .nan is no value for an experiment"),
+        ("models.xlmr.hub=3", "--set: models.xlmr.hub: should be text, not a number (3)"),
+        ("models.xlmr={hub: 3, revision: x}", "--set: models.xlmr.hub: should be text, not a number (3)"),
+        ("recipe={epochs: 1, epochs: 2}", "--set: recipe.epochs: given twice"),
+        ("recipe={<<: {epochs: 1}}", "--set: recipe: << is not read here"),
+        ("seeds=&a [*a]", "--set: seeds.0: an alias refers to the node that holds it (a cycle)"),
+        ("store=${NOWHERE}", "--set: store: the environment variable NOWHERE is not set; export it, or use --set"),
+    ],
+)
+def test_a_wrong_override(problems, override: str, message: str) -> None:
+    found = problems(GOOD, override)
+    assert message in found[0]
+
+
+def test_a_mistake_beside_an_override_keeps_its_line(problems) -> None:
+    assert problems(GOOD.replace("}", ", pathh: x}"), "models.xlmr.hub=x") == [
+        "e.yaml:4: models.xlmr.pathh: unknown key; did you mean 'path'?"
+    ]
+
+
+def test_environment(load) -> None:
+    text = _plus("store: ${ROOT}/${SUB:-sub}${EMPTY:-}\ndata: {tasks: {mlm: {train: '${ROOT}/{lang}.txt'}}}")
+    experiment = load(text, ROOT="/r")
+    assert experiment.store == "/r/sub"
+    assert experiment.data.tasks["mlm"].train == "/r/{lang}.txt"
+    assert load(text, ROOT="/r", SUB="x").store == "/r/x"
+    assert load(GOOD, "store=${ROOT}/s", ROOT="/q").store == "/q/s"
+
+
+def test_the_processs_own_environment_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STILTS_TEST_STORE", "/here")
+    (tmp_path / "e.yaml").write_text(_plus("store: ${STILTS_TEST_STORE}"))
+    assert load_experiment(tmp_path / "e.yaml").store == "/here"
+
+
+# --- round trip --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD,
+        GOOD.replace("revision: e73636d", "revision: '1e5'"),
+        GOOD.replace("[none, mnli]", "{none: [], two: [{task: mnli, recipe: {epochs: null}, seed: 3}, squad]}"),
+        GOOD.replace("[xnli, xquad]", "{xnli: {languages: [no, sw]}, xquad: {settings: {max_length: 256}}, tatoeba: }"),
+        GOOD.replace("}", ", pretrain: [mlm]}"),
+        _plus("recipe: {learning_rate: 1e-5}\nrecipes: {squad: {warmup: 0.1}}\nshare_intermediate_seeds: true"),
+        _plus("languages: [no, 'true', '1e3', '2020-01-01', 'null', '1:30']\nstore: ไทย é"),
+        _plus("data: {generate: {languages: 2}, tasks: {mlm: {train: 'x/{lang}'}}}\nruntime: {keep: all}"),
+    ],
+)  # fmt: skip
+def test_resolved_yaml_reads_back_equal(load, text: str) -> None:
+    experiment = load(text)
+    again = load(resolved_yaml(experiment))
+    assert again == experiment
+    assert resolved_yaml(again) == resolved_yaml(experiment)
+
+
+def test_resolved_yaml_keeps_what_was_not_given_apart(load) -> None:
+    """A recipe field at its default is still not given: the task's own value must win over it."""
+    assert load(resolved_yaml(load(GOOD))).recipe.model_dump() == {}
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).parents[2] / "ray_jobs").glob("*.yaml")), ids=lambda f: f.name)
+def test_the_studies_load(file: Path) -> None:
+    assert load_experiment(file, environment={"XTREME_DATA": "/data"}).name
