@@ -1,5 +1,6 @@
 """Doctor: is this machine able to run experiments? Each check says what it found and what to do."""
 
+import os
 import shutil
 import socket
 import uuid
@@ -72,6 +73,10 @@ def _gpus() -> Finding:
 
 
 def _ops() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or DeepSpeed prints that it found none
     import deepspeed
     from deepspeed.git_version_info import installed_ops
 

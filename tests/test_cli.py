@@ -1,0 +1,234 @@
+"""The command line: bad input ends in one message, non-zero, before anything trains; good input in tables or JSON."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stilts.cli import main
+
+PAIRS = "A man eats.\tSomebody eats.\tentailment\nA man eats.\tNobody eats.\tcontradiction\n"
+
+EXPERIMENT = """\
+name: tiny
+store: {folder}/store
+seeds: [1]
+models:
+  tiny:
+    init:
+      config: {{model_type: xlm-roberta, hidden_size: 16, num_hidden_layers: 1, num_attention_heads: 2}}
+      tokenizer: {{vocab_size: 300}}
+intermediates: [none]
+targets:
+  xnli: {{languages: [en, de]}}
+recipe: {{precision: fp32, max_steps: 2}}
+data:
+  xtreme: {folder}/xtreme
+  tasks:
+    mlm: {{train: "{folder}/{{lang}}.txt"}}
+languages: present
+"""
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    folder = tmp_path / "xtreme" / "xnli"
+    folder.mkdir(parents=True)
+    (folder / "train-en.tsv").write_text(PAIRS)
+    (folder / "dev-en.tsv").write_text(PAIRS)
+    for language in ("en", "de"):
+        (folder / f"test-{language}.tsv").write_text("A man eats.\tSomebody eats.\n")
+    (tmp_path / "en.txt").write_text("A man eats.\nSomebody sleeps.\n")
+    path = tmp_path / "tiny.yaml"
+    path.write_text(EXPERIMENT.format(folder=tmp_path))
+    return path
+
+
+@pytest.fixture
+def stilts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs a command line: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["stilts", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capsys.readouterr()
+        return int(end.value.code or 0), out, " ".join(err.split())
+
+    return run
+
+
+def test_plan_counts_and_is_json(stilts: Run, experiment: Path) -> None:
+    code, out, _ = stilts("plan", experiment, "--json")
+    plan = json.loads(out)
+    assert code == 0
+    assert {"cells", "stages", "shared", "done", "to_train", "gpu_hours", "bytes"} <= set(plan)
+    assert (plan["cells"], plan["stages"], plan["done"], plan["to_train"]) == (1, 1, 0, 1)
+
+
+def test_plan_needs_neither_torch_nor_ray(experiment: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['stilts', 'plan', sys.argv[1]]\n"
+        "from stilts.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert not {'torch', 'ray', 'transformers', 'datasets'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(experiment)], check=True, cwd=experiment.parent)
+
+
+def test_mistakes_in_the_declaration_and_in_what_it_names_come_at_once(stilts: Run, experiment: Path) -> None:
+    settings = ["targets.xnly={}", "targets.xnli.languages=[en, dee]", "recipes.xnli.stride=500", "data.tasks.foo={}"]
+    code, _, err = stilts("plan", experiment, *(f"--set={setting}" for setting in settings))
+    assert code == 1
+    for part in ("did you mean 'xnli'", "no language 'dee'", "stride 500 must be smaller", "unknown task 'foo'"):
+        assert part in err
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("train-en.tsv", "train-en.tsv"),
+        (("train-en.tsv", ""), "empty"),
+        (("train-en.tsv", "one column\n"), "train-en.tsv:1"),
+        (("train-en.tsv", "a\tb\tmaybe\n"), "'maybe'"),
+        (("train-en.tsv", "a\tb\n"), "no gold"),
+        (("dev-en.tsv", "a\tb\0\tneutral\n"), "NUL"),
+        (("test-de.tsv", b"\xff\xfe\tb\n"), "UTF-8"),
+    ],
+)
+def test_damaged_data_is_told_before_training(
+    stilts: Run, experiment: Path, damage: str | tuple[str, str | bytes], message: str
+) -> None:
+    folder = experiment.parent / "xtreme" / "xnli"
+    if isinstance(damage, str):
+        (folder / damage).unlink()
+    else:
+        name, content = damage
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    code, _, err = stilts("run", experiment)
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_windows_files_read_as_others(stilts: Run, experiment: Path) -> None:
+    folder = experiment.parent / "xtreme" / "xnli"
+    _, plain, _ = stilts("plan", experiment, "--json")
+    (folder / "train-en.tsv").write_bytes(b"\xef\xbb\xbf" + PAIRS.replace("\n", "\r\n").encode())
+    code, windows, _ = stilts("plan", experiment, "--json")
+    assert code == 0
+    assert json.loads(windows)["by_stage"] == json.loads(plain)["by_stage"]
+
+
+def test_too_few_processors_are_told_at_once(stilts: Run, experiment: Path) -> None:
+    code, _, err = stilts("run", experiment, "--set", "runtime.cpus_per_rank=999")
+    assert code == 1
+    assert "999" in err
+    code, _, err = stilts("run", experiment, "--set", "runtime.accelerator=gpu", "--set", "runtime.ranks=64")
+    assert code == 1
+    assert "GPU" in err
+
+
+def test_a_base_model_without_its_files(stilts: Run, experiment: Path, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    code, _, err = stilts("plan", experiment, "--set", f"models={{m: {{path: {tmp_path}/model}}}}")
+    assert code == 1
+    assert "model.safetensors is missing" in err
+    assert "no tokenizer" in err
+    code, _, err = stilts("plan", experiment, "--set", "models={m: {hub: xlm-roberta-base}}")
+    assert code == 1
+    assert "revision" in err
+
+
+def test_a_store_that_cannot_be_written(stilts: Run, experiment: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = stilts("plan", experiment, "--set", f"store={tmp_path}/file/store")
+    assert code == 1
+    assert "cannot write" in err
+
+
+def test_too_little_disk_is_told_before_training(
+    stilts: Run, experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    code, _, err = stilts("run", experiment)
+    assert code == 1
+    assert "GB free" in err
+
+
+def test_what_cannot_be_read_at_all(stilts: Run, tmp_path: Path) -> None:
+    code, _, err = stilts("plan", tmp_path / "absent.yaml")
+    assert code == 1
+    assert "absent.yaml" in err
+    (tmp_path / "bad.yaml").write_text("a: [1\n")
+    assert stilts("plan", tmp_path / "bad.yaml")[0] == 1
+    code, _, err = stilts("score", "--predictions", tmp_path / "no", "--labels", tmp_path)
+    assert code == 1
+    code, _, err = stilts("frobnicate")
+    assert code == 2
+
+
+def test_defects_show_no_traceback_but_how_to_get_one(
+    stilts: Run, experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> None:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("stilts.session.Session.open", broken)
+    monkeypatch.delenv("STILTS_DEBUG", raising=False)
+    code, _, err = stilts("plan", experiment)
+    assert code == 70
+    assert "boom" in err
+    assert "STILTS_DEBUG" in err
+
+
+def test_doctor_examines(stilts: Run) -> None:
+    code, out, _ = stilts("doctor", "--store", "store", "--json")
+    found = {finding["check"]: finding for finding in json.loads(out)}
+    assert code == 0
+    assert found["store"]["state"] == "ok"
+    assert {"torch", "GPUs", "DeepSpeed ops", "disk", "Ray"} <= set(found)
+
+
+def test_the_command_line_is_frozen() -> None:
+    import typer
+
+    from stilts.cli import app
+
+    command = typer.main.get_command(app)
+    commands = command.commands  # type: ignore[attr-defined]
+    options = {
+        name: sorted(option for p in sub.params for option in p.opts)
+        for name, sub in commands.items()
+        if name != "data"
+    }
+    assert options == {
+        "collect": ["--json", "--set", "experiment"],
+        "doctor": ["--json", "--store"],
+        "explain": ["--experiment", "--json", "--set", "-e", "stage"],
+        "plan": ["--json", "--set", "experiment"],
+        "run": ["--json", "--set", "experiment"],
+        "score": ["--benchmark", "--json", "--labels", "--predictions"],
+        "status": ["--json", "--set", "experiment"],
+        "submission": ["--intermediate", "--json", "--model", "--out", "--set", "experiment"],
+    }
+    assert list(commands["data"].commands) == ["prepare"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_no_permission(stilts: Run, experiment: Path, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    code, _, err = stilts("plan", experiment, "--set", f"store={tmp_path}/locked/store")
+    assert code == 1
+    assert "cannot write" in err
