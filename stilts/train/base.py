@@ -1,11 +1,16 @@
 """Base models: from the hub, a local folder, or made on the spot, always written in the same layout."""
 
+import math
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers.models import Unigram
+from tokenizers.trainers import UnigramTrainer
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
 from stilts.data.checkpoint_files import (
@@ -81,8 +86,10 @@ def _copy_checkpoint(folder: Path, out: Path) -> None:
 def _make(init: dict[str, Any], out: Path, text_files: Sequence[Path]) -> None:
     """A tokenizer from text, and an encoder with random weights drawn from the seed."""
     tokenizer = train_tokenizer(text_files, init["tokenizer"]["vocab_size"])
-    settings = {"model_type": "xlm-roberta", "max_position_embeddings": 514, **init["config"]}
-    kind = settings.pop("model_type")
+    settings = dict(init["config"])
+    kind = settings.pop("model_type", "xlm-roberta")
+    if kind != "xlnet":  # whose positions are relative
+        settings.setdefault("max_position_embeddings", 514)
     config = AutoConfig.for_model(
         kind,
         **{"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, **settings, "vocab_size": len(tokenizer)},
@@ -100,29 +107,16 @@ def train_tokenizer(text_files: Sequence[Path], vocab_size: int) -> PreTrainedTo
     Raises:
         StiltsError: there is no text.
     """
-    from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
-    from tokenizers.models import Unigram
-    from tokenizers.trainers import UnigramTrainer
-
-    if not any(path.stat().st_size for path in text_files):
+    words = _words(text_files)
+    if not words:
         raise StiltsError("a base model made on the spot needs text for its tokenizer; give text files")
-
-    def shell(model: Unigram) -> Tokenizer:
-        tokenizer = Tokenizer(model)
-        tokenizer.normalizer = normalizers.NFKC()
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")]
-        )
-        tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
-        return tokenizer
-
-    draft = shell(Unigram())
+    draft = _tokenizer(Unigram())
     trainer = UnigramTrainer(
         vocab_size=vocab_size - 1, special_tokens=list(SPECIAL), unk_token="<unk>", show_progress=False
     )
     draft.train_from_iterator(_lines(text_files), trainer)
-    pieces = _scores(draft)
-    final = shell(Unigram([*pieces, (MASK, 0.0)], unk_id=SPECIAL.index("<unk>")))
+    vocabulary = [*((piece, 0.0) for piece in SPECIAL), *_scores(set(draft.get_vocab()) - set(SPECIAL), words)]
+    final = _tokenizer(Unigram([*vocabulary, (MASK, 0.0)], unk_id=SPECIAL.index("<unk>")))
     final.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
@@ -139,10 +133,52 @@ def train_tokenizer(text_files: Sequence[Path], vocab_size: int) -> PreTrainedTo
     )
 
 
-def _scores(tokenizer: Any) -> list[tuple[str, float]]:
-    import json
+def _tokenizer(model: Unigram) -> Tokenizer:
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.NFKC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")]
+    )
+    tokenizer.decoder = decoders.Metaspace(replacement="▁", prepend_scheme="always")
+    return tokenizer
 
-    return [(piece, score) for piece, score in json.loads(tokenizer.to_str())["model"]["vocab"]]
+
+def _scores(pieces: set[str], words: Counter[str]) -> list[tuple[str, float]]:
+    """Log frequencies of the pieces, most frequent first, a pure function of the arguments.
+
+    The trainer's own differ from run to run in the third digit. These come from two rounds of counting pieces in the
+    best segmentation of the text, from substring counts at first.
+    """
+    counts: Counter[str] = Counter(dict.fromkeys(pieces, 1))
+    longest = max(map(len, pieces))
+    for word, times in words.items():
+        for start in range(len(word)):
+            for end in range(start + 1, min(len(word), start + longest) + 1):
+                if word[start:end] in pieces:
+                    counts[word[start:end]] += times
+    for _ in range(2):
+        model = Unigram([("<unk>", 0.0), *_log(counts)], unk_id=0)
+        counts = Counter(dict.fromkeys(pieces, 1))
+        for word, times in words.items():
+            for token in model.tokenize(word):
+                if token.value in pieces:
+                    counts[token.value] += times
+    return _log(counts)
+
+
+def _log(counts: Counter[str]) -> list[tuple[str, float]]:
+    total = sum(counts.values())
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [(piece, math.log(count / total)) for piece, count in ordered]
+
+
+def _words(files: Sequence[Path]) -> Counter[str]:
+    """The text's words as the tokenizer splits them, with their numbers, in sorted order."""
+    shell = _tokenizer(Unigram())
+    words: Counter[str] = Counter()
+    for line in _lines(files):
+        words.update(word for word, _ in shell.pre_tokenizer.pre_tokenize_str(shell.normalizer.normalize_str(line)))
+    return Counter(dict(sorted(words.items())))
 
 
 def _lines(files: Sequence[Path]) -> Iterator[str]:

@@ -82,7 +82,10 @@ class ResumeStore:
                     found = (folder, json.loads((folder / META).read_text()), (folder / BEST).is_file())
                     break
         found = ranks.broadcast(found)
-        return None if found is None else ResumeState(*found, ranks)
+        if found is None:
+            return None
+        folder, meta, has_best = found
+        return ResumeState(folder, meta, has_best, ranks)
 
     def clear(self) -> None:
         """Remove the state of a stage that is done."""

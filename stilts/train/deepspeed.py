@@ -5,6 +5,8 @@ bf16 takes at least stage 1, which computes the same. `managed_gradient_accumula
 after any number of backward passes.
 """
 
+import contextlib
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -66,7 +68,8 @@ def make_engine(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) ->
         fused=ranks.device.type == "cuda",
     )
     config = engine_config(recipe, runtime, sum(p.numel() for p in model.parameters()))
-    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config, dist_init_required=False)
+    with contextlib.redirect_stdout(io.StringIO()):  # its bf16 optimizer prints memory statistics
+        engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config, dist_init_required=False)
     return engine
 
 
@@ -98,6 +101,7 @@ def optimizer_state(engine: Any, keep: bool) -> Iterator[tuple[str, torch.Tensor
     """
     from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
+    _link_moments(engine)
     _link_states(engine)
     for name, parameter in engine.module.named_parameters():
         for key in ("weight", *MOMENTS):
@@ -114,13 +118,14 @@ def optimizer_state(engine: Any, keep: bool) -> Iterator[tuple[str, torch.Tensor
 def restore_optimizer_state(engine: Any, fetch: Callable[[str, torch.Size], torch.Tensor], steps: int) -> None:
     """Put weights, moments and AdamW's step count back (collective). The model already holds the weights.
 
-    Moments exist only after a first step: `warm_up` it with learning rate 0 before.
+    Moments exist only after a first step, which may be an empty one at learning rate 0.
 
     Args:
         fetch: the whole tensor of a name and shape, on the engine's device.
     """
     from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
 
+    _link_moments(engine)
     _link_states(engine)
     for name, parameter in engine.module.named_parameters():
         shape = getattr(parameter, "ds_shape", parameter.shape)
@@ -141,6 +146,15 @@ def _link_states(engine: Any) -> None:
 
     DeepSpeed 0.19 links while its step has narrowed the groups to the first one, and never again.
     """
+    optimizer = engine.optimizer
+    if hasattr(optimizer, "_lazy_init_hp_params_optimizer_state"):
+        optimizer._hp_optimizer_states_linked = False
+        optimizer._lazy_init_hp_params_optimizer_state()
+
+
+def _link_moments(engine: Any) -> None:
+    """Let parameters find their moments. DeepSpeed 0.19 does so after the first group's first step and never again, at
+    which time the other groups have none yet."""
     optimizer = engine.optimizer
     if hasattr(optimizer, "_lazy_init_hp_params_optimizer_state"):
         optimizer._hp_optimizer_states_linked = False

@@ -64,7 +64,7 @@ class Model(nn.Module):
         self.packs = self.config.model_type in PACKED
         self.last_token = self.config.model_type == "xlnet"
         if getattr(encoder, "pooler", None) is not None:
-            encoder.pooler = None  # no head reads it, and a parameter without gradient stalls ZeRO
+            encoder.pooler = None  # no head reads it: it would only take optimizer memory
 
     @classmethod
     def load(cls, weights: Path, family: str, num_labels: int = 0, seed: int = 0) -> "Model":

@@ -1,27 +1,15 @@
-"""Tiny models and made-up features for the training tests."""
+"""Tiny models and a gang of one for the training tests."""
 
 import os
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
-import pyarrow as pa
 import pytest
 import torch
-from stilts.train.base import materialise_base
+
 from stilts.train.ranks import Ranks, connect
-
-CONFIG = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
-
-
-def sentences(count: int, seed: int = 0) -> list[str]:
-    """Sentences of made-up words."""
-    rng = np.random.default_rng(seed)
-    words = ["".join(rng.choice(SYLLABLES, size=rng.integers(1, 4))) for _ in range(300)]
-    return [" ".join(rng.choice(words, size=rng.integers(4, 12))) for _ in range(count)]
+from tests.train.toys import NO_DROPOUT, free_port, make_base, sentences
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +17,6 @@ def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("text") / "text.txt"
     path.write_text("\n".join(sentences(400)) + "\n")
     return path
-
-
-def make_base(out: Path, text: Path, **config: object) -> Path:
-    init = {"config": {**CONFIG, **config}, "tokenizer": {"vocab_size": 200}, "seed": 1, "text": "-"}
-    materialise_base({"init": init}, out, [text])
-    return out
 
 
 @pytest.fixture(scope="session")
@@ -54,49 +36,3 @@ def ranks() -> Ranks:
     """This process as a gang of one."""
     torch.set_num_threads(1)
     return connect(0, 1, "127.0.0.1", free_port(), torch.device("cpu"))
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def make_features(family: str, count: int = 40, seed: int = 0, longest: int = 30) -> pa.Table:
-    """Features that can be learnt: a label is the parity of the token beside it."""
-    rng = np.random.default_rng(seed)
-    rows: dict[str, list] = {"item": [], "example": [], "input_ids": []}
-
-    def add(item: int, **more: object) -> None:
-        body = rng.integers(4, 150, size=rng.integers(3, longest - 1)).tolist()
-        if "first" in more:
-            body[0] = more.pop("first")
-        rows["item"].append(item)
-        rows["example"].append(item)
-        rows["input_ids"].append([0, *body, 2])
-        for name, value in more.items():
-            rows.setdefault(name, []).append(value)
-
-    for item in range(count):
-        if family == "classification":
-            label = int(rng.integers(2))
-            add(item, label=label, first=10 + label)
-        elif family == "multiple_choice":
-            choices, label = int(rng.integers(2, 5)), int(rng.integers(2))
-            for choice in range(choices):
-                add(item, label=label, first=10 + (choice == label))
-        else:
-            add(item)
-            body = rows["input_ids"][-1]
-            if family == "tagging":
-                positions = sorted(rng.choice(np.arange(1, len(body) - 1), size=2, replace=False).tolist())
-                rows.setdefault("positions", []).append(positions)
-                rows.setdefault("labels", []).append([body[p] % 2 for p in positions[:-1]] + [-100])
-            elif family == "span_qa":
-                rows.setdefault("start", []).append(int(np.argmax(body)))
-                rows.setdefault("end", []).append(int(np.argmax(body)))
-    ints, lists = pa.int32(), pa.list_(pa.int32())
-    kinds = {name: lists if name in ("input_ids", "positions", "labels") else ints for name in rows}
-    return pa.table({name: pa.array(values, kinds[name]) for name, values in rows.items()})

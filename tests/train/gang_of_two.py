@@ -1,0 +1,73 @@
+"""What each of two ranks runs for test_gang: `python gang_of_two.py RANK PORT BASE OUT`, results as JSON in OUT."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from stilts.evaluate.predict import forward
+from stilts.spec.recipe import Recipe
+from stilts.spec.runtime import Runtime
+from stilts.train.checkpoint import ResumeStore
+from stilts.train.loop import Diverged, train
+from stilts.train.model import Model
+from stilts.train.ranks import Ranks, connect
+from tests.train.toys import make_features
+
+FIELDS = {"learning_rate": 3e-3, "max_steps": 5, "batch_size": 8, "max_length": 64, "precision": "fp32"}
+STAGES = (0, 1, 2, 3)
+ALIKE = {"classification": STAGES, "multiple_choice": (1,), "mlm": (1, 3)}
+SMALL = (1, 2)
+
+
+class Killed(Exception):
+    pass
+
+
+def losses(
+    base: Path,
+    ranks: Ranks,
+    family: str,
+    stage: int,
+    folder: Path | None = None,
+    stop: bool = False,
+    budget: int = 8192,
+) -> tuple[list[float], Model]:
+    """Five steps on 30 items, whose last step of an epoch has six; stops at the first resume state if asked."""
+
+    def killed(path: Path) -> None:
+        raise Killed
+
+    recipe = Recipe(**FIELDS, weight_decay=0.1, selection="last")
+    runtime = Runtime(zero_stage=stage, checkpoint_seconds=1e-6 if stop else 600, tokens_per_micro_batch=budget)
+    store = None if folder is None else ResumeStore(folder, killed if stop else None)
+    model = Model.load(base, family, 2, seed=0)
+    result = train(model, make_features(family, 30), recipe, runtime, ranks, resume=store)
+    return [loss for _, loss in result.losses], model
+
+
+def main(rank: int, port: int, base: Path, out: Path) -> None:
+    torch.set_num_threads(1)
+    ranks = connect(rank, 2, "127.0.0.1", port, torch.device("cpu"))
+    found: dict = {"broadcast": ranks.broadcast(rank), "gather": ranks.gather(rank), "sum": ranks.sum(rank + 1.0)}
+    for family, stages in ALIKE.items():
+        found[family] = {stage: losses(base, ranks, family, stage)[0] for stage in stages}
+    found["small"] = {stage: losses(base, ranks, "tagging", stage, budget=128)[0] for stage in SMALL}
+    found["resumed"] = {
+        stage: losses(base, ranks, "classification", stage, out.parent / f"stage{stage}")[0] for stage in STAGES
+    }
+    model = Model.load(base, "classification", 2, seed=0)
+    found["outputs"] = [row.tolist() for row in forward(model, make_features("classification", 7), {}, ranks)]
+    with torch.no_grad():
+        model.head.output.bias.fill_(float("nan"))
+    try:
+        train(model, make_features("classification"), Recipe(**FIELDS), Runtime(), ranks)
+    except Diverged as error:
+        found["diverged"] = str(error)
+    ranks.barrier()
+    out.write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]))

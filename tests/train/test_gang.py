@@ -1,0 +1,81 @@
+"""Two ranks over gloo: the same numbers as one."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stilts.evaluate.predict import forward
+from stilts.train.model import Model
+from stilts.train.ranks import Ranks
+from tests.train.gang_of_two import ALIKE, SMALL, STAGES, Killed, losses
+from tests.train.toys import free_port, make_features
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def found(base: Path, ranks: Ranks, tmp_path_factory: pytest.TempPathFactory) -> dict:
+    """What two ranks found, having resumed what one rank had begun."""
+    folder = tmp_path_factory.mktemp("gang")
+    for stage in STAGES:
+        with pytest.raises(Killed):
+            losses(base, ranks, "classification", 3 - stage, folder / f"stage{stage}", stop=True)
+    port = str(free_port())
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    script = str(Path(__file__).with_name("gang_of_two.py"))
+    gang = [
+        subprocess.Popen(
+            [sys.executable, script, str(rank), port, str(base), str(folder / f"{rank}.json")],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    output = [process.communicate(timeout=240)[0] for process in gang]
+    assert [process.returncode for process in gang] == [0, 0], output
+    results = [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
+    assert results[0] == results[1] | {"broadcast": 0}
+    return results[0]
+
+
+def test_collectives(found: dict):
+    assert found["broadcast"] == 0
+    assert found["gather"] == [0, 1]
+    assert found["sum"] == [3.0]
+
+
+@pytest.mark.parametrize("family", ALIKE)
+def test_two_ranks_lose_what_one_does(base: Path, ranks: Ranks, found: dict, family: str):
+    alone, _ = losses(base, ranks, family, 1)
+    for stage in ALIKE[family]:
+        assert found[family][str(stage)] == pytest.approx(alone, rel=1e-6), stage
+
+
+def test_many_micro_batches_on_two_ranks(base: Path, ranks: Ranks, found: dict):
+    alone, _ = losses(base, ranks, "tagging", 1)
+    for stage in SMALL:
+        assert found["small"][str(stage)] == pytest.approx(alone, rel=1e-5), stage
+
+
+def test_two_ranks_resume_what_one_began(base: Path, ranks: Ranks, found: dict):
+    alone, _ = losses(base, ranks, "classification", 1)
+    for stage in STAGES:
+        assert found["resumed"][str(stage)] == pytest.approx(alone, rel=1e-6), stage
+
+
+def test_two_ranks_predict_what_one_does(base: Path, ranks: Ranks, found: dict):
+    alone = forward(Model.load(base, "classification", 2, seed=0), make_features("classification", 7), {}, ranks)
+    assert np.allclose(found["outputs"], alone, atol=1e-6)
+
+
+def test_every_rank_sees_divergence(found: dict):
+    assert "the loss is nan" in found["diverged"]

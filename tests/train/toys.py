@@ -1,0 +1,72 @@
+"""Made-up text, features and tiny models that the training tests share."""
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stilts.train.base import materialise_base
+
+CONFIG = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in "aeiou"]
+
+
+def sentences(count: int, seed: int = 0) -> list[str]:
+    """Sentences of made-up words."""
+    rng = np.random.default_rng(seed)
+    words = ["".join(rng.choice(SYLLABLES, size=rng.integers(1, 4))) for _ in range(300)]
+    return [" ".join(rng.choice(words, size=rng.integers(4, 12))) for _ in range(count)]
+
+
+def make_base(out: Path, text: Path, plain: bool = False, **config: Any) -> Path:
+    """A base model; `plain` leaves out the sizes, for model types that name them otherwise."""
+    init = {"config": {**({} if plain else CONFIG), **config}, "tokenizer": {"vocab_size": 200}, "seed": 1, "text": "-"}
+    materialise_base({"init": init}, out, [text])
+    return out
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def make_features(family: str, count: int = 40, seed: int = 0, longest: int = 30) -> pa.Table:
+    """Features that can be learnt: a label is the parity of the token beside it."""
+    rng = np.random.default_rng(seed)
+    rows: dict[str, list[Any]] = {"item": [], "example": [], "input_ids": []}
+
+    def add(item: int, **more: Any) -> None:
+        body = rng.integers(4, 150, size=rng.integers(3, longest - 1)).tolist()
+        if "first" in more:
+            body[0] = more.pop("first")
+        rows["item"].append(item)
+        rows["example"].append(item)
+        rows["input_ids"].append([0, *body, 2])
+        for name, value in more.items():
+            rows.setdefault(name, []).append(value)
+
+    for item in range(count):
+        if family == "classification":
+            label = int(rng.integers(2))
+            add(item, label=label, first=10 + label)
+        elif family == "multiple_choice":
+            choices, label = int(rng.integers(2, 5)), int(rng.integers(2))
+            for choice in range(choices):
+                add(item, label=label, first=10 + (choice == label))
+        else:
+            add(item)
+            body = rows["input_ids"][-1]
+            if family == "tagging":
+                positions = sorted(rng.choice(np.arange(1, len(body) - 1), size=2, replace=False).tolist())
+                rows.setdefault("positions", []).append(positions)
+                rows.setdefault("labels", []).append([body[p] % 2 for p in positions[:-1]] + [-100])
+            elif family == "span_qa":
+                rows.setdefault("start", []).append(int(np.argmax(body)))
+                rows.setdefault("end", []).append(int(np.argmax(body)))
+    ints, lists = pa.int32(), pa.list_(pa.int32())
+    kinds = {name: lists if name in ("input_ids", "positions", "labels") else ints for name in rows}
+    return pa.table({name: pa.array(values, kinds[name]) for name, values in rows.items()})
