@@ -24,6 +24,7 @@ from stilts.spec.runtime import Runtime
 CONNECT_SECONDS = 600.0
 PING_SECONDS = 60.0
 RUNNING = "running"
+LOST = "lost"
 
 
 class LostRank(Exception):
@@ -84,13 +85,12 @@ def resolve(dotted: str) -> Callable[..., None]:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """The result of a stage that ended in an error of the program."""
-    # By name: the loop that raises it is imported by the stage function alone.
-    diverged = any(cls.__name__ == "Diverged" for cls in type(error).__mro__)
-    message = str(error) if diverged or isinstance(error, StiltsError) else f"{type(error).__name__}: {error}"
+    """The result of a stage that ended in an error: of the program, or that another attempt has taken its claim."""
+    # By name: only the stage function imports what raises them.
+    status = {"Diverged": "diverged", "ClaimLost": LOST}.get(type(error).__name__, "failed")
     return {
-        "status": "diverged" if diverged else "failed",
-        "error": message,
+        "status": status,
+        "error": str(error) if isinstance(error, StiltsError) else f"{type(error).__name__}: {error}",
         "traceback": "".join(traceback.format_exception(error)),
     }
 
@@ -140,6 +140,8 @@ class Gang:
             if result["status"] != "done":
                 self._running = {}
                 self._check_alive()
+                if result["status"] == LOST:
+                    raise LostRank(result["error"])
                 return result
         if not self._running:
             return {"status": "done"}

@@ -15,6 +15,10 @@ class Diverged(StiltsError):
     """As the training loop raises it."""
 
 
+class ClaimLost(StiltsError):
+    """As the store raises it."""
+
+
 def behave(job: StageJob, ranks: Any, report: Callable[[dict], None]) -> None:
     """Do what the first word of the stage's name says, and leave `NAME.RANK.PID.ATTEMPT` with start and end times."""
     folder = Path(job.store)
@@ -36,6 +40,11 @@ def _die_once(job: StageJob, ranks: Any, attempt: int) -> None:
 def _slow_once(job: StageJob, ranks: Any, attempt: int) -> None:
     if attempt == 0:
         time.sleep(60)
+
+
+def _claim_lost_once(job: StageJob, ranks: Any, attempt: int) -> None:
+    if attempt == 0:
+        raise ClaimLost("another one took over")
 
 
 def _witness(job: StageJob, ranks: Any, attempt: int) -> None:
@@ -86,6 +95,7 @@ _BEHAVIOURS = {
     "diverge": _diverge,
     "die": _die_once,
     "slow": _slow_once,
+    "fenced": _claim_lost_once,
     "witness": _witness,
     "always": lambda job, ranks, attempt: os.kill(os.getpid(), signal.SIGKILL),
 }

@@ -56,6 +56,7 @@ class TestOneRank:
             make_job("ok-orphaned-twice", "ok-orphaned"),
             make_job("diverge-root"),
             make_job("die-root"),
+            make_job("fenced-child", "ok-root"),
             make_job("ok-of-the-store", "not-in-this-run"),
         ]
 
@@ -93,6 +94,9 @@ class TestOneRank:
     def test_a_killed_rank_is_retried(self, outcome: Outcome, jobs: list[StageJob]) -> None:
         assert outcome.stages["die-root"].retries == 1
         assert [trace[0] for trace in traces(jobs[0])].count("die-root") == 2
+
+    def test_a_lost_claim_is_retried(self, outcome: Outcome) -> None:
+        assert (outcome.stages["fenced-child"].status, outcome.stages["fenced-child"].retries) == ("done", 1)
 
     def test_gangs_are_reused(self, outcome: Outcome, jobs: list[StageJob]) -> None:
         children = {process for name, _, process, _ in traces(jobs[0]) if name.startswith("ok-child")}

@@ -1,0 +1,61 @@
+"""What happens when the driver is interrupted, or dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+HERE = Path(__file__).resolve().parent
+
+
+@pytest.fixture
+def ray_folder() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="stilts-ray-", dir="/tmp") as folder:
+        yield folder
+
+
+def start(ray_folder: str, store: Path, *names: str) -> subprocess.Popen:
+    paths = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, str(HERE / "driver.py"), ray_folder, str(store), *names]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def ranks(store: Path) -> list[int]:
+    return [int(path.name.split(".")[2]) for path in store.glob("*.*.*.*")]
+
+
+def gone(processes: list[int]) -> bool:
+    return not any(psutil.pid_exists(process) for process in processes)
+
+
+def test_an_interrupt_stops_the_trials_and_the_driver(ray_folder: str, tmp_path: Path) -> None:
+    driver = start(ray_folder, tmp_path, "sleep-100-a", "sleep-100-b")
+    assert wait_until(lambda: len(ranks(tmp_path)) == 2, 90)
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=60) == 130
+    assert wait_until(lambda: gone(ranks(tmp_path)), 20)
+
+
+@pytest.mark.slow
+def test_ranks_do_not_outlive_a_killed_driver(ray_folder: str, tmp_path: Path) -> None:
+    driver = start(ray_folder, tmp_path, "sleep-100-a")
+    assert wait_until(lambda: len(ranks(tmp_path)) == 1, 90)
+    driver.kill()
+    driver.wait()
+    assert wait_until(lambda: gone(ranks(tmp_path)), 30)

@@ -1,0 +1,98 @@
+import io
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from stilts.execute.agenda import Agenda
+from stilts.execute.progress import Progress, duration, remaining, summary
+
+
+def trial(name: str) -> SimpleNamespace:
+    return SimpleNamespace(config={"stage": name})
+
+
+@pytest.fixture
+def agenda() -> Agenda:
+    return Agenda({"a": None, "b": "a", "c": None}, {"a": 10.0, "b": 20.0, "c": 10.0}, max_retries=1)
+
+
+def run_to_the_end(agenda: Agenda, progress: Progress) -> None:
+    """a is done, then c is lost and fails, then b starts."""
+    agenda.take()
+    progress.on_trial_start(0, [], trial("a"))
+    agenda.finish("a", "done", seconds=20.0)
+    progress.on_trial_complete(0, [], trial("a"))
+    agenda.take()
+    progress.on_trial_start(0, [], trial("b"))
+    for _ in range(2):
+        agenda.take()
+        progress.on_trial_start(0, [], trial("c"))
+        agenda.lose("c", "node died")
+        progress.on_trial_error(0, [], trial("c"))
+
+
+def test_a_pipe_gets_one_line_for_each_event(agenda: Agenda) -> None:
+    out = io.StringIO()
+    progress = Progress(agenda, Console(file=out, width=200))
+    with progress.showing():
+        run_to_the_end(agenda, progress)
+    lines = [line.split(maxsplit=1)[1] for line in out.getvalue().splitlines() if line[:2].isdigit()]
+    assert [" ".join(line.split("[")[0].split()) for line in lines] == [
+        "start a",
+        "done a in 20.0 s",
+        "start b",
+        "start c",
+        "lost c again, retry 1 of 1",
+        "start c",
+        "failed c",
+    ]
+    assert "node died" in out.getvalue()
+
+
+def test_a_terminal_shows_what_runs(agenda: Agenda) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100)
+    progress = Progress(agenda, console)
+    run_to_the_end(agenda, progress)
+    latest = {"step": 5, "steps": 50, "loss": 1.25, "tokens_per_second": 12345.6, "eta": 90}
+    progress.on_trial_result(0, [], trial("b"), latest)
+    console.print(progress._render())
+    shown = out.getvalue()
+    for expected in ("b", "5/50", "1.250", "12,346", "1 min 30 s", "1 of 3 done", "left"):
+        assert expected in shown
+
+
+def test_a_phase_stands_where_there_are_no_steps(agenda: Agenda) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=100)
+    progress = Progress(agenda, console)
+    agenda.take()
+    progress.on_trial_start(0, [], trial("a"))
+    progress.on_trial_result(0, [], trial("a"), {"phase": "evaluating"})
+    console.print(progress._render())
+    assert "evaluating" in out.getvalue()
+
+
+def test_the_summary_counts(agenda: Agenda) -> None:
+    agenda.take()
+    agenda.finish("a", "failed")
+    agenda.take()
+    assert summary(agenda) == "0 of 3 done, 1 running, 1 failed, 1 not run"
+
+
+def test_the_time_left_is_scaled_by_what_is_done(agenda: Agenda) -> None:
+    assert remaining(agenda, 1, {}) is None
+    agenda.take()
+    agenda.finish("a", "done", seconds=20.0)  # twice the estimate
+    agenda.take(), agenda.take()
+    assert remaining(agenda, 1, {"b": 10.0}) == pytest.approx(30 + 20)
+    assert remaining(agenda, 2, {"b": 10.0}) == pytest.approx(30)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(8.44, "8.4 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (3600 * 76, "3 d 4 h")],
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
