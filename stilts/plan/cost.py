@@ -30,6 +30,9 @@ OPTIMIZER_BYTES = 12
 PREDICTION_BYTES = 40
 """One predicted example, on average over the tasks."""
 
+_SPREAD = ("span_qa", "tagging", "multiple_choice")
+"""Families whose long examples become several sequences: windows, parts of a sentence, choices."""
+
 _HUB_SHAPES = {
     "xlm-roberta-base": (12, 768, 250002),
     "xlm-roberta-large": (24, 1024, 250002),
@@ -124,14 +127,15 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None) -> StageCost:
     if isinstance(node.spec, StageSpec) and not job.trained:
         examples, tokens, unknown = _training(node.spec)
         if size is not None:
-            flops += tokens * size.flops_per_token(tokens / max(examples, 1), training=True)
+            length = min(tokens / max(examples, 1), node.spec.recipe.max_length)
+            flops += tokens * size.flops_per_token(length, training=True)
     predicted = 0
     for evaluation in job.evaluations:
         for ref in (evaluation.data, evaluation.tune):
-            rows, length = _size(ref, evaluation)
+            rows, mean, limit = _size(ref, evaluation)
             predicted += rows
             if size is not None:
-                flops += rows * length * size.flops_per_token(length, training=False)
+                flops += rows * mean * size.flops_per_token(min(mean, limit), training=False)
     parameters = size.parameters if size is not None else 0
     if size is None:
         unknown.add("the size of the base model")
@@ -156,7 +160,7 @@ def _training(spec: StageSpec) -> tuple[int, float, set[str]]:
             continue
         kept = min(ref.rows, recipe.max_examples or ref.rows)
         rows += kept
-        tokens += kept * min(_mean_tokens(ref), recipe.max_length)
+        tokens += kept * _mean_tokens(ref, recipe.max_length)
     if not rows:
         return 0, 0.0, unknown
     if recipe.max_steps is not None:
@@ -167,16 +171,19 @@ def _training(spec: StageSpec) -> tuple[int, float, set[str]]:
     return examples, tokens / rows * examples, unknown
 
 
-def _size(ref: DataRef | None, evaluation: EvaluationSpec) -> tuple[int, float]:
+def _size(ref: DataRef | None, evaluation: EvaluationSpec) -> tuple[int, float, float]:
+    """Rows, mean tokens of a row, and longest sequence."""
+    limit = float(evaluation.settings.get("max_length", 512))
     if ref is None or ref.rows is None:
-        return 0, 0.0
-    return ref.rows, min(_mean_tokens(ref), float(evaluation.settings.get("max_length", 512)))
+        return 0, 0.0, limit
+    return ref.rows, _mean_tokens(ref, limit), limit
 
 
-def _mean_tokens(ref: DataRef) -> float:
-    if ref.tokens is not None and ref.rows:
-        return ref.tokens / ref.rows
-    return get_task(ref.task).tokens_per_row
+def _mean_tokens(ref: DataRef, limit: float) -> float:
+    """Mean tokens of an example that the model reads. What is spread over several sequences is not cut."""
+    task = get_task(ref.task)
+    mean = ref.tokens / ref.rows if ref.tokens is not None and ref.rows else task.tokens_per_row
+    return mean if task.family in _SPREAD else min(mean, limit)
 
 
 @dataclass(frozen=True)

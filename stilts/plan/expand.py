@@ -1,5 +1,6 @@
 """Expand: experiment -> cells -> chains -> one graph. Pure but for reading data files through the catalog."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,10 +13,12 @@ from stilts.plan.graph import Graph, Node
 from stilts.spec.experiment import Experiment, ModelDecl, StageDecl, TargetDecl
 from stilts.spec.recipe import Recipe
 from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec
-from stilts.tasks.base import Task, get_task, private_language
+from stilts.tasks.base import Task, all_tasks, get_task, private_language
 
 MLM = "mlm"
 PRETRAIN_SEED = 0
+_SLUG = 60
+"""Longest part of a name that comes from a model's."""
 
 T = TypeVar("T")
 
@@ -70,6 +73,7 @@ class _Expander:
         self.experiment = experiment
         self.data = data
         self.problems: list[str] = []
+        self.said: set[str] = set()
         self.out = Expansion(experiment)
         self.ref = cache(self._ref)
         self.recipe = cache(self._recipe)
@@ -97,10 +101,11 @@ class _Expander:
     def _attempt(self, where: str, function: Callable[..., T], *args: Any) -> T | None:
         try:
             return function(*args)
-        except Problems as error:
-            self.problems += [f"{where}: {message}" for message in error.messages]
         except StiltsError as error:
-            self.problems.append(f"{where}: {error}")
+            messages = error.messages if isinstance(error, Problems) else [str(error)]
+            # A name may be wrong in several places; a mistake in the data, met again by other stages, is one mistake.
+            self.problems += [f"{where}: {m}" for m in messages if function is get_task or m not in self.said]
+            self.said.update(messages)
         return None
 
     def _check_names(self) -> None:
@@ -114,6 +119,14 @@ class _Expander:
                 self._attempt(f"{section}.{name}", get_task, name)
         for name in self.experiment.data.tasks:
             self._attempt(f"data.tasks.{name}", get_task, name)
+        self._attempt("languages", self._check_languages)
+
+    def _check_languages(self) -> None:
+        """A language for all targets must be one of at least one of them."""
+        if isinstance(self.experiment.languages, tuple):
+            tasks = [task for name in self.experiment.targets if (task := all_tasks().get(name))]
+            known = list(dict.fromkeys(language for task in tasks for language in task.languages))
+            _refuse_unknown("the experiment", known, self.experiment.languages)
 
     def _declared_stages(self) -> Iterable[tuple[str, StageDecl]]:
         for name, model in self._models():
@@ -147,16 +160,22 @@ class _Expander:
         if task.family != MLM:
             train: tuple[DataRef, ...] = (self.ref(name, "train", "en"),)
             return train, self.ref(name, "dev", "en") if selection == "best-dev" else None
-        languages = [lang for lang in self._languages(task, None, "train")]
-        return tuple(self.ref(name, "train", language) for language in languages), None
+        return tuple(self.ref(name, "train", language) for language in self._text_languages(task)), None
 
-    def _languages(self, task: Task, decl: TargetDecl | None, split: str) -> list[str]:
-        wanted = decl.languages if decl is not None and decl.languages is not None else self.experiment.languages
+    def _text_languages(self, task: Task) -> list[str]:
+        """Every language whose text is there: what is evaluated must not change what is trained."""
+        named = self.experiment.languages if isinstance(self.experiment.languages, tuple) else ()
+        invented = [language for language in named if private_language(language)]
+        known = dict.fromkeys([*task.languages, *self._generated_languages(), *invented])
+        found = [language for language in known if self.data.has(task, "train", language)]
+        return found or ["en"]  # of which the catalog then says why it is not there
+
+    def _languages(self, task: Task, decl: TargetDecl, split: str) -> list[str]:
+        wanted = self.experiment.languages if decl.languages is None else decl.languages
         if isinstance(wanted, tuple):
-            chosen = [lang for lang in wanted if lang in task.languages or private_language(lang)]
-            if decl is not None and decl.languages is not None:
-                self._refuse_unknown(task, wanted)
-            return chosen
+            if decl.languages is not None:
+                _refuse_unknown(task.name, task.languages, wanted)
+            return [language for language in wanted if language in task.languages or private_language(language)]
         known = [*task.languages, *self._generated_languages()]
         if wanted == "all" and not self._generated_languages():
             return known
@@ -166,11 +185,6 @@ class _Expander:
         generate = self.experiment.data.generate
         return [f"q{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(generate.languages)] if generate else []
 
-    def _refuse_unknown(self, task: Task, languages: Sequence[str]) -> None:
-        for language in languages:
-            if language not in task.languages and not private_language(language):
-                raise StiltsError(f"{task.name} has no language {language!r}; {nearest(language, task.languages)}")
-
     # --- evaluations -------------------------------------------------------------------------------------
 
     def _evaluations(self, name: str, decl: TargetDecl) -> tuple[EvaluationSpec, ...] | None:
@@ -178,20 +192,30 @@ class _Expander:
         task = self._attempt(where, get_task, name)
         if task is None:
             return None
-        unknown = [key for key in decl.settings if key not in task.settings]
-        self.problems += [f"{where}.settings.{key}: unknown; {nearest(key, task.settings)}" for key in unknown]
+        self._check_settings(where, task, decl)
+        splits = [split for split in self.experiment.splits if split in task.splits]
+        if not splits:
+            wanted, there = " or ".join(self.experiment.splits), " and ".join(task.splits) or "nothing to evaluate"
+            self.problems.append(f"{where}: it has no {wanted} split; it has {there} (splits:)")
+            return None
+        before = len(self.problems)
         specs: list[EvaluationSpec] = []
-        for split in self.experiment.splits:
-            if split not in task.splits:
-                continue
-            languages = self._attempt(where, self._languages, task, decl, split)
-            if languages == [] and split == task.splits[-1]:
-                self.problems.append(f"{where}: no file of any of its languages in split {split}; look at data:")
-            for language in languages or ():
+        for split in splits:
+            for language in self._attempt(where, self._languages, task, decl, split) or ():
                 spec = self._attempt(where, self._evaluation, task, decl, split, language)
                 if spec is not None:
                     specs.append(spec)
+        if not specs and len(self.problems) == before:
+            self.problems.append(f"{where}: none of its languages is wanted and has a file (languages:, data:)")
         return tuple(specs)
+
+    def _check_settings(self, where: str, task: Task, decl: TargetDecl) -> None:
+        for name, value in decl.settings.items():
+            default = task.settings.get(name)
+            if default is None:
+                self.problems.append(f"{where}.settings.{name}: unknown; {nearest(name, task.settings)}")
+            elif type(value) is not type(default):
+                self.problems.append(f"{where}.settings.{name}: {value!r} is not like its default, {default!r}")
 
     def _evaluation(self, task: Task, decl: TargetDecl, split: str, language: str) -> EvaluationSpec:
         tuned = task.family == "retrieval" and "dev" in task.splits and split != "dev"
@@ -292,7 +316,14 @@ class _Expander:
 def _base_slug(decl: ModelDecl) -> str:
     if decl.init is not None:
         return str(decl.init.config.get("model_type", "xlm-roberta"))
-    return Path(decl.hub or decl.path or "").name.lower()
+    name = Path(decl.hub).name if decl.hub is not None else Path(str(decl.path)).expanduser().resolve().name
+    return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-.")[:_SLUG] or "model"
+
+
+def _refuse_unknown(who: str, known: Sequence[str], languages: Sequence[str]) -> None:
+    unknown = [language for language in languages if language not in known and not private_language(language)]
+    if unknown:
+        raise Problems([f"{who} has no language {name!r}; {nearest(name, known)}" for name in unknown])
 
 
 def _reason(error: ValueError) -> str:

@@ -57,13 +57,15 @@ def missing_jobs(graph: Graph, inventory: Inventory, store: str, runtime: Runtim
 
 def _job(node: Node, graph: Graph, inventory: Inventory, store: str, runtime: Runtime) -> StageJob:
     artifact = inventory.get(node.key[:SHORT], Artifact(node.name))
+    trained = artifact.trained and artifact.weights
     return StageJob(
         name=artifact.name,
         spec=node.spec,
         parent=None if node.parent is None else artifact_name(graph.nodes[node.parent], inventory),
         evaluations=tuple(spec for path, spec in node.evaluations.items() if path not in artifact.evaluations),
-        keep_weights=runtime.keep == "all" or bool(node.children),
-        trained=artifact.trained and artifact.weights,
+        # Weights that were there before stay: they may be another experiment's intermediate stage.
+        keep_weights=runtime.keep == "all" or bool(node.children) or trained,
+        trained=trained,
         store=store,
         runtime=runtime,
     )

@@ -112,7 +112,8 @@ class Experiment(Frozen):
     intermediates: Annotated[dict[str, tuple[StageDecl, ...]], Field(min_length=1)]
     targets: Annotated[dict[str, TargetDecl], Field(min_length=1)]
     languages: Literal["all", "present"] | tuple[str, ...] = "all"
-    """all: every language of a target, a missing file is an error; present: those whose files are there."""
+    """Of the targets. all: every language, a missing file is an error; present: those whose files are there.
+    Masked language modelling trains on every language whose text is there, whatever is evaluated."""
     splits: Annotated[tuple[Literal["dev", "test"], ...], Field(min_length=1)] = ("test",)
     recipe: RecipeFields = RecipeFields()
     """Fields for every stage."""

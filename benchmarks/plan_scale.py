@@ -1,0 +1,128 @@
+"""How long `stilts plan` takes for ten thousand cells, and how much memory.
+
+    python benchmarks/plan_scale.py [--cells 10000] [--done 2000] [--json]
+
+The experiment is ten intermediate regimes x nine targets x as many seeds as make the cells, on XLM-R Large, from the
+sizes that the tasks declare (nothing is downloaded). The store holds the records, weights and evaluations of `--done`
+stages. Planning runs in a process of its own, as the command does: imports, loading, expansion, inventory, summary.
+Exit status 1 where a limit is passed: 5 seconds, 500 MB.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+SECONDS = 5.0
+MEGABYTES = 500.0
+
+REGIMES = {
+    "none": [],
+    "hellaswag": ["hellaswag"],
+    "squad": ["squad"],
+    "mnli": ["mnli"],
+    "panx": ["panx"],
+    "udpos": ["udpos"],
+    "tydiqa": ["tydiqa"],
+    "hellaswag-mnli": ["hellaswag", "mnli"],
+    "squad-mnli": ["squad", "mnli"],
+    "mnli-squad": ["mnli", "squad"],
+}
+TARGETS = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "squad", "tatoeba"]
+"""All nine have hub data with declared sizes (BUCC is read from files, which this benchmark does not have)."""
+
+PLAN = """
+import json, resource, sys, time
+began = time.perf_counter()
+from pathlib import Path
+from stilts.plan.summary import stage_rows, summarize
+from stilts.session import Session
+marks = {"import": time.perf_counter()}
+session = Session.open(Path(sys.argv[1]))
+marks["expand"] = time.perf_counter()
+plan = session.plan()
+marks["inventory"] = time.perf_counter()
+figures = summarize(plan)
+rows = stage_rows(plan)
+marks["summary"] = time.perf_counter()
+last, parts = began, {}
+for name, mark in marks.items():
+    parts[name], last = round(mark - last, 3), mark
+heavy = [name for name in ("torch", "ray") if name in sys.modules]
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"seconds": round(last - began, 3), "parts": parts, "megabytes": round(peak, 1), "heavy": heavy,
+                  **{k: figures[k] for k in ("cells", "stages", "done", "to_train", "evaluations", "gpu_hours")}}))
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--cells", type=int, default=10_000)
+    parser.add_argument("--done", type=int, default=2_000)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        experiment = write_experiment(Path(folder), arguments.cells)
+        fill_store(experiment, arguments.done)
+        done = subprocess.run([sys.executable, "-c", PLAN, str(experiment)], check=True, capture_output=True, text=True)
+    found = json.loads(done.stdout)
+    within = found["seconds"] <= SECONDS and found["megabytes"] <= MEGABYTES and not found["heavy"]
+    if arguments.json:
+        print(json.dumps({**found, "limits": {"seconds": SECONDS, "megabytes": MEGABYTES}, "within": within}))
+    else:
+        parts = ", ".join(f"{name} {seconds:.2f}" for name, seconds in found["parts"].items())
+        print(", ".join(f"{found[name]} {name}" for name in ("cells", "stages", "done", "evaluations")))
+        print(f"{found['seconds']:.2f} s of {SECONDS:g} s ({parts})")
+        print(f"{found['megabytes']:.0f} MB of {MEGABYTES:g} MB at the peak")
+        print("within the limits" if within else "PASSES A LIMIT")
+    return 0 if within else 1
+
+
+def write_experiment(folder: Path, cells: int) -> Path:
+    """The experiment's YAML (JSON is YAML)."""
+    seeds = math.ceil(cells / (len(REGIMES) * len(TARGETS)))
+    experiment = {
+        "name": "scale",
+        "store": str(folder / "store"),
+        "seeds": list(range(seeds)),
+        "models": {"large": {"hub": "FacebookAI/xlm-roberta-large", "revision": "c23d21b"}},
+        "intermediates": REGIMES,
+        "targets": TARGETS,
+        "languages": "present",
+        "splits": ["dev", "test"],
+    }
+    path = folder / "scale.yaml"
+    path.write_text(json.dumps(experiment))
+    return path
+
+
+def fill_store(experiment: Path, count: int) -> None:
+    """Write the artifacts of the first stages: records, evaluations, and small files in the place of weights."""
+    from stilts.session import Session
+    from stilts.spec.stage import StageSpec
+
+    session = Session.open(experiment)
+    for node in [node for node in session.expansion.graph if isinstance(node.spec, StageSpec)][:count]:
+        folder = Path(session.experiment.store) / "stages" / node.name
+        (folder / "weights").mkdir(parents=True)
+        (folder / "weights" / "model.safetensors").write_bytes(b"")
+        record = {
+            "schema": 1,
+            "name": node.name,
+            "key": node.key,
+            "payload": node.spec.payload(),
+            "weights": {"model.safetensors": {"bytes": 0, "sha256": ""}},
+            "speed": {"kind": "gpu", "flops": 1e14},
+        }
+        (folder / "record.json").write_text(json.dumps(record, indent=1))
+        for path in node.evaluations:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / f"{path}.record.json").write_text("{}")
+            (folder / f"{path}.tsv").write_text("")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
