@@ -315,8 +315,11 @@ class _Expander:
 
 def _base_slug(decl: ModelDecl) -> str:
     if decl.init is not None:
-        return str(decl.init.config.get("model_type", "xlm-roberta"))
-    name = Path(decl.hub).name if decl.hub is not None else Path(str(decl.path)).expanduser().resolve().name
+        name = str(decl.init.config.get("model_type", "xlm-roberta"))
+    elif decl.hub is not None:
+        name = Path(decl.hub).name
+    else:
+        name = Path(str(decl.path)).expanduser().resolve().name
     return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-.")[:_SLUG] or "model"
 
 
@@ -330,4 +333,7 @@ def _reason(error: ValueError) -> str:
     details = getattr(error, "errors", None)
     if details is None:
         return str(error)
-    return "; ".join(f"{'.'.join(map(str, d['loc']))}: {d['msg']}".removeprefix(": ") for d in details())
+    return "; ".join(
+        f"{'.'.join(map(str, d['loc']))}: {d['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+        for d in details()
+    )

@@ -1,0 +1,63 @@
+"""Experiments as people declare them, and data that is declared instead of read."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stilts.errors import StiltsError
+from stilts.plan.expand import Expansion, expand
+from stilts.spec.experiment import Experiment
+from stilts.spec.stage import DataRef
+from stilts.tasks.base import Task
+
+
+class FakeData:
+    """Data of 1000 rows of 20 tokens for every task, split and language but those that are `absent` or `broken`."""
+
+    def __init__(self) -> None:
+        self.absent: set[tuple[str, str, str]] = set()
+        self.broken: dict[tuple[str, str, str], str] = {}
+        self.asked: list[tuple[str, str, str]] = []
+        self.texts = ("en", "sw")
+
+    def has(self, task: Task, split: str, language: str) -> bool:
+        if task.name == "mlm" and language not in self.texts:
+            return False
+        return (task.name, split, language) not in self.absent
+
+    def ref(self, task: Task, split: str, language: str) -> DataRef:
+        place = (task.name, split, language)
+        self.asked.append(place)
+        if not self.has(task, split, language):
+            raise StiltsError(f"no {split} data of {task.name} in {language}")
+        if place in self.broken:
+            raise StiltsError(self.broken[place])
+        return DataRef(*place, f"sha256:{'-'.join(place)}", rows=1000, tokens=20_000)
+
+
+HUB = {"hub": "FacebookAI/xlm-roberta-large", "revision": "c23d21b"}
+
+
+def declare(**fields: Any) -> Experiment:
+    """An experiment; whatever is not given is small."""
+    given = {
+        "name": "test",
+        "seeds": [1],
+        "models": {"large": HUB},
+        "intermediates": ["none"],
+        "targets": ["xnli"],
+        **fields,
+    }
+    return Experiment.model_validate_json(json.dumps(given))
+
+
+@pytest.fixture
+def data() -> FakeData:
+    return FakeData()
+
+
+@pytest.fixture
+def expanded(data: FakeData) -> Callable[..., Expansion]:
+    return lambda **fields: expand(declare(**fields), data)

@@ -1,0 +1,96 @@
+"""Imports only go up the floors, and the heavy libraries stay on theirs. Read from the source, functions included."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import stilts
+
+ROOT = Path(stilts.__file__).parent
+FLOORS = ("errors", "spec", "tasks", "data", "plan", "store", "train", "evaluate", "execute", "collect", "cli")
+LIGHT = ("spec", "tasks", "data", "plan", "store", "collect")
+"""Floors that import neither torch nor ray when they are imported."""
+BESIDE = {"__init__": -1, "session": FLOORS.index("store")}
+"""Modules of the package itself: the version, and what every command opens before it goes on."""
+
+UNPICKLES = ("stilts.execute.searcher",)
+"""Tune hands over a lost trial's error as a pickle in the folder of the run itself; nothing else may be unpickled."""
+
+MODULES = {
+    ".".join(("stilts", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in sorted(ROOT.rglob("*.py"))
+}
+
+
+def _imports(path: Path, *, top_only: bool = False) -> Iterator[str]:
+    """Names of the modules that a file imports; those for type checking alone count too."""
+    tree = ast.parse(path.read_text())
+    nodes = ast.walk(tree) if not top_only else _when_imported(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in MODULES else str(node.module)
+
+
+def _when_imported(node: ast.AST) -> Iterator[ast.AST]:
+    """What runs when the module is imported: not functions, nor what is for type checkers."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            continue
+        yield child
+        yield from _when_imported(child)
+
+
+def _floor(module: str) -> int:
+    name = [*module.split("."), "__init__"][1]
+    return BESIDE[name] if name in BESIDE else FLOORS.index(name)
+
+
+def _libraries(path: Path, *, top_only: bool = False) -> set[str]:
+    return {name.partition(".")[0] for name in _imports(path, top_only=top_only)}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_only_go_up_the_floors(module: str) -> None:
+    down = [name for name in _imports(MODULES[module]) if name.startswith("stilts") and _floor(name) > _floor(module)]
+    assert not down, f"{module} imports {down}, from a floor above its own"
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    graph = {module: [n for n in _imports(path) if n in MODULES and n != "stilts"] for module, path in MODULES.items()}
+    state: dict[str, str] = {}
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert state.get(module) != "open", f"a circle: {' -> '.join((*path, module))}"
+        if module in state:
+            return
+        state[module] = "open"
+        for name in graph[module]:
+            visit(name, (*path, module))
+        state[module] = "done"
+
+    for module in graph:
+        visit(module, ())
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if _floor(m) >= 0 and m.split(".")[1] in LIGHT])
+def test_light_floors_load_neither_torch_nor_ray(module: str) -> None:
+    assert not _libraries(MODULES[module], top_only=True) & {"torch", "ray", "transformers", "deepspeed", "datasets"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_ray_is_imported_by_execute_alone(module: str) -> None:
+    assert module.startswith("stilts.execute") or "ray" not in _libraries(MODULES[module])
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in UNPICKLES])
+def test_nothing_is_unpickled(module: str) -> None:
+    assert not _libraries(MODULES[module]) & {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
