@@ -7,8 +7,9 @@ bidirectional attention); the forward pass alone a third. XLM-R Large at s = 128
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -66,6 +67,9 @@ class Shape:
         return both if training else both / 3
 
 
+Predicting = Callable[[EvaluationSpec, Shape | None], tuple[int, float]]
+
+
 @dataclass(frozen=True)
 class StageCost:
     """What one node of the graph costs.
@@ -119,10 +123,11 @@ def stage_costs(graph: Graph, jobs: Mapping[str, StageJob]) -> dict[str, StageCo
     shapes: dict[str, Shape | None] = {}
     for node in graph:
         shapes[node.key] = shape_of(node.spec) if isinstance(node.spec, BaseSpec) else shapes[str(node.parent)]
-    return {key: _stage_cost(graph.nodes[key], job, shapes[key]) for key, job in jobs.items()}
+    predicting = cache(_predicting)  # thousands of stages share their evaluations
+    return {key: _stage_cost(graph.nodes[key], job, shapes[key], predicting) for key, job in jobs.items()}
 
 
-def _stage_cost(node: Node, job: StageJob, size: Shape | None) -> StageCost:
+def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predicting) -> StageCost:
     examples, tokens, flops, unknown = 0, 0.0, 0.0, set[str]()
     if isinstance(node.spec, StageSpec) and not job.trained:
         examples, tokens, unknown = _training(node.spec)
@@ -131,11 +136,9 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None) -> StageCost:
             flops += tokens * size.flops_per_token(length, training=True)
     predicted = 0
     for evaluation in job.evaluations:
-        for ref in (evaluation.data, evaluation.tune):
-            rows, mean, limit = _size(ref, evaluation)
-            predicted += rows
-            if size is not None:
-                flops += rows * mean * size.flops_per_token(min(mean, limit), training=False)
+        rows, operations = predicting(evaluation, size)
+        predicted += rows
+        flops += operations
     parameters = size.parameters if size is not None else 0
     if size is None:
         unknown.add("the size of the base model")
@@ -149,6 +152,17 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None) -> StageCost:
         prediction_bytes=predicted * PREDICTION_BYTES,
         unknown=tuple(sorted(unknown)),
     )
+
+
+def _predicting(evaluation: EvaluationSpec, size: Shape | None) -> tuple[int, float]:
+    """Rows and operations of one evaluation."""
+    predicted, flops = 0, 0.0
+    for ref in (evaluation.data, evaluation.tune):
+        rows, mean, limit = _size(ref, evaluation)
+        predicted += rows
+        if size is not None:
+            flops += rows * mean * size.flops_per_token(min(mean, limit), training=False)
+    return predicted, flops
 
 
 def _training(spec: StageSpec) -> tuple[int, float, set[str]]:
