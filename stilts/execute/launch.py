@@ -62,6 +62,8 @@ def _note(session: Session, outcome: Outcome) -> None:
 
 def _drop_weights(session: Session, plan: Plan) -> None:
     for job in plan.jobs.values():
+        if job.trained:
+            continue  # its weights are older than this run
         session.store.remove(f"{stage_path(job.name)}/weights")
 
 

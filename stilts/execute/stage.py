@@ -77,7 +77,7 @@ def _nothing() -> Iterator[None]:
 
 def _current(store: Store, job: StageJob) -> StageJob:
     """The job as the store stands now that the claim is held."""
-    artifact = take_inventory(store, {job.name[-SHORT:]}).get(job.name[-SHORT:])
+    artifact = take_inventory(store, {job.name[-SHORT:]}, verify=True).get(job.name[-SHORT:])
     if artifact is None:
         return job
     missing = tuple(spec for spec in job.evaluations if spec.path not in artifact.evaluations)
@@ -137,7 +137,7 @@ class _Stage:
             self.job.runtime,
             self.ranks,
             dev_score=self._dev_score(task, spec, model, run),
-            report=self.report,
+            report=self._report_while_held,
             resume=ResumeStore(self.store.scratch(f"{self.path}/resume")),
         )
         if self.ranks.leader:
@@ -174,6 +174,12 @@ class _Stage:
             **facts,
         }
         write_stage(self.store, self.job.name, record)
+
+    def _report_while_held(self, progress: dict[str, Any]) -> None:
+        """Progress, until the claim is known to be lost: then another attempt writes resume states here."""
+        if self.claim is not None and self.claim.lost:
+            self.claim.check()
+        self.report(progress)
 
     def _check(self) -> None:
         if self.claim is not None:

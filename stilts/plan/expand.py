@@ -176,7 +176,8 @@ class _Expander:
             if decl.languages is not None:
                 _refuse_unknown(task.name, task.languages, wanted)
             return [language for language in wanted if language in task.languages or private_language(language)]
-        known = [*task.languages, *self._generated_languages()]
+        lacking = task.hub.without.get(split, ()) if task.hub is not None else ()
+        known = [*(lang for lang in task.languages if lang not in lacking), *self._generated_languages()]
         if wanted == "all" and not self._generated_languages():
             return known
         return [language for language in known if self.data.has(task, split, language)]

@@ -39,6 +39,10 @@ class Claim:
     Args:
         path: folder of the stage in the store.
         waiting: called about once a second while another attempt holds the claim, with that holder's description.
+
+    Attributes:
+        attempt: number of this attempt at the stage.
+        lost: the renewal found another attempt; known without a look at the store.
     """
 
     def __init__(self, store: Store, path: str, waiting: Callable[[str], None] | None = None) -> None:
@@ -46,7 +50,7 @@ class Claim:
         self._folder = f"{path}/claims"
         self._waiting = waiting
         self._stop = threading.Event()
-        self._lost = False
+        self.lost = False
         self.attempt = 0
 
     def __enter__(self) -> "Claim":
@@ -75,7 +79,7 @@ class Claim:
         Raises:
             ClaimLost: another attempt took over.
         """
-        if self._lost or not self._held():
+        if self.lost or not self._held():
             raise ClaimLost(f"{self._folder}: attempt {self.attempt} was declared dead and another one took over")
 
     def _try(self) -> bool:
@@ -94,7 +98,7 @@ class Claim:
             # A store out of reach for a moment must not end the renewing; for longer, the lease runs out.
             with contextlib.suppress(StiltsError, OSError):
                 if not self._held():
-                    self._lost = True
+                    self.lost = True
                     return
                 self._write()
 
