@@ -134,7 +134,8 @@ def summary(agenda: Agenda) -> str:
 def remaining(agenda: Agenda, at_once: int, elapsed: dict[str, float]) -> float | None:
     """Seconds to the end of the run: the larger of the work left over the trials at once, and the longest chain left.
 
-    The estimates are scaled by what the finished stages really took; None before the first has finished.
+    The estimates are scaled by what the finished stages really took; None before the first has finished, and where
+    every stage has used up its estimate.
 
     Args:
         at_once: trials that run now.
@@ -151,7 +152,7 @@ def remaining(agenda: Agenda, at_once: int, elapsed: dict[str, float]) -> float 
             spent = elapsed.get(name, 0.0)
             work += max(0.0, scale * agenda.seconds[name] - spent)
             longest = max(longest, scale * agenda.chain[name] - spent)
-    return max(work / at_once, longest)
+    return max(work / at_once, longest) or None
 
 
 def duration(seconds: float) -> str:
