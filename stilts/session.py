@@ -93,6 +93,6 @@ class Session:
         need, free = summarize(plan)["bytes"]["peak"], shutil.disk_usage(self.store.scratch(".")).free
         if need > free:
             raise StiltsError(
-                f"the store {self.store.uri} has {free / 1e9:.1f} GB free and this run needs {need / 1e9:.1f} GB at its "
-                "peak; free some space, set runtime.keep: none, lower runtime.max_parallel, or move the store"
+                f"the store {self.store.uri} has {free / 1e9:.1f} GB free and this run needs {need / 1e9:.1f} GB "
+                "at its peak; free some space, set runtime.keep: none, lower runtime.max_parallel, or move the store"
             )

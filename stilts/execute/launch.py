@@ -28,8 +28,8 @@ def launch(session: Session, console: Console) -> str | None:
     _prepare(session, console)
     figures = summarize(plan)
     console.print(
-        f"{figures['cells']} cells, {figures['stages']} stages: {figures['done']} done, {figures['to_train']} to train, "
-        f"{figures['evaluations_missing']} evaluations missing"
+        f"{figures['cells']} cells, {figures['stages']} stages: {figures['done']} done, "
+        f"{figures['to_train']} to train, {figures['evaluations_missing']} evaluations missing"
     )
     seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
     jobs = list(plan.jobs.values())
