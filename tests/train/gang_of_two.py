@@ -1,8 +1,13 @@
-"""What each of two ranks runs for test_gang: `python gang_of_two.py RANK PORT BASE OUT`, results as JSON in OUT."""
+"""What each of two ranks runs for test_gang: `python gang_of_two.py RANK PORT BASE DROPPING_BASE OUT`.
 
+OUT receives what it found, as JSON.
+"""
+
+import contextlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,10 +24,19 @@ FIELDS = {"learning_rate": 3e-3, "max_steps": 5, "batch_size": 8, "max_length": 
 STAGES = (0, 1, 2, 3)
 ALIKE = {"classification": STAGES, "multiple_choice": (1,), "mlm": (1, 3)}
 SMALL = (1, 2)
+BITWISE = (1, 3)
 
 
 class Killed(Exception):
     pass
+
+
+class OneState(ResumeStore):
+    """Kills every rank after the first resume state."""
+
+    def save(self, *state: Any) -> None:
+        super().save(*state)
+        raise Killed
 
 
 def losses(
@@ -36,18 +50,15 @@ def losses(
 ) -> tuple[list[float], Model]:
     """Five steps on 30 items, whose last step of an epoch has six; stops at the first resume state if asked."""
 
-    def killed(path: Path) -> None:
-        raise Killed
-
     recipe = Recipe(**FIELDS, weight_decay=0.1, selection="last")
     runtime = Runtime(zero_stage=stage, checkpoint_seconds=1e-6 if stop else 600, tokens_per_micro_batch=budget)
-    store = None if folder is None else ResumeStore(folder, killed if stop else None)
+    store = None if folder is None else (OneState if stop else ResumeStore)(folder)
     model = Model.load(base, family, 2, seed=0)
     result = train(model, make_features(family, 30), recipe, runtime, ranks, resume=store)
     return [loss for _, loss in result.losses], model
 
 
-def main(rank: int, port: int, base: Path, out: Path) -> None:
+def main(rank: int, port: int, base: Path, dropping: Path, out: Path) -> None:
     torch.set_num_threads(1)
     ranks = connect(rank, 2, "127.0.0.1", port, torch.device("cpu"))
     found: dict = {"broadcast": ranks.broadcast(rank), "gather": ranks.gather(rank), "sum": ranks.sum(rank + 1.0)}
@@ -57,6 +68,13 @@ def main(rank: int, port: int, base: Path, out: Path) -> None:
     found["resumed"] = {
         stage: losses(base, ranks, "classification", stage, out.parent / f"stage{stage}")[0] for stage in STAGES
     }
+    for stage in BITWISE:
+        whole, _ = losses(dropping, ranks, "classification", stage)
+        folder = out.parent / f"again{stage}"
+        with contextlib.suppress(Killed):
+            losses(dropping, ranks, "classification", stage, folder, stop=True)
+        again, _ = losses(dropping, ranks, "classification", stage, folder)
+        found[f"bitwise{stage}"] = [whole, again]
     model = Model.load(base, "classification", 2, seed=0)
     found["outputs"] = [row.tolist() for row in forward(model, make_features("classification", 7), {}, ranks)]
     with torch.no_grad():
@@ -70,4 +88,4 @@ def main(rank: int, port: int, base: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4]))
+    main(int(sys.argv[1]), int(sys.argv[2]), *map(Path, sys.argv[3:]))

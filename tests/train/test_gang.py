@@ -12,14 +12,14 @@ import pytest
 from stilts.evaluate.predict import forward
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
-from tests.train.gang_of_two import ALIKE, SMALL, STAGES, Killed, losses
+from tests.train.gang_of_two import ALIKE, BITWISE, SMALL, STAGES, Killed, losses
 from tests.train.toys import free_port, make_features
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def found(base: Path, ranks: Ranks, tmp_path_factory: pytest.TempPathFactory) -> dict:
+def found(base: Path, dropping_base: Path, ranks: Ranks, tmp_path_factory: pytest.TempPathFactory) -> dict:
     """What two ranks found, having resumed what one rank had begun."""
     folder = tmp_path_factory.mktemp("gang")
     for stage in STAGES:
@@ -32,7 +32,7 @@ def found(base: Path, ranks: Ranks, tmp_path_factory: pytest.TempPathFactory) ->
     script = str(Path(__file__).with_name("gang_of_two.py"))
     gang = [
         subprocess.Popen(
-            [sys.executable, script, str(rank), port, str(base), str(folder / f"{rank}.json")],
+            [sys.executable, script, str(rank), port, str(base), str(dropping_base), str(folder / f"{rank}.json")],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -70,6 +70,12 @@ def test_two_ranks_resume_what_one_began(base: Path, ranks: Ranks, found: dict):
     alone, _ = losses(base, ranks, "classification", 1)
     for stage in STAGES:
         assert found["resumed"][str(stage)] == pytest.approx(alone, rel=1e-6), stage
+
+
+@pytest.mark.parametrize("stage", BITWISE)
+def test_two_ranks_resume_themselves_bitwise(found: dict, stage: int):
+    whole, again = found[f"bitwise{stage}"]
+    assert again == whole
 
 
 def test_two_ranks_predict_what_one_does(base: Path, ranks: Ranks, found: dict):

@@ -16,7 +16,7 @@ from stilts.train.features import Features
 from stilts.train.loop import Diverged, TrainResult, learning_rate, train
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
-from tests.train.toys import make_features
+from tests.train.toys import CONFIG, NO_DROPOUT, make_base, make_features
 
 
 def recipe(**fields) -> Recipe:
@@ -125,6 +125,23 @@ def test_bf16_follows_fp32(base: Path, ranks: Ranks, stage: int):
     rough, model = run(base, ranks, epochs=2, precision="bf16", runtime=Runtime(zero_stage=stage))
     assert curve(rough) == pytest.approx(curve(exact), rel=0.05)
     assert model.dtype is torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [
+        ("deberta-v2", {**CONFIG, **NO_DROPOUT}),
+        ("xlnet", {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64, "dropout": 0.0}),
+    ],
+)
+@pytest.mark.parametrize("stage", [1, 2, 3])
+def test_models_that_are_padded_train_too(
+    tmp_path: Path, text_file: Path, ranks: Ranks, kind: str, config: dict, stage: int
+):
+    padded = make_base(tmp_path, text_file, plain=True, model_type=kind, **config)
+    result, _ = run(padded, ranks, epochs=6, runtime=Runtime(zero_stage=stage, tokens_per_micro_batch=100))
+    losses = curve(result)
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
 def test_gradient_checkpointing_changes_nothing(dropping_base: Path, ranks: Ranks):
