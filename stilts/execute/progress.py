@@ -10,17 +10,21 @@ from ray import tune
 from ray.tune.experiment import Trial
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from stilts.execute.agenda import Agenda
 
 ROWS = 20
+SAY_SECONDS = 60.0
+"""In a pipe, a long stage says this often where it is."""
 
 
 @dataclass
 class _Running:
     since: float
+    said: float
     latest: dict[str, Any] = field(default_factory=dict)
 
 
@@ -49,7 +53,8 @@ class Progress(tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         name = trial.config["stage"]
-        self._running[name] = _Running(time.monotonic())
+        now = time.monotonic()
+        self._running[name] = _Running(now, now)
         if not self._console.is_terminal:
             self._say("start", name)
 
@@ -57,8 +62,12 @@ class Progress(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         running = self._running.get(trial.config["stage"])
-        if running is not None:
-            running.latest = result
+        if running is None:
+            return
+        running.latest = result
+        if not self._console.is_terminal and time.monotonic() - running.said > SAY_SECONDS:
+            running.said = time.monotonic()
+            self._say("at", trial.config["stage"], ", ".join(filter(None, _facts(running))))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         name = trial.config["stage"]
@@ -99,7 +108,9 @@ class Progress(tune.Callback):
         left = remaining(self._agenda, len(self._running), self._elapsed())
         status = Text(f"{summary(self._agenda)}, {duration(time.monotonic() - self._begin)} so far")
         status.append(f", about {duration(left)} left" if left is not None else "")
-        return Group(table, *([more] if rest else []), status)
+        done = sum(outcome.status == "done" for outcome in self._agenda.outcomes.values())
+        bar = ProgressBar(total=len(self._agenda.outcomes), completed=done, width=60)
+        return Group(table, *([more] if rest else []), bar, status)
 
     def _elapsed(self) -> dict[str, float]:
         now = time.monotonic()
@@ -112,22 +123,35 @@ _STYLES = {"done": "green", "failed": "red", "diverged": "red", "lost": "yellow"
 def _row(name: str, running: _Running) -> list[str]:
     latest = running.latest
     step, steps = latest.get("step"), latest.get("steps")
-    where = latest.get("phase", "starting") if step is None else f"{step}/{steps}" if steps else str(step)
+    phase = latest.get("phase", "" if step is not None else "starting")
+    count = "" if step is None else f"{step}/{steps}" if steps else str(step)
     loss, speed, eta = latest.get("loss"), latest.get("tokens_per_second"), latest.get("eta")
     return [
         name,
-        where,
+        f"{phase} {count}".strip(),
         "" if loss is None else f"{loss:.3f}",
         "" if speed is None else f"{speed:,.0f}",
         "" if eta is None else duration(eta),
     ]
 
 
+def _facts(running: _Running) -> list[str]:
+    """What the row says, in words: `step 120/400`, `loss 1.203`, `8,120 tokens/s`, `35.0 s left`."""
+    _, where, loss, speed, eta = _row("", running)
+    return [
+        f"step {where}" if where[:1].isdigit() else where,
+        loss and f"loss {loss}",
+        speed and f"{speed} tokens/s",
+        eta and f"{eta} left",
+    ]
+
+
 def summary(agenda: Agenda) -> str:
-    """Counts by status: `3 of 12 done, 2 running, 1 failed, 4 not run`."""
+    """Counts by status: `3 of 12 done, 2 running, 2 waiting, 1 failed, 4 not run`."""
     counts = Counter(outcome.status for outcome in agenda.outcomes.values())
     parts = [f"{counts['done']} of {len(agenda.outcomes)} done"]
-    parts += [f"{counts[status]} {status}" for status in ("running", "failed", "diverged", "not run") if counts[status]]
+    others = ("running", "waiting", "failed", "diverged", "not run")
+    parts += [f"{counts[status]} {status}" for status in others if counts[status]]
     return ", ".join(parts)
 
 
