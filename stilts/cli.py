@@ -25,21 +25,21 @@ app = typer.Typer(
 data_app = typer.Typer(help="Prepare the data of an experiment.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
+INTERRUPTED = 130
+"""Exit code of a run that was stopped, as shells have it for SIGINT."""
+
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="YAML file of the experiment.")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="A.B=C", help="Set a field of the experiment.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def main() -> None:
-    """Entry point: runs a command and turns errors into messages and exit codes (1 bad input, 130 interrupted)."""
+    """Entry point: runs a command and turns errors into messages and exit codes (1: bad input, 70: a defect)."""
     try:
         app()
     except StiltsError as error:
         _complain(str(error))
         sys.exit(1)
-    except KeyboardInterrupt:
-        _complain("interrupted; the same command goes on from here")
-        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
@@ -97,7 +97,11 @@ def run(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = F
     from stilts.session import Session
 
     session = Session.open(experiment, overrides)
-    unfinished = launch(session, Console(stderr=True))
+    try:
+        unfinished = launch(session, Console(stderr=True))
+    except KeyboardInterrupt:  # typer would end in a bare "Aborted"
+        _complain("interrupted; the same command goes on from here")
+        raise typer.Exit(INTERRUPTED) from None
     _collect(session, as_json)
     if unfinished:
         raise StiltsError(unfinished)

@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stilts.execute.agenda import Agenda
+from stilts.execute.agenda import Agenda, Status
 
 ROWS = 20
 SAY_SECONDS = 60.0
@@ -109,8 +109,9 @@ class Progress(tune.Callback):
         status = Text(f"{summary(self._agenda)}, {duration(time.monotonic() - self._begin)} so far")
         status.append(f", about {duration(left)} left" if left is not None else "")
         done = sum(outcome.status == "done" for outcome in self._agenda.outcomes.values())
-        bar = ProgressBar(total=len(self._agenda.outcomes), completed=done, width=60)
-        return Group(table, *([more] if rest else []), bar, status)
+        whole = Table.grid(padding=(0, 2))
+        whole.add_row(ProgressBar(total=len(self._agenda.outcomes), completed=done, width=40), status)
+        return Group(table, *([more] if rest else []), whole)
 
     def _elapsed(self) -> dict[str, float]:
         now = time.monotonic()
@@ -150,7 +151,7 @@ def summary(agenda: Agenda) -> str:
     """Counts by status: `3 of 12 done, 2 running, 2 waiting, 1 failed, 4 not run`."""
     counts = Counter(outcome.status for outcome in agenda.outcomes.values())
     parts = [f"{counts['done']} of {len(agenda.outcomes)} done"]
-    others = ("running", "waiting", "failed", "diverged", "not run")
+    others: tuple[Status, ...] = ("running", "waiting", "failed", "diverged", "not run")
     parts += [f"{counts[status]} {status}" for status in others if counts[status]]
     return ", ".join(parts)
 
