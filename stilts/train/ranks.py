@@ -78,7 +78,7 @@ def connect(rank: int, world: int, address: str, port: int, device: torch.device
         # The same bits on the same GPU, as far as its kernels go. Read by cuBLAS when it is first used.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     import deepspeed
     import transformers
     from deepspeed.utils import logger
