@@ -8,7 +8,8 @@ take turns, and the median of the rounds counts.
 
     python benchmarks/throughput.py [--steps 8] [--rounds 1] [--threads 2] [--json results.json]
 
-The Trainer needs `accelerate` (`pip install accelerate`). The defaults take under five minutes on two cores. Targets: at least 1.3 x dynamic, 2.5 x maximum, memory at most 1.2 x.
+The Trainer needs `accelerate` (`pip install accelerate`). The defaults take under five minutes on two idle cores.
+Targets: at least 1.3 x dynamic, 2.5 x maximum, memory at most 1.2 x.
 """
 
 import argparse
