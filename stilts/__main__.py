@@ -1,0 +1,5 @@
+"""`python -m stilts`."""
+
+from stilts.cli import main
+
+main()
