@@ -12,8 +12,8 @@ ROOT = Path(stilts.__file__).parent
 FLOORS = ("errors", "spec", "tasks", "data", "plan", "store", "train", "evaluate", "execute", "collect", "cli")
 LIGHT = ("spec", "tasks", "data", "plan", "store", "collect")
 """Floors that import neither torch nor ray when they are imported."""
-BESIDE = {"__init__": -1, "session": FLOORS.index("store")}
-"""Modules of the package itself: the version, and what every command opens before it goes on."""
+BESIDE = {"__init__": -1, "session": FLOORS.index("store"), "__main__": FLOORS.index("cli")}
+"""Modules of the package itself: the version, what every command opens before it goes on, and the entry point."""
 
 UNPICKLES = ("stilts.execute.searcher",)
 """Tune hands over a lost trial's error as a pickle in the folder of the run itself; nothing else may be unpickled."""
