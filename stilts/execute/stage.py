@@ -9,7 +9,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +27,7 @@ from stilts.evaluate.predictions import suffix
 from stilts.plan.cost import shape
 from stilts.plan.job import StageJob
 from stilts.spec.stage import SHORT, BaseSpec, EvaluationSpec, StageSpec
-from stilts.store.claim import Claim
+from stilts.store.claim import WAIT_SECONDS, Claim
 from stilts.store.open import open_store
 from stilts.store.protocol import Store
 from stilts.store.record import read_stage, stage_path, take_inventory, write_evaluation, write_stage
@@ -54,8 +54,11 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
     """
     store = open_store(job.store)
     claim = Claim(store, stage_path(job.name), lambda who: report({"phase": f"waiting for {who}"}))
-    with claim if ranks.leader else _nothing(), tempfile.TemporaryDirectory(prefix="stilts-") as scratch:
-        work = _Stage(ranks.broadcast(_current(store, job) if ranks.leader else None), store, ranks, report)
+    with _held(claim, ranks), tempfile.TemporaryDirectory(prefix="stilts-") as scratch:
+        current = ranks.broadcast(_current(store, job) if ranks.leader else None)
+        if current is None:
+            return
+        work = _Stage(current, store, ranks, report)
         work.claim = claim if ranks.leader else None
         if isinstance(work.job.spec, BaseSpec):
             model = work.base(Path(scratch))
@@ -71,16 +74,24 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
 
 
 @contextmanager
-def _nothing() -> Iterator[None]:
-    yield
+def _held(claim: Claim, ranks: Ranks) -> Iterator[None]:
+    """Hold the claim. While another driver does, the ranks meet every second, lest a collective times out."""
+    with ExitStack() as stack:
+        while not ranks.broadcast(claim.acquire() if ranks.leader else None):
+            time.sleep(WAIT_SECONDS)
+        if ranks.leader:
+            stack.push(claim)
+        yield
 
 
-def _current(store: Store, job: StageJob) -> StageJob:
-    """The job as the store stands now that the claim is held."""
+def _current(store: Store, job: StageJob) -> StageJob | None:
+    """The job as the store stands now that the claim is held; None where another driver has done it."""
     artifact = take_inventory(store, {job.name[-SHORT:]}, verify=True).get(job.name[-SHORT:])
     if artifact is None:
         return job
     missing = tuple(spec for spec in job.evaluations if spec.path not in artifact.evaluations)
+    if artifact.trained and not missing and (artifact.weights or not job.keep_weights):
+        return None
     return replace(job, trained=artifact.trained and artifact.weights, evaluations=missing)
 
 

@@ -27,6 +27,7 @@ from stilts.store.protocol import Store
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 10.0
+WAIT_SECONDS = 1.0
 
 
 class ClaimLost(StiltsError):
@@ -38,7 +39,7 @@ class Claim:
 
     Args:
         path: folder of the stage in the store.
-        waiting: called about once a second while another attempt holds the claim, with that holder's description.
+        waiting: called, with the holder's description, each time that another attempt is found to hold the claim.
 
     Attributes:
         attempt: number of this attempt at the stage.
@@ -54,10 +55,8 @@ class Claim:
         self.attempt = 0
 
     def __enter__(self) -> "Claim":
-        while not self._try():
-            time.sleep(1.0)
-        self._thread = threading.Thread(target=self._renew, daemon=True, name="claim")
-        self._thread.start()
+        while not self.acquire():
+            time.sleep(WAIT_SECONDS)
         return self
 
     def __exit__(
@@ -81,6 +80,14 @@ class Claim:
         """
         if self.lost or not self._held():
             raise ClaimLost(f"{self._folder}: attempt {self.attempt} was declared dead and another one took over")
+
+    def acquire(self) -> bool:
+        """Take the claim if it is free; False where another attempt holds it. Released by leaving the context."""
+        if not self._try():
+            return False
+        self._thread = threading.Thread(target=self._renew, daemon=True, name="claim")
+        self._thread.start()
+        return True
 
     def _try(self) -> bool:
         highest = max(_attempts(self._store, self._folder), default=0)
