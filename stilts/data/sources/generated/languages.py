@@ -1,17 +1,19 @@
 """Languages: word order, script and the bilingual lexicon of each invented language.
 
-The first three are typologically unlike each other (verb-final, verb-initial, and one in Cyrillic letters); further ones
-repeat the pattern with another phonology.
+The first three are unlike each other: verb-final, verb-initial, and one ordered like Romance in Cyrillic letters;
+further ones repeat the pattern with phonologies and words of their own.
 """
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from stilts.data.sources.generated.lexicon import FUNCTION_WORDS, LOANS, NAMES, WORDS
 from stilts.errors import StiltsError
 
-_CYRILLIC = str.maketrans("abcdefghijklmnoprstuvwyzABCDEGHJLMOT", "абкдефгхижклмнопрстуввызАБКДЕГХЙЛМОТ")
+_CYRILLIC = str.maketrans(
+    dict(zip("abcdefghijklmnoprstuvwyzABCDEGHJLMOT", "абкдефгхийклмнопрстуввызАБКДЕГХЙЛМОТ", strict=True)) | {"x": "кс"}
+)
 _CONSONANTS = "bdfghjklmnprstvz"
 _VOWELS = "aeiou"
 _MAX_LANGUAGES = 520
@@ -23,19 +25,19 @@ class Language:
 
     Attributes:
         code: `en`, or an ISO 639-3 private-use code.
-        order: constituents in order: Subject, Verb, Object (or predicate), Place, Adverb of time.
+        order: constituents of a statement: Subject, Verb, Object (or predicate), Place, Adverbial of time.
         adjective_first: adjective before its noun.
         prepositions: adposition before its noun phrase.
-        article: where the determiner stands: `before`, `after`, or `none` where there are no articles.
+        articles: whether it says `the` and `a`.
         words: (lemma, tag) -> form; what is not there (English words, numerals) stays as it is.
     """
 
     code: str
     order: str
-    adjective_first: bool
-    prepositions: bool
-    article: str
-    words: Mapping[tuple[str, str], str]
+    adjective_first: bool = True
+    prepositions: bool = True
+    articles: bool = True
+    words: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def english(self) -> bool:
@@ -47,13 +49,14 @@ class Language:
         return self.words.get((lemma, tag), lemma)
 
 
-ENGLISH = Language("en", "SVOPA", adjective_first=True, prepositions=True, article="before", words={})
+ENGLISH = Language("en", "SVOPA")
 
 _TYPES = (
-    {"order": "ASPOV", "adjective_first": True, "prepositions": False, "article": "none"},
-    {"order": "VSOPA", "adjective_first": False, "prepositions": True, "article": "none"},
-    {"order": "SVOPA", "adjective_first": False, "prepositions": True, "article": "before"},
+    Language("", "ASPOV", prepositions=False, articles=False),
+    Language("", "VSOPA", adjective_first=False, articles=False),
+    Language("", "SVOPA", adjective_first=False),
 )
+_IN_CYRILLIC = 2
 
 
 def codes(count: int) -> list[str]:
@@ -68,32 +71,29 @@ def codes(count: int) -> list[str]:
 
 
 def invent(count: int, seed: int) -> list[Language]:
-    """`count` invented languages; no form of one is a form of another or of English, loans excepted."""
+    """`count` invented languages; no word of one is a word of another or of English, but for names and loans."""
     taken = {lemma for lemma, _ in WORDS}
     languages = []
     for index, code in enumerate(codes(count)):
         words = _lexicon(random.Random(f"{seed} {code}"), taken)
-        if index % len(_TYPES) == len(_TYPES) - 1:
+        if index % len(_TYPES) == _IN_CYRILLIC:
             words = {key: form.translate(_CYRILLIC) for key, form in words.items()}
-        languages.append(Language(code=code, words=words, **_TYPES[index % len(_TYPES)]))  # type: ignore[arg-type]
+        languages.append(replace(_TYPES[index % len(_TYPES)], code=code, words=words))
     return languages
 
 
 def _lexicon(rng: random.Random, taken: set[str]) -> dict[tuple[str, str], str]:
     """A form for every word, from a phonology of the language's own; adds the forms to `taken`."""
     consonants, vowels = rng.sample(_CONSONANTS, 9), rng.sample(_VOWELS, 4)
-    coda = rng.sample(consonants, 3)
+    endings = [*rng.sample(consonants, 3), ""]
     words = {(name, "PROPN"): name for name in NAMES}
     for lemma, tag in WORDS:
-        if lemma in LOANS:
-            words[lemma, tag] = lemma
-            continue
-        syllables = 1 if (lemma, tag) in FUNCTION_WORDS else 2
-        form = ""
-        while not form or form in taken:
-            form = "".join(rng.choice(consonants) + rng.choice(vowels) for _ in range(syllables))
-            form += rng.choice([*coda, ""])
-            syllables += rng.random() < 0.1
+        syllables = 1.0 if (lemma, tag) in FUNCTION_WORDS else 2.0
+        form = lemma if lemma in LOANS else ""
+        while not form or (form in taken and lemma not in LOANS):
+            form = "".join(rng.choice(consonants) + rng.choice(vowels) for _ in range(int(syllables)))
+            form += rng.choice(endings)
+            syllables += 0.1  # longer after ten homonyms, so that there is always a free form
         taken.add(form)
         words[lemma, tag] = form
     return words

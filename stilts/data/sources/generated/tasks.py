@@ -1,20 +1,37 @@
-"""Examples of each task as meanings, said in any language afterwards: a test set is the same set in every language."""
+"""Examples of each task as meanings, said in any language afterwards: a test set is the same in every language."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from stilts.data.sources.generated import world
-from stilts.data.sources.generated.grammar import Clause, Phrase, Word, joined, phrase, say, sentence, text
+from stilts.data.sources.generated.grammar import (
+    FULL_STOP,
+    WHAT,
+    WHAT_COLOUR,
+    WHO,
+    Clause,
+    Phrase,
+    Word,
+    fragment,
+    joined,
+    say,
+    sentence,
+    text,
+)
 from stilts.data.sources.generated.languages import ENGLISH, Language
 from stilts.data.sources.generated.lexicon import COLOURS, HOURS, KIND_OF, LINKS, OPPOSITES, TIMES, TOPICS
 
 LABELS = ("contradiction", "entailment", "neutral")
+Said = Callable[[Language], list[Word]]
+"""A meaning: says itself in a language."""
 
 
 @dataclass(frozen=True)
 class Inference:
-    """A premise, a hypothesis and their relation."""
+    """A premise, a hypothesis and their relation, one of `LABELS`."""
 
     premise: Clause
     hypothesis: Clause
@@ -26,170 +43,201 @@ class Inference:
 
 
 def inference(rng: random.Random, label: str, evaluation: bool) -> Inference:
-    """A pair of this label, its premise of the training or the evaluation half."""
-    about = world.topic(rng)
-    premise = world.deed(rng, about, evaluation)
-    assert premise.object is not None
-    noun = premise.object.noun
-    premise = replace(
-        premise,
-        object=Phrase(noun, adjective=premise.object.adjective or world.adjective(rng, noun)),
-        place=premise.place or ("in", Phrase(rng.choice(about.places))),
-    )
-    make = {"entailment": _entailed, "contradiction": _contradicted, "neutral": _open}[label]
-    return Inference(premise, make(rng, premise), label)
+    """A pair of this label; its premise tells where, and what the object is like."""
+    about = world.any_topic(rng)
+
+    def premise() -> Clause:
+        clause = world.deed(rng, about)
+        noun = _object(clause).noun
+        thing = Phrase(noun, adjective=_object(clause).adjective or world.adjective(rng, noun))
+        return replace(clause, object=thing, place=clause.place or ("in", Phrase(rng.choice(about.places))))
+
+    fact = world.drawn(premise, evaluation)
+    make = {"entailment": _entailed, "contradiction": _contradicted, "neutral": _left_open}[label]
+    return Inference(fact, make(rng, fact), label)
 
 
-def _reduced(rng: random.Random, premise: Clause) -> Clause:
+def _object(clause: Clause) -> Phrase:
+    assert clause.object is not None
+    return clause.object
+
+
+def _core(clause: Clause) -> Clause:
+    """Who did what, and no more."""
+    return replace(clause, object=replace(_object(clause), adjective=None), place=None, time=None, fronted="")
+
+
+def _less(rng: random.Random, premise: Clause) -> Clause:
     """The premise with less said: true if the premise is."""
-    assert premise.object is not None
-    bare = replace(
-        premise,
-        time=None,
-        fronted="P" if premise.fronted == "P" else "",
-        object=replace(premise.object, adjective=None),
-    )
-    return rng.choice(
-        (bare, replace(bare, place=None, fronted=""), replace(premise, place=None, time=None, fronted=""))
-    )
+    core = _core(premise)
+    return rng.choice((core, replace(core, object=premise.object), replace(core, place=premise.place)))
 
 
 def _property(premise: Clause, adjective: str) -> Clause:
-    assert premise.object is not None
-    return Clause(Phrase(premise.object.noun), "be", predicate=adjective)
+    return Clause(Phrase(_object(premise).noun), "be", predicate=adjective)
 
 
 def _entailed(rng: random.Random, premise: Clause) -> Clause:
-    assert premise.object is not None and premise.object.adjective is not None
+    thing = _object(premise)
+    assert thing.adjective is not None
     ways = [
-        _reduced(rng, premise),
-        _property(premise, premise.object.adjective),
+        _less(rng, premise),
+        _property(premise, thing.adjective),
         Clause(premise.subject, "be", place=premise.place),
     ]
-    if kind := KIND_OF.get(premise.object.noun):
-        ways.append(replace(premise, object=Phrase(kind, det="a"), place=None, time=None, fronted=""))
+    if kind := KIND_OF.get(thing.noun):
+        ways.append(replace(_core(premise), object=Phrase(kind, det="a")))
     return rng.choice(ways)
 
 
 def _contradicted(rng: random.Random, premise: Clause) -> Clause:
-    assert premise.object is not None and premise.object.adjective is not None
-    adjective = premise.object.adjective
+    adjective = _object(premise).adjective
+    assert adjective is not None
     opposite = OPPOSITES.get(adjective) or rng.choice([colour for colour in COLOURS if colour != adjective])
-    ways = [replace(_reduced(rng, premise), negative=True), _property(premise, opposite)]
+    ways = [replace(_less(rng, premise), negative=True), _property(premise, opposite)]
     if premise.verb in OPPOSITES:
-        ways.append(replace(_reduced(rng, premise), verb=OPPOSITES[premise.verb]))
+        ways.append(replace(_less(rng, premise), verb=OPPOSITES[premise.verb]))
     return rng.choice(ways)
 
 
-def _open(rng: random.Random, premise: Clause) -> Clause:
-    """Something that the premise leaves open."""
-    reduced = replace(_reduced(rng, premise), place=None, fronted="")
-    other = world.deed(rng, world.topic(rng), evaluation=False)
-    while other.object is None or other.object.noun == reduced.object.noun:
-        other = world.deed(rng, world.topic(rng), evaluation=False)
-    ways = (
-        replace(other, subject=premise.subject, negative=False),
-        replace(reduced, time=rng.choice([time for time in (*TIMES, *HOURS) if time != premise.time])),
-    )
-    return rng.choice((*ways, ways[0]))
+def _left_open(rng: random.Random, premise: Clause) -> Clause:
+    """Another deed of the same subject, or a time that the premise does not tell."""
+    if rng.random() < 0.35:
+        return replace(_core(premise), time=rng.choice([time for time in (*TIMES, *HOURS) if time != premise.time]))
+    while True:
+        other = world.deed(rng, world.any_topic(rng))
+        if _object(other).noun not in (_object(premise).noun, premise.subject.noun):
+            return replace(other, subject=premise.subject)
 
 
 @dataclass(frozen=True)
 class Question:
-    """A context of facts, a question about one of them, and which constituent of that fact answers it."""
+    """A context of facts, a question about one of them, and where in it the answer stands: one word.
+
+    Attributes:
+        facts: the context.
+        asked: index of the fact that answers.
+        question: that fact with a question word.
+        role, tag: constituent and part of speech of the answering word.
+    """
 
     facts: tuple[Clause, ...]
     asked: int
     question: Clause
-    tag: str | None
-    """Part of speech of the answering word within the constituent; None: the whole constituent."""
+    role: str
+    tag: str
 
     def said(self, language: Language) -> dict[str, Any]:
         """`context`, `question`, `text` and `start` (code point offset) of the answer in a language."""
-        context, start = "", 0
-        for index, fact in enumerate(self.facts):
-            words = sentence(fact, language)
-            context += " " if context else ""
-            if index == self.asked:
-                first, answer = self._answer(words)
-                start = len(context) + (len(text(words[:first])) + 1 if first else 0)
-            context += text(words)
-        return {"context": context, "question": text(sentence(self.question, language)), "text": answer, "start": start}
-
-    def _answer(self, words: list[Word]) -> tuple[int, str]:
-        role = "O" if self.tag else self.question.asks
-        chosen = [i for i, w in enumerate(words) if w.role == role and self.tag in (None, w.tag)]
-        return chosen[0], text(words[chosen[0] : chosen[-1] + 1])
+        told = [sentence(fact, language) for fact in self.facts]
+        words = told[self.asked]
+        place = next(i for i, word in enumerate(words) if (word.role, word.tag) == (self.role, self.tag))
+        before = [text(words) for words in told[: self.asked]] + [text(words[:place])] * (place > 0)
+        return {
+            "context": " ".join(map(text, told)),
+            "question": text(sentence(self.question, language)),
+            "text": words[place].text,
+            "start": len(" ".join([*before, ""])),
+        }
 
 
 def question(rng: random.Random, evaluation: bool, count: int = 2) -> Question:
     """`count` facts about different people and things, and a question about one of them."""
     facts: list[Clause] = []
     while len(facts) < count:
-        fact = world.deed(rng, world.topic(rng), evaluation)
-        taken = {f.subject.noun for f in facts} | {f.object.noun for f in facts if f.object} | {f.verb for f in facts}
-        assert fact.object is not None
-        if not taken & {fact.subject.noun, fact.object.noun, fact.verb} and fact.subject.noun != fact.object.noun:
+        fact = world.drawn(lambda: _fact(rng), evaluation)
+        if not _content(fact) & {word for other in facts for word in _content(other)}:
             facts.append(fact)
     asked = rng.randrange(count)
-    fact = facts[asked]
-    assert fact.object is not None
-    core = replace(fact, place=None, time=None, fronted="")
-    ways: dict[str, Clause] = {
-        "S": replace(core, subject=Phrase("who", "PRON", ""), asks="S"),
-        "O": replace(core, object=Phrase("what", "PRON", ""), asks="O"),
-        "P": replace(core, asks="P"),
-        "A": replace(core, asks="A"),
-    }
-    asks = rng.choice("SSO" + "PP" * bool(fact.place) + "AAA" * (fact.time in HOURS))
-    if fact.object.adjective in COLOURS and fact.object.det == "the" and rng.random() < 0.5:
-        colour = Clause(Phrase(fact.object.noun), "be", predicate="what colour", asks="O")
-        return Question(tuple(facts), asked, colour, "ADJ")
-    return Question(tuple(facts), asked, ways[asks], None)
+    asking, tag = rng.choice(_questions(facts[asked]))
+    return Question(tuple(facts), asked, asking, asking.asks, tag)
 
 
-def tagged(rng: random.Random, evaluation: bool, language: Language) -> list[Word]:
-    """A sentence with its part-of-speech tags."""
-    about = world.topic(rng)
+def _content(fact: Clause) -> set[str]:
+    return {fact.subject.noun, fact.verb, _object(fact).noun}
+
+
+def _fact(rng: random.Random) -> Clause:
+    """A plain deed: a name or a person does something to something, which may have a colour, perhaps at an hour."""
+    about = world.any_topic(rng)
+    subject = world.name(rng) if rng.random() < 0.6 else Phrase(rng.choice(about.people))
+    while True:
+        clause = world.deed(rng, about)
+        thing = Phrase(_object(clause).noun, adjective=rng.choice(COLOURS) if rng.random() < 0.5 else None)
+        if thing.noun != subject.noun:
+            hour = rng.choice(HOURS) if rng.random() < 0.4 else None
+            return replace(
+                clause, subject=subject, object=thing, time=hour, fronted=clause.fronted if clause.place else ""
+            )
+
+
+def _questions(fact: Clause) -> list[tuple[Clause, str]]:
+    """The questions that a fact answers, each with the tag of the answering word."""
+    bare = replace(fact, place=None, time=None, fronted="")
+    ways = [
+        (replace(bare, subject=WHO, asks="S"), fact.subject.tag),
+        (replace(bare, object=WHAT, asks="O"), "NOUN"),
+    ]
+    if fact.place:
+        ways.append((replace(bare, asks="P"), "NOUN"))
+    if fact.time:
+        ways.append((replace(bare, asks="A"), "NUM"))
+    if _object(fact).adjective:
+        ways.append((Clause(Phrase(_object(fact).noun), "be", predicate=WHAT_COLOUR, asks="O"), "ADJ"))
+    return ways
+
+
+def tagged(rng: random.Random, evaluation: bool) -> Said:
+    """A sentence for part-of-speech tagging: a statement, two joined, a noun phrase, or a question."""
+    while True:
+        said = _taggable(rng, evaluation)
+        if world.held_out(text(said(ENGLISH))) == evaluation:
+            return said
+
+
+def _taggable(rng: random.Random, evaluation: bool) -> Said:
+    about = world.any_topic(rng)
+    first = world.statement(rng, about)
     kind = rng.random()
-    first = world.statement(rng, about, evaluation)
     if kind < 0.45:
-        return sentence(first, language)
+        return partial(sentence, first)
     if kind < 0.6:
-        return fragment(rng, about, language)
+        return partial(fragment, world.noun_phrase(rng, world.anything(rng, about)))
     if kind < 0.7:
-        return sentence(question(rng, evaluation).question, language)
-    second = world.statement(rng, about, evaluation)
-    return joined(first, *rng.choice(LINKS), replace(second, subject=world.pronoun(first.subject)), language)
+        return partial(sentence, question(rng, evaluation, count=1).question)
+    second = replace(world.statement(rng, about), subject=world.pronoun(first.subject))
+    return partial(joined, first, rng.choice(LINKS), second)
 
 
-def fragment(rng, about, language):
-    noun = rng.choice((*about.things, *about.animals, *about.people))
-    return [*phrase(world.thing(rng, noun), language, "O"), Word(".", "PUNCT")]
+def translatable(rng: random.Random) -> Clause:
+    """A statement of the evaluation part, for retrieval."""
+    about = world.any_topic(rng)
+    return world.drawn(lambda: world.statement(rng, about), True)
 
 
 def continuation(rng: random.Random, ind: int, evaluation: bool) -> dict[str, Any]:
-    """A HellaSwag row: of four endings, the one that stays on the topic is right. English only."""
-    names = rng.sample(list(TOPICS), 4)
-    right = rng.randrange(4)
-    order = [*names[1 : right + 1], names[0], *names[right + 1 :]]
-    about = TOPICS[names[0]]
-    first = replace(world.deed(rng, about, evaluation), subject=world.name(rng))
-    he = world.pronoun(first.subject)
-    endings = []
-    for topic in order:
-        ending = replace(world.deed(rng, TOPICS[topic], evaluation), subject=he, place=None, fronted="")
-        endings.append(text([*say(ending, ENGLISH)[1:], Word(".", "PUNCT")]))
-    ctx_a, ctx_b = text(sentence(first, ENGLISH)), he.noun
+    """A row in HellaSwag's own form, in English: of four endings, the one that stays on the topic is right."""
+    about, *others = rng.sample(list(TOPICS), 4)
+    subject = world.name(rng)
+    first = world.drawn(lambda: replace(world.deed(rng, TOPICS[about]), subject=subject), evaluation)
+    he = world.pronoun(subject)
+    label = rng.randrange(4)
+    others.insert(label, about)
+    ctx = text(sentence(first, ENGLISH))
     return {
         "ind": ind,
-        "activity_label": names[0].capitalize(),
-        "ctx_a": ctx_a,
-        "ctx_b": ctx_b,
-        "ctx": f"{ctx_a} {ctx_b}",
+        "activity_label": about.capitalize(),
+        "ctx_a": ctx,
+        "ctx_b": he.noun,
+        "ctx": f"{ctx} {he.noun}",
         "split": "val" if evaluation else "train",
         "split_type": "indomain",
-        "label": right,
-        "endings": endings,
+        "label": label,
+        "endings": [_ending(rng, topic, he) for topic in others],
         "source_id": f"generated~{ind}",
     }
+
+
+def _ending(rng: random.Random, topic: str, subject: Phrase) -> str:
+    deed = replace(world.deed(rng, TOPICS[topic]), subject=subject, place=None, fronted="")
+    return text([*say(deed, ENGLISH)[1:], FULL_STOP])

@@ -1,14 +1,15 @@
 """The world that the corpus speaks of: drawing statements at random, so that what people do fits where they are.
 
-Every statement belongs to training or to evaluation by a hash of its English form; texts to train on are made of the one
-half, dev and test sets of the other, whatever the order of drawing.
+Every sentence belongs to training or to evaluation by a hash of its English form: raw text and training sets are made
+of the one part, dev and test sets of the other.
 """
 
 import hashlib
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
-from stilts.data.sources.generated.grammar import Clause, Phrase, say, text
+from stilts.data.sources.generated.grammar import Clause, Phrase, sentence, text
 from stilts.data.sources.generated.languages import ENGLISH
 from stilts.data.sources.generated.lexicon import (
     COLOURS,
@@ -25,34 +26,41 @@ from stilts.data.sources.generated.lexicon import (
     Topic,
 )
 
-_THINGS_ADJECTIVES = [*COLOURS, *COLOURS, *(word for pair in PAIRS for word in pair)]
-_LIVING_ADJECTIVES = [word for pair in FEELINGS for word in pair]
+_OF_THINGS = [*COLOURS, *COLOURS, *(word for pair in PAIRS for word in pair)]
+_OF_THE_LIVING = [word for pair in FEELINGS for word in pair]
 _LIVING = frozenset(noun for topic in TOPICS.values() for noun in (*topic.people, *topic.animals))
 
 
-def held_out(clause: Clause) -> bool:
-    """Whether a statement is kept for dev and test sets (one in six)."""
-    digest = hashlib.sha256(text(say(clause, ENGLISH)).encode()).digest()
-    return digest[0] % 6 == 0
+def held_out(english: str) -> bool:
+    """Whether a sentence is kept for dev and test sets (one in six)."""
+    return hashlib.sha256(english.encode()).digest()[0] % 6 == 0
 
 
-def topic(rng: random.Random) -> Topic:
+def drawn(make: Callable[[], Clause], evaluation: bool) -> Clause:
+    """The first clause made that belongs to evaluation, or to training."""
+    while True:
+        clause = make()
+        if held_out(text(sentence(clause, ENGLISH))) == evaluation:
+            return clause
+
+
+def any_topic(rng: random.Random) -> Topic:
     """One of the topics."""
     return TOPICS[rng.choice(list(TOPICS))]
 
 
 def name(rng: random.Random) -> Phrase:
     """A person's name."""
-    return Phrase(rng.choice(NAMES), "PROPN", "")
+    return Phrase(rng.choice(NAMES), "PROPN")
 
 
 def adjective(rng: random.Random, noun: str) -> str:
     """A property that such a thing or being can have."""
-    return rng.choice(_LIVING_ADJECTIVES if noun in _LIVING else _THINGS_ADJECTIVES)
+    return rng.choice(_OF_THE_LIVING if noun in _LIVING else _OF_THINGS)
 
 
-def thing(rng: random.Random, noun: str, plain: float = 0.4) -> Phrase:
-    """A noun phrase about a noun; with probability `plain` without adjective."""
+def noun_phrase(rng: random.Random, noun: str, plain: float = 0.4) -> Phrase:
+    """A noun with a determiner; with probability `plain` without adjective."""
     det = rng.choices(("the", "a", "this"), (6, 3, 1))[0]
     return Phrase(noun, det=det, adjective=None if rng.random() < plain else adjective(rng, noun))
 
@@ -62,7 +70,12 @@ def someone(rng: random.Random, about: Topic) -> Phrase:
     kind = rng.random()
     if kind < 0.5:
         return name(rng)
-    return thing(rng, rng.choice(about.people if kind < 0.8 else about.animals), plain=0.6)
+    return noun_phrase(rng, rng.choice(about.people if kind < 0.8 else about.animals), plain=0.6)
+
+
+def anything(rng: random.Random, about: Topic) -> str:
+    """A noun of the topic."""
+    return rng.choice((*about.things, *about.animals, *about.people))
 
 
 def place(rng: random.Random, about: Topic) -> tuple[str, Phrase]:
@@ -70,51 +83,37 @@ def place(rng: random.Random, about: Topic) -> tuple[str, Phrase]:
     return rng.choice((*PREPOSITIONS, "in", "in")), Phrase(rng.choice(about.places))
 
 
-def time(rng: random.Random) -> str:
-    """An adverb of time or an hour."""
-    return rng.choice(TIMES if rng.random() < 0.5 else HOURS)
+def deed(rng: random.Random, about: Topic) -> Clause:
+    """Someone of the topic does something of the topic to something, somewhere and at some time perhaps."""
+    subject, verb = someone(rng, about), rng.choice(list(about.acts))
+    nouns = about.acts[verb]
+    if subject.noun in about.animals or rng.random() < 0.35:
+        verb, nouns = rng.choice(GENERAL_VERBS), (*about.things, *about.people, *about.animals)
+    noun = rng.choice([noun for noun in nouns if noun != subject.noun])
+    clause = Clause(
+        subject,
+        verb,
+        noun_phrase(rng, noun),
+        place=place(rng, about) if rng.random() < 0.5 else None,
+        time=rng.choice(rng.choice((TIMES, HOURS))) if rng.random() < 0.3 else None,
+    )
+    fronted = "P" if clause.place else "A" if clause.time else ""
+    return replace(clause, fronted=fronted if rng.random() < 0.4 else "")
 
 
-def deed(rng: random.Random, about: Topic, evaluation: bool) -> Clause:
-    """Someone of the topic does something of the topic to something, of the training or the evaluation half."""
-    while True:
-        subject, verb = someone(rng, about), rng.choice(list(about.acts))
-        nouns = about.acts[verb]
-        if subject.noun in about.animals or rng.random() < 0.35:
-            verb, nouns = rng.choice(GENERAL_VERBS), (*about.things, *about.people, *about.animals)
-        noun = rng.choice([noun for noun in nouns if noun != subject.noun])
-        clause = Clause(subject, verb, thing(rng, noun), place=place(rng, about))
-        clause = replace(
-            clause,
-            place=clause.place if rng.random() < 0.5 else None,
-            time=time(rng) if rng.random() < 0.3 else None,
-        )
-        if rng.random() < 0.4:
-            clause = replace(clause, fronted="P" if clause.place else "A" if clause.time else "")
-        if held_out(clause) == evaluation:
-            return clause
-
-
-def statement(rng: random.Random, about: Topic, evaluation: bool) -> Clause:
-    """A deed, denied or made possible at times, or what someone is or where someone rests."""
+def statement(rng: random.Random, about: Topic) -> Clause:
+    """A deed, denied or made possible at times; or where someone is or rests, or what something is like."""
     kind = rng.random()
-    while kind < 0.3:
-        clause = Clause(someone(rng, about), "be", place=place(rng, about))
-        if kind < 0.1:
-            clause = replace(clause, verb=rng.choice(STILL_VERBS))
-        elif kind < 0.2:
-            noun = rng.choice((*about.things, *about.animals, *about.people))
-            clause = Clause(Phrase(noun), "be", predicate=adjective(rng, noun))
-        if held_out(clause) == evaluation:
-            return clause
-    clause = deed(rng, about, evaluation)
-    if kind < 0.4:
-        return replace(clause, modal="can")
-    return replace(clause, negative=kind < 0.47)
+    if kind < 0.2:
+        return Clause(someone(rng, about), "be" if kind < 0.1 else rng.choice(STILL_VERBS), place=place(rng, about))
+    if kind < 0.3:
+        noun = anything(rng, about)
+        return Clause(Phrase(noun), "be", predicate=adjective(rng, noun), negative=rng.random() < 0.2)
+    return replace(deed(rng, about), can=0.3 <= kind < 0.4, negative=0.4 <= kind < 0.5)
 
 
 def pronoun(phrase: Phrase) -> Phrase:
     """`she`, `he` or `it` for a noun phrase."""
     if phrase.tag == "PROPN":
-        return Phrase("she" if phrase.noun in SHE else "he", "PRON", "")
-    return Phrase("it", "PRON", "")
+        return Phrase("she" if phrase.noun in SHE else "he", "PRON")
+    return Phrase("it", "PRON")

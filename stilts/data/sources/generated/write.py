@@ -1,157 +1,149 @@
-"""Write the corpus: XTREME's download folder, its labels folder, and the other data sets' own files."""
+"""Writing the corpus in the layouts of the real data sets, so that their readers read it."""
 
 import json
 import random
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from stilts.data.sources.generated import corpus, tasks, world
+from stilts.data.sources.generated import corpus, tasks
 from stilts.data.sources.generated.grammar import sentence, text
 from stilts.data.sources.generated.languages import ENGLISH, Language, invent
 from stilts.spec.data import Generate
 
 VERSION = 1
-"""Raised when the same declaration gives other files."""
+"""Raised when the same declaration yields other files."""
 
-TEXT_LINES = 4
-"""Lines of raw text a language, as a multiple of `Generate.sentences`."""
+T = TypeVar("T")
 
 
 def generate(decl: Generate, folder: Path) -> None:
-    """Write `xtreme/`, `labels/`, `mlm/` and `hellaswag/` into a folder; the same declaration, the same bytes.
+    """Write the corpus: `xtreme/` and `labels/` as XTREME's scripts leave them, `mlm/LG.txt`, `hellaswag/`.
 
-    A test set says the same things in every language.
+    With `sentences` n there are n lines of raw text a language (English: n / 2), 3n / 8 training examples a task,
+    n / 40 dev and test examples a language, and 3n / 80 sentence pairs a language to retrieve. Test files carry no gold.
+
+    Args:
+        decl: numbers of languages and sentences, and the seed.
+        folder: written into; made if it is missing.
+
+    Raises:
+        StiltsError: there are more languages than private-use codes.
     """
     languages = [ENGLISH, *invent(decl.languages, decl.seed)]
-    writer = _Writer(folder, decl, languages)
-    writer.pairs()
-    writer.tags()
-    writer.questions()
-    writer.translations()
-    writer.endings()
-    writer.text()
+    train, evaluation = max(6, decl.sentences * 3 // 8), max(3, decl.sentences // 40)
+
+    def rng(name: str) -> random.Random:
+        return random.Random(f"{VERSION} {decl.seed} {name}")
+
+    for language in languages:
+        count = decl.sentences // 2 if language.english else decl.sentences
+        lines = (corpus.line(source, language) for source in [rng(f"mlm {language.code}")] for _ in range(count))
+        _write(folder / f"mlm/{language.code}.txt", lines)
+    _write_xnli(folder, languages, rng("xnli"), train, evaluation)
+    _write_udpos(folder, languages, rng("udpos"), train, evaluation)
+    _write_xquad(folder, languages, rng("xquad"), train, evaluation)
+    for language in languages[1:]:
+        _write_tatoeba(folder, language, rng(f"tatoeba {language.code}"), max(4, decl.sentences * 3 // 80))
+    _write_hellaswag(folder, rng("hellaswag"), train // 2, evaluation)
 
 
-class _Writer:
-    def __init__(self, folder: Path, decl: Generate, languages: list[Language]) -> None:
-        self.folder, self.languages, self.seed = folder, languages, decl.seed
-        self.training, self.held_out = decl.sentences, max(30, decl.sentences // 10)
+def _write_xnli(folder: Path, languages: list[Language], rng: random.Random, train: int, evaluation: int) -> None:
+    def pairs(held_out: bool) -> Iterator[tasks.Inference]:
+        labels = tasks.LABELS
+        return _distinct(lambda n: tasks.inference(rng, labels[n % 3], held_out), lambda pair: pair.said(ENGLISH)[0])
 
-    def _rng(self, *what: str) -> random.Random:
-        return random.Random(f"{self.seed}:{':'.join(what)}")
+    def rows(pairs: Iterable[tasks.Inference], language: Language) -> list[str]:
+        return ["\t".join((*pair.said(language), pair.label)) for pair in pairs]
 
-    def _write(self, path: str, lines: Iterable[str]) -> None:
-        target = self.folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-    def _json(self, path: str, value: Any) -> None:
-        self._write(path, [json.dumps(value, ensure_ascii=False)])
-
-    def pairs(self) -> None:
-        """xnli: balanced labels."""
-
-        def draw(split: str, count: int) -> list[tasks.Inference]:
-            rng = self._rng("xnli", split)
-            made = _distinct(
-                lambda i: tasks.inference(rng, tasks.LABELS[i % 3], split != "train"), count, lambda p: p.said(ENGLISH)
-            )
-            rng.shuffle(made)
-            return made
-
-        train = draw("train", self.training)
-        self._write("xtreme/xnli/train-en.tsv", ("\t".join((*pair.said(ENGLISH), pair.label)) for pair in train))
-        for split in ("dev", "test"):
-            made = draw(split, self.held_out)
-            for language in self.languages:
-                said = ["\t".join(pair.said(language)) for pair in made]
-                labelled = [f"{line}\t{pair.label}" for line, pair in zip(said, made, strict=True)]
-                self._write(f"xtreme/xnli/{split}-{language.code}.tsv", labelled if split == "dev" else said)
-                if split == "test":
-                    self._write(f"labels/xnli/test-{language.code}.tsv", (pair.label for pair in made))
-
-    def tags(self) -> None:
-        """udpos."""
-        rng = self._rng("udpos", "train")
-        self._tagged("xtreme/udpos/train-en.tsv", [tasks.tagged(rng, False, ENGLISH) for _ in range(self.training)])
-        for split in ("dev", "test"):
-            for language in self.languages:
-                rng = self._rng("udpos", split)
-                made = [tasks.tagged(rng, True, language) for _ in range(self.held_out)]
-                path = f"xtreme/udpos/{split}-{language.code}.tsv"
-                self._tagged(path, made, tags=split == "dev")
-                if split == "test":
-                    lines = (line for words in made for line in (*(word.tag for word in words), ""))
-                    self._write(f"labels/udpos/test-{language.code}.tsv", lines)
-
-    def _tagged(self, path: str, sentences: list[list[Any]], tags: bool = True) -> None:
-        def lines() -> Iterator[str]:
-            for words in sentences:
-                yield from (f"{word.text}\t{word.tag}" if tags else word.text for word in words)
-                yield ""
-
-        self._write(path, lines())
-
-    def questions(self) -> None:
-        """squad in English; xquad in every language, its answers blank."""
-
-        def draw(split: str, count: int) -> list[tasks.Question]:
-            rng = self._rng("squad", split)
-            return [tasks.question(rng, split != "train") for _ in range(count)]
-
-        self._json("xtreme/squad/train-v1.1.json", _squad(draw("train", self.training), ENGLISH, "train"))
-        self._json("xtreme/squad/dev-v1.1.json", _squad(draw("dev", self.held_out), ENGLISH, "dev"))
-        test = draw("test", self.held_out)
-        for language in self.languages:
-            self._json(f"xtreme/xquad/xquad.{language.code}.json", _squad(test, language, "test", blank=True))
-            self._json(f"labels/xquad/test-{language.code}.json", _squad(test, language, "test"))
-
-    def translations(self) -> None:
-        """tatoeba: the English side sorted, so that lines do not match; the gold tells each its foreign line."""
-        for language in self.languages[1:]:
-            rng = self._rng("tatoeba", language.code)
-            clauses = _distinct(
-                lambda _, rng=rng: world.statement(rng, world.topic(rng), True),
-                self.held_out,
-                lambda clause: (text(sentence(clause, ENGLISH)),),
-            )
-            english = [text(sentence(clause, ENGLISH)) for clause in clauses]
-            order = sorted(range(len(english)), key=lambda row: english[row])
-            folder = f"xtreme/tatoeba/{language.code}-en"
-            self._write(f"{folder}.{language.code}", (text(sentence(clause, language)) for clause in clauses))
-            self._write(f"{folder}.en", (english[row] for row in order))
-            self._write(f"labels/tatoeba/test-{language.code}.tsv", map(str, order))
-
-    def endings(self) -> None:
-        """hellaswag, in English."""
-        for split, count in (("train", self.training // 2), ("val", self.held_out)):
-            rng = self._rng("hellaswag", split)
-            rows = (tasks.continuation(rng, ind, split == "val") for ind in range(count))
-            self._write(f"hellaswag/{split}.jsonl", (json.dumps(row) for row in rows))
-
-    def text(self) -> None:
-        """mlm: raw text, half as much English, which the other languages' text holds as well."""
-        for language in self.languages:
-            rng = self._rng("mlm", language.code)
-            count = TEXT_LINES * self.training // (2 if language.english else 1)
-            self._write(f"mlm/{language.code}.txt", (corpus.line(rng, language) for _ in range(count)))
+    _write(folder / "xtreme/xnli/train-en.tsv", rows(islice(pairs(False), train), ENGLISH))
+    source = pairs(True)
+    dev, test = list(islice(source, evaluation)), list(islice(source, evaluation))
+    for language in languages:
+        code = language.code
+        _write(folder / f"xtreme/xnli/dev-{code}.tsv", rows(dev, language))
+        _write(folder / f"xtreme/xnli/test-{code}.tsv", ["\t".join(pair.said(language)) for pair in test])
+        _write(folder / f"labels/xnli/test-{code}.tsv", [pair.label for pair in test])
 
 
-def _distinct(draw: Callable[[int], Any], count: int, key: Callable[[Any], tuple[str, ...]]) -> list[Any]:
-    """`count` drawn things that read differently."""
-    found: dict[tuple[str, ...], Any] = {}
-    while len(found) < count:
-        thing = draw(len(found))
-        found.setdefault(key(thing), thing)
-    return list(found.values())
+def _write_udpos(folder: Path, languages: list[Language], rng: random.Random, train: int, evaluation: int) -> None:
+    def lines(sentences: Iterable[tasks.Said], language: Language, *columns: int) -> Iterator[str]:
+        for said in sentences:
+            yield from ("\t".join(word[column] for column in columns) for word in said(language))
+            yield ""
+
+    def sentences(held_out: bool) -> Iterator[tasks.Said]:
+        return _distinct(lambda n: tasks.tagged(rng, held_out), lambda said: text(said(ENGLISH)))
+
+    _write(folder / "xtreme/udpos/train-en.tsv", lines(islice(sentences(False), train), ENGLISH, 0, 1))
+    source = sentences(True)
+    dev, test = list(islice(source, evaluation)), list(islice(source, evaluation))
+    for language in languages:
+        code = language.code
+        _write(folder / f"xtreme/udpos/dev-{code}.tsv", lines(dev, language, 0, 1))
+        _write(folder / f"xtreme/udpos/test-{code}.tsv", lines(test, language, 0))
+        _write(folder / f"labels/udpos/test-{code}.tsv", lines(test, language, 1))
 
 
-def _squad(questions: list[tasks.Question], language: Language, split: str, blank: bool = False) -> dict[str, Any]:
-    paragraphs = []
+def _write_xquad(folder: Path, languages: list[Language], rng: random.Random, train: int, evaluation: int) -> None:
+    def questions(held_out: bool) -> Iterator[tasks.Question]:
+        return _distinct(lambda n: tasks.question(rng, held_out), lambda asked: asked.said(ENGLISH)["context"])
+
+    source = questions(True)
+    _write_squad(folder / "xtreme/squad/train-v1.1.json", "train", islice(questions(False), train), ENGLISH)
+    _write_squad(folder / "xtreme/squad/dev-v1.1.json", "dev", islice(source, evaluation), ENGLISH)
+    test = list(islice(source, evaluation))
+    for language in languages:
+        _write_squad(folder / f"xtreme/xquad/xquad.{language.code}.json", "test", test, language, blank=True)
+        _write_squad(folder / f"labels/xquad/test-{language.code}.json", "test", test, language)
+
+
+def _write_squad(
+    path: Path, split: str, questions: Iterable[tasks.Question], language: Language, blank: bool = False
+) -> None:
+    data = []
     for number, question in enumerate(questions):
         said = question.said(language)
-        answer = {"text": "", "answer_start": 0} if blank else {"text": said["text"], "answer_start": said["start"]}
-        row = {"id": f"{split}-{number}", "question": said["question"], "answers": [answer]}
-        paragraphs.append({"context": said["context"], "qas": [row]})
-    return {"version": "1.1", "data": [{"title": "generated", "paragraphs": paragraphs}]}
+        answer = {"answer_start": 0 if blank else said["start"], "text": "" if blank else said["text"]}
+        qas = [{"answers": [answer], "question": said["question"], "id": f"{split}-{number}"}]
+        data.append({"title": f"{split}-{number}", "paragraphs": [{"context": said["context"], "qas": qas}]})
+    _write(path, [_json({"version": "1.1", "data": data})])
+
+
+def _write_tatoeba(folder: Path, language: Language, rng: random.Random, count: int) -> None:
+    source = _distinct(lambda n: tasks.translatable(rng), lambda clause: text(sentence(clause, ENGLISH)))
+    pairs = [[text(sentence(clause, one)) for one in (language, ENGLISH)] for clause in islice(source, count)]
+    gold = sorted(range(count), key=lambda i: pairs[i][1])
+    stem = f"xtreme/tatoeba/{language.code}-en"
+    _write(folder / f"{stem}.{language.code}", [foreign for foreign, _ in pairs])
+    _write(folder / f"{stem}.en", [pairs[i][1] for i in gold])
+    _write(folder / f"labels/tatoeba/test-{language.code}.tsv", map(str, gold))
+
+
+def _write_hellaswag(folder: Path, rng: random.Random, train: int, evaluation: int) -> None:
+    for split, count in (("train", train), ("val", evaluation)):
+        rows = (tasks.continuation(rng, ind, split == "val") for ind in range(count))
+        _write(folder / f"hellaswag/hellaswag_{split}.jsonl", map(_json, rows))
+
+
+def _distinct(make: Callable[[int], T], english: Callable[[T], str]) -> Iterator[T]:
+    """What `make` makes of 0, 1, 2 ..., without those whose English was said before."""
+    seen: set[str] = set()
+    number = 0
+    while True:
+        made = make(number)
+        if english(made) not in seen:
+            seen.add(english(made))
+            number += 1
+            yield made
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(line + "\n" for line in lines)
