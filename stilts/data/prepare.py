@@ -143,7 +143,8 @@ class Catalog:
         generated = {
             "mlm": TaskSource(train=str(made / "mlm" / "{lang}.txt")),
             "hellaswag": TaskSource(
-                train=str(made / "hellaswag" / "train.jsonl"), dev=str(made / "hellaswag" / "val.jsonl")
+                train=str(made / "hellaswag" / "hellaswag_train.jsonl"),
+                dev=str(made / "hellaswag" / "hellaswag_val.jsonl"),
             ),
         }
         return generated | self.data.tasks
