@@ -19,10 +19,12 @@ class TaskSource(Frozen):
 
 
 class Generate(Frozen):
-    """The generated multilingual corpus of the quickstart (see `data/sources/generated.py`)."""
+    """The generated multilingual corpus of the quickstart (see `data/sources/generated`)."""
 
     languages: Positive = 3
-    sentences: Positive = 3000
+    """Invented ones, beside English: `qaa`, `qab`, `qac` ..."""
+    sentences: Positive = 8000
+    """Lines of raw text a language; the tasks' sets are sized by it."""
     seed: Annotated[int, Field(ge=0)] = 0
 
 

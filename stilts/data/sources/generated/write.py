@@ -22,7 +22,8 @@ def generate(decl: Generate, folder: Path) -> None:
     """Write the corpus: `xtreme/` and `labels/` as XTREME's scripts leave them, `mlm/LG.txt`, `hellaswag/`.
 
     With `sentences` n there are n lines of raw text a language (English: n / 2), 3n / 8 training examples a task,
-    n / 40 dev and test examples a language, and 3n / 80 sentence pairs a language to retrieve. Test files carry no gold.
+    n / 40 dev and test examples a language, and 3n / 80 sentence pairs a language to retrieve. Test files carry no
+    gold.
 
     Args:
         decl: numbers of languages and sentences, and the seed.
