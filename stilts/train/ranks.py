@@ -89,8 +89,11 @@ def connect(rank: int, world: int, address: str, port: int, device: torch.device
     if device.type == "cpu":
         # Compiling DeepSpeed's shared-memory communication takes a minute; gloo alone is as right.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    backend = "gloo" if device.type == "cpu" else "nccl"
+    if world == 1:  # nobody to meet, so nothing listens; DeepSpeed finds the group and keeps it
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
     deepspeed.init_distributed(
-        dist_backend="gloo" if device.type == "cpu" else "nccl",
+        dist_backend=backend,
         auto_mpi_discovery=False,
         init_method=f"tcp://{address}:{port}",
         rank=rank,
