@@ -150,7 +150,8 @@ def _start(address: str | None) -> None:
             ray.init(address="local", include_dashboard=False, **quiet)
     except Exception as error:
         where = f"the Ray cluster at {address} (RAY_ADDRESS)" if address else "a local Ray cluster"
-        hint = " If it asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN, if ~/.ray has none)." if address else ""
+        token = " If it asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN, if ~/.ray has none)."
+        hint = token if address else ""
         raise StiltsError(f"cannot connect to {where}: {type(error).__name__}: {error}.{hint}") from error
 
 
