@@ -1,14 +1,13 @@
 """Encode once: the features of a stage's training data, kept in the store by all that determines them."""
 
 import hashlib
-import os
-import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from stilts.data.prepare import read
+from stilts.data.tables import read_table, write_table
 from stilts.spec.canonical import digest
 from stilts.spec.recipe import Recipe
 from stilts.spec.stage import SHORT, DataRef
@@ -33,9 +32,8 @@ def training_features(
     path = root / "features" / f"{task.name}-{_key(refs, task, recipe, tokenizer)[:SHORT]}.arrow"
     if not path.exists():
         tables = [_encode(root, ref, task, recipe, tokenizer) for ref in refs]
-        _write(pa.concat_tables(tables), path)
-    with pa.memory_map(str(path)) as source:
-        return pa.ipc.open_file(source).read_all()
+        write_table(pa.concat_tables(tables), path)
+    return read_table(path)
 
 
 def _key(refs: tuple[DataRef, ...], task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast") -> str:
@@ -57,14 +55,3 @@ def _encode(root: Path, ref: DataRef, task: Task, recipe: Recipe, tokenizer: "Pr
         examples = examples.slice(0, recipe.max_examples)
     features = get_family(task.family).encode(examples, tokenizer, task, Lengths.of(recipe), training=True)
     return features.append_column("language", pa.array([ref.language] * features.num_rows, pa.string()))
-
-
-def _write(table: pa.Table, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".aside-{uuid.uuid4().hex[:SHORT]}")
-    try:
-        with pa.OSFile(str(aside), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

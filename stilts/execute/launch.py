@@ -42,12 +42,14 @@ def launch(session: Session, console: Console) -> str | None:
 
 def _prepare(session: Session, console: Console) -> None:
     """All data into the store before the first trial: a training process never calls the hub."""
-    absent = [ref for ref in session.data() if not (session.store.scratch(".") / ref.path).exists()]
-    if not absent:
+    root = session.store.scratch(".")
+    lacking = [ref for ref in session.data() if not (root / ref.path).exists()]
+    if not lacking:
         return
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    absent.sort(key=lambda ref: ref.task not in session.absent())
-    for ref in track(absent, "preparing data", console=console, transient=True):
+    absent = session.absent()
+    lacking.sort(key=lambda ref: ref.task not in absent)  # what must fail, fails before anything is downloaded
+    for ref in track(lacking, "preparing data", console=console, transient=True):
         session.catalog.materialise(ref)
 
 

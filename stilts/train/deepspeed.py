@@ -109,7 +109,6 @@ def optimizer_state(engine: Any, keep: bool) -> Iterator[tuple[str, torch.Tensor
     from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
 
     _link_moments(engine)
-    _link_states(engine)
     for name, parameter in engine.module.named_parameters():
         for key in ("weight", *MOMENTS):
             if _plain(parameter):
@@ -133,7 +132,6 @@ def restore_optimizer_state(engine: Any, fetch: Callable[[str, torch.Size], torc
     from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
 
     _link_moments(engine)
-    _link_states(engine)
     for name, parameter in engine.module.named_parameters():
         shape = getattr(parameter, "ds_shape", parameter.shape)
         for key in ("weight", *MOMENTS):
@@ -146,17 +144,6 @@ def restore_optimizer_state(engine: Any, fetch: Callable[[str, torch.Size], torc
                 safe_set_full_optimizer_state(parameter, value, key)
     for state in getattr(engine.optimizer, "optimizer", engine.optimizer).state.values():
         state["step"].fill_(steps)
-
-
-def _link_states(engine: Any) -> None:
-    """Make every group's optimizer state reachable from its parameters (ZeRO 1 and 2).
-
-    DeepSpeed 0.19 links while its step has narrowed the groups to the first one, and never again.
-    """
-    optimizer = engine.optimizer
-    if hasattr(optimizer, "_lazy_init_hp_params_optimizer_state"):
-        optimizer._hp_optimizer_states_linked = False
-        optimizer._lazy_init_hp_params_optimizer_state()
 
 
 def _link_moments(engine: Any) -> None:
