@@ -137,10 +137,11 @@ def split_packed(
     groups = _groups(items)
     sizes = [sum(lengths[i] for i in group) for group in groups]
     rows_each = max(1, budget // max_length)
-    for count in range(max(1, math.ceil(sum(sizes) / (world * rows_each * max_length))), len(groups) + 1):
+    most = math.ceil(len(groups) / world)  # a group each
+    for count in range(min(most, math.ceil(sum(sizes) / (world * rows_each * max_length))), most + 1):
         bins = _balance(groups, sizes, count * world)
         packed = [_pack_bin(members, lengths, max_length) for members in bins]
-        if all(len(rows) <= rows_each for rows in packed) or count * world >= len(groups):
+        if all(len(rows) <= rows_each for rows in packed):
             break
     return [packed[rank::world] for rank in range(world)]
 

@@ -51,7 +51,8 @@ class Task:
     Attributes:
         name: unique; lower case, as in XTREME's folder names.
         version: raised when a change alters examples, features or predictions; part of every key.
-        family: `classification`, `multiple_choice`, `tagging`, `span_qa`, `mlm` or `retrieval`.
+        family: `classification`, `multiple_choice`, `tagging`, `span_qa`, `mlm`, `retrieval` or
+            `dual_encoder`.
         languages: what XTREME evaluates, in evaluate.py's order; `("en",)` for English tasks.
         labels: classes in index order (classification, tagging); empty otherwise.
         metric: name of the main number, as in evaluate.py (`accuracy`, `f1`, `metric`: mean of EM and F1).

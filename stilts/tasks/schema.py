@@ -34,6 +34,19 @@ RETRIEVAL = pa.schema(
 ids of its translations on the other side (BUCC: foreign rows list English ids; Tatoeba: English rows list the line
 number, from 0, of the foreign file)."""
 
+RANKING = pa.schema(
+    [
+        ("id", pa.string()),
+        ("query", pa.string()),
+        ("candidate", pa.string()),
+        ("text", pa.string()),
+        ("context", pa.string()),
+        ("keys", pa.list_(pa.string())),
+    ]
+)
+"""A query `id`, a text called `candidate`, or a pair of both, which can be trained on; what a row lacks is empty.
+`context` is the text's surroundings, if it has any. A text is right for a query with which it shares a key."""
+
 SCHEMAS: dict[str, pa.Schema] = {
     "classification": CLASSIFICATION,
     "multiple_choice": MULTIPLE_CHOICE,
@@ -41,4 +54,5 @@ SCHEMAS: dict[str, pa.Schema] = {
     "span_qa": SPAN_QA,
     "mlm": MLM,
     "retrieval": RETRIEVAL,
+    "dual_encoder": RANKING,
 }

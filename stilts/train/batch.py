@@ -98,4 +98,6 @@ def _targets(part: Features) -> dict[str, np.ndarray]:
     if part.family == "multiple_choice" and part.label is not None:
         _, where, group = np.unique(part.item, return_index=True, return_inverse=True)
         return {"labels": part.label[where].astype(np.int64), "group": group, "choice": part.choice.astype(np.int64)}
+    if part.family == "dual_encoder" and part.block is not None:
+        return {"pair": part.item, "side": part.choice, "block": part.block}
     return {}

@@ -1,5 +1,6 @@
 """Features: the columns of a features table as numpy arrays, ready to be taken from by row."""
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,10 @@ from numpy.typing import ArrayLike
 
 IGNORED = -100
 """Label of a token that has none."""
+
+BLOCK = 32
+"""Most pairs that are each other's negatives: at the longest official lengths (96 + 256 tokens) as much as one
+micro-batch of the default budget holds."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Features:
         positions, labels: tokens that are classified and their labels (tagging, masked language modelling).
         start, end: int [n]: token indices of the answer.
         language: int [n]; None where the table names no languages.
+        block: int [n], ascending: pairs that are contrasted with each other (see `in_blocks`); None elsewhere.
     """
 
     family: str
@@ -75,6 +81,7 @@ class Features:
     start: np.ndarray | None = None
     end: np.ndarray | None = None
     language: np.ndarray | None = None
+    block: np.ndarray | None = None
 
     @classmethod
     def of(cls, table: pa.Table, family: str) -> "Features":
@@ -127,7 +134,13 @@ class Features:
             start=plain(self.start),
             end=plain(self.end),
             language=plain(self.language),
+            block=plain(self.block),
         )
+
+    @property
+    def together(self) -> np.ndarray:
+        """int [n]: rows of one number share a micro-batch."""
+        return self.item if self.block is None else self.block
 
     @property
     def units(self) -> int:
@@ -135,6 +148,18 @@ class Features:
         if self.labels is not None:
             return int((self.labels.values != IGNORED).sum())
         return int((self.choice == 0).sum())
+
+
+def in_blocks(rows: Features) -> Features:
+    """The pairs of one optimizer step, renumbered from 0 and parted into blocks, inside which every text is a negative
+    of every query that it does not belong to.
+
+    A step has as few blocks of at most BLOCK pairs as hold it, alike in size. They follow from the step's items alone
+    and are never split, so that neither ranks nor micro-batches change what is contrasted.
+    """
+    pair = np.cumsum(rows.choice == 0) - 1
+    pairs = int(pair[-1]) + 1
+    return replace(rows, item=pair, block=pair * math.ceil(pairs / BLOCK) // pairs)
 
 
 def _codes(column: pa.ChunkedArray) -> np.ndarray:

@@ -11,6 +11,10 @@ from torch import nn
 
 from stilts.train.features import IGNORED
 
+SCALE = 100.0
+"""What cosines are multiplied by before the softmax. XTREME-R's script trains it from this value on, at a learning rate
+that moves it by less than one in a whole run."""
+
 
 class OutputLayer(nn.Linear):
     """A linear layer computed in fp32 whatever its precision: bf16 scores would tie."""
@@ -60,6 +64,18 @@ class LanguageHead(nn.Module):
         return F.linear(self.layer_norm(F.gelu(self.dense(states))), embeddings, self.bias)
 
 
+class VectorHead(nn.Module):
+    """Dense and tanh on the class token, scaled to length 1 in fp32: XTREME-R's dual encoder, one for both sides."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden, hidden)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """[u, hidden] -> [u, hidden]"""
+        return F.normalize(torch.tanh(self.dense(states).float()), dim=-1)
+
+
 def make_head(family: str, num_labels: int, config: Any, embedding: int, seed: int) -> nn.Module | None:
     """A fresh head of a family, a pure function of its arguments; None where the family has none (retrieval)."""
     if family == "retrieval":
@@ -71,6 +87,8 @@ def make_head(family: str, num_labels: int, config: Any, embedding: int, seed: i
             head: nn.Module = LanguageHead(
                 hidden, embedding, config.vocab_size, getattr(config, "layer_norm_eps", 1e-5)
             )
+        elif family == "dual_encoder":
+            head = VectorHead(hidden)
         elif family in ("classification", "multiple_choice"):
             head = SentenceHead(hidden, num_labels if family == "classification" else 1, head_dropout(config))
         else:
@@ -98,6 +116,8 @@ def loss_sum(family: str, logits: torch.Tensor, targets: dict[str, torch.Tensor]
     Span losses are the mean over both ends; a window's softmax runs over its own tokens, never over padding.
     """
     logits = logits.float()
+    if family == "dual_encoder":
+        return _contrast(logits, **targets)
     if family == "span_qa":
         starts, ends = _windows(logits, targets["lengths"])
         start = F.cross_entropy(starts, targets["start"], reduction="sum")
@@ -105,6 +125,16 @@ def loss_sum(family: str, logits: torch.Tensor, targets: dict[str, torch.Tensor]
     if family == "multiple_choice":
         logits = _choices(logits[:, 0], targets["group"], targets["choice"])
     return F.cross_entropy(logits, targets["labels"], reduction="sum", ignore_index=IGNORED)
+
+
+def _contrast(vectors: torch.Tensor, pair: torch.Tensor, side: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
+    """Cross entropy of each query (side 0) over the texts (side 1) of its block, of which its own is right."""
+    order = torch.argsort(pair, stable=True)
+    queries, texts = (order[side[order] == number] for number in (0, 1))
+    scores = SCALE * vectors[queries] @ vectors[texts].T
+    elsewhere = block[queries][:, None] != block[texts][None, :]
+    right = torch.arange(len(queries), device=vectors.device)
+    return F.cross_entropy(scores.masked_fill(elsewhere, float("-inf")), right, reduction="sum")
 
 
 def _windows(logits: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

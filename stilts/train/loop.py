@@ -28,7 +28,7 @@ from stilts.spec.runtime import Runtime
 from stilts.train.batch import collate
 from stilts.train.checkpoint import ResumeState, ResumeStore
 from stilts.train.deepspeed import full_weights, make_engine, release, set_learning_rate
-from stilts.train.features import Features, spans
+from stilts.train.features import Features, in_blocks, spans
 from stilts.train.masking import DEFAULT_PROBABILITY, mask_tokens
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
@@ -199,6 +199,8 @@ class _Run:
         """All rows of a step, over all ranks, in the order of its items."""
         items = self.sampler.step(step)
         rows = self.features.take(spans(self.first_rows[items], self.item_sizes[items]))
+        if self.model.family == "dual_encoder":
+            return in_blocks(rows)
         if self.model.family != "mlm":
             return rows
         tokenizer = self.model.tokenizer
@@ -213,7 +215,7 @@ class _Run:
 
     def _micro_batches(self, rows: Features) -> list[MicroBatch]:
         """This rank's share of a step."""
-        lengths, items = rows.ids.lengths.tolist(), rows.item.tolist()
+        lengths, items = rows.ids.lengths.tolist(), rows.together.tolist()
         budget = self.runtime.tokens_per_micro_batch
         if self.model.packs:
             split = split_packed(lengths, items, self.recipe.max_length, budget, self.ranks.world)
@@ -316,7 +318,7 @@ def _check(model: Model, table: pa.Table, recipe: Recipe) -> None:
 
 
 def _first_item(rows: Features) -> MicroBatch:
-    return [[row] for row in np.flatnonzero(rows.item == rows.item[0]).tolist()]
+    return [[row] for row in np.flatnonzero(rows.together == rows.together[0]).tolist()]
 
 
 def _dropout_seed(seed: int, step: int, rank: int) -> int:

@@ -112,3 +112,10 @@ def test_a_large_epoch_is_cheap_to_order():
     began = time.process_time()
     Sampler(items=392_702, batch_size=32, seed=0).step(12_000)
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_an_item_larger_than_the_budget_is_a_micro_batch_by_itself(world: int):
+    ranks = split_packed([30, 30, 30, 30, 8], [0, 0, 0, 0, 1], 32, 64, world)
+    batches = [sorted(index for row in batch for index in row) for rank in ranks for batch in rank]
+    assert sorted(batches) == [*([] for _ in range(len(batches) - 2)), [0, 1, 2, 3], [4]]

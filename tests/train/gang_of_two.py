@@ -14,6 +14,7 @@ import torch
 from stilts.evaluate.predict import forward
 from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
+from stilts.train import features
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.loop import Diverged, train
 from stilts.train.model import Model
@@ -22,7 +23,7 @@ from tests.train.toys import make_features
 
 FIELDS = {"learning_rate": 3e-3, "max_steps": 5, "batch_size": 8, "max_length": 64, "precision": "fp32"}
 STAGES = (0, 1, 2, 3)
-ALIKE = {"classification": STAGES, "multiple_choice": (1,), "mlm": (1, 3)}
+ALIKE = {"classification": STAGES, "multiple_choice": (1,), "mlm": (1, 3), "dual_encoder": (1, 3)}
 SMALL = (1, 2)
 BITWISE = (1, 3)
 
@@ -50,6 +51,7 @@ def losses(
 ) -> tuple[list[float], Model]:
     """Five steps on 30 items, whose last step of an epoch has six; stops at the first resume state if asked."""
 
+    features.BLOCK = 3  # a step of eight pairs makes three blocks
     recipe = Recipe(**FIELDS, weight_decay=0.1, selection="last")
     runtime = Runtime(zero_stage=stage, checkpoint_seconds=1e-6 if stop else 600, tokens_per_micro_batch=budget)
     store = None if folder is None else (OneState if stop else ResumeStore)(folder)

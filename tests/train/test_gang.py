@@ -57,7 +57,8 @@ def test_collectives(found: dict):
 def test_two_ranks_lose_what_one_does(base: Path, ranks: Ranks, found: dict, family: str):
     alone, _ = losses(base, ranks, family, 1)
     for stage in ALIKE[family]:
-        assert found[family][str(stage)] == pytest.approx(alone, rel=1e-6), stage
+        # The dual encoder's scale of 100 multiplies rounding errors too.
+        assert found[family][str(stage)] == pytest.approx(alone, rel=1e-4 if family == "dual_encoder" else 1e-6), stage
 
 
 def test_many_micro_batches_on_two_ranks(base: Path, ranks: Ranks, found: dict):

@@ -57,6 +57,9 @@ def make_features(family: str, count: int = 40, seed: int = 0, longest: int = 30
             choices, label = int(rng.integers(2, 5)), int(rng.integers(2))
             for choice in range(choices):
                 add(item, label=label, first=10 + (choice == label))
+        elif family == "dual_encoder":
+            for _ in range(2):
+                add(item, first=10 + item)
         else:
             add(item)
             body = rows["input_ids"][-1]

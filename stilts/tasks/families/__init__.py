@@ -2,6 +2,7 @@
 
 from stilts.errors import StiltsError, nearest
 from stilts.tasks.families.base import Family, Lengths
+from stilts.tasks.families.dual_encoder import DualEncoder
 from stilts.tasks.families.mlm import MaskedLanguageModelling
 from stilts.tasks.families.multiple_choice import MultipleChoice
 from stilts.tasks.families.pair_classification import PairClassification
@@ -18,6 +19,7 @@ _FAMILIES: dict[str, Family] = {
     "span_qa": SpanQA(),
     "mlm": MaskedLanguageModelling(),
     "retrieval": Retrieval(),
+    "dual_encoder": DualEncoder(),
 }
 
 

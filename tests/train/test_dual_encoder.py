@@ -1,0 +1,93 @@
+"""Contrastive blocks: what is a negative of what depends on the step's items alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from stilts.data.batching import epoch_order, split_packed
+from stilts.spec.recipe import Recipe
+from stilts.spec.runtime import Runtime
+from stilts.train import features as module
+from stilts.train.batch import collate
+from stilts.train.features import Features, in_blocks
+from stilts.train.loop import train
+from stilts.train.model import Model
+from stilts.train.ranks import Ranks
+from tests.train.toys import make_features
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 5)
+
+
+def rows_of(count: int) -> Features:
+    return Features.of(make_features("dual_encoder", count), "dual_encoder")
+
+
+def run(base: Path, ranks: Ranks, budget: int = 8192, **fields) -> list[float]:
+    settings = {"learning_rate": 3e-3, "batch_size": 16, "max_length": 64, "precision": "fp32", "selection": "last"}
+    model = Model.load(base, "dual_encoder", seed=0)
+    runtime = Runtime(tokens_per_micro_batch=budget)
+    result = train(model, make_features("dual_encoder"), Recipe(**{**settings, **fields}), runtime, ranks)
+    return [loss for _, loss in result.losses]
+
+
+@pytest.mark.parametrize(("pairs", "sizes"), [(1, [1]), (5, [5]), (6, [3, 3]), (16, [4, 4, 4, 4]), (7, [4, 3])])
+def test_blocks_are_few_and_alike(small_blocks: None, pairs: int, sizes: list[int]):
+    rows = in_blocks(rows_of(pairs))
+    assert np.bincount(rows.block[rows.choice == 0]).tolist() == sizes
+    assert np.array_equal(rows.block[rows.choice == 0], rows.block[rows.choice == 1])
+
+
+def test_a_block_is_never_split(small_blocks: None):
+    rows = in_blocks(rows_of(16))
+    for world in (1, 2, 3):
+        for budget in (64, 256, 4096):
+            ranks = split_packed(rows.ids.lengths.tolist(), rows.together.tolist(), 64, budget, world)
+            batches = [{int(rows.block[i]) for row in batch for i in row} for rank in ranks for batch in rank]
+            assert sorted(block for blocks in batches for block in blocks) == [0, 1, 2, 3]
+
+
+def test_the_loss_is_that_of_each_block_by_itself(base: Path, small_blocks: None):
+    """Against the cross entropy of a matrix of cosines for each block, computed with numpy."""
+    model = Model.load(base, "dual_encoder", seed=0).eval()
+    rows = in_blocks(rows_of(13).take(np.arange(26)[::-1].reshape(13, 2)[:, ::-1].ravel()))
+    (packed,) = split_packed(rows.ids.lengths.tolist(), rows.together.tolist(), 64, 4096, 1)
+    with torch.no_grad():
+        found = sum(model(collate(rows, batch, 1, torch.device("cpu"), True)).item() for batch in packed)
+        plain = collate(rows, [[i] for i in range(26)], 1, torch.device("cpu"), False)
+        vectors = model(plain, "outputs").numpy().astype(np.float64)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
+    wanted = 0.0
+    for block in range(3):
+        members = np.flatnonzero(rows.block == block)
+        cosines = 100 * vectors[members[::2]] @ vectors[members[1::2]].T
+        wanted += np.sum(np.log(np.exp(cosines).sum(axis=1)) - np.diag(cosines))
+    assert found == pytest.approx(wanted, rel=1e-4)
+
+
+def test_micro_batches_do_not_change_the_result(base: Path, ranks: Ranks, small_blocks: None):
+    assert run(base, ranks, 64, epochs=2) == pytest.approx(run(base, ranks, epochs=2), rel=1e-4)
+
+
+def test_other_blocks_are_another_training(base: Path, ranks: Ranks, monkeypatch: pytest.MonkeyPatch):
+    whole = run(base, ranks, max_steps=1)
+    monkeypatch.setattr(module, "BLOCK", 4)
+    assert run(base, ranks, max_steps=1)[0] < whole[0]
+
+
+def test_it_learns_which_text_answers(base: Path, ranks: Ranks):
+    losses = run(base, ranks, epochs=15)
+    assert sum(losses[-5:]) < 0.3 * sum(losses[:5])
+
+
+def test_a_repeated_pair_stays_two(base: Path):
+    """A sampler that draws an item twice in one step makes two pairs of it."""
+    rows = rows_of(3).take([0, 1, 2, 3, 0, 1])
+    model = Model.load(base, "dual_encoder", seed=0)
+    loss = model(collate(in_blocks(rows), [[i] for i in range(6)], 1, torch.device("cpu"), False))
+    assert torch.isfinite(loss)
+    assert len(epoch_order(3, 0, 0)) == 3
