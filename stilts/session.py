@@ -14,7 +14,7 @@ from stilts.plan.summary import Plan, make_plan, summarize
 from stilts.spec.canonical import digest
 from stilts.spec.experiment import Experiment
 from stilts.spec.load import load_experiment, resolved_yaml
-from stilts.spec.stage import SHORT, DataRef
+from stilts.spec.stage import SHORT, DataRef, StageSpec
 from stilts.store.open import open_store
 from stilts.store.protocol import Store
 from stilts.store.record import read_stage, take_inventory
@@ -71,9 +71,8 @@ class Session:
         """Everything that is read from a source, once each."""
         refs: dict[str, DataRef] = {}
         for node in self.expansion.graph:
-            for ref in (*getattr(node.spec, "train", ()), getattr(node.spec, "dev", None)):
-                if ref is not None:
-                    refs[ref.path] = ref
+            if isinstance(node.spec, StageSpec):
+                refs |= {ref.path: ref for ref in node.spec.data}
             for evaluation in node.evaluations.values():
                 for ref in (evaluation.data, evaluation.tune):
                     if ref is not None:

@@ -25,12 +25,13 @@ def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]
             intermediate=cell.intermediate,
             target=cell.target,
             seed=cell.seed,
-            stage=names[cell.chain[-1]],
-            chain=tuple(names[key] for key in cell.chain),
-            evaluations=cell.evaluations,
-            selection=cell.selection,
+            stage=names[branch.chain[-1]],
+            chain=tuple(names[key] for key in branch.chain),
+            evaluations=branch.evaluations,
+            selection=branch.selection,
         )
         for cell in expansion.cells
+        for branch in cell.branches
     ]
 
 

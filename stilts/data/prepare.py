@@ -34,6 +34,9 @@ INDEX_VERSION = 1
 RACY_SECONDS = 2.0
 """A file changed this recently is not indexed: a second change could keep its size and time stamp."""
 
+TRANSLATED = "translated"
+"""The split that holds training sets translated to other languages."""
+
 ABSENT = "absent:"
 """Begins the identity of data that is declared, but that nothing provides yet."""
 
@@ -54,14 +57,14 @@ class Catalog:
 
     def has(self, task: Task, split: str, language: str) -> bool:
         """Whether the split is there in this language: the files exist, or the hub declares it."""
-        if language not in task.languages and not private_language(language):
+        if not _is_language(task, split, language):
             return False
         source = self._source(task, split)
         if isinstance(source, HubSource):
-            return language in task.languages and language not in source.without.get(split, ())
+            return _hub_has(source, task, split, language)
         if source is None or not _names(source, language):
             return False
-        return all(path.is_file() for path in parts(task, source, language))
+        return all(path.is_file() for path in _files(task, source, language))
 
     def ref(self, task: Task, split: str, language: str) -> DataRef:
         """Identity, size and whether there is gold; for files after reading, checking and writing them.
@@ -72,7 +75,8 @@ class Catalog:
             StiltsError: no source, an unknown language, a file that is missing or empty.
             Problems: mistakes in a file, by line; training or dev data without gold.
         """
-        check_language(task, language)
+        if split != TRANSLATED:
+            check_language(task, language)
         source = self._source(task, split)
         if source is None:
             return self._declared_ref(task, split, language)
@@ -80,9 +84,9 @@ class Catalog:
             return self._hub_ref(source, task, split, language)
         if not _names(source, language):
             raise StiltsError(
-                f"{source} has no {{lang}} in it, so it is English; there is no {language} for {task.name}"
+                f"{source[0]} has no {{lang}} in it, so it is English; there is no {language} for {task.name}"
             )
-        files = parts(task, source, language)
+        files = _files(task, source, language)
         labels = self._labels(task, split, language)
         index = self._index_path(task, split, language, [*files, labels] if labels else files)
         known = self._indexed(index)
@@ -117,12 +121,12 @@ class Catalog:
             )
         return path
 
-    def _source(self, task: Task, split: str) -> str | HubSource | None:
-        """A path pattern, a hub source, or None where there is nothing."""
+    def _source(self, task: Task, split: str) -> tuple[str, ...] | HubSource | None:
+        """Path patterns, a hub source, or None where there is nothing."""
         declared = self._declared.get(task.name, TaskSource())
-        path = getattr(declared, split)
-        if path is not None:
-            return path
+        paths = getattr(declared, split)
+        if paths is not None:
+            return (paths,) if isinstance(paths, str) else paths
         if declared.hub is not None:
             return _override(task, declared, split)
         layout = LAYOUTS.get(task.folder or "")
@@ -130,7 +134,7 @@ class Catalog:
             for folder in self._folders:
                 pattern = layout.files.get(split)
                 if (folder / next(iter(layout.files.values())).split("/")[0]).is_dir():
-                    return str(folder / pattern) if pattern else None
+                    return (str(folder / pattern),) if pattern else None
         if self.data.generate is None and task.hub is not None and split in task.hub.splits:
             return task.hub
         return None
@@ -208,7 +212,7 @@ class Catalog:
         if Path(source.id).is_dir():
             table = hub.load(source, task, split, language)
             return self._write(table, task, split, language, source.id)
-        if language not in task.languages or language in source.without.get(split, ()):
+        if not _hub_has(source, task, split, language):
             raise StiltsError(f"{source.id} has no {split} data of {task.name} in {language}")
         rows = task.rows(split, language)
         tokens = None if rows is None else round(rows * task.tokens_per_row)
@@ -270,9 +274,24 @@ def read(root: Path, ref: DataRef) -> pa.Table:
     return read_table(Path(root) / ref.path)
 
 
-def _names(pattern: str, language: str) -> bool:
-    """Whether a path can be of this language: one without `{lang}` is English."""
-    return "{lang}" in pattern or language == "en"
+def _is_language(task: Task, split: str, language: str) -> bool:
+    """Whether a task can have the language; any task may be translated to any language."""
+    known = (*task.languages, *task.xtreme_r)
+    return split == TRANSLATED or language in known or private_language(language)
+
+
+def _hub_has(source: HubSource, task: Task, split: str, language: str) -> bool:
+    return language in (*task.languages, *task.xtreme_r) and language not in source.without.get(split, ())
+
+
+def _files(task: Task, patterns: Sequence[str], language: str) -> list[Path]:
+    """Every file that the patterns name in a language, in their order."""
+    return [path for pattern in patterns for path in parts(task, pattern, language)]
+
+
+def _names(patterns: Sequence[str], language: str) -> bool:
+    """Whether paths can be of this language: one without `{lang}` is English."""
+    return language == "en" or all("{lang}" in pattern for pattern in patterns)
 
 
 def _override(task: Task, declared: TaskSource, split: str) -> HubSource | None:

@@ -26,7 +26,7 @@ from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import suffix
 from stilts.plan.cost import shape
 from stilts.plan.job import StageJob
-from stilts.spec.stage import SHORT, BaseSpec, EvaluationSpec, StageSpec
+from stilts.spec.stage import SHORT, BaseSpec, EvaluationSpec, Part, StageSpec
 from stilts.store.claim import WAIT_SECONDS, Claim
 from stilts.store.open import open_store
 from stilts.store.protocol import Store
@@ -136,10 +136,11 @@ class _Stage:
     def train(self, spec: StageSpec, scratch: Path) -> Model:
         """Train the stage and record it."""
         assert self.job.parent is not None
-        task = get_task(spec.task)
+        (part,) = spec.parts
+        task = get_task(part.task)
         model = Model.load(self._weights(self.job.parent), task.family, len(task.labels), seed=spec.recipe.seed)
         self.report({"phase": "features"})
-        features = self._features(task, spec, model.tokenizer)
+        features = self._features(task, part, model.tokenizer)
         run = self._forward(model)
         result = train(
             model,
@@ -147,7 +148,7 @@ class _Stage:
             spec.recipe,
             self.job.runtime,
             self.ranks,
-            dev_score=self._dev_score(task, spec, model, run),
+            dev_score=self._dev_score(task, part, model, run),
             report=self._report_while_held,
             resume=ResumeStore(self.store.scratch(f"{self.path}/resume")),
         )
@@ -219,12 +220,12 @@ class _Stage:
 
     # --- data --------------------------------------------------------------------------------------------
 
-    def _features(self, task: Task, spec: StageSpec, tokenizer: Any) -> pa.Table:
+    def _features(self, task: Task, part: Part, tokenizer: Any) -> pa.Table:
         """Encoded training examples; made by the leader, mapped by every rank."""
         if self.ranks.leader:
-            training_features(self.root, spec.train, task, spec.recipe, tokenizer)
+            training_features(self.root, part.train, task, part.recipe, tokenizer)
         self.ranks.barrier()
-        return training_features(self.root, spec.train, task, spec.recipe, tokenizer)
+        return training_features(self.root, part.train, task, part.recipe, tokenizer)
 
     # --- evaluation --------------------------------------------------------------------------------------
 
@@ -234,12 +235,12 @@ class _Stage:
             model, features, settings, self.ranks, family=family, tokens_per_batch=budget
         )
 
-    def _dev_score(self, task: Task, spec: StageSpec, model: Model, run: Forward) -> Callable[[], float] | None:
-        if spec.dev is None:
+    def _dev_score(self, task: Task, part: Part, model: Model, run: Forward) -> Callable[[], float] | None:
+        if part.dev is None:
             return None
-        settings = {**task.settings, "max_length": spec.recipe.max_length}
-        dev = EvaluationSpec(task.name, task.version, "dev", spec.dev.language, spec.dev, None, settings)
-        table = read(self.root, spec.dev)
+        settings = {**task.settings, "max_length": part.recipe.max_length}
+        dev = EvaluationSpec(task.name, task.version, "dev", part.dev.language, part.dev, None, settings)
+        table = read(self.root, part.dev)
 
         def score() -> float:
             metrics = evaluate(task, dev, table, None, model.tokenizer, run).metrics

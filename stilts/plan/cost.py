@@ -14,10 +14,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from stilts.data.mixing import shares
 from stilts.plan.graph import Graph, Node
 from stilts.plan.job import StageJob
 from stilts.spec.runtime import Runtime
-from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec
+from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
 from stilts.tasks.base import get_task
 
 GPU_FLOPS = 1.2e14
@@ -132,7 +133,8 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predi
     if isinstance(node.spec, StageSpec) and not job.trained:
         examples, tokens, unknown = _training(node.spec)
         if size is not None:
-            length = min(tokens / max(examples, 1), node.spec.recipe.max_length)
+            longest = max(part.recipe.max_length for part in node.spec.parts)
+            length = min(tokens / max(examples, 1), longest)
             flops += tokens * size.flops_per_token(length, training=True)
     predicted = 0
     for evaluation in job.evaluations:
@@ -166,23 +168,31 @@ def _predicting(evaluation: EvaluationSpec, size: Shape | None) -> tuple[int, fl
 
 
 def _training(spec: StageSpec) -> tuple[int, float, set[str]]:
+    """Examples and tokens that a stage sees, and what nothing declares."""
     recipe = spec.recipe
-    rows, tokens, unknown = 0, 0.0, set[str]()
-    for ref in spec.train:
-        if ref.rows is None:
-            unknown.add(f"the size of {ref.task} {ref.split}")
-            continue
-        kept = min(ref.rows, recipe.max_examples or ref.rows)
-        rows += kept
-        tokens += kept * _mean_tokens(ref, recipe.max_length)
-    if not rows:
+    unknown = {f"the size of {ref.task} {ref.split}" for part in spec.parts for ref in part.train if ref.rows is None}
+    sizes = {part.task: part.rows for part in spec.parts if part.rows}
+    if not sizes:
         return 0, 0.0, unknown
+    mixing = spec.mixing
+    drawn = {next(iter(sizes)): 1.0} if mixing is None else shares(sizes, mixing)
+    mean = sum(drawn[part.task] * _mean_of_part(part) for part in spec.parts if part.task in drawn)
+    if recipe.max_tokens is not None:
+        return round(recipe.max_tokens / mean), float(recipe.max_tokens), unknown
     if recipe.max_steps is not None:
         examples = recipe.max_steps * recipe.batch_size
     else:
         assert recipe.epochs is not None
-        examples = round(rows * recipe.epochs)
-    return examples, tokens / rows * examples, unknown
+        epoch = sum(size if mixing is None else min(size, mixing.cap) for size in sizes.values())
+        examples = round(epoch * recipe.epochs)
+    return examples, mean * examples, unknown
+
+
+def _mean_of_part(part: Part) -> float:
+    """Mean tokens of a training example of one task, over its languages."""
+    limit = part.recipe.max_examples
+    known = [(min(ref.rows, limit or ref.rows), ref) for ref in part.train if ref.rows]
+    return sum(kept * _mean_tokens(ref, part.recipe.max_length) for kept, ref in known) / sum(kept for kept, _ in known)
 
 
 def _size(ref: DataRef | None, evaluation: EvaluationSpec) -> tuple[int, float, float]:

@@ -1,34 +1,41 @@
 """Expand: experiment -> cells -> chains -> one graph. Pure but for reading data files through the catalog."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
 
 from stilts.data.checkpoint_files import checkpoint_digest, local_checkpoint_problems
-from stilts.errors import Problems, StiltsError, nearest
+from stilts.errors import Problems, StiltsError
+from stilts.plan.evaluations import Evaluator
 from stilts.plan.graph import Graph, Node
-from stilts.spec.experiment import Experiment, ModelDecl, StageDecl, TargetDecl
-from stilts.spec.recipe import Recipe
-from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec
-from stilts.tasks.base import Task, all_tasks, get_task, private_language
+from stilts.plan.problems import Collector
+from stilts.plan.training import FREE, MLM, Allowance, Data, Trainer, Training
+from stilts.spec.experiment import Experiment, ModelDecl, RegimeDecl, StageDecl, TargetDecl
+from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec
+from stilts.tasks.base import get_task
 
-MLM = "mlm"
 PRETRAIN_SEED = 0
 _SLUG = 60
 """Longest part of a name that comes from a model's."""
+_NAMED = 3
+"""Tasks of a mixture that a stage's name lists; of more it has the number."""
 
-T = TypeVar("T")
 
+@dataclass(frozen=True)
+class Branch:
+    """A chain and what is evaluated at its end.
 
-class Data(Protocol):
-    """What expansion asks of `data.prepare.Catalog`."""
+    Attributes:
+        chain: keys of its nodes, base model first.
+        evaluations: all on the last node.
+        selection: the training task's dev set on the same node, by which a submission chooses regimes.
+    """
 
-    def has(self, task: Task, split: str, language: str) -> bool: ...
-
-    def ref(self, task: Task, split: str, language: str) -> DataRef: ...
+    chain: tuple[str, ...]
+    evaluations: tuple[EvaluationSpec, ...]
+    selection: EvaluationSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -36,18 +43,21 @@ class Cell:
     """One (model, intermediate, target, seed) combination.
 
     Attributes:
-        chain: keys of its nodes, base model first.
-        evaluations: what its result consists of, all on the last node of the chain.
-        selection: the training task's English dev set on the same node, by which a submission chooses regimes.
+        target: its name in the experiment; `task`: what is evaluated.
+        branches: one; where the target is trained language by language, one for each language.
     """
 
     model: str
     intermediate: str
     target: str
+    task: str
     seed: int
-    chain: tuple[str, ...]
-    evaluations: tuple[EvaluationSpec, ...]
-    selection: EvaluationSpec | None = None
+    branches: tuple[Branch, ...]
+
+    @property
+    def stages(self) -> frozenset[str]:
+        """Keys of every node that it needs."""
+        return frozenset(key for branch in self.branches for key in branch.chain)
 
 
 @dataclass
@@ -68,177 +78,127 @@ def expand(experiment: Experiment, data: Data) -> Expansion:
     return _Expander(experiment, data).expand()
 
 
+@dataclass(frozen=True)
+class _Ending:
+    """How a target ends a chain: a stage (none for retrieval), what is evaluated after it, and its selection."""
+
+    where: str
+    slug: str
+    stage: StageDecl | None
+    evaluations: tuple[EvaluationSpec, ...]
+    selection: EvaluationSpec | None
+
+
 class _Expander:
     def __init__(self, experiment: Experiment, data: Data) -> None:
         self.experiment = experiment
-        self.data = data
-        self.problems: list[str] = []
-        self.said: set[str] = set()
+        self.problems = Collector()
+        generate = experiment.data.generate
+        invented = [f"q{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(generate.languages)] if generate else []
+
+        @cache
+        def ref(task: str, split: str, language: str) -> DataRef:
+            return data.ref(get_task(task), split, language)
+
+        self.trainer = Trainer(experiment, data, ref, invented)
+        self.evaluator = Evaluator(experiment, data, ref, invented, self.problems)
         self.out = Expansion(experiment)
-        self.ref = cache(self._ref)
-        self.recipe = cache(self._recipe)
-        self.training_data = cache(self._training_data)
-        self.selection = cache(self._selection)
 
     def expand(self) -> Expansion:
         self._check_names()
-        evaluations = {name: self._evaluations(name, decl) for name, decl in self.experiment.targets.items()}
-        bases = {name: self._attempt(f"models.{name}", self._base, name, decl) for name, decl in self._models()}
-        self._check_training()
-        if self.problems:
-            raise Problems(list(dict.fromkeys(self.problems)))
-        for model, decl in self._models():
+        specs = {name: self.evaluator.target(name, decl) for name, decl in self.experiment.targets.items()}
+        models = self.experiment.models
+        bases = {name: self.problems.attempt(f"models.{name}", self._base, decl) for name, decl in models.items()}
+        allowances = self._check_stages()
+        endings = {
+            name: self.problems.attempt(f"targets.{name}", self._endings, name, decl, specs[name]) or []
+            for name, decl in self.experiment.targets.items()
+        }
+        self._check_endings(endings)
+        self.problems.close()
+        for model, decl in models.items():
             base = bases[model]
             assert base is not None
-            self._model_cells(model, decl, base, {name: found or () for name, found in evaluations.items()})
+            self._model_cells(model, decl, base, allowances, endings)
         return self.out
-
-    def _models(self) -> Iterable[tuple[str, ModelDecl]]:
-        return self.experiment.models.items()
 
     # --- what can be wrong -------------------------------------------------------------------------------
 
-    def _attempt(self, where: str, function: Callable[..., T], *args: Any) -> T | None:
-        try:
-            return function(*args)
-        except StiltsError as error:
-            messages = error.messages if isinstance(error, Problems) else [str(error)]
-            # A name may be wrong in several places; a mistake in the data, met again by other stages, is one mistake.
-            self.problems += [f"{where}: {m}" for m in messages if function is get_task or m not in self.said]
-            self.said.update(messages)
-        return None
+    def _declared_stages(self) -> Iterator[tuple[str, StageDecl]]:
+        for name, model in self.experiment.models.items():
+            for i, stage in enumerate(model.pretrain):
+                yield f"models.{name}.pretrain.{i}", stage
+        for name, regime in self.experiment.intermediates.items():
+            for i, stage in enumerate(regime.stages):
+                yield f"intermediates.{name}.{i}", stage
 
     def _check_names(self) -> None:
         for where, stage in self._declared_stages():
-            task = self._attempt(f"{where}.task", get_task, stage.task)
-            if task is not None and task.train_on != task.name:
-                hint = f"; it trains on {task.train_on!r}" if task.train_on else ""
-                self.problems.append(f"{where}.task: {task.name} has no training data of its own{hint}")
-        for section, names in (("targets", self.experiment.targets), ("recipes", self.experiment.recipes)):
+            for name in _tasks(stage):
+                place = f"{where}.task" if stage.task else f"{where}.mix.tasks.{name}"
+                task = self.problems.attempt(place, get_task, name, repeat=True)
+                if task is not None and task.train_on != task.name:
+                    hint = f"; it trains on {task.train_on!r}" if task.train_on else ""
+                    self.problems.add(place, f"{task.name} has no training data of its own{hint}")
+        for section, names in (("recipes", self.experiment.recipes), ("data.tasks", self.experiment.data.tasks)):
             for name in names:
-                self._attempt(f"{section}.{name}", get_task, name)
-        for name in self.experiment.data.tasks:
-            self._attempt(f"data.tasks.{name}", get_task, name)
-        self._attempt("languages", self._check_languages)
+                self.problems.attempt(f"{section}.{name}", get_task, name, repeat=True)
+        self.problems.attempt("languages", self.evaluator.check_languages)
 
-    def _check_languages(self) -> None:
-        """A language for all targets must be one of at least one of them."""
-        if isinstance(self.experiment.languages, tuple):
-            tasks = [task for name in self.experiment.targets if (task := all_tasks().get(name))]
-            known = list(dict.fromkeys(language for task in tasks for language in task.languages))
-            _refuse_unknown("the experiment", known, self.experiment.languages)
+    def _check_stages(self) -> dict[str, list[Allowance]]:
+        """Resolve every declared stage, so that all mistakes come at once; the budgets' shares by regime."""
+        for where, stage in self._declared_stages():
+            if not self.problems.at(f"{where}.task") and not self.problems.at(f"{where}.mix"):
+                self.problems.attempt(where, self.trainer.stage, "", where, stage, 0)
+        if self.problems.messages:
+            return {}
+        regimes = self.experiment.intermediates.items()
+        found = {name: self.problems.attempt(f"intermediates.{name}", self._allowances, name, r) for name, r in regimes}
+        return {name: allowances or [] for name, allowances in found.items()}
 
-    def _declared_stages(self) -> Iterable[tuple[str, StageDecl]]:
-        for name, model in self._models():
-            for i, stage in enumerate(model.pretrain):
-                yield f"models.{name}.pretrain.{i}", stage
-        for name, stages in self.experiment.intermediates.items():
-            for i, stage in enumerate(stages):
-                yield f"intermediates.{name}.{i}", stage
+    def _allowances(self, name: str, regime: RegimeDecl) -> list[Allowance]:
+        if regime.budget is None:
+            return [FREE] * len(regime.stages)
+        return self.trainer.budget(regime.budget, f"intermediates.{name}", regime.stages)
 
-    def _check_training(self) -> None:
-        """Recipes and training data of every stage, so that all mistakes come at once."""
-        stages = list(self._declared_stages())
-        for name in self.experiment.targets:
-            task = self._attempt(f"targets.{name}", get_task, name)
-            if task is not None and task.train_on is not None:
-                stages.append((f"targets.{name}", StageDecl(task=task.train_on)))
-        for where, stage in stages:
-            if any(problem.startswith(f"{where}.task") for problem in self.problems):
+    def _check_endings(self, endings: dict[str, list[_Ending]]) -> None:
+        for found in endings.values():
+            for ending in found:
+                if ending.stage is not None:
+                    self.problems.attempt(ending.where, self.trainer.stage, "", ending.slug, ending.stage, 0)
+
+    # --- targets -----------------------------------------------------------------------------------------
+
+    def _endings(self, name: str, decl: TargetDecl, specs: tuple[EvaluationSpec, ...]) -> list[_Ending]:
+        """One, or one for each language where the target is trained language by language."""
+        where, trained = f"targets.{name}", get_task(decl.task or name).train_on
+        if trained is None:
+            if decl.setting != "zero-shot":
+                raise StiltsError(f"setting: {decl.task or name} has nothing to train")
+            return [_Ending(where, "", None, specs, None)]
+        selection = self.evaluator.selection(trained)
+        if decl.setting == "zero-shot":
+            return [_Ending(where, trained, StageDecl(task=trained), specs, selection)]
+        training: Training = "translated" if decl.setting.startswith("translate") else "in-language"
+        if decl.setting.endswith("-all"):
+            stage = StageDecl(task=trained, training=training)
+            return [_Ending(where, f"{trained}.{decl.setting}", stage, specs, selection)]
+        there = self.trainer.languages(get_task(trained), training)
+        by_language = {lang: tuple(s for s in specs if s.language == lang) for lang in there}
+        endings = []
+        for language, wanted in by_language.items():
+            if not wanted:
                 continue
-            recipe = self._attempt(where, self._recipe_of, stage, 0)
-            if recipe is not None:
-                self._attempt(where, self.training_data, stage.task, recipe.selection)
+            stage = StageDecl(task=trained, training=training, languages=(language,))
+            own = self.evaluator.selection(trained, language) if training == "in-language" else selection
+            endings.append(_Ending(where, f"{trained}.{training}-{language}", stage, wanted, own))
+        if not endings:
+            raise StiltsError(f"setting {decl.setting}: no evaluated language has a training set of its own (data:)")
+        return endings
 
-    # --- data --------------------------------------------------------------------------------------------
+    # --- the graph ---------------------------------------------------------------------------------------
 
-    def _ref(self, task: str, split: str, language: str) -> DataRef:
-        return self.data.ref(get_task(task), split, language)
-
-    def _training_data(self, name: str, selection: str) -> tuple[tuple[DataRef, ...], DataRef | None]:
-        task = get_task(name)
-        if task.family != MLM:
-            train: tuple[DataRef, ...] = (self.ref(name, "train", "en"),)
-            return train, self.ref(name, "dev", "en") if selection == "best-dev" else None
-        return tuple(self.ref(name, "train", language) for language in self._text_languages(task)), None
-
-    def _text_languages(self, task: Task) -> list[str]:
-        """Every language whose text is there: what is evaluated must not change what is trained."""
-        named = self.experiment.languages if isinstance(self.experiment.languages, tuple) else ()
-        invented = [language for language in named if private_language(language)]
-        known = dict.fromkeys([*task.languages, *self._generated_languages(), *invented])
-        found = [language for language in known if self.data.has(task, "train", language)]
-        return found or ["en"]  # of which the catalog then says why it is not there
-
-    def _languages(self, task: Task, decl: TargetDecl, split: str) -> list[str]:
-        wanted = self.experiment.languages if decl.languages is None else decl.languages
-        if isinstance(wanted, tuple):
-            if decl.languages is not None:
-                _refuse_unknown(task.name, task.languages, wanted)
-            return [language for language in wanted if language in task.languages or private_language(language)]
-        lacking = task.hub.without.get(split, ()) if task.hub is not None else ()
-        known = [*(lang for lang in task.languages if lang not in lacking), *self._generated_languages()]
-        if wanted == "all" and not self._generated_languages():
-            return known
-        return [language for language in known if self.data.has(task, split, language)]
-
-    def _generated_languages(self) -> list[str]:
-        generate = self.experiment.data.generate
-        return [f"q{chr(97 + i // 26)}{chr(97 + i % 26)}" for i in range(generate.languages)] if generate else []
-
-    # --- evaluations -------------------------------------------------------------------------------------
-
-    def _evaluations(self, name: str, decl: TargetDecl) -> tuple[EvaluationSpec, ...] | None:
-        where = f"targets.{name}"
-        task = self._attempt(where, get_task, name)
-        if task is None:
-            return None
-        self._check_settings(where, task, decl)
-        splits = [split for split in self.experiment.splits if split in task.splits]
-        if not splits:
-            wanted, there = " or ".join(self.experiment.splits), " and ".join(task.splits) or "nothing to evaluate"
-            self.problems.append(f"{where}: it has no {wanted} split; it has {there} (splits:)")
-            return None
-        before = len(self.problems)
-        specs: list[EvaluationSpec] = []
-        for split in splits:
-            for language in self._attempt(where, self._languages, task, decl, split) or ():
-                spec = self._attempt(where, self._evaluation, task, decl, split, language)
-                if spec is not None:
-                    specs.append(spec)
-        if not specs and len(self.problems) == before:
-            self.problems.append(f"{where}: none of its languages is wanted and has a file (languages:, data:)")
-        return tuple(specs)
-
-    def _check_settings(self, where: str, task: Task, decl: TargetDecl) -> None:
-        for name, value in decl.settings.items():
-            default = task.settings.get(name)
-            if default is None:
-                self.problems.append(f"{where}.settings.{name}: unknown; {nearest(name, task.settings)}")
-            elif type(value) is not type(default):
-                self.problems.append(f"{where}.settings.{name}: {value!r} is not like its default, {default!r}")
-
-    def _evaluation(self, task: Task, decl: TargetDecl, split: str, language: str) -> EvaluationSpec:
-        tuned = task.family == "retrieval" and "dev" in task.splits and split != "dev"
-        return EvaluationSpec(
-            task=task.name,
-            task_version=task.version,
-            split=split,
-            language=language,
-            data=self.ref(task.name, split, language),
-            tune=self.ref(task.name, "dev", language) if tuned else None,
-            settings={**task.settings, **decl.settings},
-        )
-
-    def _selection(self, name: str | None) -> EvaluationSpec | None:
-        task = None if name is None else get_task(name)
-        if task is None or not self.data.has(task, "dev", "en"):
-            return None
-        return self._evaluation(task, self.experiment.targets.get(task.name, TargetDecl()), "dev", "en")
-
-    # --- stages ------------------------------------------------------------------------------------------
-
-    def _base(self, name: str, decl: ModelDecl) -> BaseSpec:
+    def _base(self, decl: ModelDecl) -> BaseSpec:
         if decl.hub is not None:
             return BaseSpec({"hub": decl.hub, "revision": decl.revision})
         if decl.path is not None:
@@ -248,70 +208,85 @@ class _Expander:
                 raise Problems(problems)
             return BaseSpec({"files": checkpoint_digest(folder)}, source=str(folder))
         assert decl.init is not None
-        text, _ = self.training_data(MLM, "last")
+        text, _ = self.trainer.training_data(MLM, "english", None, "last")
         init = {**decl.init.model_dump(), "text": [ref.identity for ref in text]}
         return BaseSpec({"init": init}, text=text)
 
-    def _recipe_of(self, stage: StageDecl, seed: int) -> Recipe:
-        fields = stage.recipe.model_dump()
-        return self.recipe(stage.task, tuple(sorted(fields.items())), stage.seed if stage.seed is not None else seed)
-
-    def _recipe(self, task: str, fields: tuple[tuple[str, Any], ...], seed: int) -> Recipe:
-        declared = [self.experiment.recipe, self.experiment.recipes.get(task)]
-        values = dict(get_task(task).recipe)
-        for layer in declared:
-            values |= layer.model_dump() if layer is not None else {}
-        try:
-            return Recipe(**{**values, **dict(fields), "seed": seed})
-        except ValueError as error:
-            raise StiltsError(f"recipe of {task}: {_reason(error)}") from None
-
-    def _stage(self, parent: Node, slug: str, stage: StageDecl, seed: int) -> Node:
-        recipe = self._recipe_of(stage, seed)
-        task = get_task(stage.task)
-        train, dev = self.training_data(stage.task, recipe.selection)
-        spec = StageSpec(parent.key, task.name, task.version, train, dev, recipe)
-        return self.out.graph.add(spec, f"{slug}-s{recipe.seed}")
+    def _add(
+        self, parent: Node, slug: str, where: str, stage: StageDecl, seed: int, allowance: Allowance = FREE
+    ) -> Node:
+        spec = self.trainer.stage(parent.key, where, stage, seed, allowance)
+        return self.out.graph.add(spec, f"{slug}-s{spec.recipe.seed}")
 
     def _model_cells(
-        self, model: str, decl: ModelDecl, base: BaseSpec, evaluations: dict[str, tuple[EvaluationSpec, ...]]
+        self,
+        model: str,
+        decl: ModelDecl,
+        base: BaseSpec,
+        allowances: dict[str, list[Allowance]],
+        endings: dict[str, list[_Ending]],
     ) -> None:
         slug = _base_slug(decl)
         chain = [self.out.graph.add(base, slug)]
-        for stage in decl.pretrain:
-            slug = f"{slug}-{stage.task}"
-            chain.append(self._stage(chain[-1], slug, stage, PRETRAIN_SEED))
-        for regime, stages in self.experiment.intermediates.items():
+        for i, stage in enumerate(decl.pretrain):
+            slug = f"{slug}-{_stage_slug(stage)}"
+            chain.append(self._add(chain[-1], slug, f"models.{model}.pretrain.{i}", stage, PRETRAIN_SEED))
+        for name, regime in self.experiment.intermediates.items():
             for seed in self.experiment.seeds:
-                self._regime_cells(model, regime, stages, seed, chain, slug, evaluations)
+                nodes, end = self._regime(name, regime.stages, seed, chain, slug, allowances[name])
+                for target, found in endings.items():
+                    self._cell(model, name, target, seed, nodes, end, found)
 
-    def _regime_cells(
+    def _regime(
+        self,
+        name: str,
+        stages: Sequence[StageDecl],
+        seed: int,
+        chain: Sequence[Node],
+        slug: str,
+        allowances: Sequence[Allowance],
+    ) -> tuple[list[Node], str]:
+        """The chain up to the end of the intermediate stages, and its name."""
+        nodes, seed = list(chain), self.experiment.seeds[0] if self.experiment.share_intermediate_seeds else seed
+        for i, (stage, allowance) in enumerate(zip(stages, allowances, strict=True)):
+            slug = f"{slug}-{_stage_slug(stage)}"
+            nodes.append(self._add(nodes[-1], slug, f"intermediates.{name}.{i}", stage, seed, allowance))
+        return nodes, slug
+
+    def _cell(
         self,
         model: str,
         regime: str,
-        stages: Sequence[StageDecl],
+        target: str,
         seed: int,
-        chain: list[Node],
+        nodes: Sequence[Node],
         slug: str,
-        evaluations: dict[str, tuple[EvaluationSpec, ...]],
+        endings: Sequence[_Ending],
     ) -> None:
-        shared = self.experiment.share_intermediate_seeds
-        chain = list(chain)
-        for stage in stages:
-            slug = f"{slug}-{stage.task}"
-            chain.append(self._stage(chain[-1], slug, stage, self.experiment.seeds[0] if shared else seed))
-        for target, specs in evaluations.items():
-            trained = get_task(target).train_on
-            nodes = chain
-            if trained is not None:
-                nodes = [*chain, self._stage(chain[-1], f"{slug}-{trained}", StageDecl(task=trained), seed)]
-            for node in nodes:
-                node.uses += 1
-            selection = self.selection(trained)
-            wanted = specs if selection is None else (*specs, selection)
-            nodes[-1].evaluations |= {spec.path: spec for spec in wanted}
-            keys = tuple(node.key for node in nodes)
-            self.out.cells.append(Cell(model, regime, target, seed, keys, specs, selection))
+        branches: list[Branch] = []
+        used: dict[str, Node] = {}
+        for ending in endings:
+            chain = list(nodes)
+            if ending.stage is not None:
+                chain.append(self._add(nodes[-1], f"{slug}-{ending.slug}", ending.slug, ending.stage, seed))
+            wanted = ending.evaluations if ending.selection is None else (*ending.evaluations, ending.selection)
+            chain[-1].evaluations |= {spec.path: spec for spec in wanted}
+            used |= {node.key: node for node in chain}
+            branches.append(Branch(tuple(node.key for node in chain), ending.evaluations, ending.selection))
+        for node in used.values():
+            node.uses += 1
+        task = self.experiment.targets[target].task or target
+        self.out.cells.append(Cell(model, regime, target, task, seed, tuple(branches)))
+
+
+def _tasks(stage: StageDecl) -> list[str]:
+    return [stage.task] if stage.task is not None else list(stage.mix.tasks) if stage.mix is not None else []
+
+
+def _stage_slug(stage: StageDecl) -> str:
+    names = sorted(_tasks(stage))
+    slug = ".".join(names) if len(names) <= _NAMED else f"mix{len(names)}"
+    return slug if stage.training == "english" else f"{slug}.{stage.training}"
 
 
 def _base_slug(decl: ModelDecl) -> str:
@@ -322,19 +297,3 @@ def _base_slug(decl: ModelDecl) -> str:
     else:
         name = Path(str(decl.path)).expanduser().resolve().name
     return re.sub(r"[^a-z0-9._]+", "-", name.lower()).strip("-.")[:_SLUG] or "model"
-
-
-def _refuse_unknown(who: str, known: Sequence[str], languages: Sequence[str]) -> None:
-    unknown = [language for language in languages if language not in known and not private_language(language)]
-    if unknown:
-        raise Problems([f"{who} has no language {name!r}; {nearest(name, known)}" for name in unknown])
-
-
-def _reason(error: ValueError) -> str:
-    details = getattr(error, "errors", None)
-    if details is None:
-        return str(error)
-    return "; ".join(
-        f"{'.'.join(map(str, d['loc']))}: {d['msg'].removeprefix('Value error, ')}".removeprefix(": ")
-        for d in details()
-    )

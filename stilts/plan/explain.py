@@ -32,15 +32,17 @@ def differences(wanted: Any, stored: Any, field: str = "") -> list[Difference]:
 def nearest_stage(
     payload: Mapping[str, Any], stored: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, list[Difference]] | None:
-    """The stored stage of the same task that differs in the fewest fields, with those fields; None without any.
+    """The stored stage of the same tasks that differs in the fewest fields, with those fields; None without any.
 
     Args:
         stored: hashed payloads by stage name.
     """
-    task = (payload.get("task") or {}).get("name")
+    tasks = _tasks(payload)
     candidates = [
-        (name, differences(dict(payload), dict(other)))
-        for name, other in stored.items()
-        if (other.get("task") or {}).get("name") == task
+        (name, differences(dict(payload), dict(other))) for name, other in stored.items() if _tasks(other) == tasks
     ]
     return min(candidates, key=lambda pair: (len(pair[1]), pair[0]), default=None)
+
+
+def _tasks(payload: Mapping[str, Any]) -> list[str]:
+    return [part["task"]["name"] for part in payload.get("parts", ())]

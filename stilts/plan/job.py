@@ -5,7 +5,7 @@ from typing import Any
 
 from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
-from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec
+from stilts.spec.stage import BaseSpec, Condition, DataRef, EvaluationSpec, Mixing, Part, StageSpec
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,8 @@ def _base_from_json(data: dict[str, Any]) -> BaseSpec:
 def _stage_to_json(spec: StageSpec) -> dict[str, Any]:
     return {
         "parent": spec.parent,
-        "task": spec.task,
-        "task_version": spec.task_version,
-        "train": [vars(ref) for ref in spec.train],
-        "dev": None if spec.dev is None else vars(spec.dev),
+        "parts": [_part_to_json(part) for part in spec.parts],
+        "mixing": None if spec.mixing is None else vars(spec.mixing),
         "recipe": spec.recipe.model_dump(),
     }
 
@@ -82,10 +80,28 @@ def _stage_to_json(spec: StageSpec) -> dict[str, Any]:
 def _stage_from_json(data: dict[str, Any]) -> StageSpec:
     return StageSpec(
         parent=data["parent"],
+        parts=tuple(_part_from_json(part) for part in data["parts"]),
+        mixing=None if data["mixing"] is None else Mixing(**data["mixing"]),
+        recipe=Recipe(**data["recipe"]),
+    )
+
+
+def _part_to_json(part: Part) -> dict[str, Any]:
+    return {
+        "task": part.task,
+        "task_version": part.task_version,
+        "train": [vars(ref) for ref in part.train],
+        "dev": _ref_to_json(part.dev),
+        "recipe": part.recipe.model_dump(),
+    }
+
+
+def _part_from_json(data: dict[str, Any]) -> Part:
+    return Part(
         task=data["task"],
         task_version=data["task_version"],
         train=tuple(DataRef(**ref) for ref in data["train"]),
-        dev=None if data["dev"] is None else DataRef(**data["dev"]),
+        dev=_ref_from_json(data["dev"]),
         recipe=Recipe(**data["recipe"]),
     )
 
@@ -97,16 +113,27 @@ def _evaluation_to_json(spec: EvaluationSpec) -> dict[str, Any]:
         "split": spec.split,
         "language": spec.language,
         "data": vars(spec.data),
-        "tune": None if spec.tune is None else vars(spec.tune),
+        "tune": _ref_to_json(spec.tune),
         "settings": spec.settings,
+        "condition": None if spec.condition is None else vars(spec.condition),
     }
 
 
 def _evaluation_from_json(data: dict[str, Any]) -> EvaluationSpec:
+    condition = data["condition"]
     return EvaluationSpec(
         **{
             **data,
             "data": DataRef(**data["data"]),
-            "tune": None if data["tune"] is None else DataRef(**data["tune"]),
+            "tune": _ref_from_json(data["tune"]),
+            "condition": None if condition is None else Condition(**condition),
         }
     )
+
+
+def _ref_to_json(ref: DataRef | None) -> dict[str, Any] | None:
+    return None if ref is None else vars(ref)
+
+
+def _ref_from_json(data: dict[str, Any] | None) -> DataRef | None:
+    return None if data is None else DataRef(**data)

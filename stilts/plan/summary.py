@@ -59,7 +59,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "cells": len(cells),
         "stages": len(stages),
         "shared": sum(node.uses > 1 for node in stages),
-        "unshared": sum(sum(key not in bases for key in cell.chain) for cell in cells),
+        "unshared": sum(len(cell.stages - bases) for cell in cells),
         "done": sum(node.key not in plan.jobs for node in stages),
         "to_train": len(training),
         "to_evaluate": sum(key not in training for key in plan.jobs if plan.jobs[key].evaluations),

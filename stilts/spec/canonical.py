@@ -8,7 +8,7 @@ import json
 import math
 from typing import Any
 
-KEY_VERSION = 1
+KEY_VERSION = 2
 
 
 def canonical(value: Any) -> str:

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from stilts.spec.recipe import Frozen, Positive
 
+Paths = str | Annotated[tuple[str, ...], Field(min_length=1)]
+"""One path, or several that are read one after the other."""
+
 
 class TaskSource(Frozen):
     """The source of one task: a hub id, or the data set's own files by split."""
@@ -13,9 +16,11 @@ class TaskSource(Frozen):
     hub: str | None = None
     """Dataset id, or a local directory laid out like a hub repository; replaces the task's own."""
     revision: str | None = None
-    train: str | None = None
-    dev: str | None = None
-    test: str | None = None
+    train: Paths | None = None
+    dev: Paths | None = None
+    test: Paths | None = None
+    translated: Paths | None = None
+    """The training set translated to each language, in the same format; with `{lang}`."""
 
 
 class Generate(Frozen):

@@ -38,13 +38,108 @@ RecipeFields: Any = create_model(
 )
 
 
-class StageDecl(Frozen):
-    """One training stage of a regime."""
+class TrainingData(Frozen):
+    """In which languages a task is trained."""
 
-    task: str
+    training: Literal["english", "translated", "in-language"] = "english"
+    """english: the task's training set. translated: that set in other languages (`data.tasks.NAME.translated`).
+    in-language: the training sets that other languages have of their own."""
+    languages: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """Of the training data; None: every language whose file is there. English among translated ones is the original.
+    Masked language modelling takes every language whose text is there unless some are named."""
+
+    @model_validator(mode="after")
+    def _distinct_languages(self) -> "TrainingData":
+        if self.languages is not None:
+            _check_distinct(self.languages)
+        return self
+
+
+class PartDecl(TrainingData):
+    """One task of a mixture."""
+
+    recipe: RecipeFields = RecipeFields()
+    """Lengths, masking and max_examples of this task; the optimisation is the stage's."""
+    probability: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the steps; None: its share, by the rule, of what the others leave."""
+
+
+class SamplingDecl(Frozen):
+    """How tasks share the steps."""
+
+    sampling: Literal["proportional", "temperature", "uniform"] = "proportional"
+    """proportional: to min(examples, cap); temperature: to that to the power 1 / temperature; uniform: equal shares."""
+    cap: Positive = 2**17
+    temperature: Annotated[float, Field(ge=1, strict=False)] = 2.0
+
+
+class MixDecl(SamplingDecl):
+    """Several tasks in one stage, one of them at each step."""
+
+    tasks: Annotated[dict[str, PartDecl], Field(min_length=2)]
+
+    @field_validator("tasks", mode="before")
+    @classmethod
+    def _task_names(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            _check_plain_names(value, "a task of a mixture")
+            return {name: {} for name in value}
+        if isinstance(value, dict):
+            return {name: {} if decl is None else _tuples(decl) for name, decl in value.items()}
+        return value
+
+    @model_validator(mode="after")
+    def _probabilities_add_up(self) -> "MixDecl":
+        given = [part.probability for part in self.tasks.values() if part.probability is not None]
+        total, all_given = sum(given), len(given) == len(self.tasks)
+        if all_given and abs(total - 1) > 1e-6:
+            raise ValueError(f"the probabilities of all tasks add up to {total:g}, not to 1")
+        if not all_given and total >= 1:
+            raise ValueError(f"the probabilities add up to {total:g} and leave nothing for the other tasks")
+        return self
+
+
+class StageDecl(TrainingData):
+    """One training stage of a regime: of one task, or of a mixture of tasks."""
+
+    task: str | None = None
+    mix: MixDecl | None = None
     recipe: RecipeFields = RecipeFields()
     seed: Annotated[int, Field(ge=0)] | None = None
     """A fixed seed in place of the cell's, so that all seeds share the stage."""
+
+    @model_validator(mode="after")
+    def _one_subject(self) -> "StageDecl":
+        if (self.task is None) == (self.mix is None):
+            raise ValueError("give exactly one of task and mix")
+        if self.mix is not None and (self.training != "english" or self.languages is not None):
+            raise ValueError("training and languages belong to the tasks of a mix: mix: {tasks: {NAME: {...}}}")
+        return self
+
+
+class BudgetDecl(SamplingDecl):
+    """What all stages of a regime may cost together; each gets its share by the rule, as the tasks of a mixture do."""
+
+    steps: Positive | None = None
+    tokens: Positive | None = None
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> "BudgetDecl":
+        if (self.steps is None) == (self.tokens is None):
+            raise ValueError("give exactly one of steps and tokens")
+        return self
+
+
+class RegimeDecl(Frozen):
+    """An intermediate regime: stages in their order, perhaps with a budget for all of them."""
+
+    stages: tuple[StageDecl, ...] = ()
+    budget: BudgetDecl | None = None
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _task_names(cls, value: Any) -> Any:
+        return _stages(value)
 
 
 class TokenizerDecl(Frozen):
@@ -87,8 +182,15 @@ class ModelDecl(Frozen):
 
 
 class TargetDecl(Frozen):
-    """How one target is evaluated, where it differs from the task's own way."""
+    """How one target is trained and evaluated, where it differs from the task's own way."""
 
+    task: str | None = None
+    """None: the target's own name. One task may be a target in several settings, each under a name of its own."""
+    setting: Literal["zero-shot", "translate-train", "translate-train-all", "in-language", "in-language-all"] = (
+        "zero-shot"
+    )
+    """zero-shot: trained on English. translate-train, in-language: a stage for each evaluated language, trained on its
+    translated or its own training set. -all: one stage on those of all languages, and English."""
     languages: Literal["all", "present"] | tuple[str, ...] | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
 
@@ -96,6 +198,27 @@ class TargetDecl(Frozen):
     @classmethod
     def _distinct(cls, value: Any) -> Any:
         if isinstance(value, tuple):
+            _check_distinct(value)
+        return value
+
+
+class NoiseDecl(Frozen):
+    """Noisy copies of the evaluated data, beside the clean ones; they cost evaluations and no training."""
+
+    kinds: Annotated[
+        tuple[Literal["swap", "drop", "insert", "keyboard", "casing", "punctuation", "ocr"], ...], Field(min_length=1)
+    ]
+    rates: Annotated[tuple[Annotated[float, Field(gt=0, le=1, strict=False)], ...], Field(min_length=1)]
+    seed: Annotated[int, Field(ge=0)] = 0
+    scope: Literal["all", "question"] = "all"
+    """Question answering: perturb all text and move the answers along, or the questions alone."""
+    targets: tuple[str, ...] | None = None
+    """None: every target."""
+
+    @field_validator("kinds", "rates", "targets", mode="after")
+    @classmethod
+    def _distinct(cls, value: Any) -> Any:
+        if value is not None:
             _check_distinct(value)
         return value
 
@@ -109,12 +232,15 @@ class Experiment(Frozen):
     """Folder of the tables; default `results/NAME`."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     models: Annotated[dict[str, ModelDecl], Field(min_length=1)]
-    intermediates: Annotated[dict[str, tuple[StageDecl, ...]], Field(min_length=1)]
+    intermediates: Annotated[dict[str, RegimeDecl], Field(min_length=1)]
     targets: Annotated[dict[str, TargetDecl], Field(min_length=1)]
+    benchmark: Literal["xtreme", "xtreme-r"] = "xtreme"
+    """Whose language lists and averages: XTREME's, or XTREME-R's longer ones."""
     languages: Literal["all", "present"] | tuple[str, ...] = "all"
     """Of the targets. all: every language, a missing file is an error; present: those whose files are there.
     Masked language modelling trains on every language whose text is there, whatever is evaluated."""
     splits: Annotated[tuple[Literal["dev", "test"], ...], Field(min_length=1)] = ("test",)
+    noise: NoiseDecl | None = None
     recipe: RecipeFields = RecipeFields()
     """Fields for every stage."""
     recipes: dict[str, RecipeFields] = Field(default_factory=dict)
@@ -139,9 +265,10 @@ class Experiment(Frozen):
             value = {str(name): [] if name == NONE else [name] for name in value}
         if not isinstance(value, dict):
             return value
-        if value.get(NONE):
+        regimes = {name: _regime(name, regime) for name, regime in value.items()}
+        if regimes.get(NONE, {}).get("stages"):
             raise ValueError(f"the regime {NONE!r} is the baseline and has no stages")
-        return {name: _stages(stages) for name, stages in value.items()}
+        return regimes
 
     @field_validator("targets", mode="before")
     @classmethod
@@ -171,6 +298,15 @@ def _check_distinct(value: Sequence[Any]) -> None:
     repeated = next((item for i, item in enumerate(value) if item in value[:i]), None)
     if repeated is not None:
         raise ValueError(f"{repeated!r} is given twice")
+
+
+def _regime(name: str, value: Any) -> Any:
+    """A list of stages alone is a regime without a budget."""
+    if isinstance(value, list | tuple):
+        return {"stages": _stages(value)}
+    if not isinstance(value, dict):
+        raise ValueError(f"{name!r} should be a list of stages, not {value!r}")
+    return _tuples(value)
 
 
 def _stages(value: Any) -> Any:

@@ -239,7 +239,14 @@ def _explain(location: Location, details: list[dict[str, Any]], document: _Docum
         for term, word in _WORDS.items():
             wanted = wanted.replace(term, word)
         message = f"should be {wanted}, not {_kind(given)}"
-    document.problem(location, message)
+    document.problem(_as_written(location, document), message)
+
+
+def _as_written(location: Location, document: _Document) -> Location:
+    """The place in the file: a list of stages stands there without the word `stages`."""
+    if location[:1] == ("intermediates",) and location[2:3] == ("stages",) and location[:3] not in document.lines:
+        return (*location[:2], *location[3:])
+    return location
 
 
 def _is_tag(part: str | int) -> bool:

@@ -27,6 +27,8 @@ class Recipe(Frozen):
     epochs: Annotated[float, Field(gt=0, strict=False)] | None = 3
     max_steps: Positive | None = None
     """Optimizer steps; where given, it replaces `epochs`."""
+    max_tokens: Positive | None = None
+    """Training tokens without padding, rounded to whole steps; where given, it replaces `epochs` and `max_steps`."""
     batch_size: Positive = 32
     max_length: Annotated[int, Field(ge=8)] = 128
     stride: Positive | None = None
@@ -53,8 +55,8 @@ class Recipe(Frozen):
 
     @model_validator(mode="after")
     def _has_a_length(self) -> "Recipe":
-        if self.epochs is None and self.max_steps is None:
-            raise ValueError("give epochs or max_steps")
+        if self.epochs is None and self.max_steps is None and self.max_tokens is None:
+            raise ValueError("give epochs, max_steps or max_tokens")
         if self.stride is not None and self.stride >= self.max_length:
             raise ValueError(f"stride {self.stride} must be smaller than max_length {self.max_length}")
         return self

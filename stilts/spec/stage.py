@@ -59,43 +59,127 @@ class BaseSpec:
         return digest(self.payload())
 
 
+EXAMPLE_FIELDS = (
+    "max_length",
+    "stride",
+    "max_query_length",
+    "mlm_probability",
+    "language_exponent",
+    "max_examples",
+)
+"""Fields of a recipe that shape a task's examples; they belong to a part. All others belong to the stage."""
+
+
 @dataclass(frozen=True)
-class StageSpec:
-    """One training stage: a parent, training data and a recipe.
-
-    A stage is identified by what determines its weights: the parent's key, the task's name, version and data, and
-    the recipe (seed, global batch size, precision ...). Two chains that agree on these share one artifact.
-
-    Where and how it runs is `Runtime`: recorded beside the artifact, never part of the key.
+class Part:
+    """One task of a stage.
 
     Attributes:
-        parent: key of the parent stage or base.
-        task: name of the task whose training data and head it uses (`squad` for xquad and mlqa).
-        train: training examples, one entry per language (several for masked language modelling).
+        task: name of the task whose examples and head it uses (`squad` for xquad and mlqa).
+        train: training examples: one entry per language, and per task where the task is a union of others.
         dev: examples of the model selection; None where the last weights are taken.
+        recipe: the task's own; only its EXAMPLE_FIELDS count.
     """
 
-    parent: str
     task: str
     task_version: int
     train: tuple[DataRef, ...]
     dev: DataRef | None
     recipe: Recipe = field(hash=False)
 
+    @property
+    def rows(self) -> int:
+        """Training examples that are used, as far as they are known."""
+        limit = self.recipe.max_examples
+        return sum(min(ref.rows or 0, limit or ref.rows or 0) for ref in self.train)
+
+    def payload(self) -> dict[str, Any]:
+        return {
+            "task": {"name": self.task, "version": self.task_version},
+            "train": [[ref.task, ref.language, ref.identity] for ref in self.train],
+            "dev": None if self.dev is None else [self.dev.language, self.dev.identity],
+            "examples": {name: getattr(self.recipe, name) for name in EXAMPLE_FIELDS},
+        }
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """How often each task of a stage is drawn.
+
+    Attributes:
+        sampling: `proportional` to min(examples, cap) (T5, arXiv:1910.10683, section 3.5.2); `temperature`: to that to
+            the power 1 / temperature; `uniform`.
+        probabilities: by task, taken as they are; the other tasks share the rest by the rule.
+    """
+
+    sampling: str = "proportional"
+    cap: int = 2**17
+    temperature: float = 2.0
+    probabilities: dict[str, float] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One training stage: a parent, one or several tasks, and a recipe.
+
+    A stage is identified by what determines its weights: the parent's key, each task's name, version and data, and
+    the recipe (seed, global batch size, precision ...). Two chains that agree on these share one artifact.
+
+    Where and how it runs is `Runtime`: recorded beside the artifact, never part of the key.
+
+    Attributes:
+        parent: key of the parent stage or base.
+        parts: its tasks, by name.
+        mixing: None where there is one task.
+        recipe: of the optimisation; EXAMPLE_FIELDS count in the parts alone.
+    """
+
+    parent: str
+    parts: tuple[Part, ...]
+    mixing: Mixing | None
+    recipe: Recipe = field(hash=False)
+
     def payload(self) -> dict[str, Any]:
         """What is hashed, in plain JSON types."""
+        recipe = {name: value for name, value in self.recipe.model_dump().items() if name not in EXAMPLE_FIELDS}
         return {
             "key_version": KEY_VERSION,
             "parent": self.parent,
-            "task": {"name": self.task, "version": self.task_version},
-            "train": [[ref.language, ref.identity] for ref in self.train],
-            "dev": None if self.dev is None else [self.dev.language, self.dev.identity],
-            "recipe": self.recipe.model_dump(),
+            "parts": [part.payload() for part in self.parts],
+            "mixing": None if self.mixing is None else vars(self.mixing),
+            "recipe": recipe,
         }
+
+    @property
+    def data(self) -> list[DataRef]:
+        """All its examples, training and selection."""
+        return [ref for part in self.parts for ref in (*part.train, part.dev) if ref is not None]
 
     @cached_property
     def key(self) -> str:
         return digest(self.payload())
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Noise on the examples of an evaluation (see `data/noise`).
+
+    Attributes:
+        kind: swap, drop, insert, keyboard, casing, punctuation or ocr.
+        rate: share of what the kind changes, 0 to 1.
+        scope: question answering: `all` text with the answers remapped, or the `question` alone.
+    """
+
+    kind: str
+    rate: float
+    seed: int = 0
+    scope: str = "all"
+
+    @property
+    def name(self) -> str:
+        """As tables and paths show it: `swap@0.1`, `swap@0.1-question`, `swap@0.1-s3` of another seed than 0."""
+        scope = "" if self.scope == "all" else f"-{self.scope}"
+        return f"{self.kind}@{self.rate:g}{scope}{f'-s{self.seed}' if self.seed else ''}"
 
 
 @dataclass(frozen=True)
@@ -105,6 +189,7 @@ class EvaluationSpec:
     Attributes:
         data: what is predicted; `tune` is the dev data on which BUCC's threshold is chosen, else None.
         settings: what determines predictions beyond the weights (max_length, stride, layer, pooling ...).
+        condition: noise on `data` (never on `tune`); None: clean.
     """
 
     task: str
@@ -114,6 +199,7 @@ class EvaluationSpec:
     data: DataRef
     tune: DataRef | None = None
     settings: dict[str, Any] = field(default_factory=dict, hash=False)
+    condition: Condition | None = None
 
     def payload(self) -> dict[str, Any]:
         return {
@@ -124,6 +210,7 @@ class EvaluationSpec:
             "data": self.data.identity,
             "tune": None if self.tune is None else self.tune.identity,
             "settings": self.settings,
+            "condition": None if self.condition is None else vars(self.condition),
         }
 
     @cached_property
@@ -133,4 +220,5 @@ class EvaluationSpec:
     @property
     def path(self) -> str:
         """Stem of its two files inside the stage's directory (`.json` record, `.tsv`/`.jsonl` predictions)."""
-        return f"evaluations/{self.task}/{self.split}-{self.language}-{self.key[:SHORT]}"
+        condition = "" if self.condition is None else f"-{self.condition.name}"
+        return f"evaluations/{self.task}/{self.split}-{self.language}{condition}-{self.key[:SHORT]}"

@@ -69,6 +69,10 @@ class Task:
         sizes: declared rows `{split: n}` or `{split: {language: n}}`, for planning before a download (retrieval:
             sentences of both sides).
         tokens_per_row: mean subword tokens of one example, for the cost model.
+        head: name of its head, which tasks of one mixture share where they name the same; None: that of `train_on`.
+        parts: tasks whose training and dev data this one takes together, of the same family and labels; none where it
+            has data of its own.
+        xtreme_r: languages that XTREME-R evaluates beside `languages`.
     """
 
     name: str
@@ -88,6 +92,14 @@ class Task:
     files: str | None = None
     sizes: Mapping[str, int | Mapping[str, int]] = field(default_factory=dict)
     tokens_per_row: float = 40.0
+    head: str | None = None
+    parts: tuple[str, ...] = ()
+    xtreme_r: tuple[str, ...] = ()
+
+    @property
+    def head_name(self) -> str:
+        """The head that it trains and is evaluated with."""
+        return self.head or self.train_on or self.name
 
     def __post_init__(self) -> None:
         if self.family not in SCHEMAS:
@@ -155,7 +167,7 @@ def check_language(task: Task, language: str) -> None:
     Raises:
         StiltsError: the task has no such language; the message names the nearest.
     """
-    if language not in task.languages and not private_language(language):
+    if language not in (*task.languages, *task.xtreme_r) and not private_language(language):
         raise StiltsError(
             f"task {task.name} has no language {language!r}; {nearest(language, task.languages)} "
             "(invented languages take the private codes qaa to qtz)"

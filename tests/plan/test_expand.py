@@ -20,8 +20,9 @@ def _chains(expansion: Expansion) -> dict[tuple[str, str, int], list[str]]:
     """Tasks and seeds of each cell's stages."""
     found = {}
     for cell in expansion.cells:
-        specs = [expansion.graph.nodes[key].spec for key in cell.chain]
-        stages = [f"{spec.task}-{spec.recipe.seed}" for spec in specs if isinstance(spec, StageSpec)]
+        (branch,) = cell.branches
+        specs = [expansion.graph.nodes[key].spec for key in branch.chain]
+        stages = [f"{spec.parts[0].task}-{spec.recipe.seed}" for spec in specs if isinstance(spec, StageSpec)]
         found[cell.intermediate, cell.target, cell.seed] = stages
     return found
 
@@ -62,16 +63,16 @@ def test_xquad_and_mlqa_share_their_stage_and_both_are_evaluated_on_it(expanded:
     (stage,) = expansion.graph.stages()
     assert stage.uses == 2
     assert Counter(spec.task for spec in stage.evaluations.values()) == {"xquad": 11, "mlqa": 7, "squad": 1}
-    assert {cell.selection for cell in expansion.cells} == {
+    assert {cell.branches[0].selection for cell in expansion.cells} == {
         spec for spec in stage.evaluations.values() if spec.task == "squad"
     }
-    assert [len(cell.evaluations) for cell in expansion.cells] == [11, 7]
+    assert [len(cell.branches[0].evaluations) for cell in expansion.cells] == [11, 7]
 
 
 def test_retrieval_adds_no_stage(expanded: Expand) -> None:
     expansion = expanded(intermediates=["none", "mnli"], targets=["bucc2018", "tatoeba"])
     base, mnli = expansion.graph
-    assert [spec.task for spec in expansion.graph.stages()[0:1] for spec in [spec.spec]] == ["mnli"]
+    assert [spec.parts[0].task for spec in expansion.graph.stages()[0:1] for spec in [spec.spec]] == ["mnli"]
     assert len(base.evaluations) == len(mnli.evaluations) == 4 + 36
 
 
@@ -97,7 +98,7 @@ def test_pretraining_is_shared_by_all_seeds_and_regimes(expanded: Expand) -> Non
     found = _chains(expansion)
     assert found["none", "xnli", 3] == ["mlm-0", "xnli-3"]
     assert found["mnli", "xnli", 4] == ["mlm-0", "mnli-4", "xnli-4"]
-    assert Counter(node.spec.task for node in expansion.graph.stages())["mlm"] == 1
+    assert Counter(node.spec.parts[0].task for node in expansion.graph.stages())["mlm"] == 1
 
 
 def _hub(**fields: Any) -> dict[str, Any]:
@@ -131,7 +132,7 @@ def test_extending_a_grid_keeps_every_key(expanded: Expand, data: Any) -> None:
         store="/elsewhere",
     )
     assert set(small.graph.nodes) < set(large.graph.nodes)
-    assert set(small.cells[0].evaluations) < set(large.cells[0].evaluations)
+    assert set(small.cells[0].branches[0].evaluations) < set(large.cells[0].branches[0].evaluations)
 
 
 def test_parents_stand_before_children(expanded: Expand) -> None:
@@ -141,7 +142,7 @@ def test_parents_stand_before_children(expanded: Expand) -> None:
         assert node.parent is None or node.parent in seen
         seen.add(node.key)
         assert all(expansion.graph.nodes[child].parent == node.key for child in node.children)
-    assert sum(node.uses for node in expansion.graph) == sum(len(cell.chain) for cell in expansion.cells)
+    assert sum(node.uses for node in expansion.graph) == sum(len(cell.stages) for cell in expansion.cells)
 
 
 # --- recipes and data ----------------------------------------------------------------------------------------
@@ -163,13 +164,13 @@ def test_dev_data_is_identity_only_where_it_selects(expanded: Expand) -> None:
     best, last = (
         expanded(recipe={"selection": selection}).graph.stages()[0].spec for selection in ("best-dev", "last")
     )
-    assert best.dev is not None
-    assert last.dev is None
+    assert best.parts[0].dev is not None
+    assert last.parts[0].dev is None
 
 
 def test_language_choices(expanded: Expand, data: Any) -> None:
     def languages(**fields: Any) -> list[str]:
-        return [spec.language for spec in expanded(**fields).cells[0].evaluations]
+        return [spec.language for spec in expanded(**fields).cells[0].branches[0].evaluations]
 
     assert len(languages()) == 15
     assert languages(languages=["sw", "qaa", "en"]) == ["sw", "qaa", "en"]
@@ -180,11 +181,11 @@ def test_language_choices(expanded: Expand, data: Any) -> None:
 
 def test_a_language_of_one_target_is_left_out_of_the_others(expanded: Expand) -> None:
     cells = expanded(targets=["xnli", "panx"], languages=["sw", "fi"]).cells
-    assert [[spec.language for spec in cell.evaluations] for cell in cells] == [["sw"], ["sw", "fi"]]
+    assert [[spec.language for spec in cell.branches[0].evaluations] for cell in cells] == [["sw"], ["sw", "fi"]]
 
 
 def test_settings_of_a_target(expanded: Expand) -> None:
-    (spec, *_) = expanded(targets={"tatoeba": {"settings": {"layer": 7}}}).cells[0].evaluations
+    (spec, *_) = expanded(targets={"tatoeba": {"settings": {"layer": 7}}}).cells[0].branches[0].evaluations
     assert spec.settings == {"layer": 7, "layers": 24, "pooling": "mean", "max_length": 512}
 
 

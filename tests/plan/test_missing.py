@@ -24,7 +24,7 @@ def _node(expansion: Expansion, tasks: str) -> Node:
     for node in expansion.graph:
         names, here = [], node
         while here.parent is not None:
-            names.insert(0, here.spec.task)
+            names.insert(0, here.spec.parts[0].task)
             here = expansion.graph.nodes[here.parent]
         if " ".join(["base", *names]) == tasks:
             return node
@@ -49,7 +49,7 @@ def _jobs(expansion: Expansion, inventory: dict[str, Artifact], **runtime: str) 
 
 def _path(expansion: Expansion, key: str) -> str:
     node = expansion.graph.nodes[key]
-    return "base" if node.parent is None else f"{_path(expansion, node.parent)} {node.spec.task}"
+    return "base" if node.parent is None else f"{_path(expansion, node.parent)} {node.spec.parts[0].task}"
 
 
 def test_an_empty_store_lacks_everything_parents_first(grid: Expansion) -> None:

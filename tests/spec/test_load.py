@@ -46,8 +46,8 @@ def test_a_good_file(load) -> None:
     experiment = load(GOOD)
     assert experiment.seeds == (1, 2)
     assert list(experiment.intermediates) == ["none", "mnli"]
-    assert experiment.intermediates["none"] == ()
-    assert experiment.intermediates["mnli"][0].task == "mnli"
+    assert experiment.intermediates["none"].stages == ()
+    assert experiment.intermediates["mnli"].stages[0].task == "mnli"
     assert experiment.splits == ("test",)
 
 
@@ -134,8 +134,8 @@ def test_a_mistake(problems, line: str, message: str) -> None:
             "intermediates.a.0.recip: unknown key; did you mean 'recipe'?",
         ),
         ("[none, mnli]", "{a: [{task: mnli, recipe: {epoch: 1}}]}", "intermediates.a.0.recipe.epoch: unknown key; did"),
-        ("[none, mnli]", "{a: [{recipe: {}}]}", "intermediates.a.0.task: is required"),
-        ("[none, mnli]", "{a: mnli}", "intermediates.a: should be a list, not text ('mnli')"),
+        ("[none, mnli]", "{a: [{recipe: {}}]}", "intermediates.a.0: give exactly one of task and mix"),
+        ("[none, mnli]", "{a: mnli}", "intermediates: 'a' should be a list of stages, not 'mnli'"),
         ("[none, mnli]", "{none: [mnli]}", "intermediates: the regime 'none' is the baseline and has no stages"),
         ("[none, mnli]", "[{mnli: [mnli]}]", "intermediates: where a regime is more than a name, write all of them as"),
         ("[xnli, xquad]", "[xnli, xnli]", "targets: 'xnli' is given twice"),

@@ -9,22 +9,28 @@ from stilts.plan.job import StageJob
 from stilts.spec.canonical import KEY_VERSION
 from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
-from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec
+from stilts.spec.stage import EXAMPLE_FIELDS, BaseSpec, Condition, DataRef, EvaluationSpec, Mixing, Part, StageSpec
 
 BASE = BaseSpec({"hub": "FacebookAI/xlm-roberta-base", "revision": "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089"})
 TRAIN = DataRef("xnli", "train", "en", "sha256:aa", rows=100, tokens=4000)
 DEV = DataRef("xnli", "dev", "en", "sha256:bb", rows=10)
 TEST = DataRef("xnli", "test", "de", "sha256:cc", rows=10)
-STAGE = StageSpec(BASE.key, "xnli", 1, (TRAIN,), DEV, Recipe(learning_rate=3e-5, epochs=5, seed=1))
+RECIPE = Recipe(learning_rate=3e-5, epochs=5, seed=1)
+PART = Part("xnli", 1, (TRAIN,), DEV, RECIPE)
+OTHER = Part("mlm", 1, (replace(TRAIN, task="mlm", identity="sha256:ee"),), None, RECIPE)
+STAGE = StageSpec(BASE.key, (PART,), None, RECIPE)
+MIXTURE = StageSpec(BASE.key, (OTHER, PART), Mixing(probabilities={"mlm": 0.3}), RECIPE)
+NOISE = Condition("swap", 0.1)
 EVALUATION = EvaluationSpec("xnli", 1, "test", "de", TEST, settings={"max_length": 128})
 
 
 def test_golden_keys() -> None:
     """They name what is stored. They move only together with KEY_VERSION, and then so does this test."""
-    assert KEY_VERSION == 1
-    assert BASE.key == "a18ea92495f2f28a7c51aae3b5928dbb89d49f94ed8aa5eefa5dc57c2b0c7818"
-    assert STAGE.key == "7eae90108088d64eac7d81b70e2ef1c82863cc01fe032c6bc9df79edefe99f8a"
-    assert EVALUATION.key == "0036d523aa2f0e30e834b233daf41e9a37a59bb57904858f8be67fcb72a75a03"
+    assert KEY_VERSION == 2
+    assert BASE.key == "72f256a7bffb9ee494a5a81efd9ad1aa583dbe8e766e9cafa6c22b3330c8b1cb"
+    assert STAGE.key == "050a9f2d9ab5db332cbf11ccedfb37728f4b40c832a356ed422d7d9b9022c20a"
+    assert MIXTURE.key == "bb98a14c91b520e6f1e3882fb79815b4bc181ecac258b6659c28777c11c114ab"
+    assert EVALUATION.key == "934bde37c7bcc6df0d67ecb284b1cf99b784db8c8f05665ee41f0e92dfb9f847"
     assert EVALUATION.path == f"evaluations/xnli/test-de-{EVALUATION.key[:12]}"
     assert TEST.path == "data/xnli/test-de-ee2487f3167a.arrow"
 
@@ -36,19 +42,14 @@ def test_a_hashed_recipe_has_exactly_these_fields() -> None:
         "batch_size",
         "epochs",
         "evaluate_every",
-        "language_exponent",
         "learning_rate",
-        "max_examples",
         "max_grad_norm",
-        "max_length",
-        "max_query_length",
         "max_steps",
-        "mlm_probability",
+        "max_tokens",
         "precision",
         "schedule",
         "seed",
         "selection",
-        "stride",
         "warmup",
         "weight_decay",
     ]
@@ -60,6 +61,7 @@ _RECIPES: dict[str, Any] = {
     "learning_rate": 1e-5,
     "epochs": 4,
     "max_steps": 100,
+    "max_tokens": 5000,
     "batch_size": 16,
     "max_length": 256,
     "stride": 64,
@@ -85,25 +87,49 @@ def test_every_field_of_a_recipe_is_varied_here() -> None:
 
 @pytest.mark.parametrize("name", Recipe.model_fields)
 def test_every_field_of_a_recipe_moves_the_key(name: str) -> None:
-    recipe = Recipe(**{**STAGE.recipe.model_dump(), name: _RECIPES[name]})
-    assert replace(STAGE, recipe=recipe).key != STAGE.key
+    recipe = Recipe(**{**RECIPE.model_dump(), name: _RECIPES[name]})
+    assert StageSpec(BASE.key, (replace(PART, recipe=recipe),), None, recipe).key != STAGE.key
+
+
+@pytest.mark.parametrize("name", Recipe.model_fields)
+def test_each_field_counts_in_the_part_or_in_the_stage(name: str) -> None:
+    recipe = Recipe(**{**RECIPE.model_dump(), name: _RECIPES[name]})
+    in_part = replace(STAGE, parts=(replace(PART, recipe=recipe),)).key != STAGE.key
+    in_stage = replace(STAGE, recipe=recipe).key != STAGE.key
+    assert (in_part, in_stage) == (name in EXAMPLE_FIELDS, name not in EXAMPLE_FIELDS)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"parent": "0" * 64},
         {"task": "mnli"},
         {"task_version": 2},
         {"train": (replace(TRAIN, identity="sha256:dd"),)},
         {"train": (replace(TRAIN, language="de"),)},
+        {"train": (replace(TRAIN, task="snli"),)},
         {"train": (TRAIN, DEV)},
         {"dev": None},
         {"dev": replace(DEV, identity="sha256:dd")},
     ],
 )
 def test_what_determines_the_weights_moves_the_key(change: dict[str, Any]) -> None:
-    assert replace(STAGE, **change).key != STAGE.key
+    assert replace(STAGE, parts=(replace(PART, **change),)).key != STAGE.key
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parent": "0" * 64},
+        {"parts": (PART,)},
+        {"mixing": None},
+        {"mixing": Mixing(probabilities={"mlm": 0.4})},
+        {"mixing": Mixing("uniform", probabilities={"mlm": 0.3})},
+        {"mixing": Mixing(cap=10, probabilities={"mlm": 0.3})},
+        {"mixing": Mixing(temperature=3.0, probabilities={"mlm": 0.3})},
+    ],
+)
+def test_how_tasks_are_mixed_moves_the_key(change: dict[str, Any]) -> None:
+    assert replace(MIXTURE, **change).key != MIXTURE.key
 
 
 @pytest.mark.parametrize(
@@ -117,10 +143,20 @@ def test_what_determines_the_weights_moves_the_key(change: dict[str, Any]) -> No
         {"tune": DEV},
         {"settings": {"max_length": 256}},
         {"settings": {}},
+        {"condition": NOISE},
     ],
 )
 def test_what_determines_predictions_moves_the_key(change: dict[str, Any]) -> None:
     assert replace(EVALUATION, **change).key != EVALUATION.key
+
+
+def test_each_condition_is_an_evaluation_of_its_own() -> None:
+    others = [replace(NOISE, kind="drop"), replace(NOISE, rate=0.2), replace(NOISE, seed=1)]
+    conditions = [None, NOISE, *others, replace(NOISE, scope="question")]
+    specs = [replace(EVALUATION, condition=condition) for condition in conditions]
+    assert len({spec.key for spec in specs}) == len({spec.path for spec in specs}) == len(conditions)
+    assert specs[1].path == f"evaluations/xnli/test-de-swap@0.1-{specs[1].key[:12]}"
+    assert replace(NOISE, scope="question", seed=3).name == "swap@0.1-question-s3"
 
 
 # --- what does not -------------------------------------------------------------------------------------------
@@ -128,7 +164,8 @@ def test_what_determines_predictions_moves_the_key(change: dict[str, Any]) -> No
 
 @pytest.mark.parametrize("change", [{"rows": 7}, {"tokens": 9}, {"rows": None, "tokens": None}, {"labelled": False}])
 def test_what_is_only_known_about_data_does_not_move_keys(change: dict[str, Any]) -> None:
-    assert replace(STAGE, train=(replace(TRAIN, **change),), dev=replace(DEV, **change)).key == STAGE.key
+    part = replace(PART, train=(replace(TRAIN, **change),), dev=replace(DEV, **change))
+    assert replace(STAGE, parts=(part,)).key == STAGE.key
     assert replace(EVALUATION, data=replace(TEST, **change)).key == EVALUATION.key
     assert replace(TEST, **change).path == TEST.path
 
@@ -158,11 +195,13 @@ def test_no_field_of_the_runtime_moves_a_key(name: str) -> None:
     """The job carries both; its specs must come back with the same keys whatever the runtime."""
     runtime = Runtime(**{name: _RUNTIMES[name]})
     assert runtime != Runtime()
-    job = StageJob("a-0", STAGE, "b-0", (EVALUATION,), True, False, "/store", runtime)
-    again = StageJob.from_json(job.to_json())
-    assert again == job
-    assert again.spec.key == STAGE.key
-    assert again.evaluations[0].key == EVALUATION.key
+    noisy = replace(EVALUATION, condition=NOISE)
+    for spec in (STAGE, MIXTURE):
+        job = StageJob("a-0", spec, "b-0", (EVALUATION, noisy), True, False, "/store", runtime)
+        again = StageJob.from_json(job.to_json())
+        assert again == job
+        assert again.spec.key == spec.key
+        assert [e.key for e in again.evaluations] == [EVALUATION.key, noisy.key]
 
 
 def test_a_job_of_a_base_round_trips() -> None:
@@ -196,7 +235,7 @@ def test_what_has_no_canonical_form_has_no_key(bad: dict) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"epochs": None}, "give epochs or max_steps"),
+        ({"epochs": None}, "give epochs, max_steps or max_tokens"),
         ({"stride": 128, "max_length": 128}, "stride 128 must be smaller than max_length 128"),
         ({"batch_size": 0}, "greater than 0"),
         ({"max_length": 7}, "greater than or equal to 8"),

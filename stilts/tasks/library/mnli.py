@@ -12,6 +12,7 @@ register(
         metric="accuracy",
         metrics=("accuracy",),
         train_on="mnli",
+        head="nli",
         # The same data as XNLI's training set, so XTREME's recipe for XNLI; the study's own was not published.
         recipe={"learning_rate": 3e-5, "epochs": 5, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
         settings={"max_length": 128},

@@ -12,6 +12,7 @@ register(
         metric="accuracy",
         metrics=("accuracy",),
         train_on="xnli",
+        head="nli",
         group="classification",
         # XTREME's baseline script for XLM-R Large (2020: learning rate 2e-5).
         recipe={"learning_rate": 3e-5, "epochs": 5, "max_length": 128, "batch_size": 32, "selection": "best-dev"},

@@ -1,0 +1,133 @@
+"""Evaluations: in which splits, languages and conditions each target is predicted."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from stilts.errors import Problems, StiltsError, nearest
+from stilts.plan.problems import Collector
+from stilts.plan.training import Data
+from stilts.spec.experiment import Experiment, TargetDecl
+from stilts.spec.stage import Condition, DataRef, EvaluationSpec
+from stilts.tasks.base import Task, all_tasks, get_task, private_language
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Resolves the targets of one experiment.
+
+    Attributes:
+        ref: the data of a task in a split and language, by task name.
+        invented: languages of the generated corpus.
+        problems: what is wrong with the targets is noted here.
+    """
+
+    experiment: Experiment
+    data: Data
+    ref: Callable[[str, str, str], DataRef]
+    invented: Sequence[str]
+    problems: Collector
+
+    def target(self, name: str, decl: TargetDecl) -> tuple[EvaluationSpec, ...]:
+        """What a target is evaluated on; empty where something is wrong."""
+        where = f"targets.{name}"
+        task = self.problems.attempt(f"{where}.task" if decl.task else where, get_task, decl.task or name, repeat=True)
+        if task is None:
+            return ()
+        self._check_settings(where, task, decl)
+        splits = [split for split in self.experiment.splits if split in task.splits]
+        if not splits:
+            wanted, there = " or ".join(self.experiment.splits), " and ".join(task.splits) or "nothing to evaluate"
+            self.problems.add(where, f"it has no {wanted} split; it has {there} (splits:)")
+            return ()
+        before = len(self.problems.messages)
+        conditions = self.problems.attempt(f"noise.{name}", self._conditions, name, task) or ()
+        specs: list[EvaluationSpec] = []
+        for split in splits:
+            for language in self.problems.attempt(where, self._languages, task, decl, split) or ():
+                spec = self.problems.attempt(where, self._evaluation, task, decl, split, language, None)
+                if spec is not None:
+                    specs += [spec, *(self._evaluation(task, decl, split, language, noise) for noise in conditions)]
+        if not specs and len(self.problems.messages) == before:
+            self.problems.add(where, "none of its languages is wanted and has a file (languages:, data:)")
+        return tuple(specs)
+
+    def selection(self, task_name: str, language: str = "en") -> EvaluationSpec | None:
+        """The training task's dev set, by which regimes and seeds are chosen; None where there is none."""
+        task = get_task(task_name)
+        if "dev" not in task.splits or not self.data.has(task, "dev", language):
+            return None
+        return self._evaluation(task, self.experiment.targets.get(task.name, TargetDecl()), "dev", language, None)
+
+    def check_languages(self) -> None:
+        """A language for all targets must be one of at least one of them.
+
+        Raises:
+            Problems: those that are not.
+        """
+        if isinstance(self.experiment.languages, tuple):
+            names = [decl.task or name for name, decl in self.experiment.targets.items()]
+            tasks = [task for name in names if (task := all_tasks().get(name))]
+            known = list(dict.fromkeys(language for task in tasks for language in self._official(task)))
+            _refuse_unknown("the experiment", known, self.experiment.languages)
+
+    def _official(self, task: Task) -> tuple[str, ...]:
+        """The task's languages in the experiment's benchmark."""
+        return task.languages + (task.xtreme_r if self.experiment.benchmark == "xtreme-r" else ())
+
+    def _languages(self, task: Task, decl: TargetDecl, split: str) -> list[str]:
+        wanted = self.experiment.languages if decl.languages is None else decl.languages
+        official = self._official(task)
+        if isinstance(wanted, tuple):
+            if decl.languages is not None:
+                _refuse_unknown(task.name, official, wanted)
+            return [language for language in wanted if language in official or private_language(language)]
+        lacking = task.hub.without.get(split, ()) if task.hub is not None else ()
+        known = [*(lang for lang in official if lang not in lacking), *self.invented]
+        if wanted == "all" and not self.invented:
+            return known
+        return [language for language in known if self.data.has(task, split, language)]
+
+    def _check_settings(self, where: str, task: Task, decl: TargetDecl) -> None:
+        for name, value in decl.settings.items():
+            default = task.settings.get(name)
+            if default is None:
+                self.problems.add(f"{where}.settings.{name}", f"unknown; {nearest(name, task.settings)}")
+            elif type(value) is not type(default):
+                self.problems.add(f"{where}.settings.{name}", f"{value!r} is not like its default, {default!r}")
+
+    def _conditions(self, name: str, task: Task) -> Iterable[Condition]:
+        noise = self.experiment.noise
+        if noise is None or (noise.targets is not None and name not in noise.targets):
+            return ()
+        if noise.targets is not None and (unknown := set(noise.targets) - set(self.experiment.targets)):
+            raise StiltsError(f"{', '.join(sorted(unknown))} is no target")
+        return tuple(_conditions(noise.kinds, noise.rates, noise.seed, noise.scope, task))
+
+    def _evaluation(
+        self, task: Task, decl: TargetDecl, split: str, language: str, condition: Condition | None
+    ) -> EvaluationSpec:
+        tuned = task.family == "retrieval" and "dev" in task.splits and split != "dev"
+        return EvaluationSpec(
+            task=task.name,
+            task_version=task.version,
+            split=split,
+            language=language,
+            data=self.ref(task.name, split, language),
+            tune=self.ref(task.name, "dev", language) if tuned else None,
+            settings={**task.settings, **decl.settings},
+            condition=condition,
+        )
+
+
+def _conditions(kinds: Sequence[str], rates: Sequence[float], seed: int, scope: str, task: Task) -> Iterator[Condition]:
+    """Every kind at every rate; the scope is question answering's alone."""
+    scope = scope if task.family == "span_qa" else "all"
+    for kind in kinds:
+        for rate in rates:
+            yield Condition(kind, float(rate), seed, scope)
+
+
+def _refuse_unknown(who: str, known: Sequence[str], languages: Sequence[str]) -> None:
+    unknown = [language for language in languages if language not in known and not private_language(language)]
+    if unknown:
+        raise Problems([f"{who} has no language {name!r}; {nearest(name, known)}" for name in unknown])

@@ -1,0 +1,244 @@
+"""Training: from what is declared of a stage to its parts, mixing and recipe."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal, Protocol
+
+from stilts.data.mixing import shares
+from stilts.data.prepare import TRANSLATED
+from stilts.errors import StiltsError
+from stilts.spec.experiment import BudgetDecl, Experiment, PartDecl, StageDecl, TrainingData
+from stilts.spec.recipe import Recipe
+from stilts.spec.stage import EXAMPLE_FIELDS, DataRef, Mixing, Part, StageSpec
+from stilts.tasks.base import Task, all_tasks, get_task, private_language
+
+MLM = "mlm"
+Training = Literal["english", "translated", "in-language"]
+
+MIXTURE_RECIPE: Mapping[str, Any] = {
+    "learning_rate": 1e-5,
+    "epochs": 3,
+    "batch_size": 32,
+    "warmup": 0.1,
+    "weight_decay": 0.01,
+    "selection": "best-dev",
+}
+"""A stage of several tasks: jiant's optimisation for XTREME, as the study's own was not published."""
+
+
+class Data(Protocol):
+    """What expansion asks of `data.prepare.Catalog`."""
+
+    def has(self, task: Task, split: str, language: str) -> bool: ...
+
+    def ref(self, task: Task, split: str, language: str) -> DataRef: ...
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a stage may cost in place of what its recipe says: its share of a regime's budget."""
+
+    steps: int | None = None
+    tokens: int | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """As fields of a recipe."""
+        if self.steps is None and self.tokens is None:
+            return {}
+        return {"epochs": None, "max_steps": self.steps, "max_tokens": self.tokens}
+
+
+FREE = Allowance()
+
+
+@dataclass
+class Trainer:
+    """Resolves stages of one experiment; what many cells ask is worked out once.
+
+    Attributes:
+        ref: the data of a task in a split and language, by task name.
+    """
+
+    experiment: Experiment
+    data: Data
+    ref: Callable[[str, str, str], DataRef]
+    invented: Sequence[str] = ()
+    _known: dict[tuple[str, int, Allowance], tuple[tuple[Part, ...], Mixing | None, Recipe]] = field(
+        default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        self.training_data = cache(self._training_data)
+
+    def stage(self, parent: str, where: str, stage: StageDecl, seed: int, allowance: Allowance = FREE) -> StageSpec:
+        """The stage declared at a place of the experiment, with the seed of its cell.
+
+        Raises:
+            StiltsError: a recipe that cannot be, or data that is not there.
+        """
+        seed = stage.seed if stage.seed is not None else seed
+        place = (where, seed, allowance)
+        if place not in self._known:
+            self._known[place] = self._resolve(stage, seed, allowance)
+        return StageSpec(parent, *self._known[place])
+
+    def budget(self, budget: BudgetDecl, where: str, stages: Sequence[StageDecl]) -> list[Allowance]:
+        """The share of each stage in a regime's budget, to the last step or token.
+
+        Raises:
+            StiltsError: the number of a task's examples is not known.
+        """
+        sizes: dict[str, int] = {}
+        for i, stage in enumerate(stages):
+            for part in self.stage("", f"{where}.{i}", stage, 0).parts:
+                if not part.rows:
+                    raise StiltsError(f"budget: the examples of {part.task} are not counted; give max_steps by stage")
+                sizes[f"{i} {part.task}"] = part.rows
+        found = shares(sizes, Mixing(budget.sampling, budget.cap, float(budget.temperature)))
+        weights = [sum(v for name, v in found.items() if name.split()[0] == str(i)) for i in range(len(stages))]
+        amounts = _whole(weights, budget.steps or budget.tokens or 0)
+        return [Allowance(steps=n) if budget.steps else Allowance(tokens=n) for n in amounts]
+
+    def _resolve(
+        self, stage: StageDecl, seed: int, allowance: Allowance
+    ) -> tuple[tuple[Part, ...], Mixing | None, Recipe]:
+        given = {**stage.recipe.model_dump(), **allowance.fields()}
+        if stage.mix is None:
+            assert stage.task is not None
+            recipe = self._recipe(stage.task, given, seed)
+            return (self._part(stage.task, stage, recipe, recipe.selection),), None, recipe
+        recipe = self._mixture_recipe(given, seed)
+        parts = tuple(
+            self._part(name, part, self._part_recipe(name, part, stage, seed), recipe.selection)
+            for name, part in sorted(stage.mix.tasks.items())
+        )
+        if recipe.selection == "best-dev" and not any(part.dev for part in parts):
+            raise StiltsError("none of its tasks has a dev set to select by; set recipe.selection: last")
+        probabilities = {name: p.probability for name, p in stage.mix.tasks.items() if p.probability is not None}
+        mixing = Mixing(
+            stage.mix.sampling, stage.mix.cap, float(stage.mix.temperature), dict(sorted(probabilities.items()))
+        )
+        return parts, mixing, recipe
+
+    # --- recipes -------------------------------------------------------------------------------------------
+
+    def _recipe(self, task: str, given: Mapping[str, Any], seed: int) -> Recipe:
+        layers = [self.experiment.recipe, self.experiment.recipes.get(task)]
+        values = dict(get_task(task).recipe)
+        for layer in layers:
+            values |= layer.model_dump() if layer is not None else {}
+        return _made(f"recipe of {task}", {**values, **given, "seed": seed})
+
+    def _mixture_recipe(self, given: Mapping[str, Any], seed: int) -> Recipe:
+        values = {**MIXTURE_RECIPE, **self.experiment.recipe.model_dump(), **given, "seed": seed}
+        return _made("recipe of the mixture", values)
+
+    def _part_recipe(self, task: str, part: PartDecl, stage: StageDecl, seed: int) -> Recipe:
+        own = part.recipe.model_dump()
+        wrong = next((name for name in own if name not in EXAMPLE_FIELDS), None)
+        if wrong is not None:
+            raise StiltsError(
+                f"mix.tasks.{task}.recipe.{wrong}: the optimisation is the stage's; set recipe.{wrong} there"
+            )
+        shaped = {name: value for name, value in stage.recipe.model_dump().items() if name in EXAMPLE_FIELDS}
+        return self._recipe(task, {**shaped, **own}, seed)
+
+    # --- data ------------------------------------------------------------------------------------------------
+
+    def _part(self, name: str, decl: TrainingData, recipe: Recipe, selection: str) -> Part:
+        task = get_task(name)
+        train, dev = self.training_data(name, decl.training, decl.languages, selection)
+        return Part(task.name, task.version, train, dev, recipe)
+
+    def _training_data(
+        self, name: str, training: str, languages: tuple[str, ...] | None, selection: str
+    ) -> tuple[tuple[DataRef, ...], DataRef | None]:
+        """Training examples, and the dev set where one is selected by."""
+        task = get_task(name)
+        if task.family == MLM:
+            found = languages or self._text_languages(task)
+            return tuple(self.ref(name, "train", language) for language in found), None
+        sources = task.parts or (name,)
+        train = tuple(ref for source in sources for ref in self._examples(get_task(source), training, languages))
+        if selection != "best-dev" or "dev" not in task.splits:
+            return train, None
+        return train, self.ref(sources[0], "dev", self._dev_language(task, training, languages))
+
+    def _examples(self, task: Task, training: str, languages: tuple[str, ...] | None) -> Iterator[DataRef]:
+        if training == "english":
+            if languages not in (None, ("en",)):
+                raise StiltsError(
+                    f"{task.name} is trained on English; for languages, set training: translated or in-language"
+                )
+            yield self.ref(task.name, "train", "en")
+            return
+        found = languages or self.languages(task, training)
+        if not found:
+            raise StiltsError(_no_files(task, training))
+        for language in found:
+            yield self.ref(task.name, split_of(training, language), language)
+
+    def languages(self, task: Task, training: str) -> tuple[str, ...]:
+        """Languages in which a training set of this kind is there, English (the original) among them."""
+        known = dict.fromkeys([*_all_languages(), *self.invented])
+        return tuple(lang for lang in known if self.data.has(task, split_of(training, lang), lang))
+
+    def _dev_language(self, task: Task, training: str, languages: tuple[str, ...] | None) -> str:
+        """English, but for a model of one language's own data: that language's dev set, where it has one."""
+        if training == "in-language" and languages is not None and len(languages) == 1:
+            return languages[0] if self.data.has(task, "dev", languages[0]) else "en"
+        return "en"
+
+    def _text_languages(self, task: Task) -> list[str]:
+        """Every language whose text is there: what is evaluated must not change what is trained."""
+        named = self.experiment.languages if isinstance(self.experiment.languages, tuple) else ()
+        private = [language for language in named if private_language(language)]
+        known = dict.fromkeys([*task.languages, *self.invented, *private])
+        return [language for language in known if self.data.has(task, "train", language)] or ["en"]  # says why not
+
+
+def split_of(training: str, language: str) -> str:
+    """The split that holds a kind of training data: translations have their own, of which English is the original."""
+    return TRANSLATED if training == "translated" and language != "en" else "train"
+
+
+@cache
+def _all_languages() -> tuple[str, ...]:
+    codes = (code for task in all_tasks().values() for code in (*task.languages, *task.xtreme_r))
+    return tuple(dict.fromkeys(["en", *codes]))
+
+
+def _no_files(task: Task, training: str) -> str:
+    field = f"data.tasks.{task.name}.{split_of(training, '')}"
+    kind = "translated training data" if training == "translated" else "training data in other languages"
+    return f"no {kind} of {task.name}; give files as {field}, with {{lang}} in the path"
+
+
+def _whole(weights: Sequence[float], total: int) -> list[int]:
+    """Whole numbers proportional to the weights that add up to `total`, each at least 1: largest remainders."""
+    exact = [weight / sum(weights) * total for weight in weights]
+    amounts = [max(1, int(x)) for x in exact]
+    by_remainder = sorted(range(len(exact)), key=lambda i: (int(exact[i]) - exact[i], i))
+    for i in by_remainder[: max(0, total - sum(amounts))]:
+        amounts[i] += 1
+    return amounts
+
+
+def _made(what: str, values: Mapping[str, Any]) -> Recipe:
+    if values.get("max_tokens") is not None and values.get("max_steps") is not None:
+        values = {**values, "max_steps": None}
+    try:
+        return Recipe(**values)
+    except ValueError as error:
+        raise StiltsError(f"{what}: {_reason(error)}") from None
+
+
+def _reason(error: ValueError) -> str:
+    details = getattr(error, "errors", None)
+    if details is None:
+        return str(error)
+    return "; ".join(
+        f"{'.'.join(map(str, d['loc']))}: {d['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+        for d in details()
+    )
