@@ -1,9 +1,9 @@
 """Evaluations: in which splits, languages and conditions each target is predicted."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from stilts.errors import Problems, StiltsError, nearest
+from stilts.errors import Problems, nearest
 from stilts.plan.problems import Collector
 from stilts.plan.training import Data
 from stilts.spec.experiment import Experiment, TargetDecl
@@ -40,7 +40,7 @@ class Evaluator:
             self.problems.add(where, f"it has no {wanted} split; it has {there} (splits:)")
             return ()
         before = len(self.problems.messages)
-        conditions = self.problems.attempt(f"noise.{name}", self._conditions, name, task) or ()
+        conditions = self._conditions(name, task)
         specs: list[EvaluationSpec] = []
         for split in splits:
             for language in self.problems.attempt(where, self._languages, task, decl, split) or ():
@@ -57,6 +57,13 @@ class Evaluator:
         if "dev" not in task.splits or not self.data.has(task, "dev", language):
             return None
         return self._evaluation(task, self.experiment.targets.get(task.name, TargetDecl()), "dev", language, None)
+
+    def check_noise(self) -> None:
+        """Note targets that are named for noise and are none."""
+        noise = self.experiment.noise
+        for name in noise.targets or () if noise is not None else ():
+            if name not in self.experiment.targets:
+                self.problems.add("noise.targets", f"{name!r} is no target; {nearest(name, self.experiment.targets)}")
 
     def check_languages(self) -> None:
         """A language for all targets must be one of at least one of them.
@@ -95,12 +102,10 @@ class Evaluator:
             elif type(value) is not type(default):
                 self.problems.add(f"{where}.settings.{name}", f"{value!r} is not like its default, {default!r}")
 
-    def _conditions(self, name: str, task: Task) -> Iterable[Condition]:
+    def _conditions(self, name: str, task: Task) -> tuple[Condition, ...]:
         noise = self.experiment.noise
         if noise is None or (noise.targets is not None and name not in noise.targets):
             return ()
-        if noise.targets is not None and (unknown := set(noise.targets) - set(self.experiment.targets)):
-            raise StiltsError(f"{', '.join(sorted(unknown))} is no target")
         return tuple(_conditions(noise.kinds, noise.rates, noise.seed, noise.scope, task))
 
     def _evaluation(

@@ -144,6 +144,7 @@ class _Expander:
             for name in names:
                 self.problems.attempt(f"{section}.{name}", get_task, name, repeat=True)
         self.problems.attempt("languages", self.evaluator.check_languages)
+        self.evaluator.check_noise()
 
     def _check_stages(self) -> dict[str, list[Allowance]]:
         """Resolve every declared stage, so that all mistakes come at once; the budgets' shares by regime."""

@@ -174,7 +174,7 @@ class Trainer:
             yield self.ref(task.name, "train", "en")
             return
         found = languages or self.languages(task, training)
-        if not found:
+        if languages is None and set(found) <= {"en"}:
             raise StiltsError(_no_files(task, training))
         for language in found:
             yield self.ref(task.name, split_of(training, language), language)

@@ -312,4 +312,4 @@ def _regime(name: str, value: Any) -> Any:
 def _stages(value: Any) -> Any:
     if not isinstance(value, list | tuple):
         return value
-    return tuple({"task": stage} if isinstance(stage, str) else stage for stage in value)
+    return tuple({"task": stage} if isinstance(stage, str) else _tuples(stage) for stage in value)

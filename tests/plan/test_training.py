@@ -1,0 +1,232 @@
+"""Regimes and settings: what each declared stage is trained on, and what it may cost."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from stilts.errors import Problems
+from stilts.plan.expand import Expansion
+from stilts.spec.stage import Mixing, StageSpec
+
+Expand = Callable[..., Expansion]
+
+TRANSLATED = ("de", "sw")
+
+
+def _stage(expansion: Expansion, regime: str = "r", position: int = 0) -> StageSpec:
+    """A regime's stage by its position in the chain."""
+    cell = next(cell for cell in expansion.cells if cell.intermediate == regime)
+    spec = expansion.graph.nodes[cell.branches[0].chain[1 + position]].spec
+    assert isinstance(spec, StageSpec)
+    return spec
+
+
+def _mix(tasks: Any, **fields: Any) -> dict[str, Any]:
+    return {"r": [{"mix": {"tasks": tasks}, **fields}]}
+
+
+def _problem(expanded: Expand, **fields: Any) -> str:
+    with pytest.raises(Problems) as caught:
+        expanded(**fields)
+    (message,) = caught.value.messages
+    return message
+
+
+@pytest.fixture(autouse=True)
+def only_some_translations(data: Any) -> None:
+    """Two languages have translations; panx has German and Swahili training sets beside English."""
+    has = data.has
+
+    def limited(task: Any, split: str, language: str) -> bool:
+        if split == "translated":
+            return language in TRANSLATED
+        if split == "train" and task.name not in ("mlm", "panx"):
+            return language == "en"
+        if split == "train" and task.name == "panx":
+            return language in ("en", "de", "sw")
+        return has(task, split, language)
+
+    data.has = limited
+
+
+# --- mixtures --------------------------------------------------------------------------------------------------
+
+
+def test_a_mixture_is_one_stage_with_a_part_for_each_task(expanded: Expand) -> None:
+    spec = _stage(expanded(intermediates=_mix(["squad", "mnli", "mlm"], recipe={"max_steps": 50})))
+    assert [part.task for part in spec.parts] == ["mlm", "mnli", "squad"]
+    assert spec.mixing == Mixing("proportional", 2**17, 2.0, {})
+    assert (spec.recipe.max_steps, spec.recipe.learning_rate, spec.recipe.warmup) == (50, 1e-5, 0.1)
+    assert [part.recipe.max_length for part in spec.parts] == [128, 128, 384]
+    assert [ref.language for ref in spec.parts[0].train] == ["en", "sw"]
+    assert [part.dev is not None for part in spec.parts] == [False, True, True]
+
+
+def test_the_order_of_tasks_does_not_matter(expanded: Expand) -> None:
+    one, other = (_stage(expanded(intermediates=_mix(tasks))) for tasks in (["mnli", "squad"], ["squad", "mnli"]))
+    assert one.key == other.key
+
+
+def test_lengths_are_of_the_task_and_the_rest_of_the_stage(expanded: Expand) -> None:
+    tasks = {"mnli": {"recipe": {"max_length": 64}}, "mlm": {"probability": 0.25, "recipe": {"max_examples": 10}}}
+    spec = _stage(expanded(intermediates=_mix(tasks, recipe={"max_length": 100, "batch_size": 8})))
+    assert {part.task: part.recipe.max_length for part in spec.parts} == {"mlm": 100, "mnli": 64}
+    assert spec.parts[0].rows == 20  # 10 of each language
+    assert spec.recipe.batch_size == 8
+    assert spec.mixing is not None
+    assert spec.mixing.probabilities == {"mlm": 0.25}
+    tasks["mnli"]["recipe"] = {"learning_rate": 1e-4}
+    assert "mix.tasks.mnli.recipe.learning_rate: the optimisation is the stage's" in _problem(
+        expanded, intermediates=_mix(tasks)
+    )
+
+
+def test_every_wrong_name_of_a_mixture_is_named(expanded: Expand) -> None:
+    message = _problem(expanded, intermediates=_mix(["mnli", "sqad"]))
+    assert message == "intermediates.r.0.mix.tasks.sqad: unknown task 'sqad'; did you mean 'squad'?"
+
+
+def test_a_mixture_that_nothing_selects(expanded: Expand) -> None:
+    tasks = ["mlm", "tydiqa"]
+    assert "none of its tasks has a dev set" in _problem(expanded, intermediates=_mix(tasks))
+    assert _stage(expanded(intermediates=_mix(tasks, recipe={"selection": "last"}))).parts[0].dev is None
+
+
+# --- budgets ---------------------------------------------------------------------------------------------------
+
+
+def test_a_budget_is_shared_to_the_last_step(expanded: Expand, data: Any) -> None:
+    """1000 rows of each task: MNLI and SQuAD alike, whatever the order; the joint stage has the whole."""
+    sequence = expanded(intermediates={"r": {"stages": ["mnli", "squad"], "budget": {"steps": 301}}})
+    assert [_stage(sequence, position=i).recipe.max_steps for i in (0, 1)] == [151, 150]
+    joint = {"r": {"stages": [{"mix": {"tasks": ["mnli", "squad"]}}], "budget": {"steps": 301}}}
+    assert _stage(expanded(intermediates=joint)).recipe.max_steps == 301
+
+
+def test_a_budget_follows_the_rule_of_the_mixture(expanded: Expand) -> None:
+    """2000 sentences of MLM (two languages) to 1000 of MNLI; a cap of 1000 makes them equal, uniform too."""
+
+    def steps(**rule: Any) -> list[int | None]:
+        regime = {"stages": ["mlm", "mnli"], "budget": {"steps": 300, **rule}}
+        expansion = expanded(intermediates={"r": regime})
+        return [_stage(expansion, position=i).recipe.max_steps for i in (0, 1)]
+
+    assert steps() == [200, 100]
+    assert steps(cap=1000) == steps(sampling="uniform") == [150, 150]
+    assert steps(sampling="temperature", temperature=2) == [176, 124]  # sqrt 2 to 1
+
+
+def test_a_budget_in_tokens(expanded: Expand) -> None:
+    spec = _stage(expanded(intermediates={"r": {"stages": ["mnli"], "budget": {"tokens": 5000}}}))
+    assert (spec.recipe.max_tokens, spec.recipe.epochs, spec.recipe.max_steps) == (5000, None, None)
+
+
+# --- languages of the training data ------------------------------------------------------------------------------
+
+
+def _sources(spec: StageSpec) -> list[tuple[str, str]]:
+    return [(ref.split, ref.language) for ref in spec.parts[0].train]
+
+
+def test_translated_data_alone_or_with_english(expanded: Expand) -> None:
+    def regime(**fields: Any) -> list[tuple[str, str]]:
+        return _sources(_stage(expanded(intermediates={"r": [{"task": "mnli", "training": "translated", **fields}]})))
+
+    assert sorted(regime()) == [("train", "en"), ("translated", "de"), ("translated", "sw")]
+    assert regime(languages=["de", "sw"]) == [("translated", "de"), ("translated", "sw")]
+    assert regime(languages=["en", "sw"]) == [("train", "en"), ("translated", "sw")]
+
+
+def test_a_task_of_a_mixture_may_be_translated(expanded: Expand) -> None:
+    tasks = {"mnli": {"training": "translated", "languages": ["de"]}, "squad": {}}
+    spec = _stage(expanded(intermediates=_mix(tasks)))
+    assert [[ref.split for ref in part.train] for part in spec.parts] == [["translated"], ["train"]]
+
+
+def test_languages_of_a_text_stage(expanded: Expand) -> None:
+    spec = _stage(expanded(intermediates={"r": [{"task": "mlm", "languages": ["sw"]}]}))
+    assert _sources(spec) == [("train", "sw")]
+
+
+def test_languages_of_english_training_are_refused(expanded: Expand) -> None:
+    message = _problem(expanded, intermediates={"r": [{"task": "mnli", "languages": ["de"]}]})
+    assert "mnli is trained on English; for languages, set training" in message
+
+
+@pytest.mark.parametrize(("training", "field"), [("translated", "translated"), ("in-language", "train")])
+def test_without_other_languages_the_message_says_where_to_put_them(
+    expanded: Expand, data: Any, training: str, field: str
+) -> None:
+    data.has = lambda task, split, language: (
+        split not in ("train", "translated") or (split, language) == ("train", "en")
+    )
+    message = _problem(expanded, intermediates={"r": [{"task": "mnli", "training": training}]})
+    assert f"data.tasks.mnli.{field}, with {{lang}} in the path" in message
+
+
+# --- settings of a target ----------------------------------------------------------------------------------------
+
+
+def test_one_task_in_several_settings(expanded: Expand) -> None:
+    expansion = expanded(
+        targets={
+            "panx": {},
+            "panx-own": {"task": "panx", "setting": "in-language", "languages": ["de", "sw", "fr"]},
+            "panx-all": {"task": "panx", "setting": "in-language-all"},
+        }
+    )
+    cells = {cell.target: cell for cell in expansion.cells}
+    assert {cell.task for cell in cells.values()} == {"panx"}
+    own = cells["panx-own"].branches
+    assert [[spec.language for spec in branch.evaluations] for branch in own] == [["de"], ["sw"]]
+    stages = [expansion.graph.nodes[branch.chain[-1]].spec for branch in own]
+    assert [_sources(spec) for spec in stages] == [[("train", "de")], [("train", "sw")]]
+    assert [branch.selection.language for branch in own if branch.selection] == ["de", "sw"]
+    assert [spec.parts[0].dev.language for spec in stages] == ["de", "sw"]
+    (together,) = cells["panx-all"].branches
+    assert sorted(_sources(expansion.graph.nodes[together.chain[-1]].spec)) == [
+        ("train", "de"),
+        ("train", "en"),
+        ("train", "sw"),
+    ]
+    assert len(expansion.graph.stages()) == 4
+
+
+def test_translate_train(expanded: Expand) -> None:
+    expansion = expanded(
+        targets={
+            "one": {"task": "xnli", "setting": "translate-train", "languages": ["en", "de", "sw"]},
+            "all": {"task": "xnli", "setting": "translate-train-all", "languages": ["de"]},
+        }
+    )
+    one, together = expansion.cells
+    trained = [_sources(expansion.graph.nodes[branch.chain[-1]].spec) for branch in one.branches]
+    assert trained == [[("train", "en")], [("translated", "de")], [("translated", "sw")]]
+    assert all(branch.selection.language == "en" for branch in one.branches if branch.selection)
+    (branch,) = together.branches
+    assert len(expansion.graph.nodes[branch.chain[-1]].spec.parts[0].train) == 3
+
+
+def test_retrieval_has_no_setting(expanded: Expand) -> None:
+    message = _problem(expanded, targets={"t": {"task": "tatoeba", "setting": "in-language"}})
+    assert message == "targets.t: setting: tatoeba has nothing to train"
+
+
+# --- noise -------------------------------------------------------------------------------------------------------
+
+
+def test_noise_adds_evaluations_and_no_training(expanded: Expand) -> None:
+    noise = {"kinds": ["swap", "drop"], "rates": [0.05, 0.1], "targets": ["xquad"], "scope": "question"}
+    fields: dict[str, Any] = {"targets": ["xnli", "xquad"], "languages": ["en", "de"]}
+    clean, noisy = expanded(**fields), expanded(**fields, noise=noise)
+    assert {node.key for node in clean.graph} == {node.key for node in noisy.graph}
+    xnli, xquad = (cell.branches[0].evaluations for cell in noisy.cells)
+    assert [spec.condition for spec in xnli] == [None, None]
+    names = [spec.condition.name if spec.condition else "clean" for spec in xquad if spec.language == "de"]
+    assert names == ["clean", "swap@0.05-question", "swap@0.1-question", "drop@0.05-question", "drop@0.1-question"]
+
+
+def test_noise_on_no_target(expanded: Expand) -> None:
+    noise = {"kinds": ["swap"], "rates": [0.1], "targets": ["xnil"]}
+    assert _problem(expanded, noise=noise) == "noise.targets: 'xnil' is no target; did you mean 'xnli'?"
