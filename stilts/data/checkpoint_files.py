@@ -12,6 +12,7 @@ TOKENIZERS = (
     ("sentencepiece.bpe.model",),
     ("spiece.model",),
     ("spm.model",),
+    ("sentencepiece.model",),
     ("vocab.txt",),
     ("vocab.json", "merges.txt"),
 )
@@ -50,6 +51,16 @@ def _weight_problems(path: Path) -> list[str]:
 
 def _shards(path: Path) -> list[str]:
     return sorted(set(json.loads((path / INDEX).read_text())["weight_map"].values()))
+
+
+def tensor_files(path: Path) -> dict[str, Path]:
+    """The file of every tensor of a checkpoint, by the tensor's name."""
+    if (path / INDEX).is_file() and not (path / WEIGHTS).is_file():
+        weights = json.loads((path / INDEX).read_text())["weight_map"]
+        return {name: path / file for name, file in weights.items()}
+    with (path / WEIGHTS).open("rb") as stream:
+        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    return {name: path / WEIGHTS for name in header if name != "__metadata__"}
 
 
 def checkpoint_files(path: Path) -> list[Path]:

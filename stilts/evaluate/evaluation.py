@@ -143,7 +143,18 @@ class _Run:
     def _outputs(self, table: pa.Table) -> tuple[pa.Table, list[np.ndarray]]:
         lengths = Lengths.of(self.spec.settings)
         features = get_family(self.task.family).encode(table, self.tokenizer, self.task, lengths, training=False)
-        return features, self.forward(features, self.task.family, self.spec.settings)
+        return features, self.forward(with_language(features, self.spec.language), self.task.family, self.spec.settings)
+
+
+def with_language(features: pa.Table, language: str) -> pa.Table:
+    """Features with a `language` column, which models with language embeddings read; a retrieval's English side is
+    English."""
+    if "language" in features.column_names:
+        return features
+    names: pa.Array = pa.repeat(language, features.num_rows)
+    if "side" in features.column_names:
+        names = pc.if_else(pc.equal(features["side"], "en"), "en", language)
+    return features.append_column("language", names)
 
 
 def _side(table: pa.Table, name: str, vectors: np.ndarray) -> _Side:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import torch
 
 from stilts.data.batching import MicroBatch, split_padded
+from stilts.errors import StiltsError
 from stilts.train.batch import TOKEN_FAMILIES, Batch, collate
 from stilts.train.features import Features
 from stilts.train.model import Model, Pooling
@@ -35,6 +36,9 @@ def forward(
         family: the model's own by default; `retrieval` pools the encoder's states and needs no head.
         tokens_per_batch: padded tokens of one pass of one rank.
 
+    Raises:
+        StiltsError: a row is longer than the model's positions.
+
     Returns:
         float32 arrays: classification [labels], multiple choice [1], tagging [words, labels],
         span QA [tokens, 2], retrieval [hidden].
@@ -42,6 +46,7 @@ def forward(
     family = family or model.family
     columns = Features.of(features, family)
     want: str | Pooling = sentence_pooling(model, settings) if family == "retrieval" else "outputs"
+    _check_lengths(columns, model)
     batches = _batches(columns, tokens_per_batch)
     training = model.training
     model.eval()
@@ -63,6 +68,14 @@ def sentence_pooling(model: Model, settings: Mapping[str, Any]) -> Pooling:
     """The layer at the same relative depth as `layer` of `layers` (XTREME: 14 of XLM-R Large's 24), at least 1."""
     layer = round(settings["layer"] * model.depth / settings["layers"])
     return Pooling(min(max(1, layer), model.depth), settings.get("pooling", "mean"))
+
+
+def _check_lengths(columns: Features, model: Model) -> None:
+    longest = int(columns.ids.lengths.max(initial=0))
+    if model.max_length is not None and longest > model.max_length:
+        raise StiltsError(
+            f"a sequence of {longest} tokens is more than the model's {model.max_length} positions; lower max_length"
+        )
 
 
 def _batches(columns: Features, budget: int) -> list[MicroBatch]:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import Unigram
 from tokenizers.trainers import UnigramTrainer
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
+from stilts.data.architectures import ARCHITECTURES, Architecture, architecture
 from stilts.data.checkpoint_files import (
     EXTRAS,
     TOKENIZERS,
@@ -21,6 +22,7 @@ from stilts.data.checkpoint_files import (
     local_checkpoint_problems,
 )
 from stilts.errors import Problems, StiltsError
+from stilts.train.tokenizer import add_frame
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 """Ids 0 to 3, as in XLM-R; `<mask>` is the last id."""
@@ -85,10 +87,11 @@ def _copy_checkpoint(folder: Path, out: Path) -> None:
 
 def _make(init: dict[str, Any], out: Path, text_files: Sequence[Path]) -> None:
     """A tokenizer from text, and an encoder with random weights drawn from the seed."""
-    tokenizer = train_tokenizer(text_files, init["tokenizer"]["vocab_size"])
     settings = dict(init["config"])
     kind = settings.pop("model_type", "xlm-roberta")
-    if kind != "xlnet":  # whose positions are relative
+    facts = architecture(kind)
+    tokenizer = train_tokenizer(text_files, init["tokenizer"]["vocab_size"], facts)
+    if not facts.relative:
         settings.setdefault("max_position_embeddings", 514)
     config = AutoConfig.for_model(
         kind,
@@ -101,8 +104,12 @@ def _make(init: dict[str, Any], out: Path, text_files: Sequence[Path]) -> None:
     tokenizer.save_pretrained(out)
 
 
-def train_tokenizer(text_files: Sequence[Path], vocab_size: int) -> PreTrainedTokenizerFast:
-    """A Unigram tokenizer in XLM-R's manner; smaller than asked where the text does not yield as many pieces.
+def train_tokenizer(
+    text_files: Sequence[Path], vocab_size: int, facts: Architecture = ARCHITECTURES["xlm-roberta"]
+) -> PreTrainedTokenizerFast:
+    """A Unigram tokenizer in XLM-R's manner, with the architecture's special tokens around a text.
+
+    It is smaller than asked where the text does not yield as many pieces.
 
     Raises:
         StiltsError: there is no text.
@@ -117,10 +124,7 @@ def train_tokenizer(text_files: Sequence[Path], vocab_size: int) -> PreTrainedTo
     draft.train_from_iterator(_lines(text_files), trainer)
     vocabulary = [*((piece, 0.0) for piece in SPECIAL), *_scores(set(draft.get_vocab()) - set(SPECIAL), words)]
     final = _tokenizer(Unigram([*vocabulary, (MASK, 0.0)], unk_id=SPECIAL.index("<unk>")))
-    final.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
-    )
-    return PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=final,
         bos_token="<s>",
         eos_token="</s>",
@@ -131,6 +135,8 @@ def train_tokenizer(text_files: Sequence[Path], vocab_size: int) -> PreTrainedTo
         mask_token=MASK,
         model_input_names=["input_ids", "attention_mask"],
     )
+    add_frame(tokenizer, facts)
+    return tokenizer
 
 
 def _tokenizer(model: Unigram) -> Tokenizer:

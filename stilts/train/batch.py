@@ -24,6 +24,7 @@ class Batch:
         units: int64 [u], where the head reads: indices into the rows laid end to end.
         counts: units of each sequence.
         order: the sequences' row numbers in the table that the batch was made from.
+        languages: the language of each sequence; None where the features name none.
         targets: tensors that the family's loss reads; empty without gold.
     """
 
@@ -35,6 +36,7 @@ class Batch:
     units: torch.Tensor
     counts: list[int]
     order: list[int]
+    languages: list[str] | None = None
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
@@ -72,6 +74,7 @@ def collate(
         units=torch.from_numpy(units).to(device),
         counts=counts.tolist(),
         order=order,
+        languages=None if part.language is None else [part.languages[code] for code in part.language],
         targets={name: torch.from_numpy(value).to(device) for name, value in _targets(part).items()},
     )
 

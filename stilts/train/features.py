@@ -66,8 +66,8 @@ class Features:
         label: int [n]: class, or index of the right choice.
         positions, labels: tokens that are classified and their labels (tagging, masked language modelling).
         start, end: int [n]: token indices of the answer.
-        language: int [n]; None where the table names no languages.
         block: int [n], ascending: pairs that are contrasted with each other (see `in_blocks`); None elsewhere.
+        language: int [n], index into `languages`; None where the table names none.
     """
 
     family: str
@@ -82,11 +82,12 @@ class Features:
     end: np.ndarray | None = None
     language: np.ndarray | None = None
     block: np.ndarray | None = None
+    languages: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, table: pa.Table, family: str) -> "Features":
         """Read a features table. Neighbouring rows with the same `item` (and `language`) are one item."""
-        language = _codes(table["language"]) if "language" in table.column_names else None
+        language, languages = _codes(table["language"]) if "language" in table.column_names else (None, ())
         item, choice = _items(table["item"].to_numpy(), language)
 
         def ragged(name: str) -> Ragged | None:
@@ -107,6 +108,7 @@ class Features:
             start=column("start"),
             end=column("end"),
             language=language,
+            languages=languages,
         )
 
     def __len__(self) -> int:
@@ -162,8 +164,9 @@ def in_blocks(rows: Features) -> Features:
     return replace(rows, item=pair, block=pair * math.ceil(pairs / BLOCK) // pairs)
 
 
-def _codes(column: pa.ChunkedArray) -> np.ndarray:
-    return column.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
+    encoded = column.combine_chunks().dictionary_encode()
+    return encoded.indices.to_numpy(zero_copy_only=False), tuple(encoded.dictionary.to_pylist())
 
 
 def _items(item: np.ndarray, language: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -9,11 +9,22 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from stilts.data.architectures import architecture
 from stilts.train.features import IGNORED
 
 SCALE = 100.0
 """What cosines are multiplied by before the softmax. XTREME-R's script trains it from this value on, at a learning rate
 that moves it by less than one in a whole run."""
+DROPOUTS = (
+    "classifier_dropout",  # BERT, RoBERTa, XLM-R
+    "classifier_dropout_prob",  # RemBERT
+    "cls_dropout",  # DeBERTa
+    "summary_last_dropout",  # XLNet
+    "summary_first_dropout",  # XLM
+    "hidden_dropout_prob",
+    "dropout",
+)
+"""What configurations call the dropout before a classifier, and then that within the encoder."""
 
 
 class OutputLayer(nn.Linear):
@@ -50,18 +61,29 @@ class TokenHead(nn.Module):
         return self.output(self.dropout(states))
 
 
-class LanguageHead(nn.Module):
-    """Dense, GELU, layer norm, then the input embeddings as output weights (tied)."""
+class ProjectionHead(nn.Module):
+    """The input embeddings as output weights (tied), and a bias: XLM's language head."""
 
-    def __init__(self, hidden: int, embedding: int, vocab_size: int, epsilon: float) -> None:
+    def __init__(self, vocab_size: int) -> None:
         super().__init__()
-        self.dense = nn.Linear(hidden, embedding)
-        self.layer_norm = nn.LayerNorm(embedding, eps=epsilon)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def forward(self, states: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
+        """[u, hidden], [vocabulary, hidden] -> [u, vocabulary]"""
+        return F.linear(states, embeddings, self.bias)
+
+
+class LanguageHead(ProjectionHead):
+    """Dense, GELU and layer norm before the projection: everyone else's."""
+
+    def __init__(self, hidden: int, embedding: int, vocab_size: int, epsilon: float) -> None:
+        super().__init__(vocab_size)
+        self.dense = nn.Linear(hidden, embedding)
+        self.layer_norm = nn.LayerNorm(embedding, eps=epsilon)
+
+    def forward(self, states: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
         """[u, hidden], [vocabulary, embedding] -> [u, vocabulary]"""
-        return F.linear(self.layer_norm(F.gelu(self.dense(states))), embeddings, self.bias)
+        return super().forward(self.layer_norm(F.gelu(self.dense(states))), embeddings)
 
 
 class VectorHead(nn.Module):
@@ -84,16 +106,14 @@ def make_head(family: str, num_labels: int, config: Any, embedding: int, seed: i
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if family == "mlm":
-            head: nn.Module = LanguageHead(
-                hidden, embedding, config.vocab_size, getattr(config, "layer_norm_eps", 1e-5)
-            )
+            head: nn.Module = _language_head(config, embedding)
         elif family == "dual_encoder":
             head = VectorHead(hidden)
         elif family in ("classification", "multiple_choice"):
             head = SentenceHead(hidden, num_labels if family == "classification" else 1, head_dropout(config))
         else:
             head = TokenHead(hidden, num_labels if family == "tagging" else 2, head_dropout(config))
-        spread = getattr(config, "initializer_range", 0.02)
+        spread = _first(config, ("initializer_range", "init_std"), 0.02)
         for module in head.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=spread)
@@ -101,13 +121,22 @@ def make_head(family: str, num_labels: int, config: Any, embedding: int, seed: i
     return head
 
 
+def _language_head(config: Any, embedding: int) -> nn.Module:
+    if not architecture(config.model_type).transform:
+        return ProjectionHead(config.vocab_size)
+    epsilon = getattr(config, "layer_norm_eps", 1e-5)
+    return LanguageHead(config.hidden_size, embedding, config.vocab_size, epsilon)
+
+
 def head_dropout(config: Any) -> float:
-    """The encoder's own classifier dropout, else its hidden dropout."""
-    for name in ("classifier_dropout", "hidden_dropout_prob", "dropout"):
-        value = getattr(config, name, None)
-        if value is not None:
-            return float(value)
-    return 0.1
+    """The architecture's own dropout before a classifier, else its hidden dropout."""
+    return _first(config, DROPOUTS, 0.1)
+
+
+def _first(config: Any, names: tuple[str, ...], otherwise: float) -> float:
+    """The first of a configuration's fields that is given."""
+    values = (getattr(config, name, None) for name in names)
+    return next((float(value) for value in values if value is not None), otherwise)
 
 
 def loss_sum(family: str, logits: torch.Tensor, targets: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -161,7 +161,7 @@ class _Run:
         if state is not None:
             state.load_weights(self.model)
         if self.runtime.gradient_checkpointing:
-            self.model.encoder.gradient_checkpointing_enable({"use_reentrant": False})
+            self.model.checkpoint_gradients()
         self.engine = make_engine(self.model, self.recipe, self.runtime, self.ranks)
         if state is None:
             return 0

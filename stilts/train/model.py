@@ -4,6 +4,8 @@ Beside the encoder's files lie `head.json` (family, number of labels) and `head.
 """
 
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,30 +14,20 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoModel
 
-from stilts.data.checkpoint_files import WEIGHTS, local_checkpoint_problems
+from stilts.data.architectures import architecture, max_tokens
+from stilts.data.checkpoint_files import local_checkpoint_problems, tensor_files
 from stilts.errors import Problems, StiltsError
 from stilts.train.batch import Batch
 from stilts.train.heads import loss_sum, make_head
+from stilts.train.languages import LanguageIds
+from stilts.train.tokenizer import load_tokenizer
 
-PACKED = ("bert", "roberta", "xlm-roberta")
-"""Model types whose attention takes a 4D mask and explicit position ids, checked against padded batches."""
-OFFSET = ("roberta", "xlm-roberta")
-"""Model types whose positions start after the padding index."""
-TYPED = ("bert", "roberta", "xlm-roberta", "rembert", "deberta-v2", "xlnet")
-"""Model types that read token type ids as such (XLM would look them up as words)."""
+log = logging.getLogger(__name__)
+
 HEAD_CONFIG = "head.json"
 HEAD_WEIGHTS = "head.safetensors"
-LANGUAGE_HEADS = (
-    {"dense": "lm_head.dense", "layer_norm": "lm_head.layer_norm", "bias": "lm_head.bias"},
-    {
-        "dense": "cls.predictions.transform.dense",
-        "layer_norm": "cls.predictions.transform.LayerNorm",
-        "bias": "cls.predictions.bias",
-    },
-)
-"""Where RoBERTa's and BERT's pretraining checkpoints keep the masked language head."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +53,10 @@ class Model(nn.Module):
         self.family = family
         self.num_labels = num_labels
         self.config = encoder.config
-        self.packs = self.config.model_type in PACKED
-        self.last_token = self.config.model_type == "xlnet"
+        self.architecture = architecture(self.config.model_type)
+        self.packs = self.architecture.packs
+        self.last_token = self.architecture.class_last
+        self.language_ids = LanguageIds.of(self.config) if self.architecture.languages else None
         if getattr(encoder, "pooler", None) is not None:
             encoder.pooler = None  # no head reads it: it would only take optimizer memory
 
@@ -79,7 +73,8 @@ class Model(nn.Module):
         encoder, tokenizer = _load_encoder(weights)
         head = make_head(family, num_labels, encoder.config, encoder.get_input_embeddings().weight.shape[1], seed)
         if family == "mlm" and head is not None:
-            _continue_language_head(head, weights)
+            facts = architecture(encoder.config.model_type)
+            _continue_language_head(head, weights, facts.pretrained_heads)
         return cls(encoder, head, tokenizer, family, num_labels)
 
     @classmethod
@@ -108,10 +103,20 @@ class Model(nn.Module):
     @property
     def max_length(self) -> int | None:
         """Most tokens of one sequence; None where positions are relative."""
-        limit = getattr(self.config, "max_position_embeddings", None)
-        if limit is None or self.config.model_type in ("xlnet",):
-            return None
-        return limit - self.config.pad_token_id - 1 if self.config.model_type in OFFSET else limit
+        return max_tokens(self.config.to_dict())
+
+    def checkpoint_gradients(self) -> None:
+        """Recompute layers in the backward pass instead of keeping their activations.
+
+        Raises:
+            StiltsError: transformers cannot do so for this architecture.
+        """
+        if not self.encoder.supports_gradient_checkpointing:
+            raise StiltsError(
+                f"gradient checkpointing: transformers has none for {self.config.model_type}; set "
+                "runtime.gradient_checkpointing to false and lower runtime.tokens_per_micro_batch"
+            )
+        self.encoder.gradient_checkpointing_enable({"use_reentrant": False})
 
     def forward(self, batch: Batch, want: str | Pooling = "loss") -> torch.Tensor:
         """One pass over a batch.
@@ -132,23 +137,31 @@ class Model(nn.Module):
         return loss_sum(self.family, logits, batch.targets) if want == "loss" else logits
 
     def _encode(self, batch: Batch, **options: Any) -> Any:
-        inputs = {"input_ids": batch.input_ids, **options}
-        if batch.types is not None and self.config.model_type in TYPED and self.config.type_vocab_size > 1:
+        inputs = {"input_ids": batch.input_ids, **self.architecture.options, **options}
+        if batch.types is not None and self._reads_types:
             inputs["token_type_ids"] = batch.types
+        if self.language_ids is not None:
+            ids = torch.tensor(self.language_ids(batch.languages, len(batch.input_ids)), device=batch.input_ids.device)
+            inputs["langs"] = ids[:, None].expand_as(batch.input_ids)
         if batch.packed:
             # A boolean mask: sdpa reads it as "may attend". Padding attends to padding, so that no row is empty.
             inputs["attention_mask"] = batch.segments[:, None, :, None] == batch.segments[:, None, None, :]
-            first = self.config.pad_token_id + 1 if self.config.model_type in OFFSET else 0
+            first = self.config.pad_token_id + 1 if self.architecture.after_padding else 0
             inputs["position_ids"] = batch.positions + first
         else:
             inputs["attention_mask"] = (batch.segments > 0).long()
         return self.encoder(**inputs)
 
+    @property
+    def _reads_types(self) -> bool:
+        return self.architecture.types or getattr(self.config, "type_vocab_size", 0) > 1
+
     def _pool(self, batch: Batch, pooling: Pooling) -> torch.Tensor:
         states = self._encode(batch, output_hidden_states=True).hidden_states[pooling.layer].float()
-        if pooling.pooling == "cls":
-            return states[:, 0]
         mask = (batch.segments > 0).unsqueeze(-1)
+        if pooling.pooling == "cls":
+            place = mask.sum(1) - 1 if self.last_token else torch.zeros_like(mask[:, 0], dtype=torch.long)
+            return states.gather(1, place[..., None].expand(-1, 1, states.shape[-1]))[:, 0]
         return (states * mask).sum(1) / mask.sum(1)
 
     def save(self, out: Path) -> None:
@@ -166,27 +179,45 @@ def _load_encoder(weights: Path) -> tuple[Any, Any]:
     problems = local_checkpoint_problems(weights)
     if problems:
         raise Problems(problems)
-    encoder = AutoModel.from_pretrained(weights, use_safetensors=True, trust_remote_code=False, local_files_only=True)
-    return encoder, AutoTokenizer.from_pretrained(weights, trust_remote_code=False, local_files_only=True)
+    encoder, found = AutoModel.from_pretrained(
+        weights, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True
+    )
+    # The pooler is the one part that checkpoints may lack: no head reads it.
+    missing = sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
+    if missing:
+        raise StiltsError(
+            f"{weights}: {len(missing)} tensors of a {encoder.config.model_type} encoder are not among the weights "
+            f"({', '.join(missing[:3])} ...); they would be random: is this a checkpoint of another architecture?"
+        )
+    return encoder, load_tokenizer(weights)
 
 
-def _continue_language_head(head: nn.Module, weights: Path) -> None:
+def _continue_language_head(head: nn.Module, weights: Path, names: tuple[Mapping[str, str], ...]) -> None:
     """Load a masked language head that an earlier stage or the pretraining left; keep the fresh one without."""
     config = weights / HEAD_CONFIG
     if config.is_file():
         if json.loads(config.read_text())["family"] == "mlm":
             head.load_state_dict(load_file(weights / HEAD_WEIGHTS))
         return
-    if not (weights / WEIGHTS).is_file():
-        return
-    with safe_open(weights / WEIGHTS, framework="pt") as file:
-        stored = set(file.keys())
-        for names in LANGUAGE_HEADS:
-            wanted = {ours: _renamed(ours, names) for ours in head.state_dict()}
-            if stored.issuperset(wanted.values()):
-                head.load_state_dict({ours: file.get_tensor(theirs) for ours, theirs in wanted.items()})
+    stored = {_modern(name): (name, file) for name, file in tensor_files(weights).items()}
+    for naming in names:
+        wanted = {ours: _renamed(ours, naming) for ours in head.state_dict()}
+        if set(wanted.values()) <= set(stored):
+            head.load_state_dict({ours: _tensor(*stored[theirs]) for ours, theirs in wanted.items()})
+            return
+    log.info("%s: no masked language head; it starts afresh", weights)
 
 
-def _renamed(name: str, names: dict[str, str]) -> str:
+def _tensor(name: str, file: Path) -> torch.Tensor:
+    with safe_open(file, framework="pt") as stream:
+        return stream.get_tensor(name)
+
+
+def _modern(name: str) -> str:
+    """BERT's first checkpoints call a norm's weight gamma and its bias beta."""
+    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
+
+
+def _renamed(name: str, names: Mapping[str, str]) -> str:
     module, dot, parameter = name.partition(".")
     return names[module] + dot + parameter

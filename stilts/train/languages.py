@@ -1,0 +1,51 @@
+"""Language ids: XLM adds an embedding of the language to every token, where it was pretrained so."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from stilts.errors import StiltsError
+
+log = logging.getLogger(__name__)
+
+
+class LanguageIds:
+    """From language codes to a model's language ids.
+
+    A language that the model has no id for takes English's, the language of the fine-tuning data; a warning names it
+    once. Its text is as unknown to the model as its id, so that its scores are a floor.
+    """
+
+    def __init__(self, ids: Mapping[str, int], otherwise: int) -> None:
+        self._ids = ids
+        self._otherwise = otherwise
+        self._told: set[str] = set()
+
+    @classmethod
+    def of(cls, config: Any) -> "LanguageIds | None":
+        """The ids of an XLM configuration; None where it has no language embeddings (XLM-17 and XLM-100).
+
+        Raises:
+            StiltsError: it has, but does not say which language is which.
+        """
+        if not (config.use_lang_emb and config.n_langs > 1):
+            return None
+        ids = getattr(config, "lang2id", None)
+        if not ids or max(ids.values()) >= config.n_langs:
+            raise StiltsError(
+                f"config.json: a model with {config.n_langs} language embeddings needs lang2id, the id of each "
+                f"language code, below {config.n_langs}; it has {ids}"
+            )
+        return cls(ids, ids.get("en", config.lang_id))
+
+    def __call__(self, languages: Sequence[str] | None, count: int) -> list[int]:
+        """The id of each of `count` sequences; English's where nothing says which language they are in."""
+        if languages is None:
+            return [self._otherwise] * count
+        return [self._id(language) for language in languages]
+
+    def _id(self, language: str) -> int:
+        if language not in self._ids and language not in self._told:
+            self._told.add(language)
+            log.warning("the model has no language embedding for %r; its text takes the English one", language)
+        return self._ids.get(language, self._otherwise)
