@@ -30,6 +30,9 @@ INTERRUPTED = 130
 
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="YAML file of the experiment.")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="A.B=C", help="Set a field of the experiment.")]
+Patches = Annotated[
+    list[Path], typer.Option("--with", metavar="FILE", help="YAML laid over the experiment; an empty value removes.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
@@ -74,13 +77,13 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 @app.command()
-def plan(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = False) -> None:  # noqa: B006
+def plan(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
     """Show what an experiment holds: cells, stages, what is done, what a run costs. Starts nothing."""
     from stilts.plan.show import show_plan
     from stilts.plan.summary import stage_rows, summarize
     from stilts.session import Session
 
-    session = Session.open(experiment, overrides)
+    session = Session.open(experiment, overrides, patches)
     found = session.plan()
     if as_json:
         _print_json({**summarize(found), "absent_data": session.absent(), "by_stage": stage_rows(found)})
@@ -91,12 +94,12 @@ def plan(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = 
 
 
 @app.command()
-def run(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = False) -> None:  # noqa: B006
+def run(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
     """Train and evaluate what is missing, then write and print the table. The same command goes on after a stop."""
     from stilts.execute.launch import launch
     from stilts.session import Session
 
-    session = Session.open(experiment, overrides)
+    session = Session.open(experiment, overrides, patches)
     try:
         unfinished = launch(session, Console(stderr=True))
     except KeyboardInterrupt:  # typer would end in a bare "Aborted"
@@ -108,11 +111,13 @@ def run(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = F
 
 
 @app.command()
-def collect(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = False) -> None:  # noqa: B006
+def collect(
+    experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False
+) -> None:
     """Write results.parquet and the tables from what the store holds."""
     from stilts.session import Session
 
-    _collect(Session.open(experiment, overrides), as_json)
+    _collect(Session.open(experiment, overrides, patches), as_json)
 
 
 def _collect(session: Any, as_json: bool) -> None:
@@ -130,12 +135,12 @@ def _collect(session: Any, as_json: bool) -> None:
 
 
 @app.command()
-def status(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json = False) -> None:  # noqa: B006
+def status(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
     """Show the state of every stage: done, running (where), failed (why), waiting."""
     from stilts.collect.status import show_status, stage_states
     from stilts.session import Session
 
-    session = Session.open(experiment, overrides)
+    session = Session.open(experiment, overrides, patches)
     states = stage_states(session.plan(), session.store)
     if as_json:
         _print_json(states)
@@ -147,14 +152,15 @@ def status(experiment: ExperimentFile, overrides: Overrides = [], as_json: Json 
 def explain(
     stage: Annotated[str, typer.Argument(help="Name of a stage, or the beginning of its key.")],
     experiment: Annotated[Path, typer.Option("--experiment", "-e", help="YAML file of the experiment.")],
-    overrides: Overrides = [],  # noqa: B006
+    patches: Patches = [],
+    overrides: Overrides = [],
     as_json: Json = False,
 ) -> None:
     """Say why a stage is not reused: the fields in which it differs from the nearest stage in the store."""
     from stilts.collect.explain import explain_stage
     from stilts.session import Session
 
-    session = Session.open(experiment, overrides)
+    session = Session.open(experiment, overrides, patches)
     found = explain_stage(session.expansion, session.plan().inventory, session.store, stage)
     if as_json:
         _print_json(found)
@@ -192,16 +198,17 @@ def submission(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     intermediate: Annotated[
         list[str], typer.Option(metavar="[TARGET=]REGIME", help="Take this regime, not the best on dev.")
-    ] = [],  # noqa: B006
+    ] = [],
     model: Annotated[str | None, typer.Option(help="Base model, where the experiment has several.")] = None,
-    overrides: Overrides = [],  # noqa: B006
+    patches: Patches = [],
+    overrides: Overrides = [],
     as_json: Json = False,
 ) -> None:
     """Write XTREME's prediction folder, of the best intermediate per target on dev."""
     from stilts.collect.gather import gather_submission
     from stilts.session import Session
 
-    session = Session.open(experiment, overrides)
+    session = Session.open(experiment, overrides, patches)
     manifest = gather_submission(session.expansion, session.store, out, model, intermediate)
     if as_json:
         _print_json(manifest)
@@ -238,11 +245,11 @@ def doctor(
 
 
 @data_app.command("prepare")
-def prepare(experiment: ExperimentFile, overrides: Overrides = []) -> None:  # noqa: B006
+def prepare(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = []) -> None:
     """Read every source that an experiment needs into the store, so that training needs no network."""
     from stilts.session import Session
 
-    session = Session.open(experiment, overrides)
+    session = Session.open(experiment, overrides, patches)
     refs = session.data()
     for ref in track(refs, description="preparing", console=Console(stderr=True)):
         session.catalog.materialise(ref)

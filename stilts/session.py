@@ -37,8 +37,8 @@ class Session:
     expansion: Expansion
 
     @classmethod
-    def open(cls, path: Path, overrides: Sequence[str] = ()) -> "Session":
-        experiment = load_experiment(path, overrides)
+    def open(cls, path: Path, overrides: Sequence[str] = (), patches: Sequence[Path] = ()) -> "Session":
+        experiment = load_experiment(path, overrides, patches=patches)
         store = open_store(experiment.store)
         catalog = Catalog(experiment.data, store.scratch("."))
         return cls(experiment, store, catalog, expand(experiment, catalog))

@@ -48,7 +48,8 @@ class _Document:
     """Plain data with the place each value came from."""
 
     file: str
-    lines: dict[Location, int] = field(default_factory=dict)
+    places: dict[Location, str] = field(default_factory=dict)
+    """`file:line` of each value."""
     overridden: set[Location] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
@@ -56,8 +57,15 @@ class _Document:
         prefixes = [location[:end] for end in range(len(location), -1, -1)]
         if any(prefix in self.overridden for prefix in prefixes):
             return "--set"
-        line = next((self.lines[prefix] for prefix in prefixes if prefix in self.lines), None)
-        return self.file if line is None else f"{self.file}:{line}"
+        return next((self.places[prefix] for prefix in prefixes if prefix in self.places), self.file)
+
+    def mark(self, location: Location, line: int) -> None:
+        """Note where a value stands (lines from 0)."""
+        self.places[location] = f"{self.file}:{line + 1}"
+
+    def forget(self, location: Location) -> None:
+        """Drop what is known of a value and of all inside it."""
+        self.places = {known: at for known, at in self.places.items() if known[: len(location)] != location}
 
     def problem(self, location: Location, message: str) -> None:
         path = ".".join(str(part) for part in location)
@@ -65,11 +73,16 @@ class _Document:
 
 
 def load_experiment(
-    path: Path, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    path: Path,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    patches: Sequence[Path] = (),
 ) -> Experiment:
     """The experiment declared in a YAML file.
 
     Args:
+        patches: YAML files laid over it in order, as JSON Merge Patches (RFC 7396): mappings merge, other values
+            replace, and an empty value removes the field.
         overrides: `a.b=c` settings; c is read as YAML.
         environment: replaces `${NAME}` and `${NAME:-default}` in strings; default: the process's own.
 
@@ -79,6 +92,10 @@ def load_experiment(
     """
     document = _Document(str(path))
     data = _parse(path, document)
+    for patch in patches:
+        over = _Document(str(patch))
+        _merge(data, _parse(patch, over), (), document, over)
+        document.problems += over.problems
     for override in overrides:
         _override(data, override, document)
     data = _expand(data, (), document, os.environ if environment is None else environment)
@@ -119,7 +136,7 @@ def _parse(path: Path, document: _Document) -> dict[str, Any]:
 
 
 def _construct(node: yaml.Node, location: Location, document: _Document, parents: tuple[int, ...]) -> Any:
-    document.lines[location] = node.start_mark.line + 1
+    document.mark(location, node.start_mark.line)
     if id(node) in parents:
         document.problem(location, "an alias refers to the node that holds it (a cycle)")
         return None
@@ -134,11 +151,11 @@ def _construct(node: yaml.Node, location: Location, document: _Document, parents
             elif key_node.tag == f"{_TAG}merge":
                 document.problem(location, "<< is not read here; write the fields out, or take an alias for all of it")
             elif name in data:
-                document.lines[here] = key_node.start_mark.line + 1
+                document.mark(here, key_node.start_mark.line)
                 document.problem(here, "given twice")
             else:
                 data[name] = _construct(value_node, here, document, parents)
-                document.lines[here] = key_node.start_mark.line + 1
+                document.mark(here, key_node.start_mark.line)
         return data
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*location, i), document, parents) for i, item in enumerate(node.value)]
@@ -155,6 +172,27 @@ def _scalar(node: yaml.Node) -> Any:
         return constructor.construct_object(node)
     finally:
         constructor.dispose()
+
+
+def _merge(
+    data: dict[str, Any], patch: dict[str, Any], location: Location, document: _Document, over: _Document
+) -> None:
+    """Lay a patch over the data, in place; what it brings stands where it stands in the patch."""
+    for key, value in patch.items():
+        here = (*location, key)
+        if isinstance(value, dict):
+            if not isinstance(data.get(key), dict):
+                document.forget(here)
+                data[key] = {}
+            _merge(data[key], value, here, document, over)
+            document.places.setdefault(here, over.places[here])
+            continue
+        document.forget(here)
+        if value is None:
+            data.pop(key, None)
+            continue
+        data[key] = value
+        document.places |= {known: at for known, at in over.places.items() if known[: len(here)] == here}
 
 
 def _override(data: dict[str, Any], override: str, document: _Document) -> None:
@@ -244,7 +282,7 @@ def _explain(location: Location, details: list[dict[str, Any]], document: _Docum
 
 def _as_written(location: Location, document: _Document) -> Location:
     """The place in the file: a list of stages stands there without the word `stages`."""
-    if location[:1] == ("intermediates",) and location[2:3] == ("stages",) and location[:3] not in document.lines:
+    if location[:1] == ("intermediates",) and location[2:3] == ("stages",) and location[:3] not in document.places:
         return (*location[:2], *location[3:])
     return location
 

@@ -304,3 +304,34 @@ def test_resolved_yaml_keeps_what_was_not_given_apart(load) -> None:
 @pytest.mark.parametrize("file", sorted((Path(__file__).parents[2] / "ray_jobs").glob("*.yaml")), ids=lambda f: f.name)
 def test_the_studies_load(file: Path) -> None:
     assert load_experiment(file, environment={"XTREME_DATA": "/data"}).name
+
+
+# --- patches -------------------------------------------------------------------------------------------------
+
+
+def _patched(tmp_path: Path, *patches: str) -> Experiment:
+    files = []
+    for number, text in enumerate((GOOD, *patches)):
+        files.append(tmp_path / f"p{number}.yaml")
+        files[-1].write_text(text)
+    return load_experiment(files[0], patches=files[1:])
+
+
+def test_a_patch_merges_replaces_and_removes(tmp_path: Path) -> None:
+    """RFC 7396: mappings merge, lists and values replace, an empty value removes."""
+    model = "models: {xlmr: {hub:, revision:, init: {config: {hidden_size: 8}, tokenizer: {vocab_size: 50}}}}"
+    found = _patched(tmp_path, f"{model}\nseeds: [7]\nrecipe: {{epochs: 1}}", "recipe: {batch_size: 2}")
+    assert found.models["xlmr"].hub is None
+    assert found.models["xlmr"].init is not None
+    assert found.seeds == (7,)
+    assert found.recipe.model_dump() == {"epochs": 1, "batch_size": 2}
+    assert list(found.intermediates) == ["none", "mnli"]
+
+
+def test_a_mistake_in_a_patch_is_told_with_its_own_line(tmp_path: Path) -> None:
+    with pytest.raises(Problems) as caught:
+        _patched(tmp_path, "seeds: [3]\nrecipe:\n  epochs: 1\n  epoch: 2\nname: a/b")
+    problems = sorted(caught.value.messages)
+    assert problems[0].endswith("p1.yaml:4: recipe.epoch: unknown key; did you mean 'epochs'?")
+    assert "p1.yaml:5: name:" in problems[1]
+    assert len(problems) == 2
