@@ -3,11 +3,13 @@ planning time.
 
 Columns that `HubSource.columns` maps, by family:
     classification   text_a, text_b, label
-    multiple_choice  text_a, choices, label; prefix (text that every choice continues)
+    multiple_choice  text_a, choices, label; question (asked after text_a), prefix (text that every choice continues)
     tagging          tokens, tags
     span_qa          id, context, question, answers ({"text": [...], "answer_start": [...]})
     mlm              text
     retrieval        foreign, en: aligned rows; the English side is sorted and its gold kept, as in XTREME's folder
+
+`a+b` reads columns a and b as the items of one list, `a.b` the field b of column a.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +18,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stilts.data.sources.files import continuations
+from stilts.data.sources.choices import continuations, prompt
 from stilts.data.sources.text import to_table
 from stilts.errors import StiltsError
 from stilts.tasks.base import HubSource, Task
@@ -37,18 +39,20 @@ def load(source: HubSource, task: Task, split: str, language: str) -> pa.Table:
         StiltsError: no network, no such data set, configuration, split or column; a label outside the task's.
     """
     data = _load(source, task, split, language)
-    missing = [column for column in source.columns.values() if column not in data.column_names]
+    missing = [name for column in source.columns.values() for name in _names(column) if name not in data.column_names]
     if missing:
         raise StiltsError(
             f"{source.id} has no column {', '.join(missing)} for {task.name}; it has {', '.join(data.column_names)}"
         )
     prefix = _fill(source.id_prefix, source, language)
-    columns = {ours: data[theirs][:] for ours, theirs in source.columns.items()}
+    columns = {ours: _values(data, theirs) for ours, theirs in source.columns.items()}
     if prefix:
         keep = [i for i, name in enumerate(columns["id"]) if name.startswith(prefix)]
         columns = {name: [values[i] for i in keep] for name, values in columns.items()}
-    names = {ours: _class_names(data.features[theirs]) for ours, theirs in source.columns.items()}
+    names = {ours: _class_names(data.features.get(theirs)) for ours, theirs in source.columns.items()}
     canonical = _CONVERT[task.family](columns, names, source, task)
+    if split != "test" and task.family == "classification":
+        canonical = _decided(canonical)
     count = len(next(iter(canonical.values())))
     if not count:
         raise StiltsError(f"{source.id}: no rows for task {task.name}, split {split}, language {language}")
@@ -79,6 +83,23 @@ def _load(source: HubSource, task: Task, split: str, language: str) -> Any:
 
 def _fill(pattern: str | None, source: HubSource, language: str) -> str:
     return (pattern or "").replace("{lang}", source.names.get(language, language))
+
+
+def _names(column: str) -> list[str]:
+    return [name.split(".")[0] for name in column.split("+")]
+
+
+def _values(data: Any, column: str) -> list[Any]:
+    if "+" in column:
+        return [list(row) for row in zip(*(data[name][:] for name in column.split("+")), strict=True)]
+    name, _, part = column.partition(".")
+    return [row[part] for row in data[name]] if part else data[name][:]
+
+
+def _decided(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Without the pairs that have no majority label (SNLI's -1)."""
+    keep = [i for i, label in enumerate(columns["label"]) if label >= 0]
+    return {name: [values[i] for i in keep] for name, values in columns.items()}
 
 
 def _class_names(feature: Any) -> list[str] | None:
@@ -113,12 +134,21 @@ def _labels(values: Iterable[Any], names: list[str] | None, source: HubSource, t
 
 
 def _multiple_choice(columns: dict[str, Any], names: dict[str, Any], source: HubSource, task: Task) -> dict[str, Any]:
-    starts = columns.get("prefix") or [""] * len(columns["text_a"])
+    contexts = columns["text_a"]
+    starts = columns.get("prefix") or [""] * len(contexts)
+    if "question" in columns:
+        contexts = [prompt(*pair) for pair in zip(contexts, columns["question"], strict=True)]
     return {
-        "text_a": columns["text_a"],
+        "text_a": contexts,
         "choices": [continuations(start, ends) for start, ends in zip(starts, columns["choices"], strict=True)],
-        "label": [-1 if label in ("", None) else int(label) for label in columns["label"]],
+        "label": [_choice(label, source) for label in columns["label"]],
     }
+
+
+def _choice(label: Any, source: HubSource) -> int:
+    if label in ("", None):
+        return -1
+    return int(label) if source.labels is None else source.labels.get(label, -1)
 
 
 def _tagging(columns: dict[str, Any], names: dict[str, Any], source: HubSource, task: Task) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 CRLF line ends and a byte order mark are taken off. Only line feeds end a line: U+2028 and the like stay in the text.
 """
 
+import functools
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,11 +14,46 @@ import pyarrow as pa
 from pydantic import BaseModel, ValidationError
 
 from stilts.errors import Problems, StiltsError
+from stilts.tasks.base import Task
+
+logger = logging.getLogger(__name__)
 
 MOST = 20
 """Mistakes told of one file."""
 
 Shape = TypeVar("Shape", bound=BaseModel)
+
+ReadOne = Callable[[Path, Task, str], pa.Table]
+ReadAll = Callable[[Sequence[Path], Task, str], pa.Table]
+
+
+def each_file(read: ReadOne) -> ReadAll:
+    """Make the reader of one file read several, one after the other; the mistakes of all of them are told at once.
+
+    Ids stay those of their file, but for a number in front where there are several files. The ids of questions stay
+    as they are: predictions go by them.
+    """
+
+    @functools.wraps(read)
+    def read_all(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
+        tables, messages = [], []
+        for path in paths:
+            try:
+                tables.append(read(path, task, language))
+            except Problems as problems:
+                messages += problems.messages
+        if messages:
+            raise Problems(messages)
+        if len(tables) > 1 and task.family != "span_qa":
+            tables = [_numbered(table, number) for number, table in enumerate(tables, 1)]
+        return pa.concat_tables(tables)
+
+    return read_all
+
+
+def _numbered(table: pa.Table, number: int) -> pa.Table:
+    index = table.schema.get_field_index("id")
+    return table.set_column(index, "id", pa.array([f"{number}-{name}" for name in table["id"].to_pylist()]))
 
 
 class Report:
@@ -48,6 +85,18 @@ class Report:
             self.messages.append(f"{self.path}: and {self.count - MOST} more")
         if self.messages:
             raise Problems(self.messages)
+
+
+def tell_left_out(path: Path, count: int, total: int, why: str) -> None:
+    """Say how many rows of a file were left out that are broken in the file as it is published.
+
+    Raises:
+        StiltsError: most of them were.
+    """
+    if 2 * count > total:
+        raise StiltsError(f"{path}: {count} of {total} rows are left out, they have {why}; is it the right file?")
+    if count:
+        logger.warning("%s: %d of %d rows are left out: they have %s", path, count, total, why)
 
 
 def read_text(path: Path) -> str:

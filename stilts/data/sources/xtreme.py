@@ -9,7 +9,7 @@ of a labels file to an unlabelled table.
 
 import csv
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel
 
-from stilts.data.sources.text import Report, read_json, read_lines, to_table
+from stilts.data.sources.text import Report, each_file, read_json, read_lines, tell_left_out, to_table
 from stilts.tasks.base import Task
 from stilts.tasks.schema import CLASSIFICATION, RETRIEVAL, SPAN_QA, TAGGING
 
@@ -25,6 +25,8 @@ from stilts.tasks.schema import CLASSIFICATION, RETRIEVAL, SPAN_QA, TAGGING
 @dataclass(frozen=True)
 class Layout:
     """Where a task lies in the folder: our split -> path with `{lang}` (retrieval: the stem of the two sides).
+
+    `translated` is the English training set in a machine's translation, as XTREME publishes it beside the benchmark.
 
     Attributes:
         labels: gold of the test files inside the labels folder.
@@ -34,17 +36,26 @@ class Layout:
     labels: str | None = None
 
 
-def _by_split(task: str, *splits: str) -> Layout:
-    return Layout({split: f"{task}/{split}-{{lang}}.tsv" for split in splits}, f"{task}/test-{{lang}}.tsv")
+TRANSLATIONS = "xtreme_translations/{}/translate-train/"
+"""The bucket of translations, downloaded into the folder under its own name."""
+_XNLI = f"{TRANSLATIONS.format('XNLI')}en-{{lang}}-translated.tsv"
+_PAWSX = f"{TRANSLATIONS.format('PAWSX')}en-{{lang}}-translated.tsv"
+_SQUAD = f"{TRANSLATIONS.format('SQuAD')}squad.translate.train.en-{{lang}}.json"
+_TYDIQA = f"{TRANSLATIONS.format('TyDiQA-GoldP')}tydiqa.translate.train.en-{{lang}}.json"
+
+
+def _by_split(task: str, **others: str) -> Layout:
+    files = {split: f"{task}/{split}-{{lang}}.tsv" for split in ("train", "dev", "test")}
+    return Layout(files | others, f"{task}/test-{{lang}}.tsv")
 
 
 LAYOUTS: dict[str, Layout] = {
-    "xnli": _by_split("xnli", "train", "dev", "test"),
-    "pawsx": _by_split("pawsx", "train", "dev", "test"),
-    "udpos": _by_split("udpos", "train", "dev", "test"),
-    "panx": _by_split("panx", "train", "dev", "test"),
-    "mnli": Layout({"train": "xnli/train-{lang}.tsv", "dev": "xnli/dev-{lang}.tsv"}),
-    "squad": Layout({"train": "squad/train-v1.1.json", "dev": "squad/dev-v1.1.json"}),
+    "xnli": _by_split("xnli", translated=_XNLI),
+    "pawsx": _by_split("pawsx", translated=_PAWSX),
+    "udpos": _by_split("udpos"),
+    "panx": _by_split("panx"),
+    "mnli": Layout({"train": "xnli/train-{lang}.tsv", "dev": "xnli/dev-{lang}.tsv", "translated": _XNLI}),
+    "squad": Layout({"train": "squad/train-v1.1.json", "dev": "squad/dev-v1.1.json", "translated": _SQUAD}),
     "xquad": Layout({"test": "xquad/xquad.{lang}.json"}, "xquad/test-{lang}.json"),
     "mlqa": Layout(
         {split: f"mlqa/MLQA_V1/{split}/{split}-context-{{lang}}-question-{{lang}}.json" for split in ("dev", "test")},
@@ -54,6 +65,7 @@ LAYOUTS: dict[str, Layout] = {
         {
             "train": "tydiqa/tydiqa-goldp-v1.1-train/tydiqa.goldp.{lang}.train.json",
             "test": "tydiqa/tydiqa-goldp-v1.1-dev/tydiqa.goldp.{lang}.dev.json",
+            "translated": _TYDIQA,
         },
         "tydiqa/test-{lang}.json",
     ),
@@ -61,6 +73,21 @@ LAYOUTS: dict[str, Layout] = {
         {"dev": "bucc2018/{lang}-en.dev", "test": "bucc2018/{lang}-en.test"}, "bucc2018/test-{lang}.tsv"
     ),
     "tatoeba": Layout({"test": "tatoeba/{lang}-en"}, "tatoeba/test-{lang}.tsv"),
+    "siqa": Layout(
+        {
+            "train": "siqa/socialIQa_v1.4_trn.jsonl",
+            "dev": "siqa/socialIQa_v1.4_dev.jsonl",
+            "translated": "siqa_translate_train/socialIQa_v1.4_{lang}_translate_train.jsonl",
+        }
+    ),
+    "copa": Layout(
+        {
+            "train": "xcopa/train-{lang}.jsonl",
+            "dev": "xcopa/val-{lang}.jsonl",
+            "translated": "xcopa_translate_train/xcopa_{lang}_translate_train.jsonl",
+        }
+    ),
+    "xcopa": Layout({"dev": "xcopa/val-{lang}.jsonl", "test": "xcopa/test-{lang}.jsonl"}, "xcopa/test-{lang}.jsonl"),
 }
 
 
@@ -76,14 +103,19 @@ def parts(task: Task, path: str, language: str) -> list[Path]:
 # Sentence pairs
 
 
-def read_pairs(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
-    """XNLI's rows: sentence, sentence and, but for test files, label, separated by tabs; quotes are plain text."""
-    return _pairs(paths[0], task, ((n, line.split("\t")) for n, line in enumerate(read_lines(paths[0]), 1)))
+@each_file
+def read_pairs(path: Path, task: Task, language: str) -> pa.Table:
+    """XNLI's rows: sentence, sentence and, but for test files, label, separated by tabs; quotes are plain text.
+
+    Translated training files have five columns: both sentences in English, both translated, and the label.
+    """
+    return _pairs(path, task, [(n, line.split("\t")) for n, line in enumerate(read_lines(path), 1)])
 
 
-def read_quoted_pairs(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
+@each_file
+def read_quoted_pairs(path: Path, task: Task, language: str) -> pa.Table:
     """PAWS-X's rows: as XNLI's, but cells that hold a quote may be CSV-quoted, also within one file of plain ones."""
-    return _pairs(paths[0], task, _quoted_rows(read_lines(paths[0])))
+    return _pairs(path, task, list(_quoted_rows(read_lines(path))))
 
 
 def merge_labels(table: pa.Table, path: Path, task: Task) -> pa.Table:
@@ -91,36 +123,61 @@ def merge_labels(table: pa.Table, path: Path, task: Task) -> pa.Table:
     report = Report(path)
     lines = read_lines(path)
     _same_count(report, "labels", len(lines), "test rows", table.num_rows)
-    labels = [_label_index(report, n, line, task) for n, line in enumerate(lines, 1)]
+    labels = [label_index(report, n, line, task) for n, line in enumerate(lines, 1)]
     report.close()
     return _replace(table, "label", labels)
 
 
-def _pairs(path: Path, task: Task, rows: Iterable[tuple[int, list[str]]]) -> pa.Table:
+Rows = list[tuple[int, list[str]]]
+
+
+def _pairs(path: Path, task: Task, rows: Rows) -> pa.Table:
+    if len(rows[0][1]) == TRANSLATED_COLUMNS:
+        return _translated_pairs(path, task, rows)
     report = Report(path)
-    text_a, text_b, labels = [], [], []
-    columns = None
+    columns = len(rows[0][1]) if len(rows[0][1]) in (2, 3) else 3
+    kept = []
     for number, cells in rows:
-        columns = columns or (len(cells) if len(cells) in (2, 3) else 3)
         if len(cells) != columns:
             wanted = "sentence, sentence, label" if columns == 3 else "sentence, sentence, as in line 1"
             report.add(number, f"{len(cells)} columns, expected {columns} ({wanted}), separated by tabs")
             continue
-        text_a.append(cells[0])
-        text_b.append(cells[1])
-        labels.append(_label_index(report, number, cells[2], task) if columns == 3 else -1)
+        kept.append((cells[0], cells[1], label_index(report, number, cells[2], task) if columns == 3 else -1))
     report.close()
-    ids = [str(i) for i in range(len(labels))]
-    return to_table(path, {"id": ids, "text_a": text_a, "text_b": text_b, "label": labels}, CLASSIFICATION)
+    return pair_table(path, kept)
 
 
-# The machine-translated training files of XNLI spell one label differently.
-_SPELLINGS = {"contradictory": "contradiction"}
+TRANSLATED_COLUMNS = 5
 
 
-def _label_index(report: Report, line: int, label: str, task: Task) -> int:
+def _translated_pairs(path: Path, task: Task, rows: Rows) -> pa.Table:
+    """The files are as the translating machine left them: some rows are torn, some sentences empty."""
+    kept = []
+    for _, cells in rows:
+        label = cells[-1].strip()
+        label = SPELLINGS.get(label, label)
+        if len(cells) == TRANSLATED_COLUMNS and label in task.labels and cells[2].strip() and cells[3].strip():
+            kept.append((cells[2], cells[3], task.labels.index(label)))
+    tell_left_out(path, len(rows) - len(kept), len(rows), "not two sentences, their translations and a label")
+    return pair_table(path, kept)
+
+
+def pair_table(path: Path, rows: Sequence[tuple[str, str, int]]) -> pa.Table:
+    """Rows of text, text, label (-1: none) as the canonical table."""
+    columns: dict[str, Any] = {"id": [str(i) for i in range(len(rows))]}
+    for index, name in enumerate(("text_a", "text_b", "label")):
+        columns[name] = [row[index] for row in rows]
+    return to_table(path, columns, CLASSIFICATION)
+
+
+SPELLINGS = {"contradictory": "contradiction", "e": "entailment", "n": "neutral", "c": "contradiction"}
+"""Labels as some files spell them: the machine-translated training sets of XNLI, and ANLI."""
+
+
+def label_index(report: Report, line: int, label: str, task: Task) -> int:
+    """The index of a label among the task's; a wrong one is noted and becomes -1."""
     label = label.strip()
-    label = label if label in task.labels else _SPELLINGS.get(label, label)
+    label = label if label in task.labels else SPELLINGS.get(label, label)
     if label in task.labels:
         return task.labels.index(label)
     report.add(line, f"label {label[:40]!r} is not one of {', '.join(task.labels)}")
@@ -152,7 +209,7 @@ def _row_over_lines(lines: list[str], index: int, most: int = 10) -> tuple[list[
             rows = list(csv.reader(["\n".join(lines[index : index + used])], delimiter="\t", strict=True))
         except csv.Error:
             continue
-        if len(rows) == 1 and len(rows[0]) in (2, 3):
+        if len(rows) == 1 and len(rows[0]) in (2, 3, TRANSLATED_COLUMNS):
             return rows[0], used
     return lines[index].split("\t"), 1
 
@@ -160,12 +217,13 @@ def _row_over_lines(lines: list[str], index: int, most: int = 10) -> tuple[list[
 # Tagged sentences
 
 
-def read_tags(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
+@each_file
+def read_tags(path: Path, task: Task, language: str) -> pa.Table:
     """One token a line, TAB and its tag but for test files, a blank line after each sentence.
 
     Raw PAN-X files prefix every token with the language (`en:Berlin`); it comes off where every token has it.
+    Any tag is allowed where the task's labels come from its data.
     """
-    path = paths[0]
     report = Report(path)
     lines = read_lines(path)
     prefix = f"{language}:"
@@ -184,7 +242,7 @@ def read_tags(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
         if len(tag) + 1 != columns or columns > 2:
             report.add(number, f"{len(tag) + 1} columns, expected a token, or token TAB tag in every line of the file")
             continue
-        if tag and tag[0] not in labels:
+        if tag and labels and tag[0] not in labels:
             report.add(number, f"tag {tag[0][:40]!r} is not one of {', '.join(task.labels)}")
         tokens[-1].append(token[cut:])
         tags[-1].extend(tag)
@@ -206,7 +264,7 @@ def merge_tags(table: pa.Table, path: Path, task: Task) -> pa.Table:
             sentences.append((number, []))
         if line:
             sentences[-1][1].append(line)
-        if line and line not in task.labels:
+        if line and task.labels and line not in task.labels:
             report.add(number, f"tag {line[:40]!r} is not one of {', '.join(task.labels)}")
         fresh = not line
     _same_count(report, "sentences", len(sentences), "test sentences", table.num_rows)
@@ -254,24 +312,47 @@ class Squad(BaseModel):
                     yield paragraph.context, question
 
 
-def read_squad(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
+@each_file
+def read_squad(path: Path, task: Task, language: str) -> pa.Table:
     """SQuAD JSON. Answers blanked to the empty text are no gold; ids need not be unique (TyDiQA's are not)."""
-    path = paths[0]
     report = Report(path)
     squad, text = read_json(path, Squad)
-    columns: dict[str, list[Any]] = {name: [] for name in SPAN_QA.names}
-    for context, question in squad.questions():
+    questions = list(squad.questions())
+    for context, question in questions:
         if question.question is None:
             report.add(_line_of(text, question, report), f"no question text for id {question.id!r}")
         for answer in question.answers:
             _check_answer(report, text, context, question, answer)
-        columns["id"].append(str(question.id))
-        columns["context"].append(context)
-        columns["question"].append(question.question)
-        columns["answers"].append(_gold(question))
-    if not columns["id"]:
+    if not questions:
         report.add(1, "no questions in it")
     report.close()
+    return _question_table(path, questions)
+
+
+@each_file
+def read_translated_squad(path: Path, task: Task, language: str) -> pa.Table:
+    """SQuAD JSON that a machine translated: questions whose answer was not found again in the context are left out."""
+    squad, _ = read_json(path, Squad)
+    questions = list(squad.questions())
+    kept = [(context, question) for context, question in questions if _usable(context, question)]
+    tell_left_out(path, len(questions) - len(kept), len(questions), "no answer at its place in the context")
+    return _question_table(path, kept)
+
+
+def _usable(context: str, question: Question) -> bool:
+    answers = question.answers
+    return bool(context.strip() and (question.question or "").strip() and answers) and all(
+        answer.text.strip() and _found(context, answer) == answer.text for answer in answers
+    )
+
+
+def _question_table(path: Path, questions: Sequence[tuple[str, Question]]) -> pa.Table:
+    columns: dict[str, list[Any]] = {
+        "id": [str(question.id) for _, question in questions],
+        "context": [context for context, _ in questions],
+        "question": [question.question for _, question in questions],
+        "answers": [_gold(question) for _, question in questions],
+    }
     return to_table(path, columns, SPAN_QA)
 
 
@@ -294,13 +375,19 @@ def _gold(question: Question) -> list[dict[str, Any]]:
 
 def _check_answer(report: Report, text: str, context: str, question: Question, answer: Answer) -> None:
     start, wanted = answer.answer_start, answer.text
-    found = context[start : start + len(wanted)] if start >= 0 else ""
+    found = _found(context, answer)
     if wanted and found != wanted:
         report.add(
             _line_of(text, question, report),
             f"question {question.id}: the context has {found[:40]!r} at character {start}, not the answer "
             f"{wanted[:40]!r} (offsets count Unicode code points)",
         )
+
+
+def _found(context: str, answer: Answer) -> str:
+    """What the context has where the answer should be."""
+    start = answer.answer_start
+    return context[start : start + len(answer.text)] if start >= 0 else ""
 
 
 def _line_of(text: str, question: Question, report: Report) -> int:

@@ -7,7 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stilts.data.sources.files import read_hellaswag, read_nli, read_sentences
+from stilts.data.sources.choices import read_hellaswag
+from stilts.data.sources.files import read_sentences
+from stilts.data.sources.pairs import read_nli
 from stilts.errors import Problems
 from stilts.tasks.base import get_task
 
@@ -48,9 +50,7 @@ def test_glue_mistakes_are_told_by_line(tmp_path: Path) -> None:
     text = "sentence1\tsentence2\tgold_label\na\tb\na\tb\tno\n"
     with pytest.raises(Problems) as caught:
         read_nli(write(tmp_path, text), MNLI, "en")
-    assert ["f:2: 2 columns" in caught.value.messages[0], "f:3: gold_label 'no'" in caught.value.messages[1]] == [
-        True
-    ] * 2
+    assert ["f:2: 2 columns" in caught.value.messages[0], "f:3: label 'no'" in caught.value.messages[1]] == [True] * 2
 
 
 def test_jsonl_mistakes_are_told_by_line(tmp_path: Path) -> None:

@@ -1,0 +1,291 @@
+"""Multiple choice as its data sets publish it: HellaSwag, Cosmos QA, CommonsenseQA, Social IQa, COPA and XCOPA.
+
+What a reader makes of a row is what the model reads: `text_a` and each choice are a pair. The layouts are jiant's and,
+for the last two, those of XTREME-R's script.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import pyarrow as pa
+from pydantic import BaseModel, Field
+
+from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, read_text, to_table
+from stilts.tasks.base import Task
+from stilts.tasks.schema import MULTIPLE_CHOICE
+
+LETTERS = "ABCDEFGH"
+BLANKED = 20
+"""XTREME-R's download writes label 0 into every row of a test file: so many rows of it cannot be chance."""
+
+
+class Row(NamedTuple):
+    """A question: line of the file, id, what stands before the choices, the choices, the label as the file has it."""
+
+    line: int
+    id: str
+    context: str
+    choices: list[str]
+    label: Any
+
+
+def continuations(start: str, endings: Sequence[str]) -> list[str]:
+    """HellaSwag's choices: the begun sentence (it may be empty) and each of its endings."""
+    return [f"{start} {ending}" if start else ending for ending in endings]
+
+
+def prompt(context: str, question: str) -> str:
+    """A context and the question on it; COPA's questions are the words `cause` and `effect`."""
+    return f"{context} {f'What was the {question}?' if question in ('cause', 'effect') else question}"
+
+
+class Scene(BaseModel):
+    """A line of HellaSwag; files cut from it may keep `ctx` alone."""
+
+    ctx_a: str | None = None
+    ctx_b: str = ""
+    ctx: str | None = None
+    endings: Annotated[list[str], Field(min_length=2)]
+    label: int | str | None = None
+    ind: int | None = None
+
+
+@each_file
+def read_hellaswag(path: Path, task: Task, language: str) -> pa.Table:
+    """HellaSwag jsonl: context `ctx_a`, choices `ctx_b` + ending; `ctx` alone where a file keeps no halves."""
+    report = Report(path)
+    rows = []
+    for number, scene in read_jsonl(path, Scene, report):
+        context = scene.ctx if scene.ctx_a is None else scene.ctx_a
+        if context is None:
+            report.add(number, "no context: expected ctx_a and ctx_b, or ctx")
+        choices = continuations("" if scene.ctx_a is None else scene.ctx_b, scene.endings)
+        name = str(number - 1 if scene.ind is None else scene.ind)
+        rows.append(Row(number, name, context or "", choices, scene.label))
+    return _table(report, rows)
+
+
+class Passage(BaseModel):
+    """A row of Cosmos QA."""
+
+    id: str | None = None
+    context: str
+    question: str
+    answer0: str
+    answer1: str
+    answer2: str
+    answer3: str
+    label: int | str | None = None
+
+
+@each_file
+def read_cosmosqa(path: Path, task: Task, language: str) -> pa.Table:
+    """Cosmos QA, csv as published or jsonl: context and question, four answers; test files have no label."""
+    report = Report(path)
+    read = _csv_passages if path.suffix == ".csv" else read_jsonl
+    rows = [
+        Row(
+            number,
+            p.id or str(number),
+            prompt(p.context, p.question),
+            [p.answer0, p.answer1, p.answer2, p.answer3],
+            p.label,
+        )
+        for number, p in read(path, Passage, report)
+    ]
+    return _table(report, rows)
+
+
+def _csv_passages(path: Path, shape: type[Passage], report: Report) -> Iterator[tuple[int, Passage]]:
+    """Rows of a csv file, where a quoted cell may hold commas and line feeds; a row's line is its last."""
+    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
+    missing = [name for name in shape.model_fields if name not in ("id", "label", *(reader.fieldnames or ()))]
+    if missing:
+        report.add(1, f"no column {', '.join(missing)}; the header has {', '.join(reader.fieldnames or ())}")
+        return
+    for cells in reader:
+        if None in cells or None in cells.values():
+            report.add(reader.line_num, f"not the {len(reader.fieldnames or ())} columns of the header")
+            continue
+        yield reader.line_num, shape.model_validate(cells)
+
+
+class Choices(BaseModel):
+    """Choices by column, as the hub has them."""
+
+    label: list[str]
+    text: list[str]
+
+
+class Choice(BaseModel):
+    label: str
+    text: str
+
+
+class Stem(BaseModel):
+    """CommonsenseQA's question as first published: the choices lie inside it."""
+
+    stem: str
+    choices: list[Choice]
+
+
+class Commonsense(BaseModel):
+    """A line of CommonsenseQA in either of its shapes."""
+
+    id: str | None = None
+    question: str | Stem
+    choices: Choices | None = None
+    answerKey: str | None = None  # noqa: N815 - the file's own name
+
+
+@each_file
+def read_csqa(path: Path, task: Task, language: str) -> pa.Table:
+    """CommonsenseQA jsonl (`train_rand_split.jsonl` and the like): a question and five choices A to E."""
+    report = Report(path)
+    rows = []
+    for number, line in read_jsonl(path, Commonsense, report):
+        question = line.question if isinstance(line.question, str) else line.question.stem
+        choices = _by_letter(line)
+        if not choices:
+            report.add(number, "no choices: expected them in `choices`, or in the question")
+            continue
+        label = line.answerKey
+        if label and label not in choices:
+            report.add(number, f"answerKey {label!r} is not one of {', '.join(choices)}")
+            label = None
+        index = list(choices).index(label) if label else None
+        rows.append(Row(number, line.id or str(number), question, list(choices.values()), index))
+    return _table(report, rows)
+
+
+def _by_letter(line: Commonsense) -> dict[str, str]:
+    """The choices in the order of their letters."""
+    if isinstance(line.question, Stem):
+        choices = {choice.label: choice.text for choice in line.question.choices}
+    elif line.choices is not None:
+        choices = dict(zip(line.choices.label, line.choices.text, strict=False))
+    else:
+        choices = {}
+    return dict(sorted(choices.items()))
+
+
+class Situation(BaseModel):
+    """A line of Social IQa: `correct` is a letter, `label` counts from 1; the first release has neither."""
+
+    context: str
+    question: str
+    answerA: str  # noqa: N815 - the file's own names
+    answerB: str  # noqa: N815
+    answerC: str  # noqa: N815
+    correct: str | None = None
+    label: str | int | None = None
+
+
+@each_file
+def read_siqa(path: Path, task: Task, language: str) -> pa.Table:
+    """Social IQa jsonl; its first release keeps the labels, 1 to 3, in `STEM-labels.lst` beside `STEM.jsonl`."""
+    report = Report(path)
+    lines = list(read_jsonl(path, Situation, report))
+    beside = path.with_name(f"{path.stem}-labels.lst")
+    labels = [line.strip() for line in read_lines(beside)] if beside.is_file() else None
+    if labels is not None and len(labels) != len(lines):
+        report.add(1, f"{len(lines)} questions, but {beside.name} has {len(labels)} labels")
+        labels = None
+    rows = []
+    for i, (number, s) in enumerate(lines):
+        given = labels[i] if labels else s.label
+        label = _lettered(report, number, s.correct, 3) if s.correct else _counted(report, number, given, 3)
+        rows.append(Row(number, str(i), prompt(s.context, s.question), [s.answerA, s.answerB, s.answerC], label))
+    return _table(report, rows)
+
+
+class Alternatives(BaseModel):
+    """A line of COPA or XCOPA."""
+
+    premise: str
+    choice1: str
+    choice2: str
+    question: str
+    label: int | None = None
+    idx: int | None = None
+
+
+@each_file
+def read_copa(path: Path, task: Task, language: str) -> pa.Table:
+    """COPA and XCOPA jsonl: a premise, its cause or effect, two choices. A test file of zeros has no gold."""
+    report = Report(path)
+    lines = list(read_jsonl(path, Alternatives, report))
+    blank = len(lines) >= BLANKED and all(line.label == 0 for _, line in lines)
+    rows = [
+        Row(
+            number,
+            str(number - 1 if line.idx is None else line.idx),
+            prompt(line.premise, line.question),
+            [line.choice1, line.choice2],
+            None if blank else line.label,
+        )
+        for number, line in lines
+    ]
+    return _table(report, rows)
+
+
+class Chosen(BaseModel):
+    """A line of a labels file."""
+
+    label: int
+
+
+def merge_choices(table: pa.Table, path: Path, task: Task) -> pa.Table:
+    """Gold choices: jsonl with a `label` a line, in the order of the rows."""
+    report = Report(path)
+    lines = list(read_jsonl(path, Chosen, report))
+    counts = [len(choices) for choices in table["choices"].to_pylist()]
+    if len(lines) != len(counts) and not report.count:
+        report.add(1, f"{len(lines)} labels for {len(counts)} test rows; the two files do not belong together")
+    labels = [_choice(report, n, line.label, count) for (n, line), count in zip(lines, counts, strict=False)]
+    report.close()
+    index = table.schema.get_field_index("label")
+    return table.set_column(index, table.schema.field(index), pa.array(labels, pa.int32()))
+
+
+def _table(report: Report, rows: Sequence[Row]) -> pa.Table:
+    columns = {
+        "id": [row.id for row in rows],
+        "text_a": [row.context for row in rows],
+        "choices": [row.choices for row in rows],
+        "label": [_choice(report, row.line, row.label, len(row.choices)) for row in rows],
+    }
+    if not rows and not report.count:
+        report.add(1, "no questions in it")
+    report.close()
+    return to_table(report.path, columns, MULTIPLE_CHOICE)
+
+
+def _choice(report: Report, number: int, label: Any, count: int) -> int:
+    """The index in `label`, an integer or its digits; -1 where there is none (HellaSwag's test file)."""
+    if label is None or label in ("", -1):
+        return -1
+    if str(label).isdecimal() and int(label) < count:
+        return int(label)
+    report.add(number, f"label {label!r} is not a choice from 0 to {count - 1}")
+    return -1
+
+
+def _lettered(report: Report, number: int, letter: str, count: int) -> int:
+    if letter in LETTERS[:count]:
+        return LETTERS.index(letter)
+    report.add(number, f"correct {letter!r} is not one of {', '.join(LETTERS[:count])}")
+    return -1
+
+
+def _counted(report: Report, number: int, label: str | int | None, count: int) -> int:
+    """The index of a choice that is counted from 1."""
+    if label in (None, ""):
+        return -1
+    if str(label).isdecimal() and 1 <= int(str(label)) <= count:
+        return int(str(label)) - 1
+    report.add(number, f"label {label!r} is not a choice from 1 to {count}")
+    return -1

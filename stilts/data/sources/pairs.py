@@ -1,0 +1,116 @@
+"""Sentence pairs as their data sets publish them: natural language inference in all its shapes, and QQP."""
+
+from pathlib import Path
+
+import pyarrow as pa
+from pydantic import AliasChoices, BaseModel, Field
+
+from stilts.data.sources import xtreme
+from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, tell_left_out
+from stilts.tasks.base import Task
+
+HEADERS = (
+    ("sentence1", "sentence2", "gold_label"),
+    ("premise", "hypothesis", "label"),
+    ("premise", "hypo", "label"),
+    ("question1", "question2", "is_duplicate"),
+)
+"""Columns of the files with a header: GLUE's, SNLI's and XNLI's; the hub's names; XNLI's translated MNLI; QQP."""
+
+Row = tuple[int, str, str, str | int | None]
+"""Line, text, text, label as the file has it (None: the file has no labels)."""
+
+
+class Pair(BaseModel):
+    """A line of jsonl: MNLI's, SNLI's and XNLI's names, or ANLI's, or the hub's."""
+
+    text_a: str = Field(validation_alias=AliasChoices("sentence1", "premise", "context"))
+    text_b: str = Field(validation_alias=AliasChoices("sentence2", "hypothesis"))
+    label: str | int | None = Field(None, validation_alias=AliasChoices("gold_label", "label"))
+    language: str | None = None
+
+
+@each_file
+def read_nli(path: Path, task: Task, language: str) -> pa.Table:
+    """Natural language inference: jsonl (MNLI, SNLI, ANLI, XNLI), a table with a header (GLUE, SNLI, XNLI and its
+    translated training data), or XTREME's rows without one.
+
+    Pairs without a majority label (`-`, or -1) are left out, as their authors advise.
+    """
+    first = read_lines(path)[0]
+    if first.lstrip().startswith("{"):
+        return _read_jsonl(path, task, language)
+    if _columns(first) is None:
+        return xtreme.read_pairs([path], task, language)
+    report = Report(path)
+    rows, torn = _read_table(path, language)
+    for number, message in torn:
+        report.add(number, message)
+    return _table(path, task, report, rows)
+
+
+@each_file
+def read_qqp(path: Path, task: Task, language: str) -> pa.Table:
+    """GLUE's QQP. The published file holds a few rows that a line feed inside a question tore: they are left out."""
+    report = Report(path)
+    if _columns(read_lines(path)[0]) is None:
+        report.add(1, "no header with question1 and question2, as GLUE's files have")
+        report.close()
+    rows, torn = _read_table(path, language)
+    kept = [row for row in rows if row[3] is None or row[3] in task.labels]
+    left_out = len(torn) + len(rows) - len(kept)
+    tell_left_out(path, left_out, len(rows) + len(torn), "not two questions and a label")
+    return _table(path, task, report, kept)
+
+
+def _read_jsonl(path: Path, task: Task, language: str) -> pa.Table:
+    report = Report(path)
+    rows = [
+        (number, pair.text_a, pair.text_b, pair.label)
+        for number, pair in read_jsonl(path, Pair, report)
+        if pair.language in (None, language)
+    ]
+    return _table(path, task, report, rows)
+
+
+def _columns(first: str) -> tuple[str, str, str] | None:
+    """The columns of a header that are wanted; None where the line is none."""
+    header = set(first.split("\t"))
+    return next((names for names in HEADERS if set(names[:2]) <= header), None)
+
+
+def _read_table(path: Path, language: str) -> tuple[list[Row], list[tuple[int, str]]]:
+    """Rows of a table with a header, and the lines that have not its columns. XNLI's hold all languages."""
+    lines = read_lines(path)
+    header = lines[0].split("\t")
+    names = _columns(lines[0])
+    assert names is not None
+    a, b = header.index(names[0]), header.index(names[1])
+    gold = header.index(names[2]) if names[2] in header else None
+    spoken = header.index("language") if "language" in header else None
+    rows: list[Row] = []
+    torn = []
+    for number, line in enumerate(lines[1:], 2):
+        cells = line.split("\t")
+        if len(cells) != len(header):
+            torn.append((number, f"{len(cells)} columns, the header has {len(header)}"))
+        elif spoken is None or cells[spoken] == language:
+            rows.append((number, cells[a], cells[b], None if gold is None else cells[gold]))
+    return rows, torn
+
+
+def _table(path: Path, task: Task, report: Report, rows: list[Row]) -> pa.Table:
+    decided = [row for row in rows if row[3] not in ("-", -1)]
+    kept = [(a, b, _index(report, number, label, task)) for number, a, b, label in decided]
+    if not kept and not report.count:
+        report.add(1, "no pair with a majority label in it")
+    report.close()
+    return xtreme.pair_table(path, kept)
+
+
+def _index(report: Report, number: int, label: str | int | None, task: Task) -> int:
+    if label is None:
+        return -1
+    if isinstance(label, int):
+        label = task.labels[label] if 0 <= label < len(task.labels) else str(label)
+    return xtreme.label_index(report, number, label, task)

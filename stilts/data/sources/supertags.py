@@ -1,0 +1,33 @@
+"""CCG supertags: sentences in one line each, or one token a line."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from stilts.data.sources import xtreme
+from stilts.data.sources.text import Report, each_file, read_lines, to_table
+from stilts.tasks.base import Task
+from stilts.tasks.schema import TAGGING
+
+
+@each_file
+def read_supertags(path: Path, task: Task, language: str) -> pa.Table:
+    """`words TAB tags`, both separated by spaces, a sentence a line (jiant's form); or token TAB tag, one a line, with
+    a blank line after each sentence. The tags are whatever the file has: the training file makes the task's labels."""
+    lines = read_lines(path)
+    if not any(" " in line for line in lines):
+        return xtreme.read_tags([path], task, language)
+    report = Report(path)
+    tokens, tags = [], []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        words, *rest = ([word for word in cell.split(" ") if word] for cell in line.split("\t"))
+        if len(rest) != 1 or len(rest[0]) != len(words):
+            found = f"{len(words)} words and {len(rest[0])} tags" if len(rest) == 1 else f"{len(rest) + 1} columns"
+            report.add(number, f"{found}, expected words, a tab, and as many tags")
+            continue
+        tokens.append(words)
+        tags.append(rest[0])
+    report.close()
+    return to_table(path, {"id": [str(i) for i in range(len(tokens))], "tokens": tokens, "tags": tags}, TAGGING)
