@@ -258,7 +258,9 @@ class Catalog:
         if split in LAYOUTS[task.folder].files if task.folder else False:
             ways.insert(0, "XTREME's download folder as data.xtreme")
         reason = ""
-        if task.hub is None and self.data.generate is None:
+        if task.licence is not None:
+            reason = f" ({task.licence})"
+        elif task.hub is None and self.data.generate is None:
             reason = " (there is no usable copy on the hub)"
         elif task.hub is not None and split not in task.hub.splits:
             reason = f" (it has {', '.join(task.hub.splits)})"
@@ -311,7 +313,7 @@ def _override(task: Task, declared: TaskSource, split: str) -> HubSource | None:
 
 def _read(task: Task, split: str, language: str, files: Sequence[Path], labels: Path | None) -> pa.Table:
     form = get_format(task)
-    table = form.read(files, task, language)
+    table = form.reader(split)(files, task, language)
     if labels is not None and form.merge is not None and not any(_has_gold(table, task).to_pylist()):
         table = form.merge(table, labels, task)
     return table
@@ -339,7 +341,7 @@ def _labelled(table: pa.Table, task: Task, where: str) -> bool:
     """Whether the table has gold: for retrieval on any row, elsewhere on all or none."""
     gold = _has_gold(table, task)
     count = pc.sum(gold).as_py() or 0
-    if task.family != "retrieval" and 0 < count < table.num_rows:
+    if task.family != "retrieval" and not task.unanswerable and 0 < count < table.num_rows:
         first = pc.index(gold, False).as_py()
         raise StiltsError(f"{where}: {table.num_rows - count} of {table.num_rows} rows have no gold, first row {first}")
     return count > 0

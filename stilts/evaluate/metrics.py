@@ -194,7 +194,7 @@ def _family_scorer(task: Task) -> Callable[[Any, Any], Scores]:
     if task.family == "tagging":
         return token_accuracy if "accuracy" in task.metrics else lambda p, g: chunk_f1(p, g, entities)
     if task.family == "span_qa":
-        return _squad_v2 if "null_threshold" in task.settings else lambda p, g: answer_scores(p, g, normalise_squad)
+        return _squad_v2 if task.unanswerable else lambda p, g: answer_scores(p, g, normalise_squad)
     if task.family == "classification" and "f1" in task.metrics:
         return lambda p, g: accuracy_and_f1(p, g, positive=task.labels[1])
     return accuracy

@@ -22,7 +22,7 @@ class HubSource:
         id: dataset id, or a local directory laid out like a hub repository.
         revision: commit to read; pinned, so that it identifies the content.
         config: configuration name; `{lang}` is replaced by the language.
-        splits: our split -> the hub's split (`+` joins several).
+        splits: our split -> the hub's split (`+` joins several); `translated`: the training set by a machine.
         columns: our column -> the hub's column (what each family needs: see `data/sources/hub.py`).
         labels: the hub's label value -> index of ours, where they differ.
         files: parquet files inside the repository, `{config}` and `{split}` replaced, where the repository at this
@@ -54,12 +54,14 @@ class Task:
         family: `classification`, `multiple_choice`, `tagging`, `span_qa`, `mlm`, `retrieval` or
             `dual_encoder`.
         languages: what XTREME evaluates, in evaluate.py's order; `("en",)` for English tasks.
-        labels: classes in index order (classification, tagging); empty otherwise.
+        labels: classes in index order (classification, tagging); empty for the other families, and where they are
+            those of the training data (`data/labels.py`).
         metric: name of the main number, as in evaluate.py (`accuracy`, `f1`, `metric`: mean of EM and F1).
         metrics: every number that an evaluation yields.
         train_on: task whose training data and head it uses (its own name where it trains itself); None where there
             is nothing to train (retrieval).
-        group: XTREME's group (`classification`, `tagging`, `qa`, `retrieval`); None for intermediate tasks.
+        group: XTREME's group (`classification`, `tagging`, `qa`, `retrieval`), or XTREME-R's `multi_choice`; None for
+            intermediate tasks.
         recipe: the task's default recipe fields (see `Recipe`).
         settings: default evaluation settings (max_length, stride, layer, pooling ...).
         splits: splits that can be evaluated.
@@ -73,6 +75,7 @@ class Task:
         parts: tasks whose training and dev data this one takes together, of the same family and labels; none where it
             has data of its own.
         xtreme_r: languages that XTREME-R evaluates beside `languages`.
+        licence: why its data cannot be downloaded, and in which form to give it; None where it can.
     """
 
     name: str
@@ -95,11 +98,17 @@ class Task:
     head: str | None = None
     parts: tuple[str, ...] = ()
     xtreme_r: tuple[str, ...] = ()
+    licence: str | None = None
 
     @property
     def head_name(self) -> str:
         """The head that it trains and is evaluated with."""
         return self.head or self.train_on or self.name
+
+    @property
+    def unanswerable(self) -> bool:
+        """Whether questions may have no answer, so that a row without one has gold all the same (SQuAD 2.0)."""
+        return "null_threshold" in self.settings
 
     def __post_init__(self) -> None:
         if self.family not in SCHEMAS:
@@ -136,6 +145,22 @@ def _load_library() -> None:
     library = importlib.import_module("stilts.tasks.library")
     for module in pkgutil.iter_modules(library.__path__):
         importlib.import_module(f"stilts.tasks.library.{module.name}")
+    for task in _TASKS.values():
+        check_union(task, _TASKS)
+
+
+def check_union(task: Task, tasks: Mapping[str, Task]) -> None:
+    """Pass where a task's parts are tasks with examples and labels like its own.
+
+    Raises:
+        ValueError: a part is missing, is a union itself, or is of another kind.
+    """
+    for name in task.parts:
+        part = tasks.get(name)
+        if part is None:
+            raise ValueError(f"task {task.name}: no part {name!r}; {nearest(name, tasks)}")
+        if part.parts or (part.family, part.labels) != (task.family, task.labels):
+            raise ValueError(f"task {task.name}: part {name} differs from it in family or labels, or is a union")
 
 
 def all_tasks() -> dict[str, Task]:

@@ -220,12 +220,20 @@ def test_reading_imports_neither_torch_nor_ray(folder: Path) -> None:
 # Real data
 
 
+INTERMEDIATE = {
+    "hellaswag": (("train", "hellaswag_train.jsonl"), ("dev", "hellaswag_val.jsonl")),
+    "cosmosqa": (("train", "train.csv"), ("dev", "valid.csv")),
+    "csqa": (("train", "train_rand_split.jsonl"), ("dev", "dev_rand_split.jsonl")),
+    "siqa": (("train", "socialIQa_v1.4_trn.jsonl"), ("dev", "socialIQa_v1.4_dev.jsonl")),
+}
+
+
 def expected_counts(manifest: Path) -> Iterator[tuple[str, str, str, int]]:
     """(task, split, language or *, rows) of the targets in MANIFEST.tsv."""
     for line in manifest.read_text().splitlines():
         name, count, *_ = line.split("\t")
         task, _, rest = name.partition("/")
-        if task not in all_tasks() or not rest:
+        if task not in all_tasks() or not all_tasks()[task].group or not rest:
             continue
         if task == "bucc2018":
             sizes = count.split(", ")[0].split(" x ")
@@ -247,10 +255,10 @@ def test_every_real_file_is_read_and_counted(xtreme_mini: Path, tmp_path: Path) 
         labels=str(xtreme_mini / "labels"),
         tasks={
             "mlm": TaskSource(train=str(xtreme_mini / "mlm" / "{lang}.txt")),
-            "hellaswag": TaskSource(
-                train=str(xtreme_mini / "intermediate" / "hellaswag" / "hellaswag_train.jsonl"),
-                dev=str(xtreme_mini / "intermediate" / "hellaswag" / "hellaswag_val.jsonl"),
-            ),
+            **{
+                task: TaskSource(**{split: str(xtreme_mini / "intermediate" / task / name) for split, name in files})
+                for task, files in INTERMEDIATE.items()
+            },
         },
     )
     there = Catalog(decl, tmp_path)
@@ -270,12 +278,20 @@ def test_every_real_file_is_read_and_counted(xtreme_mini: Path, tmp_path: Path) 
         assert set(found) == {rows}, (task_name, split, language)
     assert sum(task == "tatoeba" for task, _, _ in refs) == 25
     assert sum(task == "mlm" for task, _, _ in refs) == 20
-    assert [refs["hellaswag", split, "en"].rows for split in ("train", "dev")] == [4000, 600]
+    assert sum(task == "xcopa" and split == "test" for task, split, _ in refs) == 5
+    counts = {task: [refs[task, split, "en"].rows for split in ("train", "dev")] for task in (*INTERMEDIATE, "copa")}
+    assert counts == {
+        "hellaswag": [4000, 600],
+        "cosmosqa": [2500, 485],
+        "csqa": [1000, 221],
+        "siqa": [1600, 354],
+        "copa": [400, 100],
+    }
 
 
 def test_real_test_files_have_no_gold_of_their_own(xtreme_mini: Path, tmp_path: Path) -> None:
     there = Catalog(DataDecl(xtreme=str(xtreme_mini / "xtreme")), tmp_path)
-    for name in ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba", "bucc2018"):
+    for name in ("xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "tatoeba", "bucc2018", "xcopa"):
         task = get_task(name)
         language = next(lg for lg in task.languages if there.has(task, "test", lg))
         assert not there.ref(task, "test", language).labelled, name

@@ -1,5 +1,6 @@
 """One suite over every task of the library."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,15 +8,13 @@ import pytest
 from stilts.data.sources.files import FORMATS
 from stilts.data.sources.xtreme import LAYOUTS
 from stilts.errors import StiltsError
+from stilts.evaluate.xtreme import XTREME, XTREME_R
 from stilts.spec.recipe import Recipe
 from stilts.tasks import library
-from stilts.tasks.base import Task, all_tasks, check_language, get_task, private_language, register
+from stilts.tasks.base import Task, all_tasks, check_language, check_union, get_task, private_language, register
 
 TASKS = all_tasks()
-TARGETS = {"xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba"}
-LANGUAGES = {
-    "xnli": 15, "pawsx": 7, "udpos": 33, "panx": 40, "xquad": 11, "mlqa": 7, "tydiqa": 9, "bucc2018": 4, "tatoeba": 36,
-}  # fmt: skip
+TARGETS = {name for name, task in TASKS.items() if task.group}
 
 
 @pytest.fixture(params=sorted(TASKS))
@@ -23,13 +22,22 @@ def task(request: pytest.FixtureRequest) -> Task:
     return TASKS[request.param]
 
 
-def test_the_targets_are_xtremes_nine_in_their_groups() -> None:
-    assert {name for name, task in TASKS.items() if task.group} == TARGETS
-    assert {name: len(TASKS[name].languages) for name in TARGETS} == LANGUAGES
+def test_every_task_of_xtreme_is_a_target_in_its_group_and_its_languages() -> None:
+    assert set(XTREME.languages) <= TARGETS <= set(XTREME.languages) | set(XTREME_R.languages)
+    for group, names in XTREME.groups.items():
+        assert {TASKS[name].group for name in names} == {group}
+    assert {name: TASKS[name].languages for name in XTREME.languages} == XTREME.languages
 
 
-def test_languages_are_distinct(task: Task) -> None:
-    assert len(set(task.languages)) == len(task.languages)
+def test_xtreme_r_adds_its_languages() -> None:
+    for name in TARGETS & set(XTREME_R.languages):
+        assert (*TASKS[name].languages, *TASKS[name].xtreme_r) == XTREME_R.languages[name]
+
+
+def test_languages_and_labels_are_distinct(task: Task) -> None:
+    languages = (*task.languages, *task.xtreme_r)
+    assert len(set(languages)) == len(languages)
+    assert len(set(task.labels)) == len(task.labels)
 
 
 def test_what_trains_has_a_complete_recipe(task: Task) -> None:
@@ -45,7 +53,10 @@ def test_tasks_that_share_a_head_share_its_labels(task: Task) -> None:
 
 
 def test_labels_are_declared_where_the_head_needs_them(task: Task) -> None:
-    assert bool(task.labels) == (task.family in ("classification", "tagging"))
+    if task.family == "classification":
+        assert len(task.labels) > 1
+    elif task.family != "tagging":  # a tagging task without labels takes those of its training data
+        assert not task.labels
 
 
 def test_files_and_folder_name_readers(task: Task) -> None:
@@ -57,12 +68,12 @@ def test_hub_sources_are_pinned_to_a_commit(task: Task) -> None:
     if task.hub is not None:
         assert len(task.hub.revision) == 40
         assert int(task.hub.revision, 16)
-        assert set(task.hub.splits) <= {"train", "dev", "test"}
+        assert set(task.hub.splits) <= {"train", "dev", "test", "translated"}
         assert set(task.hub.names) <= set(task.languages)
 
 
 def test_every_evaluated_split_has_a_source(task: Task) -> None:
-    for split in task.splits:
+    for split in () if task.parts or task.licence else task.splits:
         in_hub = task.hub is not None and split in task.hub.splits
         in_folder = task.folder is not None and split in LAYOUTS[task.folder].files
         assert in_hub or in_folder
@@ -70,7 +81,19 @@ def test_every_evaluated_split_has_a_source(task: Task) -> None:
 
 def test_sizes_name_languages_of_the_task(task: Task) -> None:
     for split in task.sizes.values():
-        assert isinstance(split, int) or set(split) <= set(task.languages)
+        assert isinstance(split, int) or set(split) <= {*task.languages, *task.xtreme_r}
+
+
+def test_what_trains_declares_its_english_sizes(task: Task) -> None:
+    if task.train_on == task.name and task.family != "mlm":
+        for split in {"train", "dev"} & {"train", *task.splits}:
+            assert task.rows(split, "en"), split
+
+
+def test_a_union_is_as_large_as_its_parts() -> None:
+    for task in TASKS.values():
+        for split in ("train", "dev") if task.parts else ():
+            assert task.rows(split, "en") == sum(get_task(part).rows(split, "en") or 0 for part in task.parts)
 
 
 def test_declared_sizes() -> None:
@@ -88,6 +111,14 @@ def test_a_task_file_is_short() -> None:
 def test_an_unknown_task_names_the_nearest() -> None:
     with pytest.raises(StiltsError, match="did you mean 'tatoeba'"):
         get_task("tatoba")
+
+
+def test_a_union_of_other_labels_or_of_nothing_is_refused() -> None:
+    union = get_task("anli_plus")
+    with pytest.raises(ValueError, match="part qqp differs"):
+        check_union(replace(union, parts=("snli", "qqp")), TASKS)
+    with pytest.raises(ValueError, match="no part 'snlii'; did you mean 'snli'"):
+        check_union(replace(union, parts=("snlii",)), TASKS)
 
 
 def test_a_taken_name_is_refused(task: Task) -> None:

@@ -27,7 +27,7 @@ register(
         # XTREME's folder keeps MNLI's training set as xnli/train-en.tsv; its only English dev set is XNLI's.
         folder="mnli",
         files="nli",
-        sizes={"train": 392_702, "dev": 9_815},
+        sizes={"train": 392_702, "dev": 9_815, "translated": 392_702},
         tokens_per_row=45.0,
     )
 )

@@ -2,6 +2,8 @@
 
 from stilts.tasks.base import HubSource, Task, register, words
 
+_FOREIGN = words("de es fr ja ko zh")
+
 register(
     Task(
         name="pawsx",
@@ -20,12 +22,14 @@ register(
             id="google-research-datasets/paws-x",
             revision="4cd8187c404bda33cb1f62b49b001115862acf37",
             config="{lang}",
-            splits={"train": "train", "dev": "validation", "test": "test"},
+            # Its training sets in other languages are PAWS-X's own machine translations.
+            splits={"train": "train", "dev": "validation", "test": "test", "translated": "train"},
             columns={"text_a": "sentence1", "text_b": "sentence2", "label": "label"},
+            without={"train": _FOREIGN, "translated": ("en",)},
         ),
         folder="pawsx",
         files="pairs",
-        sizes={"train": 49_401, "dev": 2_000, "test": 2_000},
+        sizes={"train": 49_401, "dev": 2_000, "test": 2_000, "translated": 49_401},
         tokens_per_row=60.0,
     )
 )

@@ -1,6 +1,6 @@
 """Tatoeba: find each English sentence's translation by nearest neighbour. No training; 36 languages."""
 
-from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.base import HubSource, Task, register, words
 
 _HUB_NAMES = {
     "ar": "ara", "he": "heb", "vi": "vie", "id": "ind", "jv": "jav", "tl": "tgl", "eu": "eus", "ml": "mal",
@@ -10,6 +10,7 @@ _HUB_NAMES = {
     "tr": "tur", "et": "est", "fi": "fin", "hu": "hun",
 }  # fmt: skip
 _SMALL = {"jv": 410, "te": 468, "ta": 614, "sw": 780, "th": 1_096, "kk": 1_150, "ml": 1_374, "ka": 1_492}
+_XTREME_R = words("az lt pl uk ro")
 
 register(
     Task(
@@ -17,6 +18,7 @@ register(
         version=1,
         family="retrieval",
         languages=tuple(_HUB_NAMES),
+        xtreme_r=_XTREME_R,
         metric="accuracy",
         metrics=("accuracy",),
         train_on=None,
@@ -32,10 +34,11 @@ register(
             splits={"test": "validation"},
             columns={"foreign": "source_sentence", "en": "target_sentence"},
             names=_HUB_NAMES,
+            without={"test": _XTREME_R},
         ),
         folder="tatoeba",
         files="tatoeba",
-        sizes={"test": dict.fromkeys(_HUB_NAMES, 2_000) | _SMALL},
+        sizes={"test": dict.fromkeys((*_HUB_NAMES, *_XTREME_R), 2_000) | _SMALL},
         tokens_per_row=12.0,
     )
 )

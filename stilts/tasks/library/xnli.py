@@ -2,6 +2,8 @@
 
 from stilts.tasks.base import HubSource, Task, register, words
 
+_FOREIGN = words("ar bg de el es fr hi ru sw th tr ur vi zh")
+
 register(
     Task(
         name="xnli",
@@ -22,12 +24,14 @@ register(
             id="facebook/xnli",
             revision="b8dd5d7af51114dbda02c0e3f6133f332186418e",
             config="{lang}",
-            splits={"train": "train", "dev": "validation", "test": "test"},
+            # Its training sets in other languages are XNLI's machine translations of MNLI.
+            splits={"train": "train", "dev": "validation", "test": "test", "translated": "train"},
             columns={"text_a": "premise", "text_b": "hypothesis", "label": "label"},
+            without={"train": _FOREIGN, "translated": ("en",)},
         ),
         folder="xnli",
         files="nli",
-        sizes={"train": 392_702, "dev": 2_490, "test": 5_010},
+        sizes={"train": 392_702, "dev": 2_490, "test": 5_010, "translated": 392_702},
         tokens_per_row=45.0,
     )
 )

@@ -8,6 +8,7 @@ register(
         version=1,
         family="span_qa",
         languages=words("en es de el ru tr ar vi th zh hi"),
+        xtreme_r=("ro",),
         # The main number is the mean of exact match and F1.
         metric="metric",
         metrics=("exact_match", "f1"),
@@ -22,6 +23,7 @@ register(
             files="{config}/{split}-*.parquet",
             splits={"test": "validation"},
             columns={"id": "id", "context": "context", "question": "question", "answers": "answers"},
+            without={"test": ("ro",)},
         ),
         folder="xquad",
         files="squad",

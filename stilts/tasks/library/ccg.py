@@ -1,0 +1,36 @@
+"""CCG supertagging: a lexical category for every word of the Penn Treebank. English intermediate task."""
+
+from stilts.tasks.base import Task, register
+
+register(
+    Task(
+        name="ccg",
+        version=1,
+        family="tagging",
+        languages=("en",),
+        # The labels are the tags of the training file (1,363 in the full data), in the order of their names.
+        labels=(),
+        metric="accuracy",
+        metrics=("accuracy",),
+        train_on="ccg",
+        # No published recipe of the study: jiant's for XTREME (1e-5, 10 % warm-up, weight decay 0.01, 10 epochs).
+        recipe={
+            "learning_rate": 1e-5,
+            "epochs": 10,
+            "max_length": 256,
+            "batch_size": 32,
+            "warmup": 0.1,
+            "weight_decay": 0.01,
+            "selection": "best-dev",
+        },
+        settings={"max_length": 256},
+        splits=("dev",),
+        licence=(
+            "CCGbank is licensed by the Linguistic Data Consortium as LDC2005T13, so that no copy can be downloaded: "
+            "write its sections 02-21 and 00 as `words TAB tags`, a sentence a line, or token TAB tag, a token a line"
+        ),
+        files="supertags",
+        sizes={"train": 38_015, "dev": 5_484},
+        tokens_per_row=30.0,
+    )
+)

@@ -1,0 +1,31 @@
+"""COPA: which of two alternatives is the cause, or the effect, of a premise? XCOPA's English training data."""
+
+from stilts.tasks.base import HubSource, Task, register
+
+register(
+    Task(
+        name="copa",
+        version=1,
+        family="multiple_choice",
+        languages=("en",),
+        metric="accuracy",
+        metrics=("accuracy",),
+        train_on="copa",
+        # XTREME-R's script for XLM-R Large.
+        recipe={"learning_rate": 3e-5, "epochs": 5, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        settings={"max_length": 128},
+        splits=("dev",),
+        hub=HubSource(
+            id="aps/super_glue",
+            revision="3de24cf8022e94f4ee4b9d55a6f539891524d646",
+            config="copa",
+            files="{config}/{split}-*.parquet",
+            splits={"train": "train", "dev": "validation"},
+            columns={"text_a": "premise", "question": "question", "choices": "choice1+choice2", "label": "label"},
+        ),
+        folder="copa",
+        files="copa",
+        sizes={"train": 400, "dev": 100, "translated": 400},
+        tokens_per_row=45.0,
+    )
+)

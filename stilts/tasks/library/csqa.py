@@ -1,0 +1,37 @@
+"""CommonsenseQA: questions whose five answers only common sense tells apart. English intermediate task."""
+
+from stilts.tasks.base import HubSource, Task, register
+
+register(
+    Task(
+        name="csqa",
+        version=1,
+        family="multiple_choice",
+        languages=("en",),
+        metric="accuracy",
+        metrics=("accuracy",),
+        train_on="csqa",
+        # No published recipe of the study: jiant's for XTREME (1e-5, 10 % warm-up, weight decay 0.01), 3 epochs.
+        recipe={
+            "learning_rate": 1e-5,
+            "epochs": 3,
+            "max_length": 128,
+            "batch_size": 32,
+            "warmup": 0.1,
+            "weight_decay": 0.01,
+            "selection": "best-dev",
+        },
+        settings={"max_length": 128},
+        splits=("dev",),
+        hub=HubSource(
+            id="tau/commonsense_qa",
+            revision="94630fe30dad47192a8546eb75f094926d47e155",
+            splits={"train": "train", "dev": "validation"},
+            columns={"id": "id", "text_a": "question", "choices": "choices.text", "label": "answerKey"},
+            labels={"A": 0, "B": 1, "C": 2, "D": 3, "E": 4},
+        ),
+        files="csqa",
+        sizes={"train": 9_741, "dev": 1_221},
+        tokens_per_row=101.0,
+    )
+)

@@ -1,0 +1,39 @@
+"""QQP: do two questions of Quora's ask the same? English intermediate task; the mean of accuracy and F1."""
+
+from stilts.tasks.base import HubSource, Task, register
+
+register(
+    Task(
+        name="qqp",
+        version=1,
+        family="classification",
+        languages=("en",),
+        labels=("0", "1"),
+        # The main number is the mean of accuracy and of the F1 of the duplicates.
+        metric="metric",
+        metrics=("accuracy", "f1"),
+        train_on="qqp",
+        # No published recipe of the study: jiant's for XTREME (1e-5, 10 % warm-up, weight decay 0.01), 3 epochs.
+        recipe={
+            "learning_rate": 1e-5,
+            "epochs": 3,
+            "max_length": 128,
+            "batch_size": 32,
+            "warmup": 0.1,
+            "weight_decay": 0.01,
+            "selection": "best-dev",
+        },
+        settings={"max_length": 128},
+        splits=("dev",),
+        hub=HubSource(
+            id="nyu-mll/glue",
+            revision="bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
+            config="qqp",
+            splits={"train": "train", "dev": "validation"},
+            columns={"text_a": "question1", "text_b": "question2", "label": "label"},
+        ),
+        files="qqp",
+        sizes={"train": 363_846, "dev": 40_430},
+        tokens_per_row=33.0,
+    )
+)

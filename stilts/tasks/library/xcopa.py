@@ -1,0 +1,28 @@
+"""XCOPA: COPA in eleven languages, a task of XTREME-R; trained on Social IQa, then on English COPA."""
+
+from stilts.tasks.base import HubSource, Task, register, words
+
+register(
+    Task(
+        name="xcopa",
+        version=1,
+        family="multiple_choice",
+        languages=words("et ht id it qu sw ta th tr vi zh"),
+        metric="accuracy",
+        metrics=("accuracy",),
+        train_on="copa",
+        group="multi_choice",
+        settings={"max_length": 128},
+        hub=HubSource(
+            id="cambridgeltl/xcopa",
+            revision="042f78955ba48e6404616762fa6e05e839c3907a",
+            config="{lang}",
+            splits={"dev": "validation", "test": "test"},
+            columns={"text_a": "premise", "question": "question", "choices": "choice1+choice2", "label": "label"},
+        ),
+        folder="xcopa",
+        files="copa",
+        sizes={"dev": 100, "test": 500},
+        tokens_per_row=45.0,
+    )
+)
