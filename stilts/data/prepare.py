@@ -331,7 +331,7 @@ def _has_gold(table: pa.Table, task: Task) -> pa.ChunkedArray:
     """For each row, whether it has gold (masked language modelling needs none)."""
     if "label" in table.column_names:
         return pc.greater_equal(table["label"], 0)
-    column = {"tagging": "tags", "span_qa": "answers", "retrieval": "gold"}.get(task.family)
+    column = {"tagging": "tags", "parsing": "heads", "span_qa": "answers", "retrieval": "gold"}.get(task.family)
     if column is None:
         return pa.chunked_array([pa.repeat(True, table.num_rows)])
     return pc.greater(pc.list_value_length(table[column]), 0)

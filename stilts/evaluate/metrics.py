@@ -26,6 +26,7 @@ from stilts.tasks.base import Task, get_task
 
 Scores = dict[str, float]
 Sentences = Sequence[Sequence[str]]
+Trees = Sequence[Sequence[tuple[int, str]]]
 
 
 def score(task: str, language: str, predictions: Any, gold: Any) -> Scores:
@@ -35,11 +36,12 @@ def score(task: str, language: str, predictions: Any, gold: Any) -> Scores:
         task: name in the library; unknown ones raise StiltsError.
         language: only MLQA's normalisation depends on it.
         predictions: labels, one an example (classification, multiple choice, Tatoeba's line numbers; compared as
-            text, so that 3 equals "3"); lists of tags, one a sentence; `{id: answer}`; for BUCC, pairs of ids.
+            text, so that 3 equals "3"); lists of tags, or of (head, relation), one a sentence; `{id: answer}`; for
+            BUCC, pairs of ids.
         gold: the same; for question answering `{id: [accepted answers]}`. An id without a prediction scores 0.
 
     Returns:
-        `accuracy`; `f1, precision, recall`; or `exact_match, f1`.
+        `accuracy`; `f1, precision, recall`; `las, uas`; or `exact_match, f1`.
 
     Raises:
         ValueError: there is nothing to score, or the two do not align.
@@ -51,12 +53,12 @@ def score(task: str, language: str, predictions: Any, gold: Any) -> Scores:
 
 def main_number(scores: Mapping[str, float]) -> float:
     """The one number of several: the mean of exact match (or accuracy) and F1 where both are there, else the F1, the
-    accuracy, or MAP@20. The same rule that evaluate.py has for a task's averages.
+    accuracy, the labelled attachment score, or MAP@20. The same rule that evaluate.py has for a task's averages.
     """
     if "f1" in scores:
         partner = next((name for name in ("exact_match", "accuracy") if name in scores), None)
         return scores["f1"] if partner is None else (scores[partner] + scores["f1"]) / 2
-    return next(scores[name] for name in ("accuracy", "map@20") if name in scores)
+    return next(scores[name] for name in ("accuracy", "las", "map@20") if name in scores)
 
 
 def accuracy(predictions: Sequence[Any], gold: Sequence[Any]) -> Scores:
@@ -77,6 +79,17 @@ def token_accuracy(predictions: Sentences, gold: Sentences) -> Scores:
     """Share of words with the right tag (CCG)."""
     _check_sentences(predictions, gold)
     return accuracy([tag for tags in predictions for tag in tags], [tag for tags in gold for tag in tags])
+
+
+def attachment(predictions: Trees, gold: Trees) -> Scores:
+    """Labelled and unlabelled attachment score: share of words with the right head and relation, and with the right
+    head. Every word counts, punctuation too, as in the CoNLL 2018 shared task, whose F1 this is where words are given.
+    """
+    _check_sentences(predictions, gold)
+    pairs = [pair for ours, theirs in zip(predictions, gold, strict=True) for pair in zip(ours, theirs, strict=True)]
+    whole = sum(ours == theirs for ours, theirs in pairs)
+    heads = sum(ours[0] == theirs[0] for ours, theirs in pairs)
+    return {"las": whole / len(pairs) * 100, "uas": heads / len(pairs) * 100}
 
 
 def overlap(predictions: Iterable[Hashable], gold: Iterable[Hashable]) -> Scores:
@@ -193,6 +206,8 @@ def _family_scorer(task: Task) -> Callable[[Any, Any], Scores]:
         raise StiltsError(f"{task.name} makes no predictions that could be scored")
     if task.family == "tagging":
         return token_accuracy if "accuracy" in task.metrics else lambda p, g: chunk_f1(p, g, entities)
+    if task.family == "parsing":
+        return attachment
     if task.family == "span_qa":
         return _squad_v2 if task.unanswerable else lambda p, g: answer_scores(p, g, normalise_squad)
     if task.family == "classification" and "f1" in task.metrics:
@@ -220,7 +235,7 @@ def _is_punctuation(char: str) -> bool:
     return char in string.punctuation or unicodedata.category(char).startswith("P")
 
 
-def _check_sentences(predictions: Sentences, gold: Sentences) -> None:
+def _check_sentences(predictions: Sequence[Sequence[Any]], gold: Sequence[Sequence[Any]]) -> None:
     for i, (ours, theirs) in enumerate(zip(predictions, gold, strict=True)):
         if len(ours) != len(theirs):
-            raise ValueError(f"sentence {i + 1} has {len(ours)} predicted tags and {len(theirs)} gold tags")
+            raise ValueError(f"sentence {i + 1} has {len(ours)} predicted words and {len(theirs)} gold words")

@@ -41,7 +41,7 @@ def forward(
 
     Returns:
         float32 arrays: classification [labels], multiple choice [1], tagging [words, labels],
-        span QA [tokens, 2], retrieval [hidden].
+        parsing [words, words + 1, 2], span QA [tokens, 2], retrieval [hidden].
     """
     family = family or model.family
     columns = Features.of(features, family)
@@ -89,4 +89,6 @@ def _by_row(batch: Batch, outputs: np.ndarray, family: str) -> list[tuple[int, n
         parts = np.split(outputs, np.cumsum(batch.counts)[:-1])
     else:
         parts = list(outputs)
+    if family == "parsing":
+        parts = [part[:, : len(part) + 1] for part in parts]
     return list(zip(batch.order, parts, strict=True))

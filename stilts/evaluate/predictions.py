@@ -4,6 +4,7 @@
 |---|---|---|
 | classification | .tsv | one label a line |
 | tagging | .tsv | one tag a line, a blank line between sentences |
+| parsing | .tsv | `head TAB relation` of each word a line, a blank line between sentences |
 | question answering | .json | `{id: answer}` |
 | multiple choice | .jsonl | `{"label": index}` a line |
 | BUCC 2018 | .tsv | `foreign id TAB English id` a line |
@@ -20,6 +21,9 @@ from typing import Any
 
 from stilts.errors import Problems
 from stilts.tasks.base import Task, get_task
+
+BY_WORD = ("tagging", "parsing")
+"""Families that answer each word of a sentence, a line a word."""
 
 SHOWN = 5
 """Problems reported of one file."""
@@ -46,10 +50,11 @@ def write_predictions(task_name: str, predictions: Any) -> bytes:
         return (json.dumps(dict(predictions), ensure_ascii=False, indent=1) + "\n").encode()
     if family == "multiple_choice":
         return _lines(json.dumps({"label": int(choice)}) for choice in predictions)
-    if family == "tagging":
+    if family in BY_WORD:
         if not all(predictions):
             raise ValueError(f"{task_name}: a sentence without words")
-        return "\n".join("".join(f"{tag}\n" for tag in tags) for tags in predictions).encode()
+        word = "{0[0]}\t{0[1]}\n" if family == "parsing" else "{0}\n"
+        return "\n".join("".join(word.format(answer) for answer in answers) for answers in predictions).encode()
     if task_name == "bucc2018":
         return _lines(f"{foreign}\t{english}" for foreign, english in sorted(predictions))
     return _lines(str(label) for label in predictions)
@@ -67,8 +72,8 @@ def read_predictions(task_name: str, data: bytes | Path) -> Any:
     task = get_task(task_name)
     if task.family == "span_qa":
         return _read_answers(text, where)
-    if task.family == "tagging":
-        return _read_sentences(text, where, task)
+    if task.family in BY_WORD:
+        return _read_sentences(text, where, _arc_parser(task) if task.family == "parsing" else _tag_parser(task))
     parse = _line_parser(task)
     values = _parse_lines(_split(text), where, parse)
     return set(values) if task_name == "bucc2018" else values
@@ -191,15 +196,17 @@ def _choice(line: str) -> str:
     return str(label)
 
 
-def _read_sentences(text: str, where: str, task: Task) -> list[list[str]]:
+def _read_sentences(text: str, where: str, parse: Callable[[str], Any]) -> list[list[Any]]:
+    """Blocks of lines; `parse` raises ValueError with what is wrong."""
     lines = _split(text)
-    sentences: list[list[str]] = [[]] if lines else []
+    sentences: list[list[Any]] = [[]] if lines else []
     problems = []
     for number, line in enumerate(lines, start=1):
         if line:
-            sentences[-1].append(line)
-            if task.labels and line not in task.labels:
-                problems.append(f"{where}:{number}: {_no_tag(line, task)}")
+            try:
+                sentences[-1].append(parse(line))
+            except ValueError as error:
+                problems.append(f"{where}:{number}: {error}")
         elif sentences[-1]:
             sentences.append([])
         else:
@@ -207,6 +214,27 @@ def _read_sentences(text: str, where: str, task: Task) -> list[list[str]]:
     if problems:
         raise Problems(shorten(problems, where))
     return sentences
+
+
+def _tag_parser(task: Task) -> Callable[[str], str]:
+    def parse(line: str) -> str:
+        if task.labels and line not in task.labels:
+            raise ValueError(_no_tag(line, task))
+        return line
+
+    return parse
+
+
+def _arc_parser(task: Task) -> Callable[[str], tuple[int, str]]:
+    def parse(line: str) -> tuple[int, str]:
+        head, *relation = line.split("\t")
+        if len(relation) != 1 or not head.isdecimal():
+            raise ValueError(f"{line[:60]!r} is not a head and a relation parted by a tab")
+        if relation[0] not in task.labels:
+            raise ValueError(f"{relation[0][:60]!r} is none of {task.name}'s relations ({', '.join(task.labels)})")
+        return int(head), relation[0]
+
+    return parse
 
 
 def _no_tag(line: str, task: Task) -> str:

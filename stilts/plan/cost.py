@@ -32,7 +32,7 @@ OPTIMIZER_BYTES = 12
 PREDICTION_BYTES = 40
 """One predicted example, on average over the tasks."""
 
-_SPREAD = ("span_qa", "tagging", "multiple_choice")
+_SPREAD = ("span_qa", "tagging", "parsing", "multiple_choice")
 """Families whose long examples become several sequences: windows, parts of a sentence, choices."""
 
 _HUB_SHAPES = {

@@ -1,6 +1,6 @@
 """Canonical examples: the one Arrow schema of each family, whatever file they came from.
 
-`label` -1, empty `tags` and empty `answers` mean that the file has no gold for the row (blanked test files).
+`label` -1, empty `tags`, `heads` and `answers` mean that the file has no gold for the row (blanked test files).
 """
 
 import pyarrow as pa
@@ -17,6 +17,16 @@ MULTIPLE_CHOICE = pa.schema(
 
 TAGGING = pa.schema([("id", pa.string()), ("tokens", pa.list_(pa.string())), ("tags", pa.list_(pa.string()))])
 """A sentence's words and one tag a word."""
+
+PARSING = pa.schema(
+    [
+        ("id", pa.string()),
+        ("tokens", pa.list_(pa.string())),
+        ("heads", pa.list_(pa.int32())),
+        ("relations", pa.list_(pa.string())),
+    ]
+)
+"""A sentence's dependency tree: each word's head, counted from 1 (0: the root), and its relation to it."""
 
 ANSWER = pa.struct([("text", pa.string()), ("start", pa.int32())])
 SPAN_QA = pa.schema(
@@ -51,6 +61,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "classification": CLASSIFICATION,
     "multiple_choice": MULTIPLE_CHOICE,
     "tagging": TAGGING,
+    "parsing": PARSING,
     "span_qa": SPAN_QA,
     "mlm": MLM,
     "retrieval": RETRIEVAL,

@@ -8,7 +8,8 @@ import torch
 from stilts.data.batching import MicroBatch
 from stilts.train.features import Features, spans
 
-TOKEN_FAMILIES = ("tagging", "mlm")
+TOKEN_FAMILIES = ("tagging", "parsing", "mlm")
+"""Families whose heads read the states at `positions`."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def _units(part: Features, first: np.ndarray, tokens: np.ndarray, last_token: bo
 
 def _targets(part: Features) -> dict[str, np.ndarray]:
     if part.family in TOKEN_FAMILIES and part.labels is not None:
-        return {"labels": part.labels.values.astype(np.int64)}
+        heads = {} if part.heads is None else {"heads": part.heads.values.astype(np.int64)}
+        return {"labels": part.labels.values.astype(np.int64), **heads}
     if part.family == "span_qa" and part.start is not None and part.end is not None:
         return {"start": part.start.astype(np.int64), "end": part.end.astype(np.int64), "lengths": part.ids.lengths}
     if part.family == "classification" and part.label is not None:

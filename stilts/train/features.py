@@ -64,7 +64,8 @@ class Features:
         choice: int [n]: number of a row within its item.
         types: token type ids; None where the tokenizer gives none.
         label: int [n]: class, or index of the right choice.
-        positions, labels: tokens that are classified and their labels (tagging, masked language modelling).
+        positions, labels: tokens that are classified and their labels (tagging, parsing, masked language modelling).
+        heads: for each of these words, the number of its head (parsing).
         start, end: int [n]: token indices of the answer.
         block: int [n], ascending: pairs that are contrasted with each other (see `in_blocks`); None elsewhere.
         language: int [n], index into `languages`; None where the table names none.
@@ -78,6 +79,7 @@ class Features:
     label: np.ndarray | None = None
     positions: Ragged | None = None
     labels: Ragged | None = None
+    heads: Ragged | None = None
     start: np.ndarray | None = None
     end: np.ndarray | None = None
     language: np.ndarray | None = None
@@ -105,6 +107,7 @@ class Features:
             label=column("label"),
             positions=ragged("positions"),
             labels=ragged("labels"),
+            heads=ragged("heads"),
             start=column("start"),
             end=column("end"),
             language=language,
@@ -133,6 +136,7 @@ class Features:
             label=plain(self.label),
             positions=ragged(self.positions),
             labels=ragged(self.labels),
+            heads=ragged(self.heads),
             start=plain(self.start),
             end=plain(self.end),
             language=plain(self.language),

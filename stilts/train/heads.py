@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from stilts.data.architectures import architecture
+from stilts.train.biaffine import BiaffineHead, best_relations, parsing_loss
 from stilts.train.features import IGNORED
 
 SCALE = 100.0
@@ -111,6 +112,8 @@ def make_head(family: str, num_labels: int, config: Any, embedding: int, seed: i
             head = VectorHead(hidden)
         elif family in ("classification", "multiple_choice"):
             head = SentenceHead(hidden, num_labels if family == "classification" else 1, head_dropout(config))
+        elif family == "parsing":
+            head = BiaffineHead(hidden, num_labels, head_dropout(config))
         else:
             head = TokenHead(hidden, num_labels if family == "tagging" else 2, head_dropout(config))
         spread = _first(config, ("initializer_range", "init_std"), 0.02)
@@ -147,6 +150,8 @@ def loss_sum(family: str, logits: torch.Tensor, targets: dict[str, torch.Tensor]
     logits = logits.float()
     if family == "dual_encoder":
         return _contrast(logits, **targets)
+    if family == "parsing":
+        return parsing_loss(logits, targets)
     if family == "span_qa":
         starts, ends = _windows(logits, targets["lengths"])
         start = F.cross_entropy(starts, targets["start"], reduction="sum")
@@ -164,6 +169,11 @@ def _contrast(vectors: torch.Tensor, pair: torch.Tensor, side: torch.Tensor, blo
     elsewhere = block[queries][:, None] != block[texts][None, :]
     right = torch.arange(len(queries), device=vectors.device)
     return F.cross_entropy(scores.masked_fill(elsewhere, float("-inf")), right, reduction="sum")
+
+
+def decodable(family: str, logits: torch.Tensor) -> torch.Tensor:
+    """What the family's decoding reads of the logits (`tasks/families`): they themselves, but for parsing."""
+    return best_relations(logits) if family == "parsing" else logits
 
 
 def _windows(logits: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

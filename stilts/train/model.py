@@ -20,7 +20,7 @@ from stilts.data.architectures import architecture, max_tokens
 from stilts.data.checkpoint_files import local_checkpoint_problems, tensor_files
 from stilts.errors import Problems, StiltsError
 from stilts.train.batch import Batch
-from stilts.train.heads import loss_sum, make_head
+from stilts.train.heads import decodable, loss_sum, make_head
 from stilts.train.languages import LanguageIds
 from stilts.train.tokenizer import load_tokenizer
 
@@ -132,9 +132,11 @@ class Model(nn.Module):
         assert self.head is not None
         if self.family == "mlm":
             logits = self.head(states, self.encoder.get_input_embeddings().weight)
+        elif self.family == "parsing":
+            logits = self.head(states, batch.counts)
         else:
             logits = self.head(states)
-        return loss_sum(self.family, logits, batch.targets) if want == "loss" else logits
+        return loss_sum(self.family, logits, batch.targets) if want == "loss" else decodable(self.family, logits)
 
     def _encode(self, batch: Batch, **options: Any) -> Any:
         inputs = {"input_ids": batch.input_ids, **self.architecture.options, **options}

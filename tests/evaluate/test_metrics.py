@@ -28,7 +28,7 @@ def test_accuracy_compares_as_text() -> None:
 def test_lists_of_different_length_are_refused() -> None:
     with pytest.raises(ValueError, match="argument 2"):
         score("xnli", "de", ["neutral"], ["neutral", "neutral"])
-    with pytest.raises(ValueError, match="sentence 2 has 1 predicted tags and 2 gold tags"):
+    with pytest.raises(ValueError, match="sentence 2 has 1 predicted words and 2 gold words"):
         score("panx", "de", [["O"], ["O"]], [["O"], ["O", "O"]])
 
 

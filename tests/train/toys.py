@@ -67,9 +67,16 @@ def make_features(family: str, count: int = 40, seed: int = 0, longest: int = 30
                 positions = sorted(rng.choice(np.arange(1, len(body) - 1), size=2, replace=False).tolist())
                 rows.setdefault("positions", []).append(positions)
                 rows.setdefault("labels", []).append([body[p] % 2 for p in positions[:-1]] + [-100])
+            elif family == "parsing":
+                count = int(rng.integers(1, len(body) - 1))
+                heads = rng.integers(0, count + 1, size=count)
+                heads[heads == np.arange(1, count + 1)] = -100
+                rows.setdefault("positions", []).append(list(range(1, count + 1)))
+                rows.setdefault("heads", []).append(heads.tolist())
+                rows.setdefault("labels", []).append(np.where(heads < 0, -100, heads % 2).tolist())
             elif family == "span_qa":
                 rows.setdefault("start", []).append(int(np.argmax(body)))
                 rows.setdefault("end", []).append(int(np.argmax(body)))
     ints, lists = pa.int32(), pa.list_(pa.int32())
-    kinds = {name: lists if name in ("input_ids", "positions", "labels") else ints for name in rows}
+    kinds = {name: lists if name in ("input_ids", "positions", "heads", "labels") else ints for name in rows}
     return pa.table({name: pa.array(values, kinds[name]) for name, values in rows.items()})

@@ -1,7 +1,7 @@
 """Raw text, and the table of all file formats by name.
 
 A user may point a task at any file of its format (`data.tasks.NAME.train: PATH/{lang}.tsv`). XTREME's own formats are
-in `xtreme.py`; those of other data sets in `pairs.py`, `choices.py` and `supertags.py`.
+in `xtreme.py`; those of other data sets in `pairs.py`, `choices.py`, `supertags.py` and `conllu.py`.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stilts.data.sources import choices, pairs, supertags, xtreme
+from stilts.data.sources import choices, conllu, pairs, supertags, xtreme
 from stilts.data.sources.text import ReadAll, each_file, read_lines, to_table
 from stilts.errors import nearest
 from stilts.tasks.base import Task
@@ -58,6 +58,7 @@ FORMATS: dict[str, Format] = {
     "siqa": Format(choices.read_siqa),
     "copa": Format(choices.read_copa, choices.merge_choices),
     "text": Format(read_sentences),
+    "conllu": Format(conllu.read_conllu),
 }
 
 

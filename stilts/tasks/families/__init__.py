@@ -6,6 +6,7 @@ from stilts.tasks.families.dual_encoder import DualEncoder
 from stilts.tasks.families.mlm import MaskedLanguageModelling
 from stilts.tasks.families.multiple_choice import MultipleChoice
 from stilts.tasks.families.pair_classification import PairClassification
+from stilts.tasks.families.parsing import Parsing
 from stilts.tasks.families.retrieval import Retrieval
 from stilts.tasks.families.span_qa import SpanQA
 from stilts.tasks.families.tagging import Tagging
@@ -16,6 +17,7 @@ _FAMILIES: dict[str, Family] = {
     "classification": PairClassification(),
     "multiple_choice": MultipleChoice(),
     "tagging": Tagging(),
+    "parsing": Parsing(),
     "span_qa": SpanQA(),
     "mlm": MaskedLanguageModelling(),
     "retrieval": Retrieval(),

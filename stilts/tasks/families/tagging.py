@@ -1,4 +1,4 @@
-"""Tagging: one tag a word, on the word's first subword (UD-POS, PAN-X, CCG; parsing and SRL cast as tagging)."""
+"""Tagging: one tag a word, on the word's first subword (UD-POS, PAN-X, CCG)."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -11,14 +11,11 @@ from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families.base import Lengths
 from stilts.tasks.families.checks import first_problems
-from stilts.tasks.families.ragged import Ragged
-from stilts.tasks.families.subwords import Frame, features, list_lengths, tokenize
+from stilts.tasks.families.subwords import Frame, features, list_lengths
+from stilts.tasks.families.words import NO_LABEL, cut_sentences
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
-
-NO_LABEL = -100
-"""What torch's cross entropy ignores."""
 
 
 class Tagging:
@@ -42,20 +39,14 @@ class Tagging:
             examples, table = examples[tagged], table.filter(pa.array(tagged))
         frame = Frame(tokenizer)
         room = frame.room(lengths.max_length)
-        words = _words(pc.list_flatten(table["tokens"]), tokenizer, room)
-        sentences = Ragged.packed(words.lengths, list_lengths(table["tokens"]))
-        parts = np.array(list(_split(sentences, room)), np.int64).reshape(-1, 3)
-        rows, first_word, word_counts = parts.T
-        ends = np.concatenate([[0], np.cumsum(words.lengths)])
-        begins = ends[first_word]
-        subwords = Ragged(words.flat(), begins, ends[first_word + word_counts] - begins)
-        positions = Ragged(ends[:-1], first_word, word_counts).flat() - np.repeat(begins, word_counts) + frame.prefix
+        pieces = cut_sentences(table["tokens"], tokenizer, room, room)
+        positions = pieces.positions
         columns = {
-            **frame.columns(subwords),
-            "positions": Ragged.packed(positions, word_counts).arrow(),
-            "labels": Ragged(_labels(table, task), first_word, word_counts).arrow(),
+            **frame.columns(pieces.subwords),
+            "positions": positions.like(positions.values + frame.prefix).arrow(),
+            "labels": pieces.of_words(_labels(table, task)).arrow(),
         }
-        return features(np.arange(len(rows)), examples[rows], columns)
+        return features(np.arange(len(pieces)), examples[pieces.sentence], columns)
 
     def decode(
         self, table: pa.Table, features: pa.Table, outputs: Sequence[np.ndarray], task: Task, lengths: Lengths
@@ -68,33 +59,6 @@ class Tagging:
     def gold(self, table: pa.Table, task: Task) -> list[list[str]] | None:
         complete = np.array_equal(list_lengths(table["tags"]), list_lengths(table["tokens"]))
         return table["tags"].to_pylist() if table.num_rows and complete else None
-
-
-def _words(words: pa.ChunkedArray | pa.Array, tokenizer: "PreTrainedTokenizerFast", room: int) -> Ragged:
-    """At least one and at most `room` subwords of each word."""
-    # The space makes a word-initial subword of the word in byte-level vocabularies too; others ignore it.
-    ids = tokenize(pc.binary_join_element_wise("", words, " "), tokenizer).cut(room)
-    unknown = len(ids.values)
-    return Ragged(
-        np.append(ids.values, np.int32(tokenizer.unk_token_id)),
-        np.where(ids.lengths == 0, unknown, ids.starts),
-        np.maximum(ids.lengths, 1),
-    )
-
-
-def _split(sentences: Ragged, room: int) -> Iterator[tuple[int, int, int]]:
-    """(sentence, first word, words) of each row; `sentences` holds the subword counts of all words."""
-    for sentence in range(len(sentences)):
-        first = int(sentences.starts[sentence])
-        used = words = 0
-        for length in sentences[sentence].tolist():
-            if used + length > room:
-                yield sentence, first, words
-                first, used, words = first + words, 0, 0
-            used += length
-            words += 1
-        if words:
-            yield sentence, first, words
 
 
 def _labels(table: pa.Table, task: Task) -> np.ndarray:

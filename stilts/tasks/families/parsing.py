@@ -1,0 +1,156 @@
+"""Dependency parsing: a head and a relation for each word of a sentence.
+
+A word's vector is its first subword's; the root's is learned. Relations are Universal Dependencies' without subtypes,
+`root` first. Decoding gives the best tree with exactly one word below the root (`trees.py`): that word's relation is
+`root`, and no other's is.
+
+A sentence over the length becomes several pieces, split between words. In training a word whose head lies in another
+piece is not scored; one whose head is the root keeps it. In evaluation each piece is decoded to a tree of its own, and
+the top words of later pieces hang on the first one's as `parataxis`, UD's relation of clauses side by side: every word
+gets a head, and the whole is one tree.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stilts.tasks import schema
+from stilts.tasks.base import Task
+from stilts.tasks.families.base import Lengths
+from stilts.tasks.families.checks import first_problems
+from stilts.tasks.families.subwords import Frame, features, list_lengths
+from stilts.tasks.families.trees import best_tree, find_cycle
+from stilts.tasks.families.words import NO_LABEL, Pieces, cut_sentences
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+Tree = list[tuple[int, str]]
+"""(head, relation) of each word."""
+
+ROOT = "root"
+"""The first label of every parsing task."""
+SIDE_BY_SIDE = "parataxis"
+
+
+class Parsing:
+    """Features add, for each word, `positions` list<int32> (first subword), `heads` list<int32> (0: the root, else the
+    word's number within its piece, from 1) and `labels` list<int32> (relation); both NO_LABEL where the head is
+    unknown or in another piece.
+
+    The head yields float32 [words, words + 1, 2] per row: for each word and each possible head, the root first, the
+    score of the arc and the label of the arc's best relation. A prediction is a list of (head, relation).
+    """
+
+    schema = schema.PARSING
+
+    def validate(self, table: pa.Table, task: Task) -> list[str]:
+        return first_problems(_problems(table, set(task.labels)))
+
+    def encode(
+        self, table: pa.Table, tokenizer: "PreTrainedTokenizerFast", task: Task, lengths: Lengths, training: bool
+    ) -> pa.Table:
+        examples = np.arange(table.num_rows)
+        if training:
+            parsed = list_lengths(table["heads"]) > 0
+            examples, table = examples[parsed], table.filter(pa.array(parsed))
+        frame = Frame(tokenizer)
+        room = frame.room(lengths.max_length)
+        pieces = cut_sentences(table["tokens"], tokenizer, room, room)
+        positions = pieces.positions
+        heads = _local_heads(table, pieces)
+        relations = pieces.of_words(_relations(table, task)).flat()
+        columns = {
+            **frame.columns(pieces.subwords),
+            "positions": positions.like(positions.values + frame.prefix).arrow(),
+            "heads": positions.like(heads).arrow(),
+            "labels": positions.like(np.where(heads == NO_LABEL, NO_LABEL, relations)).arrow(),
+        }
+        return features(np.arange(len(pieces)), examples[pieces.sentence], columns)
+
+    def decode(
+        self, table: pa.Table, features: pa.Table, outputs: Sequence[np.ndarray], task: Task, lengths: Lengths
+    ) -> list[Tree]:
+        trees: list[Tree] = [[] for _ in range(table.num_rows)]
+        for example, output in zip(features["example"].to_pylist(), outputs, strict=True):
+            _join(trees[example], _decode(output, task))
+        return trees
+
+    def gold(self, table: pa.Table, task: Task) -> list[Tree] | None:
+        complete = np.array_equal(list_lengths(table["heads"]), list_lengths(table["tokens"]))
+        if not table.num_rows or not complete:
+            return None
+        pairs = zip(table["heads"].to_pylist(), table["relations"].to_pylist(), strict=True)
+        return [list(zip(heads, relations, strict=True)) for heads, relations in pairs]
+
+
+def _local_heads(table: pa.Table, pieces: Pieces) -> np.ndarray:
+    """The head of every word of the pieces, one piece after the other, counted within its piece."""
+    counts = list_lengths(table["tokens"])
+    known = np.repeat(list_lengths(table["heads"]) == counts, counts)
+    heads = np.full(int(counts.sum()), NO_LABEL, np.int64)
+    heads[known] = pc.list_flatten(table["heads"]).to_numpy()
+    heads = pieces.of_words(heads).flat()
+    local = heads - np.repeat(pieces.offsets, pieces.counts)
+    inside = (heads > 0) & (local > 0) & (local <= np.repeat(pieces.counts, pieces.counts))
+    return np.where(heads == 0, 0, np.where(inside, local, NO_LABEL))
+
+
+def _relations(table: pa.Table, task: Task) -> np.ndarray:
+    """The relation of every word of the table, one after the other."""
+    counts = list_lengths(table["tokens"])
+    known = np.repeat(list_lengths(table["relations"]) == counts, counts)
+    labels = np.full(int(counts.sum()), NO_LABEL, np.int32)
+    found = pc.index_in(pc.list_flatten(table["relations"]), value_set=pa.array(task.labels, pa.string()))
+    labels[known] = pc.fill_null(found, NO_LABEL).to_numpy()
+    return labels
+
+
+def _decode(output: np.ndarray, task: Task) -> Tree:
+    heads = best_tree(output[..., 0])
+    best = output[np.arange(len(heads)), heads, 1].astype(int)
+    return [
+        (head, task.labels[label] if head else ROOT) for head, label in zip(heads.tolist(), best.tolist(), strict=True)
+    ]
+
+
+def _join(tree: Tree, piece: Tree) -> None:
+    """Append the tree of the next piece of a sentence."""
+    offset = len(tree)
+    top = next((word for word, (head, _) in enumerate(tree, 1) if head == 0), 0)
+    for head, relation in piece:
+        if head:
+            tree.append((head + offset, relation))
+        else:
+            tree.append((top, SIDE_BY_SIDE if top else ROOT))
+
+
+def _problems(table: pa.Table, labels: set[str]) -> Iterator[str]:
+    columns = (table[name].to_pylist() for name in ("tokens", "heads", "relations"))
+    for row, (tokens, heads, relations) in enumerate(zip(*columns, strict=True)):
+        if not tokens:
+            yield f"row {row}: the sentence has no tokens"
+        if len(heads) != len(relations) or (heads and len(heads) != len(tokens)):
+            yield f"row {row}: {len(tokens)} tokens but {len(heads)} heads and {len(relations)} relations"
+            continue
+        for relation in sorted(set(relations) - labels):
+            yield f"row {row}: relation {relation!r} is not one of {', '.join(sorted(labels))}"
+        problem = _no_tree(heads, relations) if heads else None
+        if problem:
+            yield f"row {row}: {problem}"
+
+
+def _no_tree(heads: list[int], relations: list[str]) -> str | None:
+    """Why heads and relations are no tree with one word below the root."""
+    outside = [head for head in heads if not 0 <= head <= len(heads)]
+    if outside:
+        return f"head {outside[0]} of a sentence of {len(heads)} words"
+    if heads.count(0) != 1:
+        return f"{heads.count(0)} words hang on the root, there must be one"
+    if [relation == ROOT for relation in relations] != [head == 0 for head in heads]:
+        return "the relation root belongs to the word that hangs on the root, and to no other"
+    cycle = find_cycle(np.array([0, *heads]))
+    return None if cycle is None else f"the heads of words {', '.join(map(str, sorted(cycle.tolist())))} form a circle"

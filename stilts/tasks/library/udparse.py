@@ -1,0 +1,37 @@
+"""UD parsing: dependency trees of Universal Dependencies v2, from treebanks in CoNLL-U.
+
+Relations are the 37 universal ones, subtypes stripped, as the LAS of the CoNLL 2018 shared task has them; punctuation
+counts. Any treebank serves, in training and, without training data of its own, as a target:
+`data.tasks.udparse.test: treebanks/{lang}.conllu`.
+"""
+
+from stilts.tasks.base import Task, register, words
+
+register(
+    Task(
+        name="udparse",
+        version=1,
+        family="parsing",
+        # Universal Dependencies' languages that XLM-R knows, English first.
+        languages=words(
+            "en af am ar be bg br ca cs cy da de el es et eu fa fi fr ga gd gl he hi hr hu hy id is it ja ka kk ko la "
+            "lt lv ml mr my nl no pl pt ro ru sa sk sl sq sr sv ta te th tl tr ug uk ur vi wo yo zh"
+        ),
+        # The parser relies on root being the first.
+        labels=words(
+            "root acl advcl advmod amod appos aux case cc ccomp clf compound conj cop csubj dep det discourse "
+            "dislocated expl fixed flat goeswith iobj list mark nmod nsubj nummod obj obl orphan parataxis punct "
+            "reparandum vocative xcomp"
+        ),
+        metric="las",
+        metrics=("las", "uas"),
+        train_on="udparse",
+        # XTREME's recipe for UD-POS: the same treebanks, read by the same words.
+        recipe={"learning_rate": 2e-5, "epochs": 10, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        settings={"max_length": 128},
+        files="conllu",
+        # UD English-EWT, from release 2.10 on.
+        sizes={"train": 12_544, "dev": {"en": 2_001}, "test": {"en": 2_077}},
+        tokens_per_row=22.0,
+    )
+)
