@@ -24,8 +24,8 @@ from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
 from stilts.evaluate.metrics import main_number
 from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import suffix
-from stilts.plan.cost import shape
 from stilts.plan.job import StageJob
+from stilts.plan.shapes import shape
 from stilts.spec.stage import SHORT, BaseSpec, EvaluationSpec, Part, StageSpec
 from stilts.store.claim import WAIT_SECONDS, Claim
 from stilts.store.open import open_store

@@ -5,7 +5,6 @@ layers, L: layers, h: width, s: sequence length; Kaplan et al. 2020, section 2.1
 bidirectional attention); the forward pass alone a third. XLM-R Large at s = 128: 1.85 GFLOP.
 """
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 from stilts.data.mixing import shares
 from stilts.plan.graph import Graph, Node
 from stilts.plan.job import StageJob
+from stilts.plan.shapes import Shape, shape_of
 from stilts.spec.runtime import Runtime
 from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
 from stilts.tasks.base import get_task
@@ -34,39 +34,6 @@ PREDICTION_BYTES = 40
 
 _SPREAD = ("span_qa", "tagging", "parsing", "multiple_choice")
 """Families whose long examples become several sequences: windows, parts of a sentence, choices."""
-
-_HUB_SHAPES = {
-    "xlm-roberta-base": (12, 768, 250002),
-    "xlm-roberta-large": (24, 1024, 250002),
-    "infoxlm-base": (12, 768, 250002),
-    "infoxlm-large": (24, 1024, 250002),
-    "bert-base-multilingual-cased": (12, 768, 119547),
-    "xlm-v-base": (12, 768, 901629),
-    "rembert": (32, 1152, 250300),
-    "mdeberta-v3-base": (12, 768, 251000),
-    "roberta-large": (24, 1024, 50265),
-    "roberta-base": (12, 768, 50265),
-}
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Size of an encoder: layers, width, and parameters in the layers and in the embeddings."""
-
-    layers: int
-    width: int
-    layer_parameters: int
-    embedding_parameters: int
-
-    @property
-    def parameters(self) -> int:
-        return self.layer_parameters + self.embedding_parameters
-
-    def flops_per_token(self, length: float, *, training: bool) -> float:
-        """Operations of one token in a sequence of this length."""
-        both = 6 * self.layer_parameters + 12 * self.layers * self.width * length
-        return both if training else both / 3
-
 
 Predicting = Callable[[EvaluationSpec, Shape | None], tuple[int, float]]
 
@@ -89,34 +56,6 @@ class StageCost:
     resume_bytes: int = 0
     prediction_bytes: int = 0
     unknown: tuple[str, ...] = ()
-
-
-def shape_of(base: BaseSpec) -> Shape | None:
-    """Shape of a base model from its declaration or files; None for a hub id that is not known offline."""
-    identity = base.identity
-    if "init" in identity:
-        config = {"vocab_size": identity["init"]["tokenizer"]["vocab_size"], **identity["init"]["config"]}
-    elif base.source is not None:
-        config = json.loads((Path(base.source) / "config.json").read_text())
-    else:
-        known = _HUB_SHAPES.get(identity["hub"].rpartition("/")[2].lower())
-        if known is None:
-            return None
-        config = dict(zip(("num_hidden_layers", "hidden_size", "vocab_size"), known, strict=True))
-    return shape(config)
-
-
-def shape(config: Mapping[str, Any]) -> Shape:
-    """Shape from the fields of a transformers config; XLM-R base where they are not given."""
-    layers, width = config.get("num_hidden_layers", 12), config.get("hidden_size", 768)
-    inner = config.get("intermediate_size", 4 * width)
-    positions = config.get("max_position_embeddings", 514)
-    return Shape(
-        layers=layers,
-        width=width,
-        layer_parameters=layers * (4 * width * width + 2 * width * inner),
-        embedding_parameters=width * (config.get("vocab_size", 250002) + positions),
-    )
 
 
 def stage_costs(graph: Graph, jobs: Mapping[str, StageJob]) -> dict[str, StageCost]:

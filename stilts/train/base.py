@@ -1,5 +1,6 @@
 """Base models: from the hub, a local folder, or made on the spot, always written in the same layout."""
 
+import json
 import math
 import shutil
 from collections import Counter
@@ -15,6 +16,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
 from stilts.data.architectures import ARCHITECTURES, Architecture, architecture
 from stilts.data.checkpoint_files import (
+    CONFIG,
     EXTRAS,
     TOKENIZERS,
     checkpoint_digest,
@@ -23,6 +25,7 @@ from stilts.data.checkpoint_files import (
 )
 from stilts.errors import Problems, StiltsError
 from stilts.train.tokenizer import add_frame
+from stilts.train.xlm import convert_xlm_tokenizer
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
 """Ids 0 to 3, as in XLM-R; `<mask>` is the last id."""
@@ -83,6 +86,8 @@ def _copy_checkpoint(folder: Path, out: Path) -> None:
         raise Problems(problems)
     for file in checkpoint_files(folder):
         shutil.copyfile(file, out / file.name)
+    if json.loads((out / CONFIG).read_text()).get("model_type") == "xlm":
+        convert_xlm_tokenizer(out)
 
 
 def _make(init: dict[str, Any], out: Path, text_files: Sequence[Path]) -> None:

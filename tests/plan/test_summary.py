@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from stilts.plan.cost import CPU_FLOPS, GPU_FLOPS, Speed, gpu_hours, peak_bytes, shape, shape_of, speed, stage_costs
+from stilts.plan.cost import CPU_FLOPS, GPU_FLOPS, Speed, gpu_hours, peak_bytes, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.explain import Difference, differences, nearest_stage
 from stilts.plan.missing import Artifact, missing_jobs
+from stilts.plan.shapes import shape_of
 from stilts.plan.show import gigabytes, show_plan
 from stilts.plan.summary import make_plan, stage_rows, summarize
 from stilts.spec.runtime import Runtime
@@ -30,24 +31,6 @@ def test_operations_of_a_token_equal_what_a_counter_measured(length: int, giga: 
     assert size is not None
     assert size.flops_per_token(length, training=True) / 1e9 == pytest.approx(giga, abs=0.006)
     assert size.flops_per_token(length, training=False) * 3 == size.flops_per_token(length, training=True)
-
-
-def test_parameters_of_xlm_r() -> None:
-    assert shape_of(LARGE).parameters / 1e6 == pytest.approx(560, rel=0.01)
-    base = shape_of(BaseSpec({"hub": "FacebookAI/xlm-roberta-base", "revision": "x"}))
-    assert base.parameters / 1e6 == pytest.approx(278, rel=0.01)
-
-
-def test_shape_of_other_bases() -> None:
-    assert shape_of(BaseSpec({"hub": "a/unheard-of", "revision": "x"})) is None
-    init = {
-        "config": {"hidden_size": 8, "num_hidden_layers": 2, "intermediate_size": 16},
-        "tokenizer": {"vocab_size": 10},
-    }
-    assert shape_of(BaseSpec({"init": init})) == shape(
-        {"hidden_size": 8, "num_hidden_layers": 2, "intermediate_size": 16, "vocab_size": 10}
-    )
-    assert shape({"hidden_size": 8, "num_hidden_layers": 2, "intermediate_size": 16}).layer_parameters == 1024
 
 
 def _costs(expansion: Expansion, **runtime: Any) -> list[Any]:

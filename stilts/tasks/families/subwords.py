@@ -62,12 +62,18 @@ def _tokenize(texts: list[str], tokenizer: "PreTrainedTokenizerFast", offsets: b
         return_offsets_mapping=offsets,
         verbose=False,
     )
-    ids = Ragged.of(encoding["input_ids"])
+    ids = _known(Ragged.of(encoding["input_ids"]), tokenizer)
     if not offsets:
         return [ids]
     spans = [span for row in encoding["offset_mapping"] for span in row]
     pairs = np.array(spans, np.int32).reshape(-1, 2)
     return [ids, ids.like(pairs[:, 0]), ids.like(pairs[:, 1])]
+
+
+def _known(ids: Ragged, tokenizer: "PreTrainedTokenizerFast") -> Ragged:
+    """The ids with unknown words for those past the model's vocabulary (see `train/xlm.py`)."""
+    known = tokenizer.init_kwargs.get("known")
+    return ids if known is None else ids.like(np.where(ids.values < known, ids.values, tokenizer.unk_token_id))
 
 
 class Frame:

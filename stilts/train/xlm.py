@@ -1,0 +1,115 @@
+"""XLM's tokenizer as a fast one, with offsets.
+
+transformers has it in Python only, without offsets, on top of the Moses scripts and a word segmenter each for Chinese,
+Japanese and Thai. Here the checkpoint's own vocabulary and merges stand behind Moses's main rules: Unicode punctuation
+is normalised, punctuation stands alone but for points and commas inside numbers and abbreviations, and a clitic stays
+whole (don 't, l' été). On 2000 XNLI sentences a language, 99.9 % of the words are sacremoses's in English, 99.4 % in
+German and French, 99.6 to 99.9 % in Spanish, Hindi, Swahili and Urdu, 95 % in Turkish. What differs: abbreviations with
+one point (Mr.) lose it, an apostrophe between letters never stands alone (Turkish), and Chinese, Japanese and Thai,
+which XLM read segmented into words, are split at punctuation and spaces alone: expect less of it there.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
+from tokenizers.models import BPE
+from transformers import PreTrainedTokenizerFast
+
+from stilts.data.architectures import architecture
+from stilts.train.tokenizer import add_frame
+
+VOCABULARY, MERGES, SETTINGS = "vocab.json", "merges.txt", "tokenizer_config.json"
+END_OF_WORD = "</w>"
+SPECIAL = tuple(f"<special{number}>" for number in range(10))
+MASK = SPECIAL[1]
+
+_PUNCTUATION = {
+    **dict.fromkeys("，、", ","),
+    **dict.fromkeys("”“《》「」", '"'),
+    **dict.fromkeys("∶：", ":"),
+    **dict.fromkeys("’‘", "'"),
+    **dict(zip("０１２３４５６７８９", "0123456789", strict=True)),
+    "。": ". ",
+    "．": ". ",
+    "？": "?",
+    "！": "!",
+    "；": ";",
+    "（": "(",
+    "）": ")",
+    "～": "~",
+    "…": "...",
+    "━": "-",
+    "〈": "<",
+    "〉": ">",
+    "【": "[",
+    "】": "]",
+    "％": "%",
+}
+"""What Moses's replace-unicode-punctuation writes for other scripts' punctuation."""
+
+_SPLITS = (
+    (r"\.{2,}", "isolated"),
+    # A point ends a word before the end or a capital, unless the word is an abbreviation with inner points.
+    (r"(?<!\.)(?<!\.\p{L})\.(?=\s*$|\s+[^\p{Ll}\s])", "isolated"),
+    (r"\s+", "removed"),
+    (r"[^\p{L}\p{M}\p{N}\s.'`,\-]", "isolated"),
+    (r"(?<!\p{N}),|,(?!\p{N})", "isolated"),
+    (r"(?<![\p{L}\p{N}])'|'(?!\p{L})", "isolated"),
+    (r"(?<![\p{L}'])[cdjlmnstCDJLMNST]'(?=\p{L})|(?<![\p{L}'])[qQ]u'(?=\p{L})", "isolated"),
+    (r"(?<=[\p{L}\p{N}])'(?=\p{L})", "merged_with_next"),
+)
+"""Moses's tokenizer as patterns, one after the other."""
+
+
+def convert_xlm_tokenizer(folder: Path) -> None:
+    """Replace an XLM checkpoint's vocab.json and merges.txt by a tokenizer.json; nothing where it has none."""
+    if not ((folder / VOCABULARY).is_file() and (folder / MERGES).is_file()):
+        return
+    tokenizer = fast_xlm_tokenizer(folder)
+    for name in (VOCABULARY, MERGES, SETTINGS, "special_tokens_map.json", "added_tokens.json"):
+        (folder / name).unlink(missing_ok=True)
+    tokenizer.save_pretrained(folder)
+
+
+def fast_xlm_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a folder with XLM's vocab.json and merges.txt."""
+    settings = json.loads((folder / SETTINGS).read_text()) if (folder / SETTINGS).is_file() else {}
+    vocabulary = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))
+    lines = (folder / MERGES).read_text(encoding="utf-8").split("\n")
+    merges = [(first, second) for first, second, *_count in (line.split(" ") for line in lines if " " in line)]
+    size = len(vocabulary)
+    for first, second in merges:
+        # XLM's vocabulary is counted on text: what a later merge always swallows is not in it. The model here wants
+        # every step; an id past the vocabulary that is left over at the end is an unknown word (`known` below).
+        for piece in (first, second, first + second):
+            vocabulary.setdefault(piece, len(vocabulary))
+    backend = Tokenizer(BPE(vocabulary, merges, unk_token="<unk>", end_of_word_suffix=END_OF_WORD))
+    backend.normalizer = _normalizer(lower=settings.get("do_lowercase_and_remove_accent", True))
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), behavior) for pattern, behavior in _SPLITS]
+    )
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token="<s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token=MASK,
+        additional_special_tokens=[token for token in SPECIAL if token in vocabulary],
+        model_input_names=["input_ids", "attention_mask"],
+        known=size,
+    )
+    add_frame(tokenizer, architecture("xlm"))
+    return tokenizer
+
+
+def _normalizer(lower: bool) -> Any:
+    steps: list[Any] = [normalizers.Replace(ours, theirs) for ours, theirs in _PUNCTUATION.items()]
+    steps.append(normalizers.Replace(Regex(r"[\p{Cc}&&[^\t\n\r]]"), ""))
+    if lower:
+        steps += [normalizers.NFD(), normalizers.Lowercase(), normalizers.StripAccents()]
+    return normalizers.Sequence(steps)
