@@ -1,7 +1,8 @@
 """Evaluations: in which splits, languages and conditions each target is predicted."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from stilts.errors import Problems, nearest
 from stilts.plan.problems import Collector
@@ -33,7 +34,7 @@ class Evaluator:
         task = self.problems.attempt(f"{where}.task" if decl.task else where, get_task, decl.task or name, repeat=True)
         if task is None:
             return ()
-        self._check_settings(where, task, decl)
+        self._check_settings(f"{where}.settings", task, decl.settings)
         splits = [split for split in self.experiment.splits if split in task.splits]
         if not splits:
             wanted, there = " or ".join(self.experiment.splits), " and ".join(task.splits) or "nothing to evaluate"
@@ -94,13 +95,20 @@ class Evaluator:
             return known
         return [language for language in known if self.data.has(task, split, language)]
 
-    def _check_settings(self, where: str, task: Task, decl: TargetDecl) -> None:
-        for name, value in decl.settings.items():
+    def check_settings(self) -> None:
+        """Note what is wrong with the settings by task."""
+        for name, values in self.experiment.settings.items():
+            task = self.problems.attempt(f"settings.{name}", get_task, name, repeat=True)
+            if task is not None:
+                self._check_settings(f"settings.{name}", task, values)
+
+    def _check_settings(self, where: str, task: Task, values: Mapping[str, Any]) -> None:
+        for name, value in values.items():
             default = task.settings.get(name)
             if default is None:
-                self.problems.add(f"{where}.settings.{name}", f"unknown; {nearest(name, task.settings)}")
+                self.problems.add(f"{where}.{name}", f"unknown; {nearest(name, task.settings)}")
             elif type(value) is not type(default):
-                self.problems.add(f"{where}.settings.{name}", f"{value!r} is not like its default, {default!r}")
+                self.problems.add(f"{where}.{name}", f"{value!r} is not like its default, {default!r}")
 
     def _conditions(self, name: str, task: Task) -> tuple[Condition, ...]:
         noise = self.experiment.noise
@@ -119,7 +127,7 @@ class Evaluator:
             language=language,
             data=self.ref(task.name, split, language),
             tune=self.ref(task.name, "dev", language) if tuned else None,
-            settings={**task.settings, **decl.settings},
+            settings={**task.settings, **self.experiment.settings.get(task.name, {}), **decl.settings},
             condition=condition,
         )
 

@@ -145,6 +145,7 @@ class _Expander:
                 self.problems.attempt(f"{section}.{name}", get_task, name, repeat=True)
         self.problems.attempt("languages", self.evaluator.check_languages)
         self.evaluator.check_noise()
+        self.evaluator.check_settings()
 
     def _check_stages(self) -> dict[str, list[Allowance]]:
         """Resolve every declared stage, so that all mistakes come at once; the budgets' shares by regime."""

@@ -245,6 +245,8 @@ class Experiment(Frozen):
     """Fields for every stage."""
     recipes: dict[str, RecipeFields] = Field(default_factory=dict)
     """Fields by training task (`squad` for xquad and mlqa); they win over `recipe`."""
+    settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Evaluation settings by task (max_length, stride, layer ...); a target's own win over them."""
     share_intermediate_seeds: bool = False
     """Train intermediate stages once, with the first seed, and vary the seed of the target stage alone."""
     data: DataDecl = DataDecl()

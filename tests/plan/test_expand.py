@@ -320,3 +320,14 @@ def test_a_checkpoint_that_is_not_there(expanded: Expand, tmp_path: Path) -> Non
 def test_data_is_asked_for_once(expanded: Expand, data: Any) -> None:
     expanded(intermediates=["none", "mnli", "squad"], targets=["xnli", "xquad", "mlqa"], seeds=[1, 2, 3])
     assert max(Counter(data.asked).values()) == 1
+
+
+def test_settings_by_task_reach_every_target_of_it(expanded: Expand) -> None:
+    targets = {"tatoeba": {}, "low": {"task": "tatoeba", "settings": {"layer": 2}}}
+    expansion = expanded(targets=targets, settings={"tatoeba": {"layer": 7, "max_length": 64}})
+    found = {cell.target: cell.branches[0].evaluations[0].settings for cell in expansion.cells}
+    assert (found["tatoeba"]["layer"], found["tatoeba"]["max_length"]) == (7, 64)
+    assert (found["low"]["layer"], found["low"]["max_length"]) == (2, 64)
+    messages = _problems(expanded, settings={"tatoeba": {"layr": 7}, "tatoba": {}})
+    assert messages[0] == "settings.tatoeba.layr: unknown; did you mean 'layer'?"
+    assert messages[1].startswith("settings.tatoba: unknown task 'tatoba'; did you mean 'tatoeba'")

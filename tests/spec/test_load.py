@@ -1,5 +1,6 @@
 """Loading: every mistake at once, with its line; YAML as people write it; overrides; environment; round trips."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -301,9 +302,23 @@ def test_resolved_yaml_keeps_what_was_not_given_apart(load) -> None:
     assert load(resolved_yaml(load(GOOD))).recipe.model_dump() == {}
 
 
-@pytest.mark.parametrize("file", sorted((Path(__file__).parents[2] / "ray_jobs").glob("*.yaml")), ids=lambda f: f.name)
+STUDIES = sorted((Path(__file__).parents[2] / "ray_jobs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.name)
 def test_the_studies_load(file: Path) -> None:
-    assert load_experiment(file, environment={"XTREME_DATA": "/data"}).name
+    assert load_experiment(file, environment={}).name == file.stem.replace("_", "-")
+
+
+@pytest.mark.parametrize("file", [file for file in STUDIES if "--with" in file.read_text()], ids=lambda file: file.name)
+def test_the_small_form_that_a_study_names_loads(file: Path) -> None:
+    """What stands in its header as `--with FILE`, laid over it."""
+    patches = [file.parents[1] / name for name in re.findall(r"--with (\S+)", file.read_text())]
+    study, small = load_experiment(file), load_experiment(file, environment={"XTREME_DATA": "/d"}, patches=patches)
+    assert list(small.intermediates) == list(study.intermediates)
+    assert list(small.targets) == list(study.targets)
+    assert list(small.models) == list(study.models)
+    assert all(model.init for model in small.models.values())
 
 
 # --- patches -------------------------------------------------------------------------------------------------
