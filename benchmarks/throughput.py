@@ -91,15 +91,17 @@ def run_stilts(shape: Shape, rows: list[dict[str, Any]], steps: int) -> list[tup
     from stilts.data.batching import Sampler
     from stilts.spec.recipe import Recipe
     from stilts.spec.runtime import Runtime
-    from stilts.train.heads import make_head
+    from stilts.train.curriculum import TrainPart
+    from stilts.train.heads import HeadSpec, make_head
     from stilts.train.loop import train
     from stilts.train.model import Model
     from stilts.train.ranks import connect
 
     torch.manual_seed(0)
     config = encoder_config()
-    head = make_head(shape.family, shape.labels, config, config.hidden_size, 0)
-    model = Model(AutoModel.from_config(config), head, None, shape.family, shape.labels)
+    spec = HeadSpec("head", shape.family, tuple(map(str, range(shape.labels))))
+    head = make_head(spec, config, config.hidden_size, 0)
+    model = Model(AutoModel.from_config(config), None, [spec], [head])
     recipe = Recipe(
         max_steps=steps, batch_size=shape.batch, max_length=shape.max_length, precision="fp32", selection="last"
     )
@@ -111,7 +113,8 @@ def run_stilts(shape: Shape, rows: list[dict[str, Any]], steps: int) -> list[tup
         clock.append((time.perf_counter(), time.process_time(), int(tokens[progress["step"] - 1])))
 
     ranks = connect(0, 1, "127.0.0.1", 0, torch.device("cpu"))
-    train(model, pa.Table.from_pylist(rows), recipe, Runtime(), ranks, report=report)
+    part = TrainPart("task", "head", pa.Table.from_pylist(rows), recipe)
+    train(model, [part], recipe, Runtime(), ranks, report=report)
     return [mark for mark in clock if mark[2] >= tokens[WARM_UP - 1]]
 
 

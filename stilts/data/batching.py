@@ -36,7 +36,7 @@ def language_order(languages: np.ndarray, exponent: float, seed: int, epoch: int
     """
     rng = np.random.default_rng((seed, epoch))
     codes, sizes = np.unique(languages, return_counts=True)
-    counts = _shares(sizes.astype(np.float64) ** exponent, len(languages))
+    counts = largest_remainders(sizes.astype(np.float64) ** exponent, len(languages))
     drawn = []
     for code, size, count in zip(codes, sizes, counts, strict=True):
         members = np.flatnonzero(languages == code)
@@ -46,7 +46,7 @@ def language_order(languages: np.ndarray, exponent: float, seed: int, epoch: int
     return rng.permutation(np.concatenate(drawn))
 
 
-def _shares(weights: np.ndarray, total: int) -> np.ndarray:
+def largest_remainders(weights: np.ndarray, total: int) -> np.ndarray:
     """Whole numbers proportional to the weights that add up to `total`: largest remainders."""
     exact = weights / weights.sum() * total
     counts = np.floor(exact).astype(np.int64)
@@ -83,12 +83,9 @@ class Sampler:
 
         self._order = order
 
-    def total_steps(self, epochs: float | None, max_steps: int | None) -> int:
-        """Optimizer steps of a run; a fraction of an epoch is rounded up to whole steps."""
-        if max_steps is not None:
-            return max_steps
-        assert epochs is not None
-        return math.ceil(round(epochs * self.steps_per_epoch, 6))
+    def epoch(self, epoch: int) -> np.ndarray:
+        """Indices of the items of an epoch (from 0), in their order."""
+        return self._order(epoch)
 
     def step(self, step: int) -> np.ndarray:
         """Indices of the items of step number `step` (from 0)."""

@@ -24,6 +24,7 @@ def forward(
     ranks: Ranks,
     *,
     family: str | None = None,
+    head: str | None = None,
     tokens_per_batch: int = TOKENS_PER_BATCH,
 ) -> list[np.ndarray]:
     """Outputs of every row, in row order, on every rank (collective).
@@ -33,17 +34,19 @@ def forward(
     Args:
         features: rows of the family's features.
         settings: for retrieval `layer` counted out of `layers` (scaled to the model's depth) and `pooling`.
-        family: the model's own by default; `retrieval` pools the encoder's states and needs no head.
+        family: the head's own by default; `retrieval` pools the encoder's states and needs no head.
+        head: name of the head that is asked; None: the model's only one.
         tokens_per_batch: padded tokens of one pass of one rank.
 
     Raises:
-        StiltsError: a row is longer than the model's positions.
+        StiltsError: the model has no such head, or a row is longer than the model's positions.
 
     Returns:
         float32 arrays: classification [labels], multiple choice [1], tagging [words, labels],
         parsing [words, words + 1, 2], span QA [tokens, 2], retrieval [hidden].
     """
-    family = family or model.family
+    if family != "retrieval":
+        family, head = model.spec(head).family, model.spec(head).name
     columns = Features.of(features, family)
     want: str | Pooling = sentence_pooling(model, settings) if family == "retrieval" else "outputs"
     _check_lengths(columns, model)
@@ -55,7 +58,7 @@ def forward(
         # ZeRO-3 gathers parameters in every pass: each rank must make as many, so that some repeat the last batch.
         for turn in range(0, len(batches), ranks.world):
             rows = batches[min(turn + ranks.rank, len(batches) - 1)]
-            batch = collate(columns, rows, model.config.pad_token_id, ranks.device, False, model.last_token)
+            batch = collate(columns, rows, model.config.pad_token_id, ranks.device, False, model.last_token, head)
             outputs = model(batch, want).float().cpu().numpy()
             if turn + ranks.rank < len(batches):
                 done += _by_row(batch, outputs, family)

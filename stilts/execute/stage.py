@@ -15,8 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from stilts.data.encode import training_features
 from stilts.data.prepare import read
 from stilts.errors import StiltsError
@@ -26,7 +24,7 @@ from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import suffix
 from stilts.plan.job import StageJob
 from stilts.plan.shapes import shape
-from stilts.spec.stage import SHORT, BaseSpec, EvaluationSpec, Part, StageSpec
+from stilts.spec.stage import SHORT, BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
 from stilts.store.claim import WAIT_SECONDS, Claim
 from stilts.store.open import open_store
 from stilts.store.protocol import Store
@@ -34,8 +32,10 @@ from stilts.store.record import read_stage, stage_path, take_inventory, write_ev
 from stilts.tasks.base import Task, get_task
 from stilts.train.base import materialise_base
 from stilts.train.checkpoint import ResumeStore
+from stilts.train.curriculum import TrainPart
+from stilts.train.heads import heads_of
 from stilts.train.loop import TrainResult, train
-from stilts.train.model import Model
+from stilts.train.model import Model, as_trained
 from stilts.train.ranks import Ranks
 
 Report = Callable[[dict[str, Any]], None]
@@ -119,7 +119,7 @@ class _Stage:
         self.ranks.barrier()
         if not self.job.evaluations:
             return None
-        return Model.load(self._weights(self.job.name), "retrieval").to(self.ranks.device)
+        return Model.load(self._weights(self.job.name)).to(self.ranks.device)
 
     def _text_files(self, spec: BaseSpec, scratch: Path) -> list[Path]:
         """The text of the tokenizer as plain files, one sentence a line."""
@@ -136,25 +136,22 @@ class _Stage:
     def train(self, spec: StageSpec, scratch: Path) -> Model:
         """Train the stage and record it."""
         assert self.job.parent is not None
-        (part,) = spec.parts
-        task = get_task(part.task)
-        model = Model.load(self._weights(self.job.parent), task.family, len(task.labels), seed=spec.recipe.seed)
-        self.report({"phase": "features"})
-        features = self._features(task, part, model.tokenizer)
-        run = self._forward(model)
+        tasks = [get_task(part.task) for part in spec.parts]
+        model = Model.load(self._weights(self.job.parent), heads_of(tasks), spec.recipe.seed)
         result = train(
             model,
-            features,
+            [self._train_part(part, model) for part in spec.parts],
             spec.recipe,
             self.job.runtime,
             self.ranks,
-            dev_score=self._dev_score(task, part, model, run),
+            mixing=spec.mixing,
+            dev_score=self._dev_score(spec, model),
             report=self._report_while_held,
             resume=ResumeStore(self.store.scratch(f"{self.path}/resume")),
         )
         if self.ranks.leader:
             model.save(scratch / "weights")
-            self._finish(scratch / "weights", spec.payload(), self._training_record(task, spec, result, model))
+            self._finish(scratch / "weights", spec.payload(), self._training_record(spec, result, model))
             self.store.remove(f"{self.path}/resume")
         self.ranks.barrier()
         return model
@@ -197,10 +194,14 @@ class _Stage:
         if self.claim is not None:
             self.claim.check()
 
-    def _training_record(self, task: Task, spec: StageSpec, result: TrainResult, model: Model) -> dict[str, Any]:
-        length = result.tokens / max(result.examples, 1)
-        flops = result.tokens * shape(model.config.to_dict()).flops_per_token(length, training=True)
+    def _training_record(self, spec: StageSpec, result: TrainResult, model: Model) -> dict[str, Any]:
+        size = shape(model.config.to_dict())
+        flops = sum(
+            part.tokens * size.flops_per_token(part.tokens / max(part.examples, 1), training=True)
+            for part in result.parts.values()
+        )
         kind = "gpu" if self.ranks.device.type == "cuda" else "cpu"
+        best = [step for step, _ in result.dev].index(result.best_step) if result.dev else None
         return {
             "train": {
                 "steps": result.steps,
@@ -209,10 +210,12 @@ class _Stage:
                 "seconds": round(result.seconds, 3),
                 "losses": result.losses,
                 "best_step": result.best_step,
+                "parts": {task: vars(part) for task, part in result.parts.items()},
             },
             "dev": {
-                "metric": task.metric,
-                "score": dict(result.dev).get(result.best_step) if result.dev else None,
+                "metric": get_task(spec.parts[0].task).metric if len(spec.parts) == 1 else "mean",
+                "score": None if best is None else result.dev[best][1],
+                "parts": {} if best is None else result.dev_parts[best],
                 "curve": result.dev,
             },
             "speed": {"kind": kind, "flops": flops / max(result.seconds, 1e-9) / self.ranks.world},
@@ -220,30 +223,38 @@ class _Stage:
 
     # --- data --------------------------------------------------------------------------------------------
 
-    def _features(self, task: Task, part: Part, tokenizer: Any) -> pa.Table:
-        """Encoded training examples; made by the leader, mapped by every rank."""
+    def _train_part(self, part: Part, model: Model) -> TrainPart:
+        """Encoded training examples of one task; made by the leader, mapped by every rank."""
+        self.report({"phase": f"features of {part.task}"})
+        task = get_task(part.task)
         if self.ranks.leader:
-            training_features(self.root, part.train, task, part.recipe, tokenizer)
+            training_features(self.root, part.train, task, part.recipe, model.tokenizer)
         self.ranks.barrier()
-        return training_features(self.root, part.train, task, part.recipe, tokenizer)
+        features = training_features(self.root, part.train, task, part.recipe, model.tokenizer)
+        return TrainPart(task.name, task.head_name, features, part.recipe)
 
     # --- evaluation --------------------------------------------------------------------------------------
 
-    def _forward(self, model: Model) -> Forward:
+    def _forward(self, model: Model, task: Task) -> Forward:
+        """How the model is run for a task: with the task's head."""
         budget = self.job.runtime.tokens_per_micro_batch
         return lambda features, family, settings: forward(
-            model, features, settings, self.ranks, family=family, tokens_per_batch=budget
+            model, features, settings, self.ranks, family=family, head=task.head_name, tokens_per_batch=budget
         )
 
-    def _dev_score(self, task: Task, part: Part, model: Model, run: Forward) -> Callable[[], float] | None:
-        if part.dev is None:
-            return None
+    def _dev_score(self, spec: StageSpec, model: Model) -> Callable[[], dict[str, float]] | None:
+        """The main number of every task that has dev data."""
+        scores = {part.task: self._main_number(part, part.dev, model) for part in spec.parts if part.dev is not None}
+        return (lambda: {task: score() for task, score in scores.items()}) if scores else None
+
+    def _main_number(self, part: Part, ref: DataRef, model: Model) -> Callable[[], float]:
+        task = as_trained(get_task(part.task), model)
         settings = {**task.settings, "max_length": part.recipe.max_length}
-        dev = EvaluationSpec(task.name, task.version, "dev", part.dev.language, part.dev, None, settings)
-        table = read(self.root, part.dev)
+        dev = EvaluationSpec(task.name, task.version, "dev", ref.language, ref, None, settings)
+        table = read(self.root, ref)
 
         def score() -> float:
-            metrics = evaluate(task, dev, table, None, model.tokenizer, run).metrics
+            metrics = evaluate(task, dev, table, None, model.tokenizer, self._forward(model, task)).metrics
             assert metrics is not None
             return main_number(metrics)
 
@@ -258,7 +269,8 @@ class _Stage:
             )
             tune = None if spec.tune is None else read(self.root, spec.tune)
             table = read(self.root, spec.data)
-            found = evaluate(get_task(spec.task), spec, table, tune, model.tokenizer, self._forward(model))
+            task = as_trained(get_task(spec.task), model)
+            found = evaluate(task, spec, table, tune, model.tokenizer, self._forward(model, task))
             if self.ranks.leader:
                 self._check()
                 self._store(spec, found)

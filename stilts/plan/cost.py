@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from stilts.data.mixing import shares
+from stilts.data.mixing import epoch_examples, shares
 from stilts.plan.graph import Graph, Node
 from stilts.plan.job import StageJob
 from stilts.plan.shapes import Shape, shape_of
@@ -111,7 +111,7 @@ def _training(spec: StageSpec) -> tuple[int, float, set[str]]:
     recipe = spec.recipe
     unknown = {f"the size of {ref.task} {ref.split}" for part in spec.parts for ref in part.train if ref.rows is None}
     sizes = {part.task: part.rows for part in spec.parts if part.rows}
-    if not sizes:
+    if len(sizes) < len(spec.parts):
         return 0, 0.0, unknown
     mixing = spec.mixing
     drawn = {next(iter(sizes)): 1.0} if mixing is None else shares(sizes, mixing)
@@ -122,7 +122,7 @@ def _training(spec: StageSpec) -> tuple[int, float, set[str]]:
         examples = recipe.max_steps * recipe.batch_size
     else:
         assert recipe.epochs is not None
-        epoch = sum(size if mixing is None else min(size, mixing.cap) for size in sizes.values())
+        epoch = sum(sizes.values()) if mixing is None else epoch_examples(sizes, mixing)
         examples = round(epoch * recipe.epochs)
     return examples, mean * examples, unknown
 

@@ -27,6 +27,7 @@ class Batch:
         order: the sequences' row numbers in the table that the batch was made from.
         languages: the language of each sequence; None where the features name none.
         targets: tensors that the family's loss reads; empty without gold.
+        head: name of the model's head that reads them; None: its only one.
     """
 
     input_ids: torch.Tensor
@@ -39,16 +40,24 @@ class Batch:
     order: list[int]
     languages: list[str] | None = None
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
+    head: str | None = None
 
 
 def collate(
-    features: Features, rows: MicroBatch, pad_id: int, device: torch.device, packed: bool, last_token: bool = False
+    features: Features,
+    rows: MicroBatch,
+    pad_id: int,
+    device: torch.device,
+    packed: bool,
+    last_token: bool = False,
+    head: str | None = None,
 ) -> Batch:
     """Lay sequences out in rows as wide as the fullest.
 
     Args:
         rows: row numbers of `features` that share a row of tokens.
         last_token: read a sequence's last token instead of its first (XLNet puts its class token there).
+        head: name of the head that the batch is for; None: the model's only one.
     """
     order = [index for row in rows for index in row]
     part = features.take(order)
@@ -77,6 +86,7 @@ def collate(
         order=order,
         languages=None if part.language is None else [part.languages[code] for code in part.language],
         targets={name: torch.from_numpy(value).to(device) for name, value in _targets(part).items()},
+        head=head,
     )
 
 

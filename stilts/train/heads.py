@@ -3,6 +3,8 @@
 A head reads gathered states [u, hidden], so that it works alike on packed and padded rows.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,6 +12,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from stilts.data.architectures import architecture
+from stilts.errors import StiltsError
+from stilts.spec.canonical import digest
+from stilts.tasks.base import Task
 from stilts.train.biaffine import BiaffineHead, best_relations, parsing_loss
 from stilts.train.features import IGNORED
 
@@ -26,6 +31,45 @@ DROPOUTS = (
     "dropout",
 )
 """What configurations call the dropout before a classifier, and then that within the encoder."""
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """What a head is; with the encoder's configuration and a seed it fixes a fresh one.
+
+    Attributes:
+        name: the tasks' `head_name`; tasks of one name share the head.
+        labels: classes in the order of its outputs, where the family has classes.
+    """
+
+    name: str
+    family: str
+    labels: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, task: Task) -> "HeadSpec":
+        return cls(task.head_name, task.family, tuple(task.labels))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "HeadSpec":
+        return cls(data["name"], data["family"], tuple(data["labels"]))
+
+
+def heads_of(tasks: Sequence[Task]) -> list[HeadSpec]:
+    """The heads that tasks train together, one for all tasks of one `head_name`.
+
+    Raises:
+        StiltsError: tasks would share a head, but not its family or labels.
+    """
+    specs: dict[str, HeadSpec] = {}
+    for task in tasks:
+        spec = HeadSpec.of(task)
+        if specs.setdefault(spec.name, spec) != spec:
+            raise StiltsError(
+                f"{task.name} would share the head {spec.name!r} with tasks of another family or other labels; "
+                "give it a head of its own"
+            )
+    return list(specs.values())
 
 
 class OutputLayer(nn.Linear):
@@ -99,29 +143,43 @@ class VectorHead(nn.Module):
         return F.normalize(torch.tanh(self.dense(states).float()), dim=-1)
 
 
-def make_head(family: str, num_labels: int, config: Any, embedding: int, seed: int) -> nn.Module | None:
-    """A fresh head of a family, a pure function of its arguments; None where the family has none (retrieval)."""
-    if family == "retrieval":
-        return None
-    hidden = config.hidden_size
+def make_head(spec: HeadSpec, config: Any, embedding: int, seed: int) -> nn.Module | None:
+    """A fresh head, a pure function of its arguments; None where the family has none (retrieval).
+
+    Args:
+        embedding: width of the input embeddings, which masked language heads are tied to.
+    """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        if family == "mlm":
-            head: nn.Module = _language_head(config, embedding)
-        elif family == "dual_encoder":
-            head = VectorHead(hidden)
-        elif family in ("classification", "multiple_choice"):
-            head = SentenceHead(hidden, num_labels if family == "classification" else 1, head_dropout(config))
-        elif family == "parsing":
-            head = BiaffineHead(hidden, num_labels, head_dropout(config))
-        else:
-            head = TokenHead(hidden, num_labels if family == "tagging" else 2, head_dropout(config))
+        torch.manual_seed(int(digest([seed, spec.name])[:15], 16))
+        head = _new_head(spec, config, embedding)
         spread = _first(config, ("initializer_range", "init_std"), 0.02)
-        for module in head.modules():
+        for module in () if head is None else head.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=spread)
                 nn.init.zeros_(module.bias)
     return head
+
+
+def _new_head(spec: HeadSpec, config: Any, embedding: int) -> nn.Module | None:
+    hidden, dropout, labels = config.hidden_size, head_dropout(config), len(spec.labels)
+    match spec.family:
+        case "retrieval":
+            return None
+        case "mlm":
+            return _language_head(config, embedding)
+        case "dual_encoder":
+            return VectorHead(hidden)
+        case "classification":
+            return SentenceHead(hidden, labels, dropout)
+        case "multiple_choice":
+            return SentenceHead(hidden, 1, dropout)
+        case "parsing":
+            return BiaffineHead(hidden, labels, dropout)
+        case "tagging":
+            return TokenHead(hidden, labels, dropout)
+        case "span_qa":
+            return TokenHead(hidden, 2, dropout)
+    raise ValueError(f"no head is known for the family {spec.family!r}")
 
 
 def _language_head(config: Any, embedding: int) -> nn.Module:

@@ -1,8 +1,9 @@
 """The training loop of one stage.
 
-Model: an optimizer step takes the items that (seed, epoch, batch size) prescribe; its sequences are laid out in
+Model: an optimizer step takes the items of one task that the curriculum prescribes; its sequences are laid out in
 micro-batches over ranks; losses are sums divided by the step's global count, so that neither ranks nor micro-batches
-change the result; the learning rate is a function of the step.
+change the result; the learning rate is a function of the step. In a mixture every task drives the encoder, and its
+own head alone: the other heads stay as they are, while their moments see a zero gradient (`deepspeed.py`).
 
 Invariants: everything random is keyed by (seed, step) or (seed, step, rank), so that a resumed run repeats an
 undisturbed one bitwise; every rank takes the same decisions, since they follow from summed or broadcast numbers.
@@ -12,34 +13,53 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 
-from stilts.data.batching import MicroBatch, Sampler, split_packed, split_padded
+from stilts.data.batching import MicroBatch, split_packed, split_padded
 from stilts.errors import StiltsError
 from stilts.spec.canonical import digest
 from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
+from stilts.spec.stage import EXAMPLE_FIELDS, Mixing
 from stilts.train.batch import collate
 from stilts.train.checkpoint import ResumeState, ResumeStore
-from stilts.train.deepspeed import full_weights, make_engine, release, set_learning_rate
-from stilts.train.features import Features, in_blocks, spans
-from stilts.train.masking import DEFAULT_PROBABILITY, mask_tokens
+from stilts.train.curriculum import Curriculum, Source, TrainPart
+from stilts.train.deepspeed import full_weights, make_engine, optimizer_step, release, set_learning_rate
+from stilts.train.features import Features
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
 
 log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
+LAST = 10
+"""Losses of each task that are told apart at the end."""
 
 
 class Diverged(StiltsError):
     """The loss is not a number any more. The stage has failed; the same recipe would fail again."""
+
+
+@dataclass
+class PartResult:
+    """What one task of a stage came to.
+
+    Attributes:
+        steps: optimizer steps that were its own.
+        examples, tokens: as in `TrainResult`.
+        losses: of its last steps, at most LAST.
+    """
+
+    steps: int = 0
+    examples: int = 0
+    tokens: int = 0
+    losses: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -52,8 +72,10 @@ class TrainResult:
         tokens: tokens seen, padding not counted, over all ranks.
         seconds: wall time including dev evaluations, earlier attempts included.
         losses: (step, mean loss of the step), steps counted from 1.
-        dev: (step, dev score).
+        dev: (step, dev score): the plain mean over the tasks that have one.
+        dev_parts: for each of `dev`, the score of each task.
         best_step: step whose weights leave the stage.
+        parts: by task.
     """
 
     steps: int = 0
@@ -62,34 +84,49 @@ class TrainResult:
     seconds: float = 0.0
     losses: list[tuple[int, float]] = field(default_factory=list)
     dev: list[tuple[int, float]] = field(default_factory=list)
+    dev_parts: list[dict[str, float]] = field(default_factory=list)
     best_step: int = 0
+    parts: dict[str, PartResult] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "TrainResult":
+        pairs = {name: [(int(step), float(value)) for step, value in data[name]] for name in ("losses", "dev")}
+        parts = {task: PartResult(**part) for task, part in data["parts"].items()}
+        return cls(**{**data, **pairs, "parts": parts})
 
 
 def train(
     model: Model,
-    features: pa.Table,
+    parts: Sequence[TrainPart],
     recipe: Recipe,
     runtime: Runtime,
     ranks: Ranks,
     *,
-    dev_score: Callable[[], float] | None = None,
+    mixing: Mixing | None = None,
+    dev_score: Callable[[], Mapping[str, float]] | None = None,
     report: Callable[[dict[str, Any]], None] | None = None,
     resume: ResumeStore | None = None,
 ) -> TrainResult:
     """Train the model in place (collective); afterwards it holds the selected weights in the recipe's precision.
 
     Args:
-        features: training rows; a `language` column serves `recipe.language_exponent`.
-        dev_score: score of the model as it stands, higher is better; called on every rank, on which it must agree.
+        parts: the tasks.
+        recipe: of the optimisation.
+        mixing: how the tasks share the steps; None where there is one.
+        dev_score: scores of the model as it stands by task, higher is better, whose plain mean decides; called on
+            every rank, on which it must agree, every `recipe.evaluate_every` steps, or once per epoch (of a mixture:
+            `data.mixing.epoch_examples`), and at the end.
         report: told the progress, about once a second, on the leader:
-            step, steps, loss, tokens_per_second, examples, eta (seconds).
+            step, steps, loss, tokens_per_second, examples, eta (seconds), and of a mixture phase: the step's task.
         resume: where resume states are kept; an interrupted stage goes on from there.
 
     Raises:
         Diverged: the loss is NaN or infinite.
-        StiltsError: there is nothing to train on, or sequences are longer than the model's positions.
+        StiltsError: there is nothing to train on, sequences are longer than the model's positions, or a task's share
+            comes to no step.
     """
-    return _Run(model, features, recipe, runtime, ranks, dev_score, report, resume).run()
+    curriculum = Curriculum(model, parts, recipe, mixing)
+    return _Run(model, curriculum, recipe, runtime, ranks, dev_score, report, resume).run()
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -108,32 +145,21 @@ class _Run:
     def __init__(
         self,
         model: Model,
-        table: pa.Table,
+        curriculum: Curriculum,
         recipe: Recipe,
         runtime: Runtime,
         ranks: Ranks,
-        dev_score: Callable[[], float] | None,
+        dev_score: Callable[[], Mapping[str, float]] | None,
         report: Callable[[dict[str, Any]], None] | None,
         resume: ResumeStore | None,
     ) -> None:
-        _check(model, table, recipe)
         self.model, self.recipe, self.runtime, self.ranks = model, recipe, runtime, ranks
-        self.features = Features.of(table, model.family)
-        self.first_rows = np.flatnonzero(self.features.choice == 0)
-        self.item_sizes = np.diff(np.append(self.first_rows, len(self.features)))
-        languages = self.features.language
-        self.sampler = Sampler(
-            len(self.first_rows),
-            recipe.batch_size,
-            recipe.seed,
-            None if languages is None else languages[self.first_rows],
-            recipe.language_exponent,
-        )
-        self.steps = self.sampler.total_steps(recipe.epochs, recipe.max_steps)
+        self.curriculum, self.steps = curriculum, curriculum.steps
         self.dev_score = dev_score if recipe.selection == "best-dev" else None
         self.report, self.resume = report, resume
         self.best: dict[str, torch.Tensor] | None = None
-        self.result = TrainResult(steps=self.steps)
+        parts = {source.task: PartResult() for source in curriculum.sources}
+        self.result = TrainResult(steps=self.steps, parts=parts)
         self.started = time.monotonic()
         self.saved = self.reported = self.started
         self.window_tokens, self.window_seconds = 0, 0.0
@@ -168,8 +194,7 @@ class _Run:
         self._empty_step()
         state.load_optimizer(self.engine, state.meta["step"])
         self.best = state.best()
-        saved = state.meta["result"]
-        self.result = TrainResult(**{**saved, "losses": _pairs(saved["losses"]), "dev": _pairs(saved["dev"])})
+        self.result = TrainResult.from_json(state.meta["result"])
         return state.meta["step"]
 
     def _resumable(self) -> ResumeState | None:
@@ -183,111 +208,101 @@ class _Run:
 
     def _identity(self) -> str:
         """What a resume state must agree on to be continued."""
-        ids = self.features.ids.values
-        size = [len(self.features), len(ids), int(ids.sum(dtype="int64"))]
-        return digest([self.recipe.model_dump(), self.model.family, self.model.num_labels, self.steps, size])
+        recipe = {name: value for name, value in self.recipe.model_dump().items() if name not in EXAMPLE_FIELDS}
+        return digest([recipe, self.curriculum.identity()])
 
     def _empty_step(self) -> None:
         """One step at learning rate 0 without gradient, after which the optimizer's moments exist."""
         self.engine.train()
-        rows = self._rows(0)
-        self.engine.backward(self.engine(self._collate(rows, _first_item(rows))) * 0.0, scale_wrt_gas=False)
+        source, rows = self.curriculum.step(0)
+        loss = self.engine(self._collate(source, rows, _first_item(rows))) * 0.0
+        self.engine.backward(loss, scale_wrt_gas=False)
         set_learning_rate(self.engine, 0.0)
-        self.engine.step()
+        optimizer_step(self.engine)
 
-    def _rows(self, step: int) -> Features:
-        """All rows of a step, over all ranks, in the order of its items."""
-        items = self.sampler.step(step)
-        rows = self.features.take(spans(self.first_rows[items], self.item_sizes[items]))
-        if self.model.family == "dual_encoder":
-            return in_blocks(rows)
-        if self.model.family != "mlm":
-            return rows
-        tokenizer = self.model.tokenizer
-        return mask_tokens(
-            rows,
-            self.recipe.mlm_probability or DEFAULT_PROBABILITY,
-            tokenizer.all_special_ids,
-            tokenizer.mask_token_id,
-            self.model.config.vocab_size,
-            (self.recipe.seed, step),
-        )
-
-    def _micro_batches(self, rows: Features) -> list[MicroBatch]:
+    def _micro_batches(self, source: Source, rows: Features) -> list[MicroBatch]:
         """This rank's share of a step."""
         lengths, items = rows.ids.lengths.tolist(), rows.together.tolist()
         budget = self.runtime.tokens_per_micro_batch
         if self.model.packs:
-            split = split_packed(lengths, items, self.recipe.max_length, budget, self.ranks.world)
+            split = split_packed(lengths, items, source.recipe.max_length, budget, self.ranks.world)
         else:
             split = split_padded(lengths, items, budget, self.ranks.world)
         return split[self.ranks.rank]
 
-    def _collate(self, rows: Features, micro_batch: MicroBatch) -> Any:
-        pad = self.model.config.pad_token_id
-        return collate(rows, micro_batch, pad, self.ranks.device, self.model.packs, self.model.last_token)
+    def _collate(self, source: Source, rows: Features, micro_batch: MicroBatch) -> Any:
+        model = self.model
+        pad, head = model.config.pad_token_id, source.head.name
+        return collate(rows, micro_batch, pad, self.ranks.device, model.packs, model.last_token, head)
 
     def _step(self, step: int) -> None:
         began = time.monotonic()
-        rows = self._rows(step)
+        source, rows = self.curriculum.step(step)
         count = max(1, rows.units)
         self.engine.train()
         torch.manual_seed(_dropout_seed(self.recipe.seed, step, self.ranks.rank))
         total = torch.zeros((), device=self.ranks.device)
-        for micro_batch in self._micro_batches(rows):
+        for micro_batch in self._micro_batches(source, rows):
             # Every rank must reduce as often as the others: an empty micro-batch counts nothing, but runs.
-            loss = self.engine(self._collate(rows, micro_batch or _first_item(rows))) * (1.0 if micro_batch else 0.0)
+            loss = self.engine(self._collate(source, rows, micro_batch or _first_item(rows)))
+            loss = loss * (1.0 if micro_batch else 0.0)
             self.engine.backward(loss * (self.ranks.world / count), scale_wrt_gas=False)
             total += loss.detach()
-        set_learning_rate(self.engine, learning_rate(self.recipe, step, self.steps))
-        self.engine.step()
+        set_learning_rate(self.engine, learning_rate(self.recipe, step, self.steps), source.head.name)
+        optimizer_step(self.engine)
         due = time.monotonic() - self.saved >= self.runtime.checkpoint_seconds
         loss_sum, save = self.ranks.sum(total.item(), float(due and self.ranks.leader))
-        self._count(step + 1, rows, loss_sum / count, time.monotonic() - began)
-        self._after(step + 1, save > 0)
+        self._count(step + 1, source, rows, loss_sum / count, time.monotonic() - began)
+        self._after(step + 1, source, save > 0)
 
-    def _count(self, step: int, rows: Features, loss: float, seconds: float) -> None:
+    def _count(self, step: int, source: Source, rows: Features, loss: float, seconds: float) -> None:
         if not math.isfinite(loss):
             raise Diverged(
-                f"the loss is {loss} at step {step} of {self.steps} (learning rate {self.recipe.learning_rate}, "
-                f"seed {self.recipe.seed}); lower learning_rate, or raise warmup"
+                f"{source.task}: the loss is {loss} at step {step} of {self.steps} (learning rate "
+                f"{self.recipe.learning_rate}, seed {self.recipe.seed}); lower learning_rate, or raise warmup"
             )
-        tokens = int(rows.ids.offsets[-1])
+        examples, tokens = int((rows.choice == 0).sum()), int(rows.ids.offsets[-1])
         self.result.losses.append((step, loss))
-        self.result.examples += int((rows.choice == 0).sum())
-        self.result.tokens += tokens
+        part = self.result.parts[source.task]
+        part.steps += 1
+        part.losses = [*part.losses, loss][-LAST:]
+        for counted in (self.result, part):
+            counted.examples += examples
+            counted.tokens += tokens
         self.window_tokens += tokens
         self.window_seconds += seconds
 
-    def _after(self, step: int, save: bool) -> None:
+    def _after(self, step: int, source: Source, save: bool) -> None:
         """What follows a step: report, dev evaluation, resume state."""
-        self._report(step)
+        self._report(step, source)
         if self.dev_score is not None and self._evaluation_due(step):
             self._evaluate(step)
         if self.resume is not None and save and step < self.steps:
             self._save(step)
 
     def _evaluation_due(self, step: int) -> bool:
-        return step % (self.recipe.evaluate_every or self.sampler.steps_per_epoch) == 0 or step == self.steps
+        return step % (self.recipe.evaluate_every or self.curriculum.steps_per_epoch) == 0 or step == self.steps
 
     def _evaluate(self, step: int) -> None:
         assert self.dev_score is not None
         self.engine.eval()
-        score = self.dev_score()
+        scores = dict(self.dev_score())
+        score = fmean(scores.values())
         if not self.result.dev or score > max(value for _, value in self.result.dev):
             self.best = full_weights(self.engine)
             self.result.best_step = step
         self.result.dev.append((step, score))
+        self.result.dev_parts.append(scores)
 
     def _save(self, step: int) -> None:
         assert self.resume is not None
         now = time.monotonic()
         seconds = self.result.seconds + now - self.started
-        meta = {"run": self._identity(), "step": step, "result": {**vars(self.result), "seconds": seconds}}
+        meta = {"run": self._identity(), "step": step, "result": {**asdict(self.result), "seconds": seconds}}
         self.resume.save(self.engine, json.loads(json.dumps(meta)), self.best, self.ranks)
         self.saved = time.monotonic()
 
-    def _report(self, step: int) -> None:
+    def _report(self, step: int, source: Source) -> None:
         now = time.monotonic()
         if self.report is None or not self.ranks.leader:
             return
@@ -303,18 +318,10 @@ class _Run:
                 "tokens_per_second": rate,
                 "examples": self.result.examples,
                 "eta": (self.steps - step) * per_step / max(rate, 1e-9),
+                **({"phase": source.task} if len(self.curriculum.sources) > 1 else {}),
             }
         )
         self.reported, self.window_tokens, self.window_seconds = now, 0, 0.0
-
-
-def _check(model: Model, table: pa.Table, recipe: Recipe) -> None:
-    if table.num_rows == 0:
-        raise StiltsError("there are no training examples; look at the data's filters, or at max_examples")
-    if model.max_length is not None and recipe.max_length > model.max_length:
-        raise StiltsError(
-            f"max_length {recipe.max_length} is more than the model's {model.max_length} positions; lower max_length"
-        )
 
 
 def _first_item(rows: Features) -> MicroBatch:
@@ -323,7 +330,3 @@ def _first_item(rows: Features) -> MicroBatch:
 
 def _dropout_seed(seed: int, step: int, rank: int) -> int:
     return int(digest([seed, step, rank])[:15], 16)
-
-
-def _pairs(values: list[list[Any]]) -> list[tuple[int, float]]:
-    return [(int(step), float(value)) for step, value in values]

@@ -1,12 +1,12 @@
-"""Model: an encoder with its tokenizer and one head, loaded from and saved to the Hugging Face layout.
+"""Model: an encoder with its tokenizer and its heads, loaded from and saved to the Hugging Face layout.
 
-Beside the encoder's files lie `head.json` (family, number of labels) and `head.safetensors`.
+Beside the encoder's files lie `head.json` (name, family and labels of each head) and `head.safetensors`.
 """
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from transformers import AutoModel
 from stilts.data.architectures import architecture, max_tokens
 from stilts.data.checkpoint_files import local_checkpoint_problems, tensor_files
 from stilts.errors import Problems, StiltsError
+from stilts.tasks.base import Task
 from stilts.train.batch import Batch
-from stilts.train.heads import decodable, loss_sum, make_head
+from stilts.train.heads import HeadSpec, decodable, loss_sum, make_head
 from stilts.train.languages import LanguageIds
 from stilts.train.tokenizer import load_tokenizer
 
@@ -39,19 +40,23 @@ class Pooling:
 
 
 class Model(nn.Module):
-    """An encoder, a head of one family, and the tokenizer.
+    """An encoder, its heads, and the tokenizer.
 
     Attributes:
+        specs: what each head is, by name; families without weights of their own are here alone.
+        heads: the heads by name.
         packs: whether several sequences can share a row.
     """
 
-    def __init__(self, encoder: Any, head: nn.Module | None, tokenizer: Any, family: str, num_labels: int) -> None:
+    def __init__(
+        self, encoder: Any, tokenizer: Any, specs: Sequence[HeadSpec] = (), heads: Sequence[nn.Module | None] = ()
+    ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = head
+        self.specs = {spec.name: spec for spec in specs}
+        pairs = zip(self.specs, heads, strict=True)
+        self.heads = nn.ModuleDict({name: head for name, head in pairs if head is not None})
         self.tokenizer = tokenizer
-        self.family = family
-        self.num_labels = num_labels
         self.config = encoder.config
         self.architecture = architecture(self.config.model_type)
         self.packs = self.architecture.packs
@@ -61,36 +66,49 @@ class Model(nn.Module):
             encoder.pooler = None  # no head reads it: it would only take optimizer memory
 
     @classmethod
-    def load(cls, weights: Path, family: str, num_labels: int = 0, seed: int = 0) -> "Model":
-        """An encoder with a fresh head, a pure function of the arguments.
+    def load(cls, weights: Path, specs: Sequence[HeadSpec] = (), seed: int = 0) -> "Model":
+        """An encoder with fresh heads, each a pure function of the seed and its own description.
 
         A masked language head is continued where the folder has one: of an earlier stage, or the pretraining's.
-        `retrieval` has no head.
 
         Raises:
             StiltsError: the folder is not a checkpoint.
         """
         encoder, tokenizer = _load_encoder(weights)
-        head = make_head(family, num_labels, encoder.config, encoder.get_input_embeddings().weight.shape[1], seed)
-        if family == "mlm" and head is not None:
-            facts = architecture(encoder.config.model_type)
-            _continue_language_head(head, weights, facts.pretrained_heads)
-        return cls(encoder, head, tokenizer, family, num_labels)
+        embedding = encoder.get_input_embeddings().weight.shape[1]
+        heads = [make_head(spec, encoder.config, embedding, seed) for spec in specs]
+        names = architecture(encoder.config.model_type).pretrained_heads
+        for spec, head in zip(specs, heads, strict=True):
+            if spec.family == "mlm" and head is not None:
+                _continue_language_head(head, weights, names)
+        return cls(encoder, tokenizer, specs, heads)
 
     @classmethod
     def reload(cls, weights: Path) -> "Model":
-        """An encoder with the head that was saved with it.
+        """An encoder with the heads that were saved with it.
 
         Raises:
-            StiltsError: the folder has no head: it is a base model's, not a stage's.
+            StiltsError: the folder has no heads: it is a base model's, not a stage's.
         """
         if not (weights / HEAD_CONFIG).is_file():
             raise StiltsError(f"{weights}: no {HEAD_CONFIG}; these weights come from no stage, train one first")
-        saved = json.loads((weights / HEAD_CONFIG).read_text())
-        model = cls.load(weights, saved["family"], saved["num_labels"])
-        if model.head is not None:
-            model.head.to(model.dtype).load_state_dict(load_file(weights / HEAD_WEIGHTS))
+        model = cls.load(weights, _saved_specs(weights))
+        if model.heads:
+            model.heads.to(model.dtype).load_state_dict(load_file(weights / HEAD_WEIGHTS))
         return model
+
+    def spec(self, head: str | None = None) -> HeadSpec:
+        """What the head of this name is; None: the only one.
+
+        Raises:
+            StiltsError: there is no such head, or several and none is named.
+        """
+        if head is None and len(self.specs) == 1:
+            return next(iter(self.specs.values()))
+        if head not in self.specs:
+            there = ", ".join(self.specs) or "none"
+            raise StiltsError(f"the model has no head {head!r}; it has {there}: train a stage of a task with that head")
+        return self.specs[head]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -122,6 +140,7 @@ class Model(nn.Module):
         """One pass over a batch.
 
         Args:
+            batch: its `head` names the head that reads the states.
             want: `loss`: summed over the batch's units, a scalar in fp32; `outputs`: the head's [units, outputs];
                 a Pooling: sentence vectors [sequences, hidden].
         """
@@ -129,14 +148,15 @@ class Model(nn.Module):
             return self._pool(batch, want)
         states = self._encode(batch).last_hidden_state
         states = states.reshape(-1, states.shape[-1])[batch.units]
-        assert self.head is not None
-        if self.family == "mlm":
-            logits = self.head(states, self.encoder.get_input_embeddings().weight)
-        elif self.family == "parsing":
-            logits = self.head(states, batch.counts)
+        spec = self.spec(batch.head)
+        head = self.heads[spec.name]
+        if spec.family == "mlm":
+            logits = head(states, self.encoder.get_input_embeddings().weight)
+        elif spec.family == "parsing":
+            logits = head(states, batch.counts)
         else:
-            logits = self.head(states)
-        return loss_sum(self.family, logits, batch.targets) if want == "loss" else decodable(self.family, logits)
+            logits = head(states)
+        return loss_sum(spec.family, logits, batch.targets) if want == "loss" else decodable(spec.family, logits)
 
     def _encode(self, batch: Batch, **options: Any) -> Any:
         inputs = {"input_ids": batch.input_ids, **self.architecture.options, **options}
@@ -167,14 +187,34 @@ class Model(nn.Module):
         return (states * mask).sum(1) / mask.sum(1)
 
     def save(self, out: Path) -> None:
-        """Write encoder, tokenizer and head; `AutoModel.from_pretrained(out)` reads the encoder."""
+        """Write encoder, tokenizer and heads; `AutoModel.from_pretrained(out)` reads the encoder."""
         out.mkdir(parents=True, exist_ok=True)
         self.encoder.save_pretrained(out)
         self.tokenizer.save_pretrained(out)
-        if self.head is not None:
-            state = {name: value.detach().cpu().contiguous() for name, value in self.head.state_dict().items()}
+        if self.heads:
+            state = {name: value.detach().cpu().contiguous() for name, value in self.heads.state_dict().items()}
             save_file(state, out / HEAD_WEIGHTS)
-        (out / HEAD_CONFIG).write_text(json.dumps({"family": self.family, "num_labels": self.num_labels}) + "\n")
+        saved = {"heads": [asdict(spec) for spec in self.specs.values()]}
+        (out / HEAD_CONFIG).write_text(json.dumps(saved, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def as_trained(task: Task, model: Model) -> Task:
+    """The task with the labels of its head, which are the truth for what the head puts out. Retrieval has none.
+
+    Raises:
+        StiltsError: the model has no head for the task, or it was trained for other labels.
+    """
+    if task.family == "retrieval":
+        return task
+    spec = model.spec(task.head_name)
+    if task.labels and task.labels != spec.labels:
+        raise StiltsError(f"{task.name}: the model's head {spec.name!r} was trained for other labels: {spec.labels}")
+    return replace(task, labels=spec.labels)
+
+
+def _saved_specs(weights: Path) -> list[HeadSpec]:
+    saved = json.loads((weights / HEAD_CONFIG).read_text(encoding="utf-8"))
+    return [HeadSpec.from_json(spec) for spec in saved["heads"]]
 
 
 def _load_encoder(weights: Path) -> tuple[Any, Any]:
@@ -196,10 +236,12 @@ def _load_encoder(weights: Path) -> tuple[Any, Any]:
 
 def _continue_language_head(head: nn.Module, weights: Path, names: tuple[Mapping[str, str], ...]) -> None:
     """Load a masked language head that an earlier stage or the pretraining left; keep the fresh one without."""
-    config = weights / HEAD_CONFIG
-    if config.is_file():
-        if json.loads(config.read_text())["family"] == "mlm":
-            head.load_state_dict(load_file(weights / HEAD_WEIGHTS))
+    if (weights / HEAD_CONFIG).is_file():
+        for spec in _saved_specs(weights):
+            if spec.family == "mlm":
+                prefix = f"{spec.name}."
+                saved = load_file(weights / HEAD_WEIGHTS)
+                head.load_state_dict({n.removeprefix(prefix): v for n, v in saved.items() if n.startswith(prefix)})
         return
     stored = {_modern(name): (name, file) for name, file in tensor_files(weights).items()}
     for naming in names:

@@ -28,13 +28,6 @@ def test_sampler_covers_each_epoch_and_keeps_the_partial_step():
     assert [len(sampler.step(s)) for s in range(6)] == [4, 4, 2, 4, 4, 2]
 
 
-@pytest.mark.parametrize(
-    ("epochs", "max_steps", "steps"), [(3, None, 9), (0.5, None, 2), (1 / 3, None, 1), (None, 7, 7), (3, 7, 7)]
-)
-def test_total_steps(epochs, max_steps, steps):
-    assert Sampler(items=10, batch_size=4, seed=0).total_steps(epochs, max_steps) == steps
-
-
 def test_languages_are_drawn_in_proportion_to_a_power_of_their_size():
     languages = np.repeat([0, 1], [900, 100])
     for exponent, small in [(1.0, 100), (0.0, 500), (0.5, 250)]:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from stilts.evaluate.predict import forward, sentence_pooling
-from stilts.train.model import Model, Pooling
+from stilts.train.model import Pooling
 from stilts.train.ranks import Ranks
-from tests.train.toys import NO_DROPOUT, make_base, make_features, sentences
+from tests.train.toys import NO_DROPOUT, load_model, make_base, make_features, sentences
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 
@@ -33,7 +33,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_outputs_come_in_row_order_whatever_the_batches(base: Path, family: str, shape):
-    model = Model.load(base, family, 3).train()
+    model = load_model(base, family, 3).train()
     table, settings = make_features(family, 15), {"layer": 14, "layers": 24, "pooling": "mean"}
     together = forward(model, table, settings, ALONE)
     few = forward(model, table, settings, ALONE, tokens_per_batch=40)
@@ -50,7 +50,7 @@ def test_outputs_come_in_row_order_whatever_the_batches(base: Path, family: str,
 def test_any_model_gives_sentence_vectors(base: Path):
     table = make_features("classification", 5)
     vectors = forward(
-        Model.load(base, "classification", 2),
+        load_model(base, "classification", 2),
         table,
         {"layer": 1, "layers": 2, "pooling": "cls"},
         ALONE,
@@ -60,12 +60,12 @@ def test_any_model_gives_sentence_vectors(base: Path):
 
 
 def test_no_rows_give_no_outputs(base: Path):
-    assert forward(Model.load(base, "tagging", 3), make_features("tagging", 2).slice(0, 0), {}, ALONE) == []
+    assert forward(load_model(base, "tagging", 3), make_features("tagging", 2).slice(0, 0), {}, ALONE) == []
 
 
 @pytest.mark.parametrize(
     ("layer", "layers", "expected"), [(14, 24, 1), (24, 24, 2), (1, 24, 1), (0, 24, 1), (18, 24, 2)]
 )
 def test_the_layer_is_scaled_to_the_models_depth(base: Path, layer: int, layers: int, expected: int):
-    model = Model.load(base, "retrieval")
+    model = load_model(base, "retrieval")
     assert sentence_pooling(model, {"layer": layer, "layers": layers}) == Pooling(expected, "mean")

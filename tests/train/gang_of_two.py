@@ -19,7 +19,7 @@ from stilts.train.checkpoint import ResumeStore
 from stilts.train.loop import Diverged, train
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks, connect
-from tests.train.toys import make_features
+from tests.train.toys import load_model, make_features, one_part
 
 FIELDS = {"learning_rate": 3e-3, "max_steps": 5, "batch_size": 8, "max_length": 64, "precision": "fp32"}
 STAGES = (0, 1, 2, 3)
@@ -55,8 +55,9 @@ def losses(
     recipe = Recipe(**FIELDS, weight_decay=0.1, selection="last")
     runtime = Runtime(zero_stage=stage, checkpoint_seconds=1e-6 if stop else 600, tokens_per_micro_batch=budget)
     store = None if folder is None else (OneState if stop else ResumeStore)(folder)
-    model = Model.load(base, family, 2, seed=0)
-    result = train(model, make_features(family, 30), recipe, runtime, ranks, resume=store)
+    model = load_model(base, family, 2, seed=0)
+    parts = one_part(make_features(family, 30), family, recipe)
+    result = train(model, parts, recipe, runtime, ranks, resume=store)
     return [loss for _, loss in result.losses], model
 
 
@@ -77,12 +78,13 @@ def main(rank: int, port: int, base: Path, dropping: Path, out: Path) -> None:
             losses(dropping, ranks, "classification", stage, folder, stop=True)
         again, _ = losses(dropping, ranks, "classification", stage, folder)
         found[f"bitwise{stage}"] = [whole, again]
-    model = Model.load(base, "classification", 2, seed=0)
+    model = load_model(base, "classification", 2, seed=0)
     found["outputs"] = [row.tolist() for row in forward(model, make_features("classification", 7), {}, ranks)]
     with torch.no_grad():
-        model.head.output.bias.fill_(float("nan"))
+        model.heads["classification"].output.bias.fill_(float("nan"))
     try:
-        train(model, make_features("classification"), Recipe(**FIELDS), Runtime(), ranks)
+        parts = one_part(make_features("classification"), "classification", Recipe(**FIELDS))
+        train(model, parts, Recipe(**FIELDS), Runtime(), ranks)
     except Diverged as error:
         found["diverged"] = str(error)
     ranks.barrier()

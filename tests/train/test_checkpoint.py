@@ -11,9 +11,8 @@ from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.loop import TrainResult, train
-from stilts.train.model import Model
 from stilts.train.ranks import Ranks
-from tests.train.toys import make_features
+from tests.train.toys import load_model, make_features, one_part
 
 
 class Killed(Exception):
@@ -31,21 +30,21 @@ def run(
         if len(states) == kill_after:
             raise Killed
 
-    model = Model.load(base, "classification", 2, seed=0)
+    model = load_model(base, "classification", 2, seed=0)
     settings = {"learning_rate": 3e-3, "max_steps": 8, "batch_size": 8, "max_length": 64, "precision": "fp32"}
     recipe = Recipe(**{**settings, "weight_decay": 0.1, "warmup": 2, "evaluate_every": 2, **fields})
     scores = {2: 1.0, 4: 3.0, 6: 2.0, 8: 2.5}
     result = TrainResult()
 
-    def dev_score() -> float:
-        return scores[evaluated.pop(0)]
+    def dev_score() -> dict[str, float]:
+        return {"classification": scores[evaluated.pop(0)]}
 
     done = json.loads((folder / "state.json").read_text())["step"] if folder and (folder / "state.json").exists() else 0
     evaluated = [step for step in scores if step > done]
     store = None if folder is None else ResumeStore(folder, saved)
     runtime = Runtime(zero_stage=stage, checkpoint_seconds=1e-6 if kill_after else 600)
-    table = make_features("classification", 60)
-    result = train(model, table, recipe, runtime, ranks, dev_score=dev_score, resume=store)
+    parts = one_part(make_features("classification", 60), "classification", recipe)
+    result = train(model, parts, recipe, runtime, ranks, dev_score=dev_score, resume=store)
     return result, {name: value.detach().clone() for name, value in model.named_parameters()}
 
 

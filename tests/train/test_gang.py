@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from stilts.evaluate.predict import forward
-from stilts.train.model import Model
 from stilts.train.ranks import Ranks
 from tests.train.gang_of_two import ALIKE, BITWISE, SMALL, STAGES, Killed, losses
-from tests.train.toys import free_port, make_features
+from tests.train.toys import free_port, load_model, make_features
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -80,7 +79,7 @@ def test_two_ranks_resume_themselves_bitwise(found: dict, stage: int):
 
 
 def test_two_ranks_predict_what_one_does(base: Path, ranks: Ranks, found: dict):
-    alone = forward(Model.load(base, "classification", 2, seed=0), make_features("classification", 7), {}, ranks)
+    alone = forward(load_model(base, "classification", 2, seed=0), make_features("classification", 7), {}, ranks)
     assert np.allclose(found["outputs"], alone, atol=1e-6)
 
 

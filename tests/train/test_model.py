@@ -16,7 +16,7 @@ from stilts.train.features import Features
 from stilts.train.heads import loss_sum
 from stilts.train.masking import mask_tokens
 from stilts.train.model import Model, Pooling
-from tests.train.toys import NO_DROPOUT, make_base, make_features
+from tests.train.toys import NO_DROPOUT, head_spec, load_model, make_base, make_features
 
 CPU = torch.device("cpu")
 FAMILIES = ["classification", "multiple_choice", "tagging", "parsing", "span_qa", "mlm"]
@@ -44,7 +44,7 @@ def loss_and_gradient(model: Model, features: Features, packed: bool) -> tuple[f
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_packed_equals_padded(base: Path, family: str):
-    model = Model.load(base, family, 2)
+    model = load_model(base, family, 2)
     features = features_of(family, model)
     loss, gradient = loss_and_gradient(model, features, packed=False)
     packed_loss, packed_gradient = loss_and_gradient(model, features, packed=True)
@@ -55,7 +55,7 @@ def test_packed_equals_padded(base: Path, family: str):
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
 def test_other_families_pack_as_well(tmp_path: Path, text_file: Path, kind: str):
-    model = Model.load(make_base(tmp_path, text_file, model_type=kind, **NO_DROPOUT), "classification", 2)
+    model = load_model(make_base(tmp_path, text_file, model_type=kind, **NO_DROPOUT), "classification", 2)
     assert model.packs
     features = features_of("classification", model)
     loss, gradient = loss_and_gradient(model, features, packed=False)
@@ -77,7 +77,7 @@ def test_families_that_cannot_be_packed_are_padded(tmp_path: Path, text_file: Pa
     small = {} if kind in ("xlm", "xlnet") else NO_DROPOUT
     base = make_base(tmp_path, text_file, model_type=kind, plain=kind in ("xlm", "xlnet"), **small, **config)
     for family in ("classification", "mlm"):
-        model = Model.load(base, family, 2)
+        model = load_model(base, family, 2)
         assert not model.packs
         loss, gradient = loss_and_gradient(model, features_of(family, model), packed=False)
         assert np.isfinite(loss)
@@ -85,13 +85,13 @@ def test_families_that_cannot_be_packed_are_padded(tmp_path: Path, text_file: Pa
 
 
 def test_the_loss_is_transformers_own_for_a_classifier(base: Path):
-    model = Model.load(base, "classification", 2).eval()
+    model = load_model(base, "classification", 2).eval()
     features = features_of("classification", model)
     loss, _ = loss_and_gradient(model, features, packed=True)
     logits = []
     for row in range(len(features)):
         states = model.encoder(torch.tensor(features.ids[row]).long()[None]).last_hidden_state
-        logits.append(model.head(states[:, 0]))
+        logits.append(model.heads["classification"](states[:, 0]))
     labels = torch.tensor(features.label).long()
     assert loss == pytest.approx(torch.nn.functional.cross_entropy(torch.cat(logits), labels, reduction="sum").item())
 
@@ -114,7 +114,7 @@ def test_choices_compete_within_their_item():
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_saved_model_loads_as_it_was(base: Path, tmp_path: Path, family: str):
-    model = Model.load(base, family, 2, seed=5).eval()
+    model = load_model(base, family, 2, seed=5).eval()
     features = features_of(family, model, 4)
     batch = collate(features, [[i] for i in range(len(features))], 1, CPU, False)
     model.save(tmp_path)
@@ -130,26 +130,77 @@ def test_a_saved_model_loads_as_it_was(base: Path, tmp_path: Path, family: str):
 
 
 def test_heads_are_fresh_and_fixed_by_the_seed(base: Path):
-    weights = [Model.load(base, "tagging", 3, seed).head.output.weight for seed in (1, 1, 2)]
+    weights = [load_model(base, "tagging", 3, seed).heads["tagging"].output.weight for seed in (1, 1, 2)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 
 
 def test_a_language_head_is_continued_from_a_stage_and_from_pretraining(base: Path, tmp_path: Path):
-    model = Model.load(base, "mlm", seed=3)
+    model = load_model(base, "mlm", seed=3)
     model.save(tmp_path / "stage")
-    assert torch.equal(Model.load(tmp_path / "stage", "mlm", seed=4).head.dense.weight, model.head.dense.weight)
-    assert not torch.equal(Model.load(base, "mlm", seed=4).head.dense.weight, model.head.dense.weight)
+    dense = model.heads["mlm"].dense.weight
+    assert torch.equal(load_model(tmp_path / "stage", "mlm", seed=4).heads["mlm"].dense.weight, dense)
+    assert not torch.equal(load_model(base, "mlm", seed=4).heads["mlm"].dense.weight, dense)
 
     pretrained = tmp_path / "pretrained"
     model.save(pretrained)
     (pretrained / "head.json").unlink()
     weights = {f"roberta.{name}": value for name, value in load_file(pretrained / "model.safetensors").items()}
-    weights |= {f"lm_head.{name}": value for name, value in load_file(pretrained / "head.safetensors").items()}
+    weights |= {
+        f"lm_{name.replace('mlm', 'head', 1)}": value
+        for name, value in load_file(pretrained / "head.safetensors").items()
+    }
     save_file(weights, pretrained / "model.safetensors", metadata={"format": "pt"})
-    again = Model.load(pretrained, "mlm", seed=4)
-    assert torch.equal(again.head.dense.weight, model.head.dense.weight)
+    again = load_model(pretrained, "mlm", seed=4)
+    assert torch.equal(again.heads["mlm"].dense.weight, model.heads["mlm"].dense.weight)
     assert torch.equal(next(again.encoder.parameters()), next(model.encoder.parameters()))
+
+
+def several_heads(base: Path, seed: int = 0) -> Model:
+    specs = [
+        head_spec("classification", 3, name="nli"),
+        head_spec("tagging", 4),
+        head_spec("span_qa"),
+        head_spec("mlm"),
+    ]
+    return Model.load(base, specs, seed)
+
+
+def test_a_head_is_a_function_of_seed_and_name_whatever_stands_beside_it(base: Path):
+    together, alone = several_heads(base), Model.load(base, [head_spec("classification", 3, name="nli")])
+    other = Model.load(base, [head_spec("classification", 3, name="qqp")])
+    weights = [model.heads[name].output.weight for model, name in ((together, "nli"), (alone, "nli"), (other, "qqp"))]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+def test_several_heads_are_saved_and_listed_with_their_labels(base: Path, tmp_path: Path):
+    model = several_heads(base, seed=3).eval()
+    model.save(tmp_path)
+    again = Model.reload(tmp_path).eval()
+    assert list(again.specs.values()) == list(model.specs.values())
+    assert again.spec("tagging").labels == ("0", "1", "2", "3")
+    for name, spec in model.specs.items():
+        features = features_of(spec.family, model, 4)
+        batch = collate(features, [[i] for i in range(len(features))], 1, CPU, False, head=name)
+        with torch.no_grad():
+            assert torch.equal(again(batch, "outputs"), model(batch, "outputs")), name
+
+
+def test_a_language_head_is_continued_among_several(base: Path, tmp_path: Path):
+    several_heads(base, seed=3).save(tmp_path)
+    first, again = Model.reload(tmp_path), several_heads(tmp_path, seed=4)
+    assert torch.equal(again.heads["mlm"].dense.weight, first.heads["mlm"].dense.weight)
+    assert not torch.equal(again.heads["nli"].output.weight, first.heads["nli"].output.weight)
+
+
+def test_a_head_that_is_not_there_is_told(base: Path):
+    with pytest.raises(StiltsError, match="no head 'qqp'; it has nli, tagging, span_qa, mlm"):
+        several_heads(base).spec("qqp")
+    with pytest.raises(StiltsError, match="no head None"):
+        several_heads(base).spec()
+    with pytest.raises(StiltsError, match="it has none"):
+        Model.load(base).spec()
 
 
 def test_loading_says_what_is_missing(base: Path, tmp_path: Path):
@@ -157,11 +208,11 @@ def test_loading_says_what_is_missing(base: Path, tmp_path: Path):
         Model.reload(base)
     (tmp_path / "config.json").write_text(json.dumps({}))
     with pytest.raises(Problems, match=r"model.safetensors is missing"):
-        Model.load(tmp_path, "mlm")
+        load_model(tmp_path, "mlm")
 
 
 def test_pooling_averages_over_the_sequences_own_tokens(base: Path):
-    model = Model.load(base, "retrieval").eval()
+    model = load_model(base, "retrieval").eval()
     features = Features.of(make_features("retrieval", 3), "retrieval")
     batch = collate(features, [[0], [1], [2]], 1, CPU, False)
     with torch.no_grad():

@@ -7,7 +7,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from stilts.spec.recipe import Recipe
 from stilts.train.base import materialise_base
+from stilts.train.curriculum import TrainPart
+from stilts.train.heads import HeadSpec
+from stilts.train.model import Model
 
 CONFIG = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
@@ -26,6 +30,22 @@ def make_base(out: Path, text: Path, plain: bool = False, **config: Any) -> Path
     init = {"config": {**({} if plain else CONFIG), **config}, "tokenizer": {"vocab_size": 200}, "seed": 1, "text": "-"}
     materialise_base({"init": init}, out, [text])
     return out
+
+
+def head_spec(family: str, labels: int = 2, name: str | None = None) -> HeadSpec:
+    """A head called after its family, with labels `0`, `1` ..."""
+    classes = 0 if family in ("multiple_choice", "span_qa", "mlm", "retrieval", "dual_encoder") else labels
+    return HeadSpec(name or family, family, tuple(map(str, range(classes))))
+
+
+def load_model(base: Path, family: str, labels: int = 2, seed: int = 0) -> Model:
+    """A model with one fresh head."""
+    return Model.load(base, [head_spec(family, labels)], seed)
+
+
+def one_part(features: pa.Table, family: str, recipe: Recipe) -> list[TrainPart]:
+    """A stage of one task, called as its family, for the model of `load_model`."""
+    return [TrainPart(family, family, features, recipe)]
 
 
 def free_port() -> int:

@@ -1,0 +1,152 @@
+"""Curriculum: the rows that each optimizer step of a stage takes, for one task or for a mixture of several.
+
+A step takes the items of one task, so that every micro-batch is of one kind. The k-th step of a task takes the k-th
+batch of the task's own sampler and masks it as such: in a mixture a task sees the examples, in the order, that it
+would see alone in as many steps.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stilts.data.batching import Sampler
+from stilts.data.mixing import epoch_examples, own_steps, schedule, shares
+from stilts.errors import StiltsError
+from stilts.spec.recipe import Recipe
+from stilts.spec.stage import EXAMPLE_FIELDS, Mixing
+from stilts.train.features import Features, in_blocks, spans
+from stilts.train.masking import DEFAULT_PROBABILITY, mask_tokens
+from stilts.train.model import Model
+
+
+@dataclass(frozen=True)
+class TrainPart:
+    """One task of a stage, encoded.
+
+    Attributes:
+        head: name of the model's head that the task trains.
+        features: its training rows; a `language` column serves `recipe.language_exponent`.
+        recipe: the task's own, of which the fields that shape examples count.
+    """
+
+    task: str
+    head: str
+    features: pa.Table
+    recipe: Recipe
+
+
+class Source:
+    """The training rows of one task, and the order in which its own steps take them.
+
+    Attributes:
+        items: number of items: what a batch counts.
+    """
+
+    def __init__(self, model: Model, part: TrainPart, recipe: Recipe) -> None:
+        _check(model, part)
+        self.task, self.recipe, self.model = part.task, part.recipe, model
+        self.head = model.spec(part.head)
+        self.features = Features.of(part.features, self.head.family)
+        self.first_rows = np.flatnonzero(self.features.choice == 0)
+        self.item_rows = np.diff(np.append(self.first_rows, len(self.features)))
+        self.items = len(self.first_rows)
+        languages = self.features.language
+        self.sampler = Sampler(
+            self.items,
+            recipe.batch_size,
+            recipe.seed,
+            None if languages is None else languages[self.first_rows],
+            part.recipe.language_exponent,
+        )
+        self.seed = recipe.seed
+
+    def rows(self, step: int) -> Features:
+        """All rows of the task's own step number `step` (from 0), over all ranks, in the order of its items."""
+        rows = self._take(self.sampler.step(step))
+        if self.head.family == "dual_encoder":
+            return in_blocks(rows)
+        if self.head.family != "mlm":
+            return rows
+        tokenizer = self.model.tokenizer
+        return mask_tokens(
+            rows,
+            self.recipe.mlm_probability or DEFAULT_PROBABILITY,
+            tokenizer.all_special_ids,
+            tokenizer.mask_token_id,
+            self.model.config.vocab_size,
+            (self.seed, step),
+        )
+
+    def _take(self, items: np.ndarray) -> Features:
+        return self.features.take(spans(self.first_rows[items], self.item_rows[items]))
+
+    @property
+    def tokens_per_step(self) -> float:
+        """Mean over the task's first epoch, padding not counted."""
+        tokens = np.add.reduceat(self.features.ids.lengths, self.first_rows)
+        return float(tokens[self.sampler.epoch(0)].sum()) / self.sampler.steps_per_epoch
+
+    def identity(self) -> list[Any]:
+        """What two sources agree on that give the same rows."""
+        ids = self.features.ids.values
+        examples = {name: getattr(self.recipe, name) for name in EXAMPLE_FIELDS}
+        return [self.task, vars(self.head), examples, len(self.features), len(ids), int(ids.sum(dtype="int64"))]
+
+
+class Curriculum:
+    """The task and the rows of every optimizer step.
+
+    Attributes:
+        steps: optimizer steps of the stage.
+        steps_per_epoch: of a task; of a mixture as `data.mixing.epoch_examples` has it.
+        shares: of the steps, by task.
+    """
+
+    def __init__(self, model: Model, parts: Sequence[TrainPart], recipe: Recipe, mixing: Mixing | None) -> None:
+        self.sources = [Source(model, part, recipe) for part in parts]
+        sizes = {source.task: source.items for source in self.sources}
+        if mixing is None:
+            (only,) = self.sources
+            self.shares = {only.task: 1.0}
+            self.steps_per_epoch = only.sampler.steps_per_epoch
+        else:
+            self.shares = shares(sizes, mixing)
+            self.steps_per_epoch = math.ceil(round(epoch_examples(sizes, mixing) / recipe.batch_size, 6))
+        self.steps = self._total(recipe)
+        self._tasks = schedule(self.shares, self.steps, recipe.seed)
+        self._own_steps = own_steps(self._tasks)
+
+    def _total(self, recipe: Recipe) -> int:
+        """A fraction of an epoch is rounded up to whole steps, a number of tokens to the nearest."""
+        if recipe.max_tokens is not None:
+            expected = sum(self.shares[source.task] * source.tokens_per_step for source in self.sources)
+            return max(1, round(recipe.max_tokens / expected))
+        if recipe.max_steps is not None:
+            return recipe.max_steps
+        assert recipe.epochs is not None
+        return math.ceil(round(recipe.epochs * self.steps_per_epoch, 6))
+
+    def step(self, step: int) -> tuple[Source, Features]:
+        """What optimizer step number `step` (from 0) takes."""
+        source = self.sources[self._tasks[step]]
+        return source, source.rows(int(self._own_steps[step]))
+
+    def identity(self) -> list[Any]:
+        """What two curricula agree on that give the same steps."""
+        return [self.steps, self.shares, *(source.identity() for source in self.sources)]
+
+
+def _check(model: Model, part: TrainPart) -> None:
+    if part.features.num_rows == 0:
+        raise StiltsError(
+            f"{part.task}: there are no training examples; look at the data's filters, or at max_examples"
+        )
+    if model.max_length is not None and part.recipe.max_length > model.max_length:
+        raise StiltsError(
+            f"{part.task}: max_length {part.recipe.max_length} is more than the model's {model.max_length} positions; "
+            "lower max_length"
+        )
