@@ -16,9 +16,11 @@ from stilts.errors import StiltsError
 from stilts.evaluate import mining
 from stilts.evaluate.metrics import score
 from stilts.evaluate.predictions import write_predictions
+from stilts.evaluate.thresholds import best_null_threshold
 from stilts.spec.stage import EvaluationSpec
 from stilts.tasks.base import Task
 from stilts.tasks.families import Lengths, get_family
+from stilts.tasks.families.span_qa import best_spans
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -37,7 +39,8 @@ class Evaluated:
         predictions: content of the prediction file in XTREME's layout.
         metrics: scores in percent by evaluate.py's names; None where the examples carry no gold.
         examples: rows of the evaluated table.
-        extra: what was chosen on the way (BUCC: `threshold`, and `tuned_f1` that it reaches where it was chosen).
+        extra: what was chosen on the way (BUCC: `threshold`, and `tuned_f1` that it reaches where it was chosen;
+            SQuAD 2.0: see `thresholds.py`).
     """
 
     predictions: bytes
@@ -65,8 +68,12 @@ def evaluate(
         StiltsError: the settings leave no room for text, or BUCC has no gold to choose its threshold on.
     """
     run = _Run(task, spec, tokenizer, forward)
+    predictions: Any
+    gold: Any
     extra: dict[str, float] = {}
-    if task.family != "retrieval":
+    if task.unanswerable and spec.settings.get("null_threshold") is None:
+        predictions, gold, extra = run.answer(table, tune)
+    elif task.family != "retrieval":
         predictions, gold = run.predict(table)
     elif task.metric == "f1":
         predictions, gold, extra = run.mine(table, tune)
@@ -104,6 +111,30 @@ class _Run:
             return predictions, gold
         ids = table["id"].to_pylist()
         return dict(zip(ids, predictions, strict=True)), None if gold is None else _by_id(ids, gold)
+
+    def answer(
+        self, table: pa.Table, tune: pa.Table | None
+    ) -> tuple[dict[str, str], dict[str, list[str]] | None, dict[str, float]]:
+        """SQuAD 2.0: the best answer, or none where that is better by more than a threshold chosen on known gold."""
+        answers, gold = self._answers(table)
+        known, known_gold = (answers, gold) if tune is None else self._answers(tune)
+        if known_gold is None:
+            raise StiltsError(
+                f"{self.task.name} {self.spec.split}/{self.spec.language}: no gold to choose the no-answer threshold "
+                "on; give the dev set, or a number as the setting null_threshold"
+            )
+        chosen = best_null_threshold(self.task.name, self.spec.language, known, known_gold)
+        threshold = chosen["null_threshold"]
+        return {id_: "" if margin > threshold else text for id_, (text, margin) in answers.items()}, gold, chosen
+
+    def _answers(self, table: pa.Table) -> tuple[dict[str, tuple[str, float]], dict[str, list[str]] | None]:
+        """By question, its best answer with the margin of "no answer", and the accepted ones."""
+        features, outputs = self._outputs(table)
+        best = best_spans(table, features, outputs, Lengths.of(self.spec.settings))
+        ids = table["id"].to_pylist()
+        gold = get_family(self.task.family).gold(table, self.task)
+        answers = {id_: (answer.text, answer.null_margin) for id_, answer in zip(ids, best, strict=True)}
+        return answers, None if gold is None else _by_id(ids, gold)
 
     def search(self, table: pa.Table) -> tuple[list[str], list[str] | None]:
         """Tatoeba: for each English sentence, the foreign one with the highest cosine."""
