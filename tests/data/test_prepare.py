@@ -1,5 +1,6 @@
 """Catalog: which source, what identity, what is refused."""
 
+import json
 import os
 import subprocess
 import sys
@@ -215,6 +216,38 @@ def test_reading_imports_neither_torch_nor_ray(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_translated_files_of_xtremes_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "xtreme"
+    rows = {
+        "xtreme_translations/XNLI/translate-train/en-de-translated.tsv": "a\tb\tA\tB\tcontradictory\n",
+        "xnli/train-en.tsv": "a\tb\tneutral\n",
+    }
+    for name, text in rows.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    there = Catalog(DataDecl(xtreme=str(folder)), tmp_path / "root")
+    for name in ("xnli", "mnli"):
+        task = get_task(name)
+        assert there.has(task, "translated", "de")
+        assert not there.has(task, "translated", "fr")
+        table = read(tmp_path / "root", there.ref(task, "translated", "de"))
+        assert table["text_a"].to_pylist() == ["A"]
+        assert table["label"].to_pylist() == [2]
+
+
+def test_questions_without_an_answer_are_gold_in_squad_2_alone(tmp_path: Path) -> None:
+    answers = ([{"text": "Bär", "answer_start": 4}], [])
+    questions = [{"id": str(i), "question": "q", "answers": a, "is_impossible": not a} for i, a in enumerate(answers)]
+    path = tmp_path / "dev.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": "Der Bär", "qas": questions}]}]}))
+    there = Catalog(
+        DataDecl(tasks={name: TaskSource(dev=str(path)) for name in ("squad", "squad2")}), tmp_path / "root"
+    )
+    assert there.ref(get_task("squad2"), "dev", "en").labelled
+    with pytest.raises(StiltsError, match="1 of 2 rows have no gold"):
+        there.ref(get_task("squad"), "dev", "en")
 
 
 # Real data

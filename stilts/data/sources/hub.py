@@ -51,6 +51,8 @@ def load(source: HubSource, task: Task, split: str, language: str) -> pa.Table:
         columns = {name: [values[i] for i in keep] for name, values in columns.items()}
     names = {ours: _class_names(data.features.get(theirs)) for ours, theirs in source.columns.items()}
     canonical = _CONVERT[task.family](columns, names, source, task)
+    if "id" in columns:
+        canonical["id"] = [str(name) for name in columns["id"]]
     if split != "test" and task.family == "classification":
         canonical = _decided(canonical)
     count = len(next(iter(canonical.values())))
@@ -163,7 +165,6 @@ def _span_qa(columns: dict[str, Any], names: dict[str, Any], source: HubSource, 
         for row in columns["answers"]
     ]
     return {
-        "id": [str(i) for i in columns["id"]],
         **{c: columns[c] for c in ("context", "question")},
         "answers": answers,
     }

@@ -31,6 +31,11 @@ DOCUMENTS: dict[str, Any] = {
     "squad": QUESTIONS,
     "hellaswag": {"ind": 1, "ctx_a": "a", "ctx_b": "b", "endings": ["x", "y"], "label": 1},
     "mnli": {"sentence1": "a", "sentence2": "b", "gold_label": "neutral"},
+    "anli": {"uid": "1", "context": "a", "hypothesis": "b", "label": "e"},
+    "cosmosqa": {"context": "c", "question": "q", **{f"answer{i}": "a" for i in range(4)}, "label": 1},
+    "csqa": {"id": "1", "question": "q", "choices": {"label": ["A", "B"], "text": ["x", "y"]}, "answerKey": "A"},
+    "siqa": {"context": "c", "question": "q", "answerA": "a", "answerB": "b", "answerC": "c", "correct": "A"},
+    "copa": {"premise": "p", "choice1": "x", "choice2": "y", "question": "cause", "label": 0, "idx": 0},
 }
 TEXTS = {
     "xnli": 'a\tb\tneutral\r\nc\t"d\tentailment\n',
@@ -38,6 +43,9 @@ TEXTS = {
     "udpos": "a\tNOUN\n\nb\tX\n",
     "panx": "en:a\tO\nen:b\tB-LOC\n\n",
     "mlm": "a b\nc\n",
+    "qqp": "id\tquestion1\tquestion2\tis_duplicate\n1\ta\tb\t0\n2\tc\td\t1\n",
+    "ccg": "a b\tX Y\nc d\tX X\n",
+    "mnli": "a\tb\tA\tB\tneutral\nc\td\tC\tD\tentailment\n",
 }
 
 

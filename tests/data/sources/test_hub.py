@@ -128,6 +128,59 @@ def test_hellaswag_labels_are_strings(tmp_path: Path) -> None:
     assert table.to_pylist() == [{"id": "0", "text_a": "A.", "choices": ["he x", "he y"], "label": 1}]
 
 
+QUESTION = {"context": "c", "question": "q?"}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "expected"),
+    [
+        (
+            "csqa",
+            {"id": "1", "question": "q?", "choices": {"label": ["A", "B"], "text": ["x", "y"]}, "answerKey": "B"},
+            {"id": "1", "text_a": "q?", "choices": ["x", "y"], "label": 1},
+        ),
+        (
+            "cosmosqa",
+            {"id": "1", **QUESTION, **{f"answer{i}": str(i) for i in range(4)}, "label": 3},
+            {"id": "1", "text_a": "c q?", "choices": ["0", "1", "2", "3"], "label": 3},
+        ),
+        (
+            "siqa",
+            {**QUESTION, "answerA": "x", "answerB": "y", "answerC": "z", "label": "3"},
+            {"id": "0", "text_a": "c q?", "choices": ["x", "y", "z"], "label": 2},
+        ),
+        (
+            "copa",
+            {"premise": "c", "choice1": "x", "choice2": "y", "question": "effect", "idx": 5, "label": 0},
+            {"id": "0", "text_a": "c What was the effect?", "choices": ["x", "y"], "label": 0},
+        ),
+    ],
+)
+def test_multiple_choice_from_the_hubs_columns(
+    name: str, row: dict[str, Any], expected: dict[str, Any], tmp_path: Path
+) -> None:
+    source = replace(moved(name, tmp_path / "r"), config="c", files="{config}/{split}.parquet")
+    parquet(tmp_path / "r/c/train.parquet", [row])
+    table = hub.load(source, get_task(name), "train", "en")
+    assert [{key: r[key] for key in expected} for r in table.to_pylist()] == [expected]
+
+
+def test_a_missing_part_of_a_joined_column_is_told(tmp_path: Path) -> None:
+    parquet(tmp_path / "r/copa/train-0.parquet", [{"premise": "c", "choice1": "x", "question": "cause", "label": 0}])
+    with pytest.raises(StiltsError, match="no column choice2 for copa"):
+        hub.load(moved("copa", tmp_path / "r"), get_task("copa"), "train", "en")
+
+
+def test_anlis_rounds_are_one_split_and_snlis_undecided_pairs_are_left_out(tmp_path: Path) -> None:
+    rows = [{"premise": "a", "hypothesis": "b", "label": label} for label in (0, -1, 2)]
+    folder = jsonl_repository(tmp_path / "anli", {"plain_text": {f"train_r{r}": rows[:1] for r in (1, 2, 3)}})
+    assert hub.load(moved("anli", folder), get_task("anli"), "train", "en").num_rows == 3
+    folder = jsonl_repository(tmp_path / "snli", {"plain_text": {"train": rows}})
+    table = hub.load(moved("snli", folder), get_task("snli"), "train", "en")
+    assert table["label"].to_pylist() == [0, 2]
+    assert table["id"].to_pylist() == ["0", "1"]
+
+
 def test_a_missing_column_names_those_there(tmp_path: Path) -> None:
     folder = jsonl_repository(tmp_path / "r", {"en": {"train": [{"a": "x", "label": 0}]}})
     with pytest.raises(StiltsError, match="no column premise, hypothesis for xnli; it has a, label"):
@@ -168,6 +221,28 @@ def test_the_full_size_grid_is_planned_offline(tmp_path: Path) -> None:
     ]
     assert len({ref.identity for ref in refs}) == len(refs)
     assert len(refs) > 200
+
+
+def test_translated_training_sets_are_no_in_language_ones(tmp_path: Path) -> None:
+    catalog = Catalog(DataDecl(), tmp_path)
+    for name in ("xnli", "pawsx"):
+        assert catalog.has(get_task(name), "train", "en")
+        assert not catalog.has(get_task(name), "train", "de")
+        assert catalog.has(get_task(name), "translated", "de")
+        assert not catalog.has(get_task(name), "translated", "en")
+    assert catalog.ref(get_task("xnli"), "translated", "de").rows == 392_702
+    assert catalog.ref(get_task("tydiqa"), "train", "fi").rows == 6_855
+    assert catalog.ref(get_task("udpos"), "train", "te").rows == 1_051
+    assert not catalog.has(get_task("udpos"), "train", "yo")
+
+
+def test_what_xtreme_r_adds_has_to_come_from_its_folder(tmp_path: Path) -> None:
+    catalog = Catalog(DataDecl(), tmp_path)
+    for name, language in (("panx", "uk"), ("udpos", "wo"), ("tatoeba", "az"), ("xquad", "ro")):
+        assert not catalog.has(get_task(name), "test", language)
+        with pytest.raises(StiltsError, match=f"has no test data of {name} in {language}"):
+            catalog.ref(get_task(name), "test", language)
+    assert catalog.has(get_task("xcopa"), "test", "qu")
 
 
 def test_what_the_hub_lacks_is_not_there(tmp_path: Path) -> None:
