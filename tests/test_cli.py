@@ -214,14 +214,14 @@ def test_the_command_line_is_frozen() -> None:
         if name != "data"
     }
     assert options == {
-        "collect": ["--json", "--set", "experiment"],
+        "collect": ["--json", "--set", "--with", "experiment"],
         "doctor": ["--json", "--store"],
-        "explain": ["--experiment", "--json", "--set", "-e", "stage"],
-        "plan": ["--json", "--set", "experiment"],
-        "run": ["--json", "--set", "experiment"],
+        "explain": ["--experiment", "--json", "--set", "--with", "-e", "stage"],
+        "plan": ["--json", "--set", "--with", "experiment"],
+        "run": ["--json", "--set", "--with", "experiment"],
         "score": ["--benchmark", "--json", "--labels", "--predictions"],
-        "status": ["--json", "--set", "experiment"],
-        "submission": ["--intermediate", "--json", "--model", "--out", "--set", "experiment"],
+        "status": ["--json", "--set", "--with", "experiment"],
+        "submission": ["--intermediate", "--json", "--model", "--out", "--set", "--with", "experiment"],
     }
     assert list(commands["data"].commands) == ["prepare"]
 

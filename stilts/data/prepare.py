@@ -204,9 +204,10 @@ class Catalog:
     def _declared_ref(self, task: Task, split: str, language: str) -> DataRef:
         """Declared sizes of data that only a person can provide, so that a plan can be made before it is there."""
         rows = task.rows(split, language)
-        if task.hub is not None or task.name in self._declared or self._folders or rows is None:
+        if task.hub is not None or task.name in self._declared or self._folders or (rows is None and task.sizes):
             raise StiltsError(self._no_source(task, split))
-        return DataRef(task.name, split, language, f"{ABSENT}{task.name}", rows, round(rows * task.tokens_per_row))
+        tokens = None if rows is None else round(rows * task.tokens_per_row)
+        return DataRef(task.name, split, language, f"{ABSENT}{task.name}", rows, tokens)
 
     def _hub_ref(self, source: HubSource, task: Task, split: str, language: str) -> DataRef:
         if Path(source.id).is_dir():

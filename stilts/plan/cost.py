@@ -108,22 +108,24 @@ def _predicting(evaluation: EvaluationSpec, size: Shape | None) -> tuple[int, fl
 
 def _training(spec: StageSpec) -> tuple[int, float, set[str]]:
     """Examples and tokens that a stage sees, and what nothing declares."""
-    recipe = spec.recipe
+    recipe, mixing = spec.recipe, spec.mixing
+    limited = recipe.max_tokens is not None or recipe.max_steps is not None
+    # Of steps and tokens the number is known all the same; what is not counted is taken for as much as the cap allows.
     unknown = {f"the size of {ref.task} {ref.split}" for part in spec.parts for ref in part.train if ref.rows is None}
-    sizes = {part.task: part.rows for part in spec.parts if part.rows}
+    guess = 0 if not limited else 1 if mixing is None else mixing.cap
+    sizes = {part.task: part.rows or guess for part in spec.parts if part.rows or guess}
     if len(sizes) < len(spec.parts):
         return 0, 0.0, unknown
-    mixing = spec.mixing
-    drawn = {next(iter(sizes)): 1.0} if mixing is None else shares(sizes, mixing)
+    drawn = dict.fromkeys(sizes, 1.0) if mixing is None else shares(sizes, mixing)
     mean = sum(drawn[part.task] * _mean_of_part(part) for part in spec.parts if part.task in drawn)
     if recipe.max_tokens is not None:
-        return round(recipe.max_tokens / mean), float(recipe.max_tokens), unknown
+        return round(recipe.max_tokens / mean), float(recipe.max_tokens), set()
     if recipe.max_steps is not None:
         examples = recipe.max_steps * recipe.batch_size
-    else:
-        assert recipe.epochs is not None
-        epoch = sum(sizes.values()) if mixing is None else epoch_examples(sizes, mixing)
-        examples = round(epoch * recipe.epochs)
+        return examples, mean * examples, unknown if mixing is not None else set()
+    assert recipe.epochs is not None
+    epoch = sum(sizes.values()) if mixing is None else epoch_examples(sizes, mixing)
+    examples = round(epoch * recipe.epochs)
     return examples, mean * examples, unknown
 
 
@@ -131,6 +133,8 @@ def _mean_of_part(part: Part) -> float:
     """Mean tokens of a training example of one task, over its languages."""
     limit = part.recipe.max_examples
     known = [(min(ref.rows, limit or ref.rows), ref) for ref in part.train if ref.rows]
+    if not known:
+        return min(get_task(part.task).tokens_per_row, part.recipe.max_length)
     return sum(kept * _mean_tokens(ref, part.recipe.max_length) for kept, ref in known) / sum(kept for kept, _ in known)
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
+from stilts.data.batching import largest_remainders
 from stilts.data.mixing import shares
 from stilts.data.prepare import TRANSLATED
 from stilts.errors import StiltsError
@@ -89,16 +92,22 @@ class Trainer:
         Raises:
             StiltsError: the number of a task's examples is not known.
         """
+        weights = [1.0] if len(stages) == 1 else self._weights(budget, where, stages)
+        amounts = largest_remainders(np.array(weights), budget.steps or budget.tokens or 0).tolist()
+        if 0 in amounts:
+            raise StiltsError(f"budget: nothing of it falls to stage {amounts.index(0)}; raise it, or lower the cap")
+        return [Allowance(steps=n) if budget.steps else Allowance(tokens=n) for n in amounts]
+
+    def _weights(self, budget: BudgetDecl, where: str, stages: Sequence[StageDecl]) -> list[float]:
+        """Share of each stage: of its tasks, as if all of them were one mixture."""
         sizes: dict[str, int] = {}
         for i, stage in enumerate(stages):
             for part in self.stage("", f"{where}.{i}", stage, 0).parts:
-                if not part.rows:
+                if not part.rows and budget.sampling != "uniform":
                     raise StiltsError(f"budget: the examples of {part.task} are not counted; give max_steps by stage")
-                sizes[f"{i} {part.task}"] = part.rows
+                sizes[f"{i} {part.task}"] = part.rows or 1
         found = shares(sizes, Mixing(budget.sampling, budget.cap, float(budget.temperature)))
-        weights = [sum(v for name, v in found.items() if name.split()[0] == str(i)) for i in range(len(stages))]
-        amounts = _whole(weights, budget.steps or budget.tokens or 0)
-        return [Allowance(steps=n) if budget.steps else Allowance(tokens=n) for n in amounts]
+        return [sum(v for name, v in found.items() if name.split()[0] == str(i)) for i in range(len(stages))]
 
     def _resolve(
         self, stage: StageDecl, seed: int, allowance: Allowance
@@ -213,16 +222,6 @@ def _no_files(task: Task, training: str) -> str:
     field = f"data.tasks.{task.name}.{split_of(training, '')}"
     kind = "translated training data" if training == "translated" else "training data in other languages"
     return f"no {kind} of {task.name}; give files as {field}, with {{lang}} in the path"
-
-
-def _whole(weights: Sequence[float], total: int) -> list[int]:
-    """Whole numbers proportional to the weights that add up to `total`, each at least 1: largest remainders."""
-    exact = [weight / sum(weights) * total for weight in weights]
-    amounts = [max(1, int(x)) for x in exact]
-    by_remainder = sorted(range(len(exact)), key=lambda i: (int(exact[i]) - exact[i], i))
-    for i in by_remainder[: max(0, total - sum(amounts))]:
-        amounts[i] += 1
-    return amounts
 
 
 def _made(what: str, values: Mapping[str, Any]) -> Recipe:
