@@ -74,9 +74,7 @@ class Session:
             if isinstance(node.spec, StageSpec):
                 refs |= {ref.path: ref for ref in node.spec.data}
             for evaluation in node.evaluations.values():
-                for ref in (evaluation.data, evaluation.tune):
-                    if ref is not None:
-                        refs[ref.path] = ref
+                refs |= {ref.path: ref for ref in evaluation.refs}
         return list(refs.values())
 
     def absent(self) -> list[str]:

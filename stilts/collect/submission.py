@@ -234,7 +234,7 @@ def check_predictions(task: Task, content: bytes, examples: pa.Table) -> list[st
         predictions = parse_predictions(task.name, content)
     except Problems as error:
         return error.messages
-    if task.family == "span_qa":
+    if task.family in ("span_qa", "dual_encoder"):
         return _check_ids(set(predictions), set(examples["id"].to_pylist()))
     if task.family == "retrieval":
         english, foreign = (examples.filter(pc.equal(examples["side"], side))["id"] for side in ("en", "foreign"))

@@ -37,6 +37,12 @@ RACY_SECONDS = 2.0
 TRANSLATED = "translated"
 """The split that holds training sets translated to other languages."""
 
+CANDIDATES = "candidates"
+"""The split that holds what a ranking searches, of every language together."""
+
+EVERY = "mul"
+"""Its language: ISO 639's code for several."""
+
 ABSENT = "absent:"
 """Begins the identity of data that is declared, but that nothing provides yet."""
 
@@ -62,7 +68,7 @@ class Catalog:
         source = self._source(task, split)
         if isinstance(source, HubSource):
             return _hub_has(source, task, split, language)
-        if source is None or not _names(source, language):
+        if source is None or not _names(task, source, language):
             return False
         return all(path.is_file() for path in _files(task, source, language))
 
@@ -75,14 +81,14 @@ class Catalog:
             StiltsError: no source, an unknown language, a file that is missing or empty.
             Problems: mistakes in a file, by line; training or dev data without gold.
         """
-        if split != TRANSLATED:
+        if split not in (TRANSLATED, CANDIDATES):
             check_language(task, language)
         source = self._source(task, split)
         if source is None:
             return self._declared_ref(task, split, language)
         if isinstance(source, HubSource):
             return self._hub_ref(source, task, split, language)
-        if not _names(source, language):
+        if not _names(task, source, language):
             raise StiltsError(
                 f"{source[0]} has no {{lang}} in it, so it is English; there is no {language} for {task.name}"
             )
@@ -92,7 +98,8 @@ class Catalog:
         known = self._indexed(index)
         if known:
             return known
-        table = _read(task, split, language, files, labels)
+        pooled = split == CANDIDATES
+        table = _read_candidates(task, source) if pooled else _read(task, split, language, files, labels)
         ref = self._write(table, task, split, language, str(files[0]))
         self._remember(index, ref, files)
         return ref
@@ -288,13 +295,32 @@ def _hub_has(source: HubSource, task: Task, split: str, language: str) -> bool:
 
 
 def _files(task: Task, patterns: Sequence[str], language: str) -> list[Path]:
-    """Every file that the patterns name in a language, in their order."""
+    """Every file that the patterns name in a language, in their order; of every language, those that are there."""
+    if language == EVERY:
+        return list(_by_language(task, patterns).values())
     return [path for pattern in patterns for path in parts(task, pattern, language)]
 
 
-def _names(patterns: Sequence[str], language: str) -> bool:
-    """Whether paths can be of this language: one without `{lang}` is English."""
-    return language == "en" or all("{lang}" in pattern for pattern in patterns)
+def _by_language(task: Task, patterns: Sequence[str]) -> dict[str, Path]:
+    """The files of the task's languages that are there; a pattern without `{lang}` stands for all of them.
+
+    Raises:
+        StiltsError: none is there.
+    """
+    (pattern,) = patterns
+    if "{lang}" not in pattern:
+        return {EVERY: Path(pattern)}
+    files = {language: Path(pattern.replace("{lang}", language)) for language in task.languages}
+    found = {language: path for language, path in files.items() if path.is_file()}
+    if not found:
+        raise StiltsError(f"{pattern}: no candidates of {task.name} there, in none of its languages")
+    return found
+
+
+def _names(task: Task, patterns: Sequence[str], language: str) -> bool:
+    """Whether paths can be of this language: one without `{lang}` is English, if it does not hold every language."""
+    alone = language != EVERY and not get_format(task).every_language
+    return language == "en" or not alone or all("{lang}" in pattern for pattern in patterns)
 
 
 def _override(task: Task, declared: TaskSource, split: str) -> HubSource | None:
@@ -320,6 +346,13 @@ def _read(task: Task, split: str, language: str, files: Sequence[Path], labels: 
     return table
 
 
+def _read_candidates(task: Task, patterns: Sequence[str]) -> pa.Table:
+    form = get_format(task)
+    if form.candidates is None:
+        raise StiltsError(f"task {task.name} searches no candidates; take data.tasks.{task.name}.candidates away")
+    return form.candidates(_by_language(task, patterns), task)
+
+
 def _check_rows(table: pa.Table, task: Task, where: str) -> None:
     from stilts.tasks.families import get_family
 
@@ -332,17 +365,19 @@ def _has_gold(table: pa.Table, task: Task) -> pa.ChunkedArray:
     """For each row, whether it has gold (masked language modelling needs none)."""
     if "label" in table.column_names:
         return pc.greater_equal(table["label"], 0)
-    column = {"tagging": "tags", "parsing": "heads", "span_qa": "answers", "retrieval": "gold"}.get(task.family)
+    columns = {"tagging": "tags", "parsing": "heads", "span_qa": "answers", "retrieval": "gold", "dual_encoder": "keys"}
+    column = columns.get(task.family)
     if column is None:
         return pa.chunked_array([pa.repeat(True, table.num_rows)])
     return pc.greater(pc.list_value_length(table[column]), 0)
 
 
 def _labelled(table: pa.Table, task: Task, where: str) -> bool:
-    """Whether the table has gold: for retrieval on any row, elsewhere on all or none."""
+    """Whether the table has gold: for retrieval and rankings on any row, elsewhere on all or none."""
     gold = _has_gold(table, task)
     count = pc.sum(gold).as_py() or 0
-    if task.family != "retrieval" and not task.unanswerable and 0 < count < table.num_rows:
+    partly = task.unanswerable or task.family in ("retrieval", "dual_encoder")
+    if not partly and 0 < count < table.num_rows:
         first = pc.index(gold, False).as_py()
         raise StiltsError(f"{where}: {table.num_rows - count} of {table.num_rows} rows have no gold, first row {first}")
     return count > 0
@@ -352,7 +387,7 @@ def _tokens(table: pa.Table, task: Task, language: str) -> int:
     """Estimated subword tokens, from the number of characters."""
     characters = 0
     for name in table.column_names:
-        if name in ("text_a", "text_b", "text", "context", "question"):
+        if name in ("text_a", "text_b", "text", "context", "question", "query"):
             repeat = 1.0
             if name == "text_a" and "choices" in table.column_names:
                 repeat = len(pc.list_flatten(table["choices"])) / max(table.num_rows, 1)

@@ -4,6 +4,8 @@ The model is somebody else's: `evaluate` is given a function that runs it. Where
 own test files), predictions are made and there is no score.
 """
 
+import logging
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,21 +16,48 @@ import pyarrow.compute as pc
 
 from stilts.errors import StiltsError
 from stilts.evaluate import mining
-from stilts.evaluate.metrics import score
+from stilts.evaluate.metrics import RANKS, score
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.thresholds import best_null_threshold
 from stilts.spec.stage import EvaluationSpec
 from stilts.tasks.base import Task
 from stilts.tasks.families import Lengths, get_family
+from stilts.tasks.families.dual_encoder import candidates_of, queries_of
 from stilts.tasks.families.span_qa import best_spans
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+logger = logging.getLogger(__name__)
+
 Forward = Callable[[pa.Table, str, Mapping[str, Any]], list[np.ndarray]]
 """`forward(features, family, settings)`: one float32 array per row of features, in their order. The family says what
 is wanted: its head's outputs (shapes in `tasks/families`), or, for `retrieval`, the sentence vector [hidden] of the
 settings' `layer` and `pooling`."""
+
+
+class Pool:
+    """The candidates that rankings search, encoded by the first of them. It belongs to one model as it stands."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = candidates_of(table)
+        self.names: list[str] = self.table["candidate"].to_pylist()
+        self._vectors: dict[str, np.ndarray] = {}
+
+    def vectors(self, settings: Mapping[str, Any], encode: Callable[[pa.Table], np.ndarray]) -> np.ndarray:
+        """float32 [candidates, hidden]"""
+        name = repr(sorted(settings.items()))
+        if name not in self._vectors:
+            self._vectors = {name: encode(self.table)}
+        return self._vectors[name]
+
+    def right(self) -> dict[str, list[str]]:
+        """The candidates of each key."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for candidate, keys in zip(self.names, self.table["keys"].to_pylist(), strict=True):
+            for key in keys:
+                found[key].append(candidate)
+        return found
 
 
 @dataclass(frozen=True)
@@ -56,6 +85,7 @@ def evaluate(
     tune: pa.Table | None,
     tokenizer: "PreTrainedTokenizerFast",
     forward: Forward,
+    pool: Pool | None = None,
 ) -> Evaluated:
     """Predict `table` and score the predictions.
 
@@ -63,6 +93,7 @@ def evaluate(
         table: canonical examples of `spec.data`.
         tune: canonical examples of `spec.tune`: BUCC's dev set, on which the threshold is chosen; None: it is chosen
             on `table` itself (the dev set's own score).
+        pool: what a ranking searches (canonical examples of `spec.pool`); None: the texts of `table`.
 
     Raises:
         StiltsError: the settings leave no room for text, or BUCC has no gold to choose its threshold on.
@@ -73,6 +104,8 @@ def evaluate(
     extra: dict[str, float] = {}
     if task.unanswerable and spec.settings.get("null_threshold") is None:
         predictions, gold, extra = run.answer(table, tune)
+    elif task.family == "dual_encoder":
+        predictions, gold = run.rank(table, Pool(table) if pool is None else pool)
     elif task.family != "retrieval":
         predictions, gold = run.predict(table)
     elif task.metric == "f1":
@@ -142,6 +175,23 @@ class _Run:
         found = mining.nearest(english.vectors, foreign.vectors)
         complete = all(english.gold)
         return [foreign.ids[row] for row in found], [ids[0] for ids in english.gold] if complete else None
+
+    def rank(self, table: pa.Table, pool: Pool) -> tuple[dict[str, list[str]], dict[str, list[str]] | None]:
+        """LAReQA and Mewsli-X: for each query, the candidates with the highest cosines."""
+        queries, right = queries_of(table), pool.right()
+        found = mining.rank(self._vectors(queries), pool.vectors(self.spec.settings, self._vectors), RANKS)
+        ids, keys = queries["id"].to_pylist(), queries["keys"].to_pylist()
+        predictions = {id_: [pool.names[row] for row in rows] for id_, rows in zip(ids, found.tolist(), strict=True)}
+        gold = {id_: [name for key in of for name in right.get(key, ())] for id_, of in zip(ids, keys, strict=True)}
+        if not any(keys):
+            return predictions, None
+        if lost := [id_ for id_, names in gold.items() if not names]:
+            what = f"{self.task.name} {self.spec.split}/{self.spec.language}"
+            logger.warning("%s: %d queries have no right candidate, first %r, and score 0", what, len(lost), lost[0])
+        return predictions, gold
+
+    def _vectors(self, table: pa.Table) -> np.ndarray:
+        return np.stack(self._outputs(table)[1])
 
     def mine(
         self, table: pa.Table, tune: pa.Table | None

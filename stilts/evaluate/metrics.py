@@ -37,11 +37,12 @@ def score(task: str, language: str, predictions: Any, gold: Any) -> Scores:
         language: only MLQA's normalisation depends on it.
         predictions: labels, one an example (classification, multiple choice, Tatoeba's line numbers; compared as
             text, so that 3 equals "3"); lists of tags, or of (head, relation), one a sentence; `{id: answer}`; for
-            BUCC, pairs of ids.
-        gold: the same; for question answering `{id: [accepted answers]}`. An id without a prediction scores 0.
+            rankings `{id: [candidates, best first]}`; for BUCC, pairs of ids.
+        gold: the same; for question answering `{id: [accepted answers]}`, for rankings `{id: [right candidates]}`. An
+            id without a prediction scores 0.
 
     Returns:
-        `accuracy`; `f1, precision, recall`; `las, uas`; or `exact_match, f1`.
+        `accuracy`; `f1, precision, recall`; `las, uas`; `exact_match, f1`; or `map@20`.
 
     Raises:
         ValueError: there is nothing to score, or the two do not align.
@@ -138,6 +139,28 @@ def tag_runs(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
         start = end
 
 
+RANKS = 20
+"""Ranks that XTREME-R's rankings are scored by."""
+
+
+def mean_average_precision(
+    predictions: Mapping[str, Sequence[str]], gold: Mapping[str, Sequence[str]], k: int = RANKS
+) -> Scores:
+    """MAP@k: for each query, the precision at the rank of each right candidate, summed and divided by as many as could
+    be among the first k. With one right candidate it is the reciprocal rank. A candidate named twice counts once.
+    """
+    total = 0.0
+    for id_, right in gold.items():
+        hits = score = 0.0
+        ranked = predictions.get(id_, [])[:k]
+        for rank, candidate in enumerate(ranked):
+            if candidate in right and candidate not in ranked[:rank]:
+                hits += 1.0
+                score += hits / (rank + 1.0)
+        total += score / min(len(right), k) if right else 0.0
+    return {f"map@{k}": total / len(gold) * 100}
+
+
 def answer_scores(
     predictions: Mapping[str, str],
     gold: Mapping[str, Sequence[str]],
@@ -208,6 +231,8 @@ def _family_scorer(task: Task) -> Callable[[Any, Any], Scores]:
         return token_accuracy if "accuracy" in task.metrics else lambda p, g: chunk_f1(p, g, entities)
     if task.family == "parsing":
         return attachment
+    if task.family == "dual_encoder":
+        return mean_average_precision
     if task.family == "span_qa":
         return _squad_v2 if task.unanswerable else lambda p, g: answer_scores(p, g, normalise_squad)
     if task.family == "classification" and "f1" in task.metrics:

@@ -40,6 +40,17 @@ def nearest(queries: Matrix, corpus: Matrix) -> NDArray[np.int64]:
     return rows.cpu().numpy()
 
 
+def rank(queries: Matrix, corpus: Matrix, k: int) -> NDArray[np.int64]:
+    """Rows [queries, k] of the corpus with the highest cosines, best first; all of it where it has fewer than k."""
+    device = _device(queries, corpus)
+    x, y = _unit(queries, device), _unit(corpus, device)
+    best = _Top(len(x), min(k, len(y)), device)
+    for i in range(0, len(x), BLOCK):
+        for j in range(0, len(y), BLOCK):
+            best.add(x[i : i + BLOCK] @ y[j : j + BLOCK].T, i, j)
+    return best.arrays()[1]
+
+
 def mine(source: Matrix, target: Matrix, k: int = 4) -> list[Candidate]:
     """Translation pairs in falling order of margin, each row in one pair at most.
 

@@ -6,6 +6,8 @@
 | tagging | .tsv | one tag a line, a blank line between sentences |
 | parsing | .tsv | `head TAB relation` of each word a line, a blank line between sentences |
 | question answering | .json | `{id: answer}` |
+| Mewsli-X | .json | `{id: [20 candidates, best first]}` |
+| LAReQA | .json | the same; XTREME-R has no format for it |
 | multiple choice | .jsonl | `{"label": index}` a line |
 | BUCC 2018 | .tsv | `foreign id TAB English id` a line |
 | Tatoeba | .tsv | one line number of the foreign file, from 0, a line |
@@ -28,7 +30,7 @@ BY_WORD = ("tagging", "parsing")
 SHOWN = 5
 """Problems reported of one file."""
 
-_SUFFIXES = {"span_qa": "json", "multiple_choice": "jsonl"}
+_SUFFIXES = {"span_qa": "json", "multiple_choice": "jsonl", "dual_encoder": "json"}
 
 
 def suffix(task_name: str) -> str:
@@ -48,6 +50,9 @@ def write_predictions(task_name: str, predictions: Any) -> bytes:
     family = get_task(task_name).family
     if family == "span_qa":
         return (json.dumps(dict(predictions), ensure_ascii=False, indent=1) + "\n").encode()
+    if family == "dual_encoder":
+        lines = (f"{json.dumps(id_)}: {json.dumps(list(names))}" for id_, names in predictions.items())
+        return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
     if family == "multiple_choice":
         return _lines(json.dumps({"label": int(choice)}) for choice in predictions)
     if family in BY_WORD:
@@ -72,6 +77,8 @@ def read_predictions(task_name: str, data: bytes | Path) -> Any:
     task = get_task(task_name)
     if task.family == "span_qa":
         return _read_answers(text, where)
+    if task.family == "dual_encoder":
+        return _read_rankings(text, where)
     if task.family in BY_WORD:
         return _read_sentences(text, where, _arc_parser(task) if task.family == "parsing" else _tag_parser(task))
     parse = _line_parser(task)
@@ -241,6 +248,22 @@ def _no_tag(line: str, task: Task) -> str:
     if "\t" in line:
         return f"{line[:60]!r} has several columns; write the tag alone"
     return f"{line[:60]!r} is none of {task.name}'s tags ({', '.join(task.labels[:20])})"
+
+
+def _read_rankings(text: str, where: str) -> dict[str, list[str]]:
+    rankings = parse_json(text, where)
+    if not isinstance(rankings, dict):
+        raise Problems([f"{where}: holds a {type(rankings).__name__}, not an object {{id: [candidates]}}"])
+    problems = []
+    for key, names in rankings.items():
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+            problems.append(f"{where}: what {key!r} has, {repr(names)[:60]}, is no list of candidates' ids")
+        elif len(set(names)) < len(names):
+            twice = next(name for place, name in enumerate(names) if name in names[:place])
+            problems.append(f"{where}: {key!r} names {twice!r} twice, and a rank is lost")
+    if problems:
+        raise Problems(shorten(problems, where))
+    return rankings
 
 
 def _read_answers(text: str, where: str) -> dict[str, str]:

@@ -20,17 +20,14 @@ from stilts.tasks.base import all_tasks, get_task
 
 logger = logging.getLogger(__name__)
 
-RANKED = ("lareqa", "mewslix")
-"""Tasks of XTREME-R that are scored by rank, which stilts does not do yet."""
-
 
 def score_folder(predictions: Path, labels: Path, benchmark: str = "xtreme") -> dict[str, Any]:
     """Scores of every task that is in both folders.
 
     Returns:
         `{task: {"avg_METRIC": percent, ..., "avg_metric": main number, "languages": {LG: {METRIC: percent}},
-        "missing_languages": [...] where some have no label file}, group: percent, "all_task": percent}`; groups and
-        `all_task` only where all of their tasks are there.
+        "missing_languages": [...] where some have no label file}, group: percent}`; groups, `all_task` (XTREME) and
+        `ten_task_average` (XTREME-R) only where all of their tasks are there.
 
     Raises:
         StiltsError: a folder is missing, or they have no task in common.
@@ -68,19 +65,15 @@ def _tasks_in_both(predictions: Path, labels: Path, benchmark: Benchmark) -> lis
             )
         elif not (labels / name).is_dir():
             logger.warning("%s: not scored, there are no labels in %s", predictions / name, labels / name)
-        elif not _supported(name):
-            logger.warning("%s: not scored, stilts does not support %s yet", predictions / name, name)
-    tasks = [t for t in benchmark.languages if t in theirs and _supported(t) and (labels / t).is_dir()]
+        elif name not in all_tasks():
+            logger.warning("%s: not scored, stilts has no task %s", predictions / name, name)
+    tasks = [t for t in benchmark.languages if t in theirs and t in all_tasks() and (labels / t).is_dir()]
     if not tasks:
         raise StiltsError(
             f"{predictions} and {labels} have no task of {benchmark.name} in common; both should hold folders like "
             f"{next(iter(benchmark.languages))}/ with files test-LG.tsv"
         )
     return tasks
-
-
-def _supported(task: str) -> bool:
-    return task in all_tasks() and task not in RANKED
 
 
 def _score_task(task: str, predictions: Path, labels: Path, benchmark: Benchmark) -> dict[str, Any]:
@@ -125,6 +118,8 @@ def _score_language(task: str, language: str, predictions: Path, labels: Path) -
 
 def _read_gold(task: str, path: Path) -> Any:
     gold = _read_squad(path) if get_task(task).family == "span_qa" else read_predictions(task, path)
+    if task == "mewslix":  # a mention has one entity; XTREME-R's script takes the first of the list
+        gold = {id_: [names[0].strip()] for id_, names in gold.items()}
     if not gold:
         raise Problems([f"{path}: holds no labels"])
     return gold
@@ -153,7 +148,7 @@ def _read_squad(path: Path) -> dict[str, list[str]]:
 def _misfit(task: str, predicted: Any, gold: Any, predictions: Path, labels: Path) -> str | None:
     """Why predictions and gold, each sound in itself, cannot be scored together."""
     family = get_task(task).family
-    if family == "span_qa":
+    if family in ("span_qa", "dual_encoder"):
         return _misfit_answers(predicted, gold, predictions, labels)
     if family == "tagging":
         return _misfit_sentences(predicted, gold, predictions, labels)

@@ -18,7 +18,7 @@ from typing import Any
 from stilts.data.encode import training_features
 from stilts.data.prepare import read
 from stilts.errors import StiltsError
-from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
+from stilts.evaluate.evaluation import Evaluated, Forward, Pool, evaluate
 from stilts.evaluate.metrics import main_number
 from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import suffix
@@ -262,6 +262,7 @@ class _Stage:
 
     def evaluate(self, model: Model | None) -> None:
         """Do the job's evaluations, storing each as it is done."""
+        pools: dict[DataRef, Pool] = {}
         for done, spec in enumerate(self.job.evaluations):
             assert model is not None
             self.report(
@@ -269,8 +270,11 @@ class _Stage:
             )
             tune = None if spec.tune is None else read(self.root, spec.tune)
             table = read(self.root, spec.data)
+            if spec.pool is not None and spec.pool not in pools:
+                pools[spec.pool] = Pool(read(self.root, spec.pool))
+            pool = None if spec.pool is None else pools[spec.pool]
             task = as_trained(get_task(spec.task), model)
-            found = evaluate(task, spec, table, tune, model.tokenizer, self._forward(model, task))
+            found = evaluate(task, spec, table, tune, model.tokenizer, self._forward(model, task), pool)
             if self.ranks.leader:
                 self._check()
                 self._store(spec, found)

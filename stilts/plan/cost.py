@@ -32,8 +32,8 @@ OPTIMIZER_BYTES = 12
 PREDICTION_BYTES = 40
 """One predicted example, on average over the tasks."""
 
-_SPREAD = ("span_qa", "tagging", "parsing", "multiple_choice")
-"""Families whose long examples become several sequences: windows, parts of a sentence, choices."""
+_SPREAD = ("span_qa", "tagging", "parsing", "multiple_choice", "dual_encoder")
+"""Families whose long examples become several sequences: windows, parts of a sentence, choices, both of a pair."""
 
 Predicting = Callable[[EvaluationSpec, Shape | None], tuple[int, float]]
 
@@ -80,6 +80,8 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predi
         rows, operations = predicting(evaluation, size)
         predicted += rows
         flops += operations
+    for evaluation in {evaluation.pool: evaluation for evaluation in job.evaluations}.values():
+        flops += _reading(evaluation.pool, evaluation, size)[1]  # once, however many languages search it
     parameters = size.parameters if size is not None else 0
     if size is None:
         unknown.add("the size of the base model")
@@ -97,13 +99,14 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predi
 
 def _predicting(evaluation: EvaluationSpec, size: Shape | None) -> tuple[int, float]:
     """Rows and operations of one evaluation."""
-    predicted, flops = 0, 0.0
-    for ref in (evaluation.data, evaluation.tune):
-        rows, mean, limit = _size(ref, evaluation)
-        predicted += rows
-        if size is not None:
-            flops += rows * mean * size.flops_per_token(min(mean, limit), training=False)
-    return predicted, flops
+    read = [_reading(ref, evaluation, size) for ref in (evaluation.data, evaluation.tune)]
+    return sum(rows for rows, _ in read), sum(flops for _, flops in read)
+
+
+def _reading(ref: DataRef | None, evaluation: EvaluationSpec, size: Shape | None) -> tuple[int, float]:
+    """Rows of examples, and operations of passing them through the encoder."""
+    rows, mean, limit = _size(ref, evaluation)
+    return rows, 0.0 if size is None else rows * mean * size.flops_per_token(min(mean, limit), training=False)
 
 
 def _training(spec: StageSpec) -> tuple[int, float, set[str]]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stilts.data.prepare import CANDIDATES, EVERY
 from stilts.errors import Problems, nearest
 from stilts.plan.problems import Collector
 from stilts.plan.training import Data
@@ -129,7 +130,14 @@ class Evaluator:
             tune=self.ref(task.name, "dev", language) if tuned else None,
             settings={**task.settings, **self.experiment.settings.get(task.name, {}), **decl.settings},
             condition=condition,
+            pool=self._pool(task, split),
         )
+
+    def _pool(self, task: Task, split: str) -> DataRef | None:
+        """What a ranking searches; on dev, whose pairs are of the training task, its own texts."""
+        if task.family != "dual_encoder" or split == "dev":
+            return None
+        return self.ref(task.name, CANDIDATES, EVERY)
 
 
 def _conditions(kinds: Sequence[str], rates: Sequence[float], seed: int, scope: str, task: Task) -> Iterator[Condition]:

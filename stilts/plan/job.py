@@ -114,6 +114,7 @@ def _evaluation_to_json(spec: EvaluationSpec) -> dict[str, Any]:
         "language": spec.language,
         "data": vars(spec.data),
         "tune": _ref_to_json(spec.tune),
+        "pool": _ref_to_json(spec.pool),
         "settings": spec.settings,
         "condition": None if spec.condition is None else vars(spec.condition),
     }
@@ -126,6 +127,7 @@ def _evaluation_from_json(data: dict[str, Any]) -> EvaluationSpec:
             **data,
             "data": DataRef(**data["data"]),
             "tune": _ref_from_json(data["tune"]),
+            "pool": _ref_from_json(data["pool"]),
             "condition": None if condition is None else Condition(**condition),
         }
     )

@@ -21,6 +21,8 @@ class TaskSource(Frozen):
     test: Paths | None = None
     translated: Paths | None = None
     """The training set translated to each language, in the same format; with `{lang}`."""
+    candidates: Paths | None = None
+    """What a ranking searches, in all languages together (XQuAD-R's `{lang}.json`, Mewsli-X's entities)."""
 
 
 class Generate(Frozen):

@@ -188,8 +188,9 @@ class EvaluationSpec:
 
     Attributes:
         data: what is predicted; `tune` is the dev data on which BUCC's threshold is chosen, else None.
+        pool: candidates that a ranking searches; None where it searches the texts of `data` itself.
         settings: what determines predictions beyond the weights (max_length, stride, layer, pooling ...).
-        condition: noise on `data` (never on `tune`); None: clean.
+        condition: noise on `data` (never on `tune` or `pool`); None: clean.
     """
 
     task: str
@@ -200,6 +201,12 @@ class EvaluationSpec:
     tune: DataRef | None = None
     settings: dict[str, Any] = field(default_factory=dict, hash=False)
     condition: Condition | None = None
+    pool: DataRef | None = None
+
+    @property
+    def refs(self) -> list[DataRef]:
+        """All its examples."""
+        return [ref for ref in (self.data, self.tune, self.pool) if ref is not None]
 
     def payload(self) -> dict[str, Any]:
         return {
@@ -211,6 +218,7 @@ class EvaluationSpec:
             "tune": None if self.tune is None else self.tune.identity,
             "settings": self.settings,
             "condition": None if self.condition is None else vars(self.condition),
+            **({} if self.pool is None else {"pool": self.pool.identity}),
         }
 
     @cached_property

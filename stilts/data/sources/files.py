@@ -1,16 +1,16 @@
 """Raw text, and the table of all file formats by name.
 
 A user may point a task at any file of its format (`data.tasks.NAME.train: PATH/{lang}.tsv`). XTREME's own formats are
-in `xtreme.py`; those of other data sets in `pairs.py`, `choices.py`, `supertags.py` and `conllu.py`.
+in `xtreme.py`; those of other data sets in `pairs.py`, `choices.py`, `ranking.py`, `supertags.py` and `conllu.py`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from stilts.data.sources import choices, conllu, pairs, supertags, xtreme
+from stilts.data.sources import choices, conllu, pairs, ranking, supertags, xtreme
 from stilts.data.sources.text import ReadAll, each_file, read_lines, to_table
 from stilts.errors import nearest
 from stilts.tasks.base import Task
@@ -25,11 +25,15 @@ class Format:
         read: the files of one split and language, in order, as one canonical table.
         merge: adds the gold of a labels folder; None where there is no such gold.
         translated: reads what a machine translated, where it is laxer with it than `read`.
+        candidates: reads what a ranking searches, from files by language (one without `{lang}` stands under `mul`).
+        every_language: a file without `{lang}` in its path holds all languages; elsewhere it is English.
     """
 
     read: Callable[[Sequence[Path], Task, str], pa.Table]
     merge: Callable[[pa.Table, Path, Task], pa.Table] | None = None
     translated: ReadAll | None = None
+    candidates: Callable[[Mapping[str, Path], Task], pa.Table] | None = None
+    every_language: bool = False
 
     def reader(self, split: str) -> ReadAll:
         """What reads the files of a split."""
@@ -57,6 +61,12 @@ FORMATS: dict[str, Format] = {
     "csqa": Format(choices.read_csqa),
     "siqa": Format(choices.read_siqa),
     "copa": Format(choices.read_copa, choices.merge_choices),
+    "squad_pairs": Format(ranking.read_squad_pairs, translated=ranking.read_translated_squad_pairs),
+    "xquad_r": Format(ranking.read_xquad_r, candidates=ranking.read_xquad_r_candidates),
+    "mention_pairs": Format(ranking.read_mention_pairs),
+    "mentions": Format(
+        ranking.read_mentions, ranking.merge_entities, candidates=ranking.read_entities, every_language=True
+    ),
     "text": Format(read_sentences),
     "conllu": Format(conllu.read_conllu),
 }

@@ -6,6 +6,7 @@ Columns that `HubSource.columns` maps, by family:
     multiple_choice  text_a, choices, label; question (asked after text_a), prefix (text that every choice continues)
     tagging          tokens, tags
     span_qa          id, context, question, answers ({"text": [...], "answer_start": [...]})
+    dual_encoder     as span_qa: questions and the sentences of their answers
     mlm              text
     retrieval        foreign, en: aligned rows; the English side is sorted and its gold kept, as in XTREME's folder
 
@@ -19,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from stilts.data.sources.choices import continuations, prompt
+from stilts.data.sources.ranking import question_table
 from stilts.data.sources.text import to_table
 from stilts.errors import StiltsError
 from stilts.tasks.base import HubSource, Task
@@ -55,6 +57,8 @@ def load(source: HubSource, task: Task, split: str, language: str) -> pa.Table:
         canonical["id"] = [str(name) for name in columns["id"]]
     if split != "test" and task.family == "classification":
         canonical = _decided(canonical)
+    if task.family == "dual_encoder":
+        return question_table(Path(source.id), canonical, language)
     count = len(next(iter(canonical.values())))
     if not count:
         raise StiltsError(f"{source.id}: no rows for task {task.name}, split {split}, language {language}")
@@ -191,6 +195,7 @@ _CONVERT: dict[str, Callable[[dict[str, Any], dict[str, Any], HubSource, Task], 
     "multiple_choice": _multiple_choice,
     "tagging": _tagging,
     "span_qa": _span_qa,
+    "dual_encoder": _span_qa,
     "mlm": _mlm,
     "retrieval": _retrieval,
 }

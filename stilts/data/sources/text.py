@@ -30,8 +30,8 @@ ReadAll = Callable[[Sequence[Path], Task, str], pa.Table]
 def each_file(read: ReadOne) -> ReadAll:
     """Make the reader of one file read several, one after the other; the mistakes of all of them are told at once.
 
-    Ids stay those of their file, but for a number in front where there are several files. The ids of questions stay
-    as they are: predictions go by them.
+    Ids stay those of their file, but for a number in front where there are several files. The ids of questions
+    and mentions stay as they are: predictions go by them.
     """
 
     @functools.wraps(read)
@@ -44,7 +44,7 @@ def each_file(read: ReadOne) -> ReadAll:
                 messages += problems.messages
         if messages:
             raise Problems(messages)
-        if len(tables) > 1 and task.family != "span_qa":
+        if len(tables) > 1 and task.family not in ("span_qa", "dual_encoder"):
             tables = [_numbered(table, number) for number, table in enumerate(tables, 1)]
         return pa.concat_tables(tables)
 

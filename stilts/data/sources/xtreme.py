@@ -24,7 +24,8 @@ from stilts.tasks.schema import CLASSIFICATION, RETRIEVAL, SPAN_QA, TAGGING
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a task lies in the folder: our split -> path with `{lang}` (retrieval: the stem of the two sides).
+    """Where a task lies in the folder: our split -> path with `{lang}` (retrieval: the stem of the two sides; under
+    `candidates` what a ranking searches).
 
     `translated` is the English training set in a machine's translation, as XTREME publishes it beside the benchmark.
 
@@ -71,6 +72,18 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "bucc2018": Layout(
         {"dev": "bucc2018/{lang}-en.dev", "test": "bucc2018/{lang}-en.test"}, "bucc2018/test-{lang}.tsv"
+    ),
+    "squad_retrieval": Layout({"train": "squad/train-v1.1.json", "dev": "squad/dev-v1.1.json"}),
+    "lareqa": Layout({"test": "lareqa/xquad-r/{lang}.json", "candidates": "lareqa/xquad-r/{lang}.json"}),
+    "wikipedia_mentions": Layout(
+        {"train": "mewslix/wikipedia_pairs-train.jsonl", "dev": "mewslix/wikipedia_pairs-dev.jsonl"}
+    ),
+    "mewslix": Layout(
+        {
+            "test": "mewslix/wikinews_mentions-test.jsonl",
+            "candidates": "mewslix/candidate_set_entities.jsonl",
+        },
+        "mewslix/test-{lang}.json",
     ),
     "tatoeba": Layout({"test": "tatoeba/{lang}-en"}, "tatoeba/test-{lang}.tsv"),
     "siqa": Layout(

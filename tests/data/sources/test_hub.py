@@ -219,7 +219,7 @@ def test_the_full_size_grid_is_planned_offline(tmp_path: Path) -> None:
         for language in task.languages
         if catalog.has(task, split, language)
     ]
-    assert len({ref.identity for ref in refs}) == len(refs)
+    assert len({(ref.task, ref.identity) for ref in refs}) == len(refs)
     assert len(refs) > 200
 
 
