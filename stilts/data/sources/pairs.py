@@ -51,11 +51,13 @@ def read_nli(path: Path, task: Task, language: str) -> pa.Table:
 
 @each_file
 def read_qqp(path: Path, task: Task, language: str) -> pa.Table:
-    """GLUE's QQP. The published file holds a few rows that a line feed inside a question tore: they are left out."""
+    """GLUE's QQP, or rows of question, question and label without a header, as PAWS-X has them.
+
+    The published file holds a few rows that a line feed inside a question tore: they are left out.
+    """
     report = Report(path)
     if _columns(read_lines(path)[0]) is None:
-        report.add(1, "no header with question1 and question2, as GLUE's files have")
-        report.close()
+        return xtreme.read_quoted_pairs([path], task, language)
     rows, torn = _read_table(path, language)
     kept = [row for row in rows if row[3] is None or row[3] in task.labels]
     left_out = len(torn) + len(rows) - len(kept)
