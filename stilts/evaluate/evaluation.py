@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stilts.data.noise import perturb
 from stilts.errors import StiltsError
 from stilts.evaluate import mining
 from stilts.evaluate.metrics import RANKS, score
@@ -68,8 +69,8 @@ class Evaluated:
         predictions: content of the prediction file in XTREME's layout.
         metrics: scores in percent by evaluate.py's names; None where the examples carry no gold.
         examples: rows of the evaluated table.
-        extra: what was chosen on the way (BUCC: `threshold`, and `tuned_f1` that it reaches where it was chosen;
-            SQuAD 2.0: see `thresholds.py`).
+        extra: what was chosen or found on the way (BUCC: `threshold`, and `tuned_f1` that it reaches where it was
+            chosen; SQuAD 2.0: see `thresholds.py`; under a condition: `changed_share`, see `data.noise.Noisy`).
     """
 
     predictions: bytes
@@ -87,10 +88,10 @@ def evaluate(
     forward: Forward,
     pool: Pool | None = None,
 ) -> Evaluated:
-    """Predict `table` and score the predictions.
+    """Predict `table`, under the spec's condition, and score the predictions.
 
     Args:
-        table: canonical examples of `spec.data`.
+        table: canonical examples of `spec.data`, clean; `tune` stays so.
         tune: canonical examples of `spec.tune`: BUCC's dev set, on which the threshold is chosen; None: it is chosen
             on `table` itself (the dev set's own score).
         pool: what a ranking searches (canonical examples of `spec.pool`); None: the texts of `table`.
@@ -102,6 +103,10 @@ def evaluate(
     predictions: Any
     gold: Any
     extra: dict[str, float] = {}
+    noise: dict[str, float] = {}
+    if spec.condition is not None:
+        noisy = perturb(table, task, spec.condition, spec.language)
+        table, noise = noisy.table, {"changed_share": noisy.changed_share}
     if task.unanswerable and spec.settings.get("null_threshold") is None:
         predictions, gold, extra = run.answer(table, tune)
     elif task.family == "dual_encoder":
@@ -113,7 +118,7 @@ def evaluate(
     else:
         predictions, gold = run.search(table)
     metrics = None if gold is None else score(task.name, spec.language, predictions, gold)
-    return Evaluated(write_predictions(task.name, predictions), metrics, table.num_rows, extra)
+    return Evaluated(write_predictions(task.name, predictions), metrics, table.num_rows, extra | noise)
 
 
 @dataclass(frozen=True)

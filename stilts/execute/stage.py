@@ -285,6 +285,7 @@ class _Stage:
             "labelled": found.metrics is not None,
             "metrics": found.metrics,
             "settings": spec.settings,
+            "condition": None if spec.condition is None else vars(spec.condition),
             "extra": found.extra,
         }
         write_evaluation(self.store, self.job.name, spec, found.predictions, f".{suffix(spec.task)}", record)

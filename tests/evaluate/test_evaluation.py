@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import Evaluated, evaluate
-from stilts.spec.stage import DataRef, EvaluationSpec
+from stilts.spec.stage import Condition, DataRef, EvaluationSpec
 from stilts.tasks.base import get_task
 from stilts.tasks.schema import SCHEMAS
 
@@ -199,3 +200,28 @@ def test_the_same_evaluation_twice_is_the_same_to_the_byte(tokenizer):
     assert run("bucc2018", corpus(gold=False), tokenizer, tune=tune) == run(
         "bucc2018", corpus(gold=False), tokenizer, tune=tune
     )
+
+
+def under(
+    kind: str, rate: float, task: str, table: pa.Table, tokenizer: PreTrainedTokenizerFast, **spec: Any
+) -> Evaluated:
+    noisy = replace(spec_of(task), condition=Condition(kind, rate))
+    return evaluate(get_task(task), noisy, table, spec.get("tune"), tokenizer, perfect)
+
+
+def test_under_a_condition_the_answers_are_pieces_of_the_noisy_context(tokenizer):
+    table = table_of("xquad", question("a", "four five"), question("b", "ten"))
+    found = under("casing", 1.0, "xquad", table, tokenizer)
+    answers = json.loads(found.predictions)
+    assert {id_: text.lower() for id_, text in answers.items()} == {"a": "four five", "b": "ten"}
+    assert "four five" not in answers.values()
+    assert found.metrics == {"exact_match": 100, "f1": 100}
+    assert 0.2 < found.extra["changed_share"] < 1
+
+
+def test_noise_leaves_the_set_of_the_threshold_clean(tokenizer):
+    clean = run("bucc2018", corpus(gold=True), tokenizer, tune=corpus(gold=True))
+    found = under("drop", 1.0, "bucc2018", corpus(gold=True), tokenizer, tune=corpus(gold=True))
+    assert {name: found.extra[name] for name in clean.extra} == clean.extra
+    assert found.extra["changed_share"] > 0.1
+    assert found.metrics["f1"] < clean.metrics["f1"]
