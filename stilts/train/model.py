@@ -231,7 +231,8 @@ def _load_encoder(weights: Path) -> tuple[Any, Any]:
             f"{weights}: {len(missing)} tensors of a {encoder.config.model_type} encoder are not among the weights "
             f"({', '.join(missing[:3])} ...); they would be random: is this a checkpoint of another architecture?"
         )
-    return encoder, load_tokenizer(weights)
+    # XLNet's layers come in fp32 whatever the weights are in.
+    return encoder.to(encoder.config.dtype), load_tokenizer(weights)
 
 
 def _continue_language_head(head: nn.Module, weights: Path, names: tuple[Mapping[str, str], ...]) -> None:
