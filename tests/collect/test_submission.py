@@ -12,7 +12,7 @@ from stilts.errors import Problems, StiltsError
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.score import score_folder
 from stilts.tasks.base import get_task
-from stilts.tasks.schema import CLASSIFICATION, RETRIEVAL, SPAN_QA, TAGGING
+from stilts.tasks.schema import CLASSIFICATION, RANKING, RETRIEVAL, SPAN_QA, TAGGING
 
 XNLI = ["neutral", "entailment", "contradiction"]
 
@@ -185,6 +185,17 @@ def test_answers_must_fit_the_questions():
         "1 questions have no answer, first b",
         "1 ids are no questions, first z",
     ]
+
+
+def test_rankings_must_be_of_the_queries():
+    rows = [{"id": i, "query": "q", "candidate": "", "text": "", "context": "", "keys": []} for i in ("a", "b")]
+    examples = pa.Table.from_pylist(rows, schema=RANKING)
+    assert check("lareqa", b'{"a": ["en_1_0"], "b": ["de_1_0"]}', examples) == []
+    assert check("mewslix", b'{"a": ["Q1"], "z": ["Q2"]}', examples) == [
+        "1 questions have no answer, first b",
+        "1 ids are no questions, first z",
+    ]
+    assert "names 'Q1' twice" in check("mewslix", b'{"a": ["Q1", "Q1"], "b": ["Q2"]}', examples)[0]
 
 
 def test_pairs_must_be_of_the_corpora():

@@ -195,7 +195,7 @@ def test_no_field_of_the_runtime_moves_a_key(name: str) -> None:
     """The job carries both; its specs must come back with the same keys whatever the runtime."""
     runtime = Runtime(**{name: _RUNTIMES[name]})
     assert runtime != Runtime()
-    noisy = replace(EVALUATION, condition=NOISE)
+    noisy = replace(EVALUATION, condition=NOISE, pool=TRAIN)
     for spec in (STAGE, MIXTURE):
         job = StageJob("a-0", spec, "b-0", (EVALUATION, noisy), True, False, "/store", runtime)
         again = StageJob.from_json(job.to_json())
