@@ -321,6 +321,17 @@ def test_the_small_form_that_a_study_names_loads(file: Path) -> None:
     assert all(model.init for model in small.models.values())
 
 
+def test_the_readmes_experiments_load(tmp_path: Path) -> None:
+    """The first is whole; the second shows what can be said, laid over the first."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
+    files = [tmp_path / f"{number}.yaml" for number in range(len(blocks))]
+    for file, block in zip(files, blocks, strict=True):
+        file.write_text(block)
+    assert load_experiment(files[0]).name == "first"
+    shown = load_experiment(files[0], patches=files[1:])
+    assert {"joint", "with-mlm", "translated"} <= set(shown.intermediates)
+
+
 # --- patches -------------------------------------------------------------------------------------------------
 
 
