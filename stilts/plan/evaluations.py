@@ -91,7 +91,8 @@ class Evaluator:
                 _refuse_unknown(task.name, official, wanted)
             return [language for language in wanted if language in official or private_language(language)]
         lacking = task.hub.without.get(split, ()) if task.hub is not None else ()
-        known = [*(lang for lang in official if lang not in lacking), *self.invented]
+        there = (lang for lang in official if lang not in lacking or self.data.has(task, split, lang))
+        known = [*there, *self.invented]
         if wanted == "all" and not self.invented:
             return known
         return [language for language in known if self.data.has(task, split, language)]

@@ -230,3 +230,29 @@ def test_noise_adds_evaluations_and_no_training(expanded: Expand) -> None:
 def test_noise_on_no_target(expanded: Expand) -> None:
     noise = {"kinds": ["swap"], "rates": [0.1], "targets": ["xnil"]}
     assert _problem(expanded, noise=noise) == "noise.targets: 'xnil' is no target; did you mean 'xnli'?"
+
+
+# --- languages of the benchmark ----------------------------------------------------------------------------------
+
+
+def _evaluated(expanded: Expand, **fields: Any) -> set[str]:
+    (cell,) = expanded(targets=["panx"], **fields).cells
+    return {spec.language for spec in cell.branches[0].evaluations}
+
+
+def test_xtreme_r_adds_languages(expanded: Expand) -> None:
+    assert _evaluated(expanded, benchmark="xtreme-r") - _evaluated(expanded) == set("qu pl uk az lt pa gu ro".split())
+
+
+def test_what_only_the_hub_lacks_is_read_from_files(expanded: Expand, data: Any) -> None:
+    """The hub's UD has none of XTREME-R's new languages; a folder may."""
+    targets = ["udpos"]
+
+    def languages() -> set[str]:
+        (cell,) = expanded(targets=targets, benchmark="xtreme-r").cells
+        return {spec.language for spec in cell.branches[0].evaluations}
+
+    has = data.has
+    assert "wo" in languages()
+    data.has = lambda task, split, language: language != "wo" and has(task, split, language)
+    assert "wo" not in languages()
