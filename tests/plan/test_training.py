@@ -8,6 +8,7 @@ import pytest
 from stilts.errors import Problems
 from stilts.plan.expand import Expansion
 from stilts.spec.stage import Mixing, StageSpec
+from stilts.tasks.base import words
 
 Expand = Callable[..., Expansion]
 
@@ -241,7 +242,7 @@ def _evaluated(expanded: Expand, **fields: Any) -> set[str]:
 
 
 def test_xtreme_r_adds_languages(expanded: Expand) -> None:
-    assert _evaluated(expanded, benchmark="xtreme-r") - _evaluated(expanded) == set("qu pl uk az lt pa gu ro".split())
+    assert _evaluated(expanded, benchmark="xtreme-r") - _evaluated(expanded) == {*words("qu pl uk az lt pa gu ro")}
 
 
 def test_what_only_the_hub_lacks_is_read_from_files(expanded: Expand, data: Any) -> None:
