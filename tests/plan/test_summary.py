@@ -53,6 +53,15 @@ def test_a_stages_cost_by_hand(expanded: Expand) -> None:
     assert stage.prediction_bytes == 40 * evaluated
 
 
+def test_candidates_are_encoded_once_for_all_languages(expanded: Expand) -> None:
+    stage = _costs(expanded(targets=["lareqa"], languages=["en", "de", "th"], recipe={"epochs": 1}))[1]
+    size = shape_of(LARGE)
+    evaluated = 4000 + 1000  # three languages and English dev, and one pool
+    forward = size.flops_per_token(20, training=False)
+    assert stage.flops == 1000 * 20 * size.flops_per_token(20, training=True) + evaluated * 20 * forward
+    assert stage.prediction_bytes == 40 * 4000
+
+
 @pytest.mark.parametrize(
     ("recipe", "examples", "tokens"),
     [
