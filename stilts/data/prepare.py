@@ -50,6 +50,17 @@ CHARACTERS_PER_TOKEN = {"zh": 1.5, "ja": 1.5, "th": 2.5, "ko": 2.0}
 """Rough yield of XLM-R's vocabulary, for the cost model only; 4 elsewhere."""
 
 
+_GOLD = {
+    "tagging": "tags",
+    "parsing": "heads",
+    "srl": "tags",
+    "span_qa": "answers",
+    "retrieval": "gold",
+    "dual_encoder": "keys",
+}
+"""The column that holds a family's gold, as a list."""
+
+
 class Catalog:
     """The data of one experiment.
 
@@ -365,8 +376,7 @@ def _has_gold(table: pa.Table, task: Task) -> pa.ChunkedArray:
     """For each row, whether it has gold (masked language modelling needs none)."""
     if "label" in table.column_names:
         return pc.greater_equal(table["label"], 0)
-    columns = {"tagging": "tags", "parsing": "heads", "span_qa": "answers", "retrieval": "gold", "dual_encoder": "keys"}
-    column = columns.get(task.family)
+    column = _GOLD.get(task.family)
     if column is None:
         return pa.chunked_array([pa.repeat(True, table.num_rows)])
     return pc.greater(pc.list_value_length(table[column]), 0)

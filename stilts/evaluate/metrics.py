@@ -127,6 +127,24 @@ def entities(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
             start, kind = i, new
 
 
+def arguments(tags: Sequence[str]) -> Iterator[tuple[str, tuple[tuple[int, int], ...]]]:
+    """`(role, ((first word, last word), ...))` of each argument in a proposition's B-/I-/O tags.
+
+    The rules of CoNLL-2005's script, which CoNLL-2012 uses too: the predicate (V) is no argument; a continuation (C-X)
+    joins the nearest X before it, and both are right only together; a reference (R-X) is a role of its own. A C-X
+    without an X before it is an argument of that name.
+    """
+    found: list[tuple[str, list[tuple[int, int]]]] = []
+    for role, first, last in entities(tags):
+        base = role.removeprefix("C-")
+        earlier = next((spans for name, spans in reversed(found) if name == base), None)
+        if role != base and earlier is not None:
+            earlier.append((first, last))
+        else:
+            found.append((role, [(first, last)]))
+    yield from ((role, tuple(spans)) for role, spans in found if role not in ("V", "C-V"))
+
+
 def tag_runs(tags: Sequence[str]) -> Iterator[tuple[str, int, int]]:
     """`(tag, first word, last word)` of each chunk in UPOS tags; see the module's first rule."""
     start = 0
@@ -229,6 +247,8 @@ def _family_scorer(task: Task) -> Callable[[Any, Any], Scores]:
         raise StiltsError(f"{task.name} makes no predictions that could be scored")
     if task.family == "tagging":
         return token_accuracy if "accuracy" in task.metrics else lambda p, g: chunk_f1(p, g, entities)
+    if task.family == "srl":
+        return lambda p, g: chunk_f1(p, g, arguments)
     if task.family == "parsing":
         return attachment
     if task.family == "dual_encoder":

@@ -43,7 +43,7 @@ def forward(
 
     Returns:
         float32 arrays: classification [labels], multiple choice [1], tagging [words, labels],
-        parsing [words, words + 1, 2], span QA [tokens, 2], retrieval [hidden].
+        parsing [words, words + 1, 2], srl [words + 1, labels], span QA [tokens, 2], retrieval [hidden].
     """
     if family != "retrieval":
         family, head = model.spec(head).family, model.spec(head).name

@@ -4,6 +4,7 @@
 |---|---|---|
 | classification | .tsv | one label a line |
 | tagging | .tsv | one tag a line, a blank line between sentences |
+| srl | .tsv | the same, a blank line between propositions |
 | parsing | .tsv | `head TAB relation` of each word a line, a blank line between sentences |
 | question answering | .json | `{id: answer}` |
 | Mewsli-X | .json | `{id: [20 candidates, best first]}` |
@@ -24,7 +25,7 @@ from typing import Any
 from stilts.errors import Problems
 from stilts.tasks.base import Task, get_task
 
-BY_WORD = ("tagging", "parsing")
+BY_WORD = ("tagging", "parsing", "srl")
 """Families that answer each word of a sentence, a line a word."""
 
 SHOWN = 5

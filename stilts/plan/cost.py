@@ -32,7 +32,7 @@ OPTIMIZER_BYTES = 12
 PREDICTION_BYTES = 40
 """One predicted example, on average over the tasks."""
 
-_SPREAD = ("span_qa", "tagging", "parsing", "multiple_choice", "dual_encoder")
+_SPREAD = ("span_qa", "tagging", "parsing", "srl", "multiple_choice", "dual_encoder")
 """Families whose long examples become several sequences: windows, parts of a sentence, choices, both of a pair."""
 
 Predicting = Callable[[EvaluationSpec, Shape | None], tuple[int, float]]

@@ -51,11 +51,11 @@ class Task:
     Attributes:
         name: unique; lower case, as in XTREME's folder names.
         version: raised when a change alters examples, features or predictions; part of every key.
-        family: `classification`, `multiple_choice`, `tagging`, `parsing`, `span_qa`, `mlm`, `retrieval` or
+        family: `classification`, `multiple_choice`, `tagging`, `parsing`, `srl`, `span_qa`, `mlm`, `retrieval` or
             `dual_encoder`.
         languages: what XTREME evaluates, in evaluate.py's order; `("en",)` for English tasks.
-        labels: classes in index order (classification, tagging, parsing); empty for the other families, and where they
-            are those of the training data (`data/labels.py`).
+        labels: classes in index order (classification, tagging, parsing, srl); empty for the other families, and where
+            they are those of the training data (`data/labels.py`).
         metric: name of the main number, as in evaluate.py (`accuracy`, `f1`, `metric`: mean of EM and F1).
         metrics: every number that an evaluation yields.
         train_on: task whose training data and head it uses (its own name where it trains itself); None where there

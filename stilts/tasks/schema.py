@@ -28,6 +28,16 @@ PARSING = pa.schema(
 )
 """A sentence's dependency tree: each word's head, counted from 1 (0: the root), and its relation to it."""
 
+PROPOSITIONS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("tokens", pa.list_(pa.string())),
+        ("predicate", pa.int32()),
+        ("tags", pa.list_(pa.string())),
+    ]
+)
+"""A proposition: a sentence, the word number, from 0, of one of its predicates, and its arguments as BIO tags."""
+
 ANSWER = pa.struct([("text", pa.string()), ("start", pa.int32())])
 SPAN_QA = pa.schema(
     [("id", pa.string()), ("context", pa.string()), ("question", pa.string()), ("answers", pa.list_(ANSWER))]
@@ -62,6 +72,7 @@ SCHEMAS: dict[str, pa.Schema] = {
     "multiple_choice": MULTIPLE_CHOICE,
     "tagging": TAGGING,
     "parsing": PARSING,
+    "srl": PROPOSITIONS,
     "span_qa": SPAN_QA,
     "mlm": MLM,
     "retrieval": RETRIEVAL,

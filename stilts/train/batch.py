@@ -8,7 +8,7 @@ import torch
 from stilts.data.batching import MicroBatch
 from stilts.train.features import Features, spans
 
-TOKEN_FAMILIES = ("tagging", "parsing", "mlm")
+TOKEN_FAMILIES = ("tagging", "parsing", "srl", "mlm")
 """Families whose heads read the states at `positions`."""
 
 

@@ -118,6 +118,33 @@ class ProjectionHead(nn.Module):
         return F.linear(states, embeddings, self.bias)
 
 
+class RoleHead(nn.Module):
+    """Each word's state beside its predicate's, dense, GELU, linear (Shi and Lin 2019, without the recurrent layer).
+
+    The predicate's own state is marked with a learned indicator.
+    """
+
+    def __init__(self, hidden: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.indicator = nn.Parameter(torch.randn(hidden) * 0.02)
+        self.dense = nn.Linear(2 * hidden, hidden)
+        self.output = OutputLayer(hidden, outputs)
+
+    def forward(self, states: torch.Tensor, units: torch.Tensor, counts: list[int]) -> torch.Tensor:
+        """[u, hidden] -> [u, outputs]
+
+        Args:
+            units: where the states stand in the batch: equal numbers are one state.
+            counts: states of each sequence, the predicate's last.
+        """
+        number = torch.tensor(counts, device=states.device)
+        predicate = torch.repeat_interleave(number.cumsum(0) - 1, number)
+        marked = states + (units == units[predicate])[:, None] * self.indicator
+        pairs = self.dropout(torch.cat([marked, marked[predicate]], dim=-1))
+        return self.output(self.dropout(F.gelu(self.dense(pairs))))
+
+
 class LanguageHead(ProjectionHead):
     """Dense, GELU and layer norm before the projection: everyone else's."""
 
@@ -175,6 +202,8 @@ def _new_head(spec: HeadSpec, config: Any, embedding: int) -> nn.Module | None:
             return SentenceHead(hidden, 1, dropout)
         case "parsing":
             return BiaffineHead(hidden, labels, dropout)
+        case "srl":
+            return RoleHead(hidden, labels, dropout)
         case "tagging":
             return TokenHead(hidden, labels, dropout)
         case "span_qa":

@@ -154,6 +154,8 @@ class Model(nn.Module):
             logits = head(states, self.encoder.get_input_embeddings().weight)
         elif spec.family == "parsing":
             logits = head(states, batch.counts)
+        elif spec.family == "srl":
+            logits = head(states, batch.units, batch.counts)
         else:
             logits = head(states)
         return loss_sum(spec.family, logits, batch.targets) if want == "loss" else decodable(spec.family, logits)

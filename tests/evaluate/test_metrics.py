@@ -10,7 +10,7 @@ from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 
 from stilts.errors import StiltsError
 from stilts.evaluate import metrics
-from stilts.evaluate.metrics import main_number, normalise_mlqa, normalise_squad, score
+from stilts.evaluate.metrics import arguments, main_number, normalise_mlqa, normalise_squad, score
 from stilts.tasks import base
 from stilts.tasks.base import Task, get_task
 
@@ -242,3 +242,30 @@ def test_main_number() -> None:
     assert main_number({"exact_match": 1.0, "f1": 2.0}) == 1.5
     assert main_number({"accuracy": 1.0, "f1": 2.0}) == 1.5
     assert main_number({"map@20": 7.0}) == 7
+
+
+def test_attachment_counts_every_word() -> None:
+    gold = [[(2, "det"), (0, "root"), (2, "punct")], [(0, "root")]]
+    found = [[(2, "amod"), (0, "root"), (1, "punct")], [(0, "root")]]
+    assert score("udparse", "en", gold, gold) == {"las": 100, "uas": 100}
+    assert score("udparse", "en", found, gold) == {"las": 50, "uas": 75}
+    assert main_number({"las": 50.0, "uas": 75.0}) == 50
+    with pytest.raises(ValueError, match="sentence 1 has 1 predicted words and 3 gold words"):
+        score("udparse", "en", [[(0, "root")], [(0, "root")]], gold)
+
+
+def test_arguments_are_spans_with_their_role_and_the_predicate_is_none() -> None:
+    gold = [["B-ARG0", "I-ARG0", "B-V", "B-ARG1", "B-R-ARG1", "O"], ["O", "B-V"]]
+    assert score("srl", "en", gold, gold)["f1"] == 100
+    found = [["B-ARG0", "O", "B-V", "B-ARG1", "B-ARG1", "B-ARGM-TMP"], ["B-V", "O"]]
+    # Right: ARG1. Wrong: a short ARG0, a reference called an argument, a TMP too many. The verbs do not matter.
+    scores = score("srl", "en", found, gold)
+    assert scores == {"precision": 25, "recall": pytest.approx(100 / 3), "f1": pytest.approx(200 / 7)}
+
+
+def test_a_continuation_counts_with_what_it_continues() -> None:
+    gold = [["B-ARG1", "B-V", "B-C-ARG1", "I-C-ARG1"]]
+    assert list(arguments(gold[0])) == [("ARG1", ((0, 0), (2, 3)))]
+    assert score("srl", "en", [["B-ARG1", "B-V", "O", "O"]], gold)["f1"] == 0
+    assert score("srl", "en", gold, gold) == {"precision": 100, "recall": 100, "f1": 100}
+    assert list(arguments(["B-C-ARG1", "B-V", "B-C-V"])) == [("C-ARG1", ((0, 0),))]

@@ -28,6 +28,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("multiple_choice", lambda row: (1,)),
         ("tagging", lambda row: (len(row["positions"]), 3)),
         ("parsing", lambda row: (len(row["positions"]), len(row["positions"]) + 1, 2)),
+        ("srl", lambda row: (len(row["positions"]), 3)),
         ("span_qa", lambda row: (len(row["input_ids"]), 2)),
         ("retrieval", lambda row: (32,)),
     ],

@@ -14,6 +14,7 @@ EXAMPLES: list[tuple[str, Any, bytes]] = [
     ("pawsx", ["0", "1"], b"0\n1\n"),
     ("panx", [["B-PER", "I-PER"], ["O"]], b"B-PER\nI-PER\n\nO\n"),
     ("udpos", [["X"]], b"X\n"),
+    ("srl", [["B-ARG0", "B-V"], ["O"]], b"B-ARG0\nB-V\n\nO\n"),
     ("udparse", [[(2, "det"), (0, "root")], [(0, "root")]], b"2\tdet\n0\troot\n\n0\troot\n"),
     ("xquad", {"a": "北京", "b": ""}, '{\n "a": "北京",\n "b": ""\n}\n'.encode()),
     ("bucc2018", {("de-2", "en-1"), ("de-1", "en-7")}, b"de-1\ten-7\nde-2\ten-1\n"),

@@ -19,7 +19,7 @@ from stilts.train.model import Model, Pooling
 from tests.train.toys import NO_DROPOUT, head_spec, load_model, make_base, make_features
 
 CPU = torch.device("cpu")
-FAMILIES = ["classification", "multiple_choice", "tagging", "parsing", "span_qa", "mlm"]
+FAMILIES = ["classification", "multiple_choice", "tagging", "parsing", "srl", "span_qa", "mlm"]
 
 
 def features_of(family: str, model: Model, count: int = 12) -> Features:

@@ -87,6 +87,11 @@ def make_features(family: str, count: int = 40, seed: int = 0, longest: int = 30
                 positions = sorted(rng.choice(np.arange(1, len(body) - 1), size=2, replace=False).tolist())
                 rows.setdefault("positions", []).append(positions)
                 rows.setdefault("labels", []).append([body[p] % 2 for p in positions[:-1]] + [-100])
+            elif family == "srl":
+                count = int(rng.integers(1, len(body) - 1))
+                predicate = int(rng.integers(1, count + 1))
+                rows.setdefault("positions", []).append([*range(1, count + 1), predicate])
+                rows.setdefault("labels", []).append([int(body[p] % 2) for p in range(1, count + 1)] + [-100])
             elif family == "parsing":
                 count = int(rng.integers(1, len(body) - 1))
                 heads = rng.integers(0, count + 1, size=count)

@@ -41,10 +41,13 @@ class Sentence:
         return [cells[index] for cells in self.cells]
 
 
-def read_blocks(path: Path, report: Report) -> Iterator[tuple[list[str], Sentence]]:
+def read_blocks(path: Path, report: Report, wide: bool = False) -> Iterator[tuple[list[str], Sentence]]:
     """(names of the columns, sentence) for each sentence whose lines are sound; mistakes are reported.
 
     The names are CoNLL-U's, or those that CoNLL-U Plus declares in its first line (`# global.columns = ...`).
+
+    Args:
+        wide: whether the words of a sentence may have further columns, all of them as many.
     """
     names, sound, sentence = list(COLUMNS), True, None
     for number, line in enumerate([*read_lines(path), ""], 1):
@@ -52,7 +55,7 @@ def read_blocks(path: Path, report: Report) -> Iterator[tuple[list[str], Sentenc
             names = line.partition("=")[2].split()
         elif line.strip():
             sentence = sentence or Sentence(number, str(number))
-            sound &= _add(line.rstrip("\n"), number, len(names), sentence, report)
+            sound &= _add(line, number, len(names), wide, sentence, report)
         elif sentence is not None:
             if sentence.cells and sound:
                 yield names, sentence
@@ -73,7 +76,7 @@ def read_conllu(path: Path, task: Task, language: str) -> pa.Table:
         gold = sentence.column(head) != [EMPTY] * len(sentence.cells)
         columns["id"].append(sentence.id)
         columns["tokens"].append(sentence.column(form))
-        columns["heads"].append(_heads(sentence, head, report) if gold else [])
+        columns["heads"].append(read_heads(sentence, head, report) if gold else [])
         columns["relations"].append([name.partition(":")[0] for name in sentence.column(relation)] if gold else [])
     if not columns["id"] and not report.count:
         report.add(1, "no sentence in it")
@@ -81,7 +84,7 @@ def read_conllu(path: Path, task: Task, language: str) -> pa.Table:
     return to_table(path, columns, PARSING)
 
 
-def _add(line: str, number: int, width: int, sentence: Sentence, report: Report) -> bool:
+def _add(line: str, number: int, width: int, wide: bool, sentence: Sentence, report: Report) -> bool:
     """Take a line into its sentence; whether it is sound."""
     if line.startswith("#"):
         name, _, value = line[1:].partition("=")
@@ -89,11 +92,13 @@ def _add(line: str, number: int, width: int, sentence: Sentence, report: Report)
             sentence.id = value.strip()
         return True
     cells = line.split("\t")
+    if not cells[0].isdecimal():
+        return _no_word(cells[0], number, report)
+    if wide:
+        width = max(width, len(sentence.cells[0]) if sentence.cells else len(cells))
     if len(cells) != width:
         report.add(number, f"{len(cells)} columns, expected {width}, separated by tabs")
         return False
-    if not cells[0].isdecimal():
-        return _no_word(cells[0], number, report)
     if int(cells[0]) != len(sentence.cells) + 1:
         report.add(number, f"word number {cells[0]}, expected {len(sentence.cells) + 1}")
         return False
@@ -110,7 +115,8 @@ def _no_word(id_: str, number: int, report: Report) -> bool:
     return True
 
 
-def _heads(sentence: Sentence, column: int, report: Report) -> list[int]:
+def read_heads(sentence: Sentence, column: int, report: Report) -> list[int]:
+    """The heads of all words; one that is none is reported and left out."""
     heads = []
     for number, value in zip(sentence.lines, sentence.column(column), strict=True):
         if not value.isdecimal() or int(value) > len(sentence.cells):

@@ -1,7 +1,8 @@
 """Raw text, and the table of all file formats by name.
 
 A user may point a task at any file of its format (`data.tasks.NAME.train: PATH/{lang}.tsv`). XTREME's own formats are
-in `xtreme.py`; those of other data sets in `pairs.py`, `choices.py`, `ranking.py`, `supertags.py` and `conllu.py`.
+in `xtreme.py`; those of other data sets in `pairs.py`, `choices.py`, `ranking.py`, `supertags.py`,
+`conllu.py` and `propositions.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stilts.data.sources import choices, conllu, pairs, ranking, supertags, xtreme
+from stilts.data.sources import choices, conllu, pairs, propositions, ranking, supertags, xtreme
 from stilts.data.sources.text import ReadAll, each_file, read_lines, to_table
 from stilts.errors import nearest
 from stilts.tasks.base import Task
@@ -69,6 +70,7 @@ FORMATS: dict[str, Format] = {
     ),
     "text": Format(read_sentences),
     "conllu": Format(conllu.read_conllu),
+    "propositions": Format(propositions.read_propositions),
 }
 
 

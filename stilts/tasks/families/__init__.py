@@ -9,6 +9,7 @@ from stilts.tasks.families.pair_classification import PairClassification
 from stilts.tasks.families.parsing import Parsing
 from stilts.tasks.families.retrieval import Retrieval
 from stilts.tasks.families.span_qa import SpanQA
+from stilts.tasks.families.srl import SemanticRoles
 from stilts.tasks.families.tagging import Tagging
 
 __all__ = ["Family", "Lengths", "get_family"]
@@ -18,6 +19,7 @@ _FAMILIES: dict[str, Family] = {
     "multiple_choice": MultipleChoice(),
     "tagging": Tagging(),
     "parsing": Parsing(),
+    "srl": SemanticRoles(),
     "span_qa": SpanQA(),
     "mlm": MaskedLanguageModelling(),
     "retrieval": Retrieval(),

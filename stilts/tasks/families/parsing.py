@@ -23,7 +23,7 @@ from stilts.tasks.families.base import Lengths
 from stilts.tasks.families.checks import first_problems
 from stilts.tasks.families.subwords import Frame, features, list_lengths
 from stilts.tasks.families.trees import best_tree, find_cycle
-from stilts.tasks.families.words import NO_LABEL, Pieces, cut_sentences
+from stilts.tasks.families.words import NO_LABEL, Pieces, cut_sentences, word_labels
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -62,7 +62,7 @@ class Parsing:
         pieces = cut_sentences(table["tokens"], tokenizer, room, room)
         positions = pieces.positions
         heads = _local_heads(table, pieces)
-        relations = pieces.of_words(_relations(table, task)).flat()
+        relations = pieces.of_words(word_labels(table, "relations", task)).flat()
         columns = {
             **frame.columns(pieces.subwords),
             "positions": positions.like(positions.values + frame.prefix).arrow(),
@@ -97,16 +97,6 @@ def _local_heads(table: pa.Table, pieces: Pieces) -> np.ndarray:
     local = heads - np.repeat(pieces.offsets, pieces.counts)
     inside = (heads > 0) & (local > 0) & (local <= np.repeat(pieces.counts, pieces.counts))
     return np.where(heads == 0, 0, np.where(inside, local, NO_LABEL))
-
-
-def _relations(table: pa.Table, task: Task) -> np.ndarray:
-    """The relation of every word of the table, one after the other."""
-    counts = list_lengths(table["tokens"])
-    known = np.repeat(list_lengths(table["relations"]) == counts, counts)
-    labels = np.full(int(counts.sum()), NO_LABEL, np.int32)
-    found = pc.index_in(pc.list_flatten(table["relations"]), value_set=pa.array(task.labels, pa.string()))
-    labels[known] = pc.fill_null(found, NO_LABEL).to_numpy()
-    return labels
 
 
 def _decode(output: np.ndarray, task: Task) -> Tree:

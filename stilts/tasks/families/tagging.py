@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families.base import Lengths
 from stilts.tasks.families.checks import first_problems
 from stilts.tasks.families.subwords import Frame, features, list_lengths
-from stilts.tasks.families.words import NO_LABEL, cut_sentences
+from stilts.tasks.families.words import cut_sentences, word_labels
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -44,7 +43,7 @@ class Tagging:
         columns = {
             **frame.columns(pieces.subwords),
             "positions": positions.like(positions.values + frame.prefix).arrow(),
-            "labels": pieces.of_words(_labels(table, task)).arrow(),
+            "labels": pieces.of_words(word_labels(table, "tags", task)).arrow(),
         }
         return features(np.arange(len(pieces)), examples[pieces.sentence], columns)
 
@@ -59,16 +58,6 @@ class Tagging:
     def gold(self, table: pa.Table, task: Task) -> list[list[str]] | None:
         complete = np.array_equal(list_lengths(table["tags"]), list_lengths(table["tokens"]))
         return table["tags"].to_pylist() if table.num_rows and complete else None
-
-
-def _labels(table: pa.Table, task: Task) -> np.ndarray:
-    """The label of every word of the table, one after the other."""
-    counts = list_lengths(table["tokens"])
-    tagged = np.repeat(list_lengths(table["tags"]) == counts, counts)
-    labels = np.full(int(counts.sum()), NO_LABEL, np.int32)
-    tags = pc.index_in(pc.list_flatten(table["tags"]), value_set=pa.array(task.labels, pa.string()))
-    labels[tagged] = pc.fill_null(tags, NO_LABEL).to_numpy()
-    return labels
 
 
 def _problems(table: pa.Table, labels: set[str]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stilts.tasks.base import Task
 from stilts.tasks.families.ragged import Ragged
 from stilts.tasks.families.subwords import list_lengths, tokenize
 
@@ -88,6 +89,20 @@ def word_subwords(words: pa.ChunkedArray | pa.Array, tokenizer: "PreTrainedToken
         np.where(ids.lengths == 0, unknown, ids.starts),
         np.maximum(ids.lengths, 1),
     )
+
+
+def word_labels(table: pa.Table, column: str, task: Task) -> np.ndarray:
+    """The label of every word of the table, one after the other; NO_LABEL in sentences without gold.
+
+    Args:
+        column: list<string>, one of the task's labels for each of `tokens`.
+    """
+    counts = list_lengths(table["tokens"])
+    labelled = np.repeat(list_lengths(table[column]) == counts, counts)
+    labels = np.full(int(counts.sum()), NO_LABEL, np.int32)
+    found = pc.index_in(pc.list_flatten(table[column]), value_set=pa.array(task.labels, pa.string()))
+    labels[labelled] = pc.fill_null(found, NO_LABEL).to_numpy()
+    return labels
 
 
 def _cuts(sentences: Ragged, rooms: list[int]) -> Iterator[tuple[int, int, int]]:

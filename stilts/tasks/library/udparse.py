@@ -29,6 +29,10 @@ register(
         # XTREME's recipe for UD-POS: the same treebanks, read by the same words.
         recipe={"learning_rate": 2e-5, "epochs": 10, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
         settings={"max_length": 128},
+        licence=(
+            "treebanks have licences of their own, so that no copy is downloaded: get them from "
+            "universaldependencies.org and give their .conllu files"
+        ),
         files="conllu",
         # UD English-EWT, from release 2.10 on.
         sizes={"train": 12_544, "dev": {"en": 2_001}, "test": {"en": 2_077}},
