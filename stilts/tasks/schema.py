@@ -62,10 +62,12 @@ RANKING = pa.schema(
         ("text", pa.string()),
         ("context", pa.string()),
         ("keys", pa.list_(pa.string())),
+        ("language", pa.string()),
     ]
 )
 """A query `id`, a text called `candidate`, or a pair of both, which can be trained on; what a row lacks is empty.
-`context` is the text's surroundings, if it has any. A text is right for a query with which it shares a key."""
+`context` is the text's surroundings, if it has any. A text is right for a query with which it shares a key.
+`language` is the text's, where one table holds texts of several languages; empty elsewhere."""
 
 SCHEMAS: dict[str, pa.Schema] = {
     "classification": CLASSIFICATION,

@@ -188,7 +188,10 @@ def test_answers_must_fit_the_questions():
 
 
 def test_rankings_must_be_of_the_queries():
-    rows = [{"id": i, "query": "q", "candidate": "", "text": "", "context": "", "keys": []} for i in ("a", "b")]
+    rows = [
+        {"id": i, "query": "q", "candidate": "", "text": "", "context": "", "keys": [], "language": ""}
+        for i in ("a", "b")
+    ]
     examples = pa.Table.from_pylist(rows, schema=RANKING)
     assert check("lareqa", b'{"a": ["en_1_0"], "b": ["de_1_0"]}', examples) == []
     assert check("mewslix", b'{"a": ["Q1"], "z": ["Q2"]}', examples) == [

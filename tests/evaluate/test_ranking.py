@@ -90,10 +90,12 @@ class Encoder:
 
     def __init__(self) -> None:
         self.rows = 0
+        self.languages: list[list[str]] = []
 
     def __call__(self, features: pa.Table, family: str, settings: Mapping[str, Any]) -> list[np.ndarray]:
         assert family == "dual_encoder"
         self.rows += features.num_rows
+        self.languages.append(features["language"].to_pylist())
         vectors = []
         for ids in features["input_ids"].to_pylist():
             vector = np.zeros(4, np.float32)
@@ -106,13 +108,13 @@ class Encoder:
 
 
 def table_of(*rows: dict[str, Any]) -> pa.Table:
-    empty = {"id": "", "query": "", "candidate": "", "text": "", "context": "", "keys": []}
+    empty = {"id": "", "query": "", "candidate": "", "text": "", "context": "", "keys": [], "language": ""}
     return pa.Table.from_pylist([{**empty, **row} for row in rows], schema=RANKING)
 
 
 POOL = table_of(
     *[
-        {"candidate": f"{language}_1_{i}", "text": word, "keys": [f"q{i}"]}
+        {"candidate": f"{language}_1_{i}", "text": word, "keys": [f"q{i}"], "language": language}
         for language, words in (("en", WORDS[:3]), ("it", WORDS[3:]))
         for i, word in enumerate(words)
     ]
@@ -137,6 +139,7 @@ def test_a_question_finds_its_answer_in_every_language(tokenizer) -> None:
     assert encoder.rows == 9
     evaluate(get_task("lareqa"), spec_of("lareqa", language="it"), table, None, tokenizer, encoder, pool)
     assert encoder.rows == 12  # the candidates are encoded once
+    assert encoder.languages == [["en"] * 3, ["en"] * 3 + ["it"] * 3, ["it"] * 3]
 
 
 def test_without_gold_there_is_no_score_and_lost_gold_scores_nothing(

@@ -145,6 +145,7 @@ def _candidates(squad: SplitSquad, language: str) -> Iterator[dict[str, Any]]:
                 "text": text,
                 "context": paragraph.context,
                 "keys": answers.get(text, []),
+                "language": language,
             }
 
 
@@ -182,6 +183,7 @@ class Entity(BaseModel):
     entity_id: str
     title: str = ""
     description: str
+    description_language: str = ""
     sentence_spans: list[Span]
 
 
@@ -245,7 +247,10 @@ def read_entities(files: Mapping[str, Path], task: Task) -> pa.Table:
     """Mewsli-X's candidates, one entity a line, in many languages."""
     (path,) = files.values()
     report = Report(path)
-    rows = [_entity_row(entity) for _, entity in read_jsonl(path, Entity, report)]
+    rows = [
+        {**_entity_row(entity), "language": entity.description_language}
+        for _, entity in read_jsonl(path, Entity, report)
+    ]
     report.close()
     return _table(path, rows)
 

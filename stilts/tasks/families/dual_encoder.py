@@ -24,7 +24,7 @@ class DualEncoder:
     per row, of length 1.
 
     `max_query_length` cuts queries, `max_length` texts. A text with a context is laid out as a pair of texts, and the
-    context gives way.
+    context gives way. Where the table names the texts' languages, features that are not for training keep them.
     """
 
     schema = schema.RANKING
@@ -46,7 +46,11 @@ class DualEncoder:
             features(texts, examples[texts], _texts(table.take(texts), tokenizer, lengths)),
         ]
         # Stable: the query of a pair stays before its text.
-        return pa.concat_tables(parts).take(np.argsort(rows, kind="stable"))
+        order = np.argsort(rows, kind="stable")
+        encoded = pa.concat_tables(parts).take(order)
+        if training or not _filled(table, "language").all():
+            return encoded
+        return encoded.append_column("language", table["language"].take(pa.array(rows[order])))
 
     def decode(
         self, table: pa.Table, features: pa.Table, outputs: Sequence[np.ndarray], task: Task, lengths: Lengths

@@ -94,6 +94,7 @@ def test_xquad_r_searches_the_sentences_of_every_language(tmp_path: Path) -> Non
         ("en_1_2", "Anna came.", ["b"]),  # the paragraph says it twice: right wherever it stands
         ("de_1_0", "Bert ging.", ["a"]),
     ]
+    assert [row["language"] for row in candidates] == ["en", "en", "en", "de"]
     assert {row["context"] for row in candidates} == {CONTEXT, "Bert ging. x"}
 
 
@@ -185,6 +186,7 @@ def test_pairs_and_entities(tmp_path: Path) -> None:
     assert (row["id"], row["candidate"], row["keys"], row["context"]) == ("en-0", "Q7", ["Q7"], "")
     path = write(tmp_path, "entities.jsonl", lines(ENTITY, {**ENTITY, "entity_id": "Q8", "sentence_spans": []}))
     rows = ranking.read_entities({"mul": path}, MEWSLIX).to_pylist()
+    assert {row["language"] for row in rows} == {"en"}
     assert [(row["candidate"], row["text"]) for row in rows] == [
         ("Q7", "A man. He ruled."),
         ("Q8", "A man. He ruled. And more."),

@@ -22,7 +22,7 @@ LENGTHS = Lengths(64, max_query_length=24)
 
 
 def table_of(*rows: dict[str, Any]) -> pa.Table:
-    empty = {"id": "", "query": "", "candidate": "", "text": "", "context": "", "keys": []}
+    empty = {"id": "", "query": "", "candidate": "", "text": "", "context": "", "keys": [], "language": ""}
     return pa.Table.from_pylist([{**empty, **row} for row in rows], schema=schema.RANKING)
 
 
