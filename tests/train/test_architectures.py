@@ -26,15 +26,16 @@ from stilts.tasks import schema
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.families import Lengths, get_family
 from stilts.train.batch import Batch, collate
+from stilts.train.curriculum import TrainPart
 from stilts.train.features import Features
-from stilts.train.heads import head_dropout
+from stilts.train.heads import HeadSpec, head_dropout
 from stilts.train.loop import train
 from stilts.train.masking import mask_tokens
 from stilts.train.model import Model, Pooling
 from stilts.train.ranks import Ranks
 from stilts.train.xlm import fast_xlm_tokenizer
 from tests.train.checkpoints import CONFIGS, KINDS, make_checkpoint
-from tests.train.toys import make_base, sentences
+from tests.train.toys import load_model, make_base, sentences
 
 CPU = torch.device("cpu")
 LENGTHS = Lengths(max_length=32, stride=8, max_query_length=8)
@@ -99,12 +100,17 @@ def encoded(model: Model, name: str, table: pa.Table, training: bool = True) -> 
 
 
 def loaded(base: Path, name: str) -> Model:
-    task = get_task(name)
-    return Model.load(base, task.family, len(task.labels), seed=1)
+    return Model.load(base, [HeadSpec.of(get_task(name))], seed=1)
+
+
+def learn(model: Model, name: str, table: pa.Table, recipe: Recipe, runtime: Runtime, ranks: Ranks) -> list[float]:
+    """The losses of a stage of one task."""
+    part = TrainPart(name, get_task(name).head_name, encoded(model, name, table), recipe)
+    return [loss for _, loss in train(model, [part], recipe, runtime, ranks).losses]
 
 
 def padded(model: Model, table: pa.Table, rows: list[int]) -> Batch:
-    features = Features.of(table, model.family)
+    features = Features.of(table, model.spec().family)
     return collate(features, [[row] for row in rows], model.config.pad_token_id, CPU, False, model.last_token)
 
 
@@ -179,6 +185,15 @@ def test_ids_and_offsets(base: Path, kind: str):
         assert row["input_ids"][position] == inside[len(alone)]
 
 
+def test_no_answer_is_the_class_token(base: Path, kind: str):
+    model = loaded(base, "xquad")
+    table = questions(3)
+    table = table.set_column(3, "answers", pa.array([[]] * 3, schema.SPAN_QA.field("answers").type))
+    for row in encoded(model, "xquad", table).to_pylist():
+        assert row["null"] == row["start"] == row["end"] == (len(row["input_ids"]) - 1 if kind == "xlnet" else 0)
+        assert row["input_ids"][row["null"]] == model.tokenizer.cls_token_id
+
+
 # --- the forward pass ---------------------------------------------------------------------------------------
 
 
@@ -204,7 +219,7 @@ def test_a_padded_batch_equals_single_rows_of_the_plain_encoder(base: Path, kind
     place = -1 if kind == "xlnet" else 0
     for i, row in enumerate(rows):
         states = plain_states(model, row)
-        assert torch.allclose(outputs[i], model.head(states.last_hidden_state[:, place])[0], atol=2e-5)
+        assert torch.allclose(outputs[i], model.heads["nli"](states.last_hidden_state[:, place])[0], atol=2e-5)
         first_layer = states.hidden_states[1][0]
         assert torch.allclose(pooled["mean"][i], first_layer.mean(0), atol=2e-5)
         assert torch.allclose(pooled["cls"][i], first_layer[place], atol=2e-5)
@@ -262,7 +277,7 @@ def test_training_lowers_the_loss_and_saving_keeps_the_scores(
     model = loaded(base, name)
     table = TABLES[name](24)
     recipe = Recipe(learning_rate=2e-3, epochs=6, batch_size=8, max_length=32, precision="fp32", selection="last")
-    losses = [loss for _, loss in train(model, encoded(model, name, table), recipe, Runtime(), ranks).losses]
+    losses = learn(model, name, table, recipe, Runtime(), ranks)
     assert sum(losses[-3:]) < 0.8 * sum(losses[:3])
     model.save(tmp_path)
     again = Model.reload(tmp_path).eval()
@@ -292,12 +307,11 @@ def test_gradient_checkpointing_or_a_reason(base: Path, kind: str, ranks: Ranks)
     losses = []
     for runtime in (Runtime(), Runtime(gradient_checkpointing=True)):
         model = loaded(base, "xnli")
-        run = lambda: train(model, encoded(model, "xnli", pairs(8)), recipe, runtime, ranks)  # noqa: B023, E731
         if runtime.gradient_checkpointing and kind in ("xlm", "xlnet"):
             with pytest.raises(StiltsError, match=f"transformers has none for {kind}"):
-                run()
+                learn(model, "xnli", pairs(8), recipe, runtime, ranks)
             return
-        losses.append([loss for _, loss in run().losses])
+        losses.append(learn(model, "xnli", pairs(8), recipe, runtime, ranks))
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
@@ -339,13 +353,13 @@ def encoded_mlm(model: Model, table: pa.Table) -> pa.Table:
 @pytest.mark.parametrize("name", HEADED)
 def test_the_pretraining_head_goes_on(checkpoints: dict[str, Path], tmp_path: Path, name: str):
     folder, whole = pretrained(checkpoints, name, tmp_path / "whole")
-    model = Model.load(folder, "mlm", seed=9).eval()
+    model = load_model(folder, "mlm", seed=9).eval()
     batch, ids = masked(model)
     options = {"langs": torch.full_like(ids, 1)} if name == "xlm" else {}
     theirs = whole(input_ids=ids, **options).logits[0][batch.units]
     assert torch.allclose(model(batch, "outputs"), theirs, atol=1e-4)
     model.save(tmp_path / "stage")
-    assert torch.equal(Model.load(tmp_path / "stage", "mlm", seed=8).eval()(batch, "outputs"), model(batch, "outputs"))
+    assert torch.equal(load_model(tmp_path / "stage", "mlm", seed=8).eval()(batch, "outputs"), model(batch, "outputs"))
 
 
 @pytest.mark.parametrize("kind", ["rembert", "xlnet"])
@@ -353,7 +367,7 @@ def test_without_a_pretraining_head_a_fresh_one_is_said(
     checkpoints: dict[str, Path], kind: str, caplog: pytest.LogCaptureFixture
 ):
     with caplog.at_level(logging.INFO, logger="stilts"):
-        model = Model.load(checkpoints[kind], "mlm", seed=9)
+        model = load_model(checkpoints[kind], "mlm", seed=9)
     assert "starts afresh" in caplog.text
     batch, _ = masked(model)
     assert model(batch).isfinite()
@@ -362,7 +376,7 @@ def test_without_a_pretraining_head_a_fresh_one_is_said(
 @torch.no_grad()
 def test_old_names_and_shards_of_a_pretraining_head(checkpoints: dict[str, Path], tmp_path: Path):
     folder, _ = pretrained(checkpoints, "bert", tmp_path / "whole")
-    modern = Model.load(folder, "mlm").eval()
+    modern = load_model(folder, "mlm").eval()
     batch, _ = masked(modern)
     wanted = modern(batch, "outputs")
     old = {
@@ -371,11 +385,11 @@ def test_old_names_and_shards_of_a_pretraining_head(checkpoints: dict[str, Path]
     }
     assert any("gamma" in name for name in old)
     save_file(old, folder / "model.safetensors", metadata={"format": "pt"})
-    assert torch.equal(Model.load(folder, "mlm").eval()(batch, "outputs"), wanted)
+    assert torch.equal(load_model(folder, "mlm").eval()(batch, "outputs"), wanted)
     folder, whole = pretrained(checkpoints, "bert", tmp_path / "shards")
     (folder / "model.safetensors").unlink()
     whole.save_pretrained(folder, max_shard_size="20KB")
-    assert torch.equal(Model.load(folder, "mlm").eval()(batch, "outputs"), wanted)
+    assert torch.equal(load_model(folder, "mlm").eval()(batch, "outputs"), wanted)
 
 
 def test_an_encoder_that_is_only_half_there_is_refused(base: Path, kind: str, tmp_path: Path):
@@ -386,7 +400,7 @@ def test_an_encoder_that_is_only_half_there_is_refused(base: Path, kind: str, tm
     kept = {name: value for name, value in weights.items() if name not in gone}
     save_file(kept, tmp_path / "half" / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(StiltsError, match=f"{len(gone)} tensors of a {kind} encoder"):
-        Model.load(tmp_path / "half", "retrieval")
+        Model.load(tmp_path / "half")
 
 
 # --- XLM ------------------------------------------------------------------------------------------------------
@@ -409,10 +423,10 @@ def test_xlm_reads_the_language(checkpoints: dict[str, Path], ranks: Ranks, capl
 
 def test_xlm_without_language_embeddings_needs_no_ids(tmp_path: Path, text_file: Path):
     many = make_checkpoint("xlm", tmp_path / "100", text_file, use_lang_emb=False, lang2id=None)
-    assert Model.load(many, "retrieval").language_ids is None
+    assert Model.load(many).language_ids is None
     nameless = make_checkpoint("xlm", tmp_path / "nameless", text_file, lang2id=None)
     with pytest.raises(StiltsError, match="3 language embeddings needs lang2id"):
-        Model.load(nameless, "retrieval")
+        Model.load(nameless)
 
 
 def test_xlm_tokenizer(tmp_path: Path):
@@ -456,7 +470,7 @@ def test_xlm_tokenizer(tmp_path: Path):
 
 def test_a_base_made_on_the_spot_has_the_architectures_frame(kind: str, tmp_path: Path, text_file: Path):
     base = make_base(tmp_path, text_file, plain=True, model_type=kind, **CONFIGS[kind])
-    model = Model.load(base, "retrieval")
+    model = Model.load(base)
     names = {"[CLS]": "<s>", "[SEP]": "</s>", "<cls>": "<s>", "<sep>": "</s>"}
     wanted = [names.get(piece, piece) for piece in FRAMES[kind][1].split()]
     a, b = (model.tokenizer(text, add_special_tokens=False)["input_ids"] for text in ("bade fi", "fi de"))

@@ -25,9 +25,10 @@ NOT_CONTEXT = -1
 
 
 class SpanQA:
-    """Each window is an item. Features add `start` and `end` int32 (token indices; 0: the answer is not in the
-    window or there is none), `offset_start` and `offset_end` list<int32> (code points of the context per token, end
-    exclusive; NOT_CONTEXT elsewhere); the head yields float32 [len(input_ids), 2] per row; a prediction is a text.
+    """Each window is an item. Features add `null` int32 (index of the class token), `start` and `end` int32 (token
+    indices; `null`: the answer is not in the window or there is none), `offset_start` and `offset_end` list<int32>
+    (code points of the context per token, end exclusive; NOT_CONTEXT elsewhere); the head yields float32
+    [len(input_ids), 2] per row; a prediction is a text.
     """
 
     schema = schema.SPAN_QA
@@ -52,10 +53,13 @@ class SpanQA:
         windows = _windows(contexts.ids.lengths, rooms, lengths.stride)
         question = questions.take(windows.rows)
         first = frame.prefix + question.lengths + frame.between
-        start, end = _targets(table, contexts, windows, first)
+        # XLNet's class token is the last.
+        null = np.zeros_like(first) if frame.prefix else first + windows.counts + frame.size - frame.between - 1
+        start, end = _targets(table, contexts, windows, first, null)
         blank = question.like(np.full(len(question.values), NOT_CONTEXT, np.int32))
         columns = {
             **frame.columns(question, windows.of(contexts.ids)),
+            "null": pa.array(null.astype(np.int32)),
             "start": pa.array(start),
             "end": pa.array(end),
             "offset_start": frame.aligned(NOT_CONTEXT, blank, windows.of(contexts.starts)),
@@ -83,7 +87,7 @@ class Answer(NamedTuple):
     Attributes:
         text: slice of the context, without white space around it.
         score: start logit + end logit.
-        null_margin: lowest score of the first token over the windows (no answer), less `score`.
+        null_margin: lowest score of the class token over the windows (no answer), less `score`.
     """
 
     text: str
@@ -95,10 +99,13 @@ def best_spans(table: pa.Table, features: pa.Table, outputs: Sequence[np.ndarray
     """The best answer to each row of `table`, an empty one where it has no window with context."""
     spans = [(-np.inf, 0, 0)] * table.num_rows
     nulls = [np.inf] * table.num_rows
-    columns = (features["example"].to_pylist(), _lists(features["offset_start"]), _lists(features["offset_end"]))
-    for example, starts, ends, output in zip(*columns, outputs, strict=True):
+    columns = (
+        *(features[name].to_pylist() for name in ("example", "null")),
+        *(_lists(features[name]) for name in ("offset_start", "offset_end")),
+    )
+    for example, null, starts, ends, output in zip(*columns, outputs, strict=True):
         spans[example] = max(spans[example], _best_span(starts, ends, output, lengths), key=lambda span: span[0])
-        nulls[example] = min(nulls[example], float(output[0].sum()))
+        nulls[example] = min(nulls[example], float(output[null].sum()))
     contexts = table["context"].to_pylist()
     return [
         Answer(context[start:end].strip(), score, null - score)
@@ -142,12 +149,14 @@ def _windows(lengths: np.ndarray, rooms: np.ndarray, stride: int | None) -> _Win
     return _Windows(rows, begins, np.minimum(rooms[rows], lengths[rows] - begins))
 
 
-def _targets(table: pa.Table, contexts: Spans, windows: _Windows, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _targets(
+    table: pa.Table, contexts: Spans, windows: _Windows, first: np.ndarray, null: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Start and end token of the gold answer in each window; `first`: index of the window's first context token."""
     spans = np.array(list(_gold_tokens(table, contexts)), np.int64).reshape(-1, 2)[windows.rows]
     start, end = (spans - windows.begins[:, None]).T
     inside = (spans[:, 0] >= 0) & (start >= 0) & (end < windows.counts)
-    return np.where(inside, start + first, 0).astype(np.int32), np.where(inside, end + first, 0).astype(np.int32)
+    return np.where(inside, start + first, null).astype(np.int32), np.where(inside, end + first, null).astype(np.int32)
 
 
 def _gold_tokens(table: pa.Table, contexts: Spans) -> Iterator[tuple[int, int]]:
