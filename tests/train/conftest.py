@@ -6,10 +6,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
-import torch
 
-from stilts.train.ranks import Ranks, connect
-from tests.train.toys import NO_DROPOUT, free_port, make_base, sentences
+from tests.train.toys import NO_DROPOUT, make_base, sentences
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +27,3 @@ def base(tmp_path_factory: pytest.TempPathFactory, text_file: Path) -> Path:
 def dropping_base(tmp_path_factory: pytest.TempPathFactory, text_file: Path) -> Path:
     """The same with dropout."""
     return make_base(tmp_path_factory.mktemp("dropping"), text_file)
-
-
-@pytest.fixture(scope="session")
-def ranks() -> Ranks:
-    """This process as a gang of one."""
-    torch.set_num_threads(1)
-    return connect(0, 1, "127.0.0.1", free_port(), torch.device("cpu"))
