@@ -200,7 +200,7 @@ def _dual_encoder(task: Task) -> Examples:
         name, key = f"q{n}", f"en_{n + 1}_0" if trained else f"q{n}"
         text = f"{_text(n, n, n)}."
         pair = {"candidate": key, "text": text, "context": text} if trained else {}
-        empty = {"candidate": "", "text": "", "context": ""}
+        empty = {"candidate": "", "text": "", "context": "", "language": ""}
         rows.append({"id": name, "query": _text(n, n), "keys": [key], **empty, **pair})
         gold[name] = [key]
     ranking = [key for keys in gold.values() for key in keys]
