@@ -9,10 +9,13 @@ reported at once.
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from stilts.data.sources.ranking import read_xquad_r, read_xquad_r_candidates
 from stilts.errors import Problems, StiltsError, nearest
+from stilts.evaluate.evaluation import Pool
 from stilts.evaluate.metrics import Scores, score
 from stilts.evaluate.predictions import decode, parse_json, read_predictions, suffix
 from stilts.evaluate.xtreme import Benchmark, get_benchmark, group_averages, task_average
@@ -117,12 +120,29 @@ def _score_language(task: str, language: str, predictions: Path, labels: Path) -
 
 
 def _read_gold(task: str, path: Path) -> Any:
-    gold = _read_squad(path) if get_task(task).family == "span_qa" else read_predictions(task, path)
+    read = {"span_qa": _read_squad, "dual_encoder": _read_rankings}.get(get_task(task).family)
+    gold = read_predictions(task, path) if read is None else read(path)
     if task == "mewslix":  # a mention has one entity; XTREME-R's script takes the first of the list
         gold = {id_: [names[0].strip()] for id_, names in gold.items()}
     if not gold:
         raise Problems([f"{path}: holds no labels"])
     return gold
+
+
+def _read_rankings(path: Path) -> dict[str, list[str]]:
+    """Right candidates by query: `{id: [candidates]}`, or XQuAD-R's own file, whose right candidates are in the files
+    of all languages beside it."""
+    if '"data"' not in decode(path.read_bytes(), str(path)):
+        return read_predictions("lareqa", path)  # all rankings have one form
+    right = _right_sentences(tuple(sorted(path.parent.glob("test-*.json"))))
+    return {id_: right[id_] for id_ in read_xquad_r([path], get_task("lareqa"), "")["id"].to_pylist()}
+
+
+@lru_cache(maxsize=1)
+def _right_sentences(paths: tuple[Path, ...]) -> dict[str, list[str]]:
+    """The candidates of each question, over XQuAD-R's files `test-LG.json`."""
+    files = {path.stem.removeprefix("test-"): path for path in paths}
+    return Pool(read_xquad_r_candidates(files, get_task("lareqa"))).right()
 
 
 def _read_squad(path: Path) -> dict[str, list[str]]:

@@ -11,8 +11,8 @@ IGNORED = -100
 """Label of a token that has none."""
 
 BLOCK = 32
-"""Most pairs that are each other's negatives: at the longest official lengths (96 + 256 tokens) as much as one
-micro-batch of the default budget holds."""
+"""Most pairs that are each other's negatives: with SQuAD's questions and paragraphs about as much as one micro-batch of
+the default budget holds. A block is the work of one rank: `batch_size` of 32 pairs a rank keeps all of them busy."""
 
 
 @dataclass(frozen=True)

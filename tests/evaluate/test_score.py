@@ -203,6 +203,24 @@ def test_xtreme_r(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert any("mewslix/test-de.json: 1 of 3 questions have no answer" in message for message in caplog.messages)
 
 
+def test_xquad_rs_own_files_are_labels_of_lareqa(xtreme_mini: Path, tmp_path: Path) -> None:
+    for language in ("de", "zh"):
+        content = (xtreme_mini / f"xtreme/lareqa/xquad-r/{language}.json").read_bytes()
+        write(tmp_path / "l", f"lareqa/test-{language}.json", content)
+    first = json.loads(content)["data"][0]["paragraphs"][0]
+    questions = [q["id"] for d in json.loads(content)["data"] for p in d["paragraphs"] for q in p["qas"]]
+    (place,) = [
+        i for i, (s, e) in enumerate(first["sentence_breaks"]) if s <= first["qas"][0]["answers"][0]["answer_start"] < e
+    ]
+    found = {id_: ["none"] for id_ in questions} | {questions[0]: [f"zh_1_{place}"]}
+    for language in ("de", "zh"):
+        write(tmp_path / "p", f"lareqa/test-{language}.json", write_predictions("lareqa", found))
+    scores = score_folder(tmp_path / "p", tmp_path / "l", "xtreme-r")
+    # One question of 1190, of whose two right sentences one is found.
+    assert scores["lareqa"]["languages"]["de"]["map@20"] == pytest.approx(100 / 1190 / 2)
+    assert scores["lareqa"]["missing_languages"] == [x for x in XTREME_R.languages["lareqa"] if x not in ("de", "zh")]
+
+
 def test_the_average_over_all_ten_tasks_is_ours(tmp_path: Path) -> None:
     """XTREME-R's script has no reader for LAReQA; its own means are unchanged by ours."""
     one = {"xnli": "neutral\n", "panx": "B-PER\n", "udpos": "X\n", "tatoeba": "0\n", "xcopa": '{"label": 0}\n'}
