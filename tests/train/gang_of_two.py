@@ -23,7 +23,14 @@ from tests.train.toys import load_model, make_features, one_part
 
 FIELDS = {"learning_rate": 3e-3, "max_steps": 5, "batch_size": 8, "max_length": 64, "precision": "fp32"}
 STAGES = (0, 1, 2, 3)
-ALIKE = {"classification": STAGES, "multiple_choice": (1,), "mlm": (1, 3), "dual_encoder": (1, 3)}
+ALIKE = {
+    "classification": STAGES,
+    "multiple_choice": (1,),
+    "mlm": (1, 3),
+    "parsing": (1, 3),
+    "srl": (1, 3),
+    "dual_encoder": (1, 3),
+}
 SMALL = (1, 2)
 BITWISE = (1, 3)
 

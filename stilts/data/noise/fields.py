@@ -17,6 +17,7 @@ FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
     "span_qa": {"all": ("context", "question"), "question": ("question",)},
     "tagging": {"all": ("tokens",)},
     "parsing": {"all": ("tokens",)},
+    "srl": {"all": ("tokens",)},
     "retrieval": {"all": ("text",)},
     "dual_encoder": {"all": ("query",)},
 }

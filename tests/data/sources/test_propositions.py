@@ -195,3 +195,11 @@ def test_skeletons_without_words_say_how_to_get_them(tmp_path: Path):
     )
     with pytest.raises(Problems, match="make the \\*_gold_conll files"):
         read_propositions(write(tmp_path, text, False), TASK, "en")
+
+
+def test_the_made_up_file_that_studies_run_on() -> None:
+    table = read_propositions([Path(__file__).with_name("roles.conll")], TASK, "en")
+    assert get_family("srl").validate(table, TASK) == []
+    assert table.num_rows == 133
+    used = {tag for tags in table["tags"].to_pylist() for tag in tags}
+    assert {"B-ARG0", "B-R-ARG0", "B-C-ARG1", "B-ARGM-TMP"} <= used
