@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stilts.data.prepare import read
 from stilts.data.tables import read_table, write_table
@@ -23,16 +24,19 @@ def training_features(
 ) -> pa.Table:
     """Features of the training examples (see `tasks/families/base.py`), with a `language` column, memory-mapped.
 
-    Made and stored by the first caller; a file that several make at once is the same from each.
+    Items are numbered over all references, so that none of one reference is taken for one of the next. Made and stored
+    by the first caller; a file that several make at once is the same from each.
 
     Args:
         root: folder of the store's data.
-        refs: one per language; of each the first `recipe.max_examples`.
+        refs: one per language, and per task where the task is a union of others, whose examples have its form; of each
+            the first `recipe.max_examples`.
+        task: with the labels that the head has.
     """
     path = root / "features" / f"{task.name}-{_key(refs, task, recipe, tokenizer)[:SHORT]}.arrow"
     if not path.exists():
         tables = [_encode(root, ref, task, recipe, tokenizer) for ref in refs]
-        write_table(pa.concat_tables(tables), path)
+        write_table(pa.concat_tables(_numbered_on(tables)), path)
     return read_table(path)
 
 
@@ -40,7 +44,7 @@ def _key(refs: tuple[DataRef, ...], task: Task, recipe: Recipe, tokenizer: "PreT
     content = tokenizer.backend_tokenizer.to_str()
     return digest(
         {
-            "task": [task.name, task.version],
+            "task": [task.name, task.version, list(task.labels)],
             "data": [[ref.language, ref.identity] for ref in refs],
             "lengths": vars(Lengths.of(recipe)),
             "max_examples": recipe.max_examples,
@@ -55,3 +59,13 @@ def _encode(root: Path, ref: DataRef, task: Task, recipe: Recipe, tokenizer: "Pr
         examples = examples.slice(0, recipe.max_examples)
     features = get_family(task.family).encode(examples, tokenizer, task, Lengths.of(recipe), training=True)
     return features.append_column("language", pa.array([ref.language] * features.num_rows, pa.string()))
+
+
+def _numbered_on(tables: list[pa.Table]) -> list[pa.Table]:
+    """The tables, each with its items numbered on from those of the one before."""
+    taken, found = 0, []
+    for table in tables:
+        items = pc.add(table["item"], pa.scalar(taken, pa.int32()))
+        found.append(table.set_column(table.schema.get_field_index("item"), "item", items))
+        taken += (pc.max(table["item"]).as_py() or 0) + 1 if table.num_rows else 0
+    return found

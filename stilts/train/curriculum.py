@@ -104,6 +104,7 @@ class Curriculum:
         steps: optimizer steps of the stage.
         steps_per_epoch: of a task; of a mixture as `data.mixing.epoch_examples` has it.
         shares: of the steps, by task.
+        order: int64 [steps], the task of each step, by its index.
     """
 
     def __init__(self, model: Model, parts: Sequence[TrainPart], recipe: Recipe, mixing: Mixing | None) -> None:
@@ -117,8 +118,8 @@ class Curriculum:
             self.shares = shares(sizes, mixing)
             self.steps_per_epoch = math.ceil(round(epoch_examples(sizes, mixing) / recipe.batch_size, 6))
         self.steps = self._total(recipe)
-        self._tasks = schedule(self.shares, self.steps, recipe.seed)
-        self._own_steps = own_steps(self._tasks)
+        self.order = schedule(self.shares, self.steps, recipe.seed)
+        self._own_steps = own_steps(self.order)
 
     def _total(self, recipe: Recipe) -> int:
         """A fraction of an epoch is rounded up to whole steps, a number of tokens to the nearest."""
@@ -132,7 +133,7 @@ class Curriculum:
 
     def step(self, step: int) -> tuple[Source, Features]:
         """What optimizer step number `step` (from 0) takes."""
-        source = self.sources[self._tasks[step]]
+        source = self.sources[self.order[step]]
         return source, source.rows(int(self._own_steps[step]))
 
     def identity(self) -> list[Any]:

@@ -93,13 +93,8 @@ def set_learning_rate(engine: Any, rate: float, head: str | None = None) -> None
 
 
 def optimizer_step(engine: Any) -> None:
-    """One step, in which a parameter that no backward pass reached has a zero gradient in every ZeRO stage.
-
-    Left alone, stage 0 passes over it, and stage 3 takes the gradient of an earlier step once more.
-    """
-    for parameter in engine.module.parameters():
-        if parameter.grad is None and _plain(parameter):
-            parameter.grad = torch.zeros_like(parameter)
+    """One step, after which no gradient is left: of a parameter that no backward pass of the next step reaches, stage 3
+    would take this one once more. The other stages take zero by themselves."""
     engine.step()
     stale = getattr(engine.optimizer, "grad_partitions_flat_buffer", None)
     if stale is not None:

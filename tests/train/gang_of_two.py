@@ -14,17 +14,20 @@ import torch
 from stilts.evaluate.predict import forward
 from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
+from stilts.spec.stage import Mixing
 from stilts.train import features
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.loop import Diverged, train
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks, connect
-from tests.train.toys import load_model, make_features, one_part
+from tests.train.toys import head_spec, load_model, make_features, one_part
 
 FIELDS = {"learning_rate": 3e-3, "max_steps": 5, "batch_size": 8, "max_length": 64, "precision": "fp32"}
 STAGES = (0, 1, 2, 3)
+MIXED = ("classification", "mlm", "tagging")
 ALIKE = {
     "classification": STAGES,
+    "mixture": STAGES,
     "multiple_choice": (1,),
     "mlm": (1, 3),
     "parsing": (1, 3),
@@ -62,9 +65,11 @@ def losses(
     recipe = Recipe(**FIELDS, weight_decay=0.1, selection="last")
     runtime = Runtime(zero_stage=stage, checkpoint_seconds=1e-6 if stop else 600, tokens_per_micro_batch=budget)
     store = None if folder is None else (OneState if stop else ResumeStore)(folder)
-    model = load_model(base, family, 2, seed=0)
-    parts = one_part(make_features(family, 30), family, recipe)
-    result = train(model, parts, recipe, runtime, ranks, resume=store)
+    families = MIXED if family == "mixture" else (family,)
+    model = Model.load(base, [head_spec(name) for name in families])
+    parts = [part for name in families for part in one_part(make_features(name, 30), name, recipe)]
+    mixing = Mixing("uniform") if len(parts) > 1 else None
+    result = train(model, parts, recipe, runtime, ranks, mixing=mixing, resume=store)
     return [loss for _, loss in result.losses], model
 
 
@@ -74,9 +79,10 @@ def main(rank: int, port: int, base: Path, dropping: Path, out: Path) -> None:
     found: dict = {"broadcast": ranks.broadcast(rank), "gather": ranks.gather(rank), "sum": ranks.sum(rank + 1.0)}
     for family, stages in ALIKE.items():
         found[family] = {stage: losses(base, ranks, family, stage)[0] for stage in stages}
-    found["small"] = {stage: losses(base, ranks, "tagging", stage, budget=128)[0] for stage in SMALL}
+    for family in ("tagging", "mixture"):
+        found[f"small-{family}"] = {stage: losses(base, ranks, family, stage, budget=128)[0] for stage in SMALL}
     found["resumed"] = {
-        stage: losses(base, ranks, "classification", stage, out.parent / f"stage{stage}")[0] for stage in STAGES
+        stage: losses(base, ranks, "mixture", stage, out.parent / f"stage{stage}")[0] for stage in STAGES
     }
     for stage in BITWISE:
         whole, _ = losses(dropping, ranks, "classification", stage)

@@ -23,7 +23,7 @@ def found(base: Path, dropping_base: Path, ranks: Ranks, tmp_path_factory: pytes
     folder = tmp_path_factory.mktemp("gang")
     for stage in STAGES:
         with pytest.raises(Killed):
-            losses(base, ranks, "classification", 3 - stage, folder / f"stage{stage}", stop=True)
+            losses(base, ranks, "mixture", 3 - stage, folder / f"stage{stage}", stop=True)
     port = str(free_port())
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
     environment = {name: value for name, value in os.environ.items() if name not in names}
@@ -60,14 +60,15 @@ def test_two_ranks_lose_what_one_does(base: Path, ranks: Ranks, found: dict, fam
         assert found[family][str(stage)] == pytest.approx(alone, rel=1e-4 if family == "dual_encoder" else 1e-6), stage
 
 
-def test_many_micro_batches_on_two_ranks(base: Path, ranks: Ranks, found: dict):
-    alone, _ = losses(base, ranks, "tagging", 1)
+@pytest.mark.parametrize("family", ["tagging", "mixture"])
+def test_many_micro_batches_on_two_ranks(base: Path, ranks: Ranks, found: dict, family: str):
+    alone, _ = losses(base, ranks, family, 1)
     for stage in SMALL:
-        assert found["small"][str(stage)] == pytest.approx(alone, rel=1e-5), stage
+        assert found[f"small-{family}"][str(stage)] == pytest.approx(alone, rel=1e-5), stage
 
 
 def test_two_ranks_resume_what_one_began(base: Path, ranks: Ranks, found: dict):
-    alone, _ = losses(base, ranks, "classification", 1)
+    alone, _ = losses(base, ranks, "mixture", 1)
     for stage in STAGES:
         assert found["resumed"][str(stage)] == pytest.approx(alone, rel=1e-6), stage
 
