@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from stilts.data.encode import training_features
+from stilts.data.labels import with_labels
 from stilts.data.prepare import read
 from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import Evaluated, Forward, Pool, evaluate
@@ -136,8 +137,8 @@ class _Stage:
     def train(self, spec: StageSpec, scratch: Path) -> Model:
         """Train the stage and record it."""
         assert self.job.parent is not None
-        tasks = [get_task(part.task) for part in spec.parts]
-        model = Model.load(self._weights(self.job.parent), heads_of(tasks), spec.recipe.seed)
+        heads = heads_of([self._labelled(part) for part in spec.parts])
+        model = Model.load(self._weights(self.job.parent), heads, spec.recipe.seed)
         result = train(
             model,
             [self._train_part(part, model) for part in spec.parts],
@@ -223,10 +224,14 @@ class _Stage:
 
     # --- data --------------------------------------------------------------------------------------------
 
+    def _labelled(self, part: Part) -> Task:
+        """The task, with the labels of its training data where it declares none."""
+        return with_labels(get_task(part.task), (read(self.root, ref) for ref in part.train))
+
     def _train_part(self, part: Part, model: Model) -> TrainPart:
         """Encoded training examples of one task; made by the leader, mapped by every rank."""
         self.report({"phase": f"features of {part.task}"})
-        task = get_task(part.task)
+        task = as_trained(get_task(part.task), model)
         if self.ranks.leader:
             training_features(self.root, part.train, task, part.recipe, model.tokenizer)
         self.ranks.barrier()
@@ -249,7 +254,8 @@ class _Stage:
 
     def _main_number(self, part: Part, ref: DataRef, model: Model) -> Callable[[], float]:
         task = as_trained(get_task(part.task), model)
-        settings = {**task.settings, "max_length": part.recipe.max_length}
+        as_in_training = {name: getattr(part.recipe, name) for name in ("max_length", "stride", "max_query_length")}
+        settings = {**task.settings, **{name: value for name, value in as_in_training.items() if value is not None}}
         dev = EvaluationSpec(task.name, task.version, "dev", ref.language, ref, None, settings)
         table = read(self.root, ref)
 

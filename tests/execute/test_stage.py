@@ -1,0 +1,136 @@
+"""run_stage in one process: a mixture from its files to its records."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest
+import torch
+
+from stilts.errors import StiltsError
+from stilts.execute.stage import run_stage
+from stilts.session import Session
+from stilts.spec.stage import StageSpec
+from stilts.tasks.base import get_task
+from stilts.train.model import Model, as_trained
+from stilts.train.ranks import Ranks, connect
+from tests.train.toys import free_port
+
+EXPERIMENT = """\
+name: joint
+store: store
+seeds: [1]
+models:
+  tiny:
+    init:
+      config:
+        model_type: xlm-roberta
+        hidden_size: 32
+        num_hidden_layers: 2
+        num_attention_heads: 2
+        intermediate_size: 64
+        max_position_embeddings: 130
+      tokenizer: {vocab_size: 500}
+intermediates:
+  joint:
+    stages:
+      - mix:
+          sampling: uniform
+          tasks:
+            anli_plus: {recipe: {max_length: 64}}
+            ccg: {recipe: {max_length: 48}}
+            mlm: {probability: 0.25, recipe: {max_length: 40}}
+            squad: {recipe: {max_length: 96, stride: 32}}
+        recipe: {max_tokens: 12000, evaluate_every: 5, selection: best-dev}
+targets: [tatoeba, xnli]
+recipe: {precision: fp32, learning_rate: 1e-3, max_steps: 4, batch_size: 8, max_length: 64}
+data:
+  generate: {languages: 2, sentences: 60}
+  tasks:
+    anli: {train: nli.jsonl, dev: nli.jsonl}
+    snli: {train: nli.jsonl}
+    mnli: {train: nli.jsonl}
+    ccg: {train: ccg.tsv, dev: ccg.tsv}
+runtime: {checkpoint_seconds: 600}
+"""
+
+
+@pytest.fixture(scope="module")
+def ranks() -> Ranks:
+    torch.set_num_threads(1)
+    return connect(0, 1, "127.0.0.1", free_port(), torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    folder = tmp_path_factory.mktemp("joint")
+    text = EXPERIMENT.replace("store: store", f"store: {folder / 'store'}")
+    for name in ("nli.jsonl", "ccg.tsv"):
+        text = text.replace(name, str(folder / name))
+    (folder / "joint.yaml").write_text(text)
+    labels = ("entailment", "neutral", "contradiction")
+    rows = [{"premise": f"one {i}", "hypothesis": f"two {i}", "label": labels[i % 3]} for i in range(12)]
+    (folder / "nli.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (folder / "ccg.tsv").write_text("one two three\tN/N N (S\\NP)/NP\nfour five\tN (S\\NP)\n" * 6)
+    return Session.open(folder / "joint.yaml")
+
+
+@pytest.fixture(scope="module")
+def done(session: Session, ranks: Ranks) -> dict[str, Any]:
+    """Every stage of the experiment, run in its order; the record of the mixture."""
+    for ref in session.data():
+        session.catalog.materialise(ref)
+    jobs = list(session.plan().jobs.values())
+    reports: list[dict[str, Any]] = []
+    for job in jobs:
+        run_stage(job, ranks, reports.append)
+    assert {"features of ccg", "features of mlm"} <= {report.get("phase") for report in reports}
+    joint = next(job for job in jobs if isinstance(job.spec, StageSpec) and len(job.spec.parts) == 4)
+    folder = Path(session.store.uri) / "stages" / joint.name
+    return {"folder": folder, **json.loads((folder / "record.json").read_text())}
+
+
+def test_the_record_tells_every_task(done: dict[str, Any]) -> None:
+    parts = done["train"]["parts"]
+    assert set(parts) == {"anli_plus", "ccg", "mlm", "squad"}
+    steps = {task: part["steps"] for task, part in parts.items()}
+    assert sum(steps.values()) == done["train"]["steps"]
+    assert abs(steps["mlm"] - done["train"]["steps"] / 4) < 1
+    for counted in ("examples", "tokens"):
+        assert sum(part[counted] for part in parts.values()) == done["train"][counted]
+    assert abs(done["train"]["tokens"] - 12000) < 3000
+    assert all(part["losses"] for part in parts.values())
+
+
+def test_the_dev_score_is_the_mean_of_the_tasks_that_have_one(done: dict[str, Any]) -> None:
+    dev = done["dev"]
+    assert set(dev["parts"]) == {"anli_plus", "ccg", "squad"}
+    assert dev["score"] == pytest.approx(sum(dev["parts"].values()) / 3)
+    assert dev["score"] == max(score for _, score in dev["curve"])
+
+
+def test_heads_and_labels_are_listed(done: dict[str, Any]) -> None:
+    heads = {head["name"]: head for head in json.loads((done["folder"] / "weights" / "head.json").read_text())["heads"]}
+    assert {name: head["family"] for name, head in heads.items()} == {
+        "nli": "classification",
+        "ccg": "tagging",
+        "mlm": "mlm",
+        "squad": "span_qa",
+    }
+    assert heads["ccg"]["labels"] == ["(S\\NP)", "(S\\NP)/NP", "N", "N/N"]
+
+
+def test_a_task_is_evaluated_with_its_own_head(done: dict[str, Any]) -> None:
+    model = Model.reload(done["folder"] / "weights")
+    assert as_trained(get_task("ccg"), model).labels == ("(S\\NP)", "(S\\NP)/NP", "N", "N/N")
+    assert as_trained(get_task("mnli"), model) == get_task("mnli")
+    assert as_trained(get_task("tatoeba"), model) == get_task("tatoeba")
+    with pytest.raises(StiltsError, match="no head 'qqp'; it has nli, ccg, mlm, squad"):
+        as_trained(get_task("qqp"), model)
+
+
+def test_nothing_is_left_to_do(session: Session, done: dict[str, Any]) -> None:
+    assert session.plan().jobs == {}
