@@ -1,14 +1,10 @@
 """run_stage in one process: a mixture from its files to its records."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 import pytest
-import torch
 
 from stilts.errors import StiltsError
 from stilts.execute.stage import run_stage
@@ -16,8 +12,7 @@ from stilts.session import Session
 from stilts.spec.stage import StageSpec
 from stilts.tasks.base import get_task
 from stilts.train.model import Model, as_trained
-from stilts.train.ranks import Ranks, connect
-from tests.train.toys import free_port
+from stilts.train.ranks import Ranks
 
 EXPERIMENT = """\
 name: joint
@@ -56,12 +51,6 @@ data:
     ccg: {train: ccg.tsv, dev: ccg.tsv}
 runtime: {checkpoint_seconds: 600}
 """
-
-
-@pytest.fixture(scope="module")
-def ranks() -> Ranks:
-    torch.set_num_threads(1)
-    return connect(0, 1, "127.0.0.1", free_port(), torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")

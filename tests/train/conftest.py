@@ -1,9 +1,6 @@
-"""Tiny models and a gang of one for the training tests."""
+"""Tiny models for the training tests."""
 
-import os
 from pathlib import Path
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
