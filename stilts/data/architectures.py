@@ -20,6 +20,7 @@ class Architecture:
         relative: positions are relative, so that no sequence is too long.
         types: token types are read although the configuration has no `type_vocab_size`.
         languages: language ids are read where the configuration has `use_lang_emb` and several `n_langs`.
+        recomputes: transformers can recompute layers in the backward pass (gradient checkpointing).
         packs: attention takes a boolean 4D mask and explicit positions, so that sequences can share a row.
         options: arguments of the encoder's forward pass that are the same for every batch.
         transform: the masked language head has a dense layer and a norm before the tied output weights.
@@ -35,6 +36,7 @@ class Architecture:
     relative: bool = False
     types: bool = False
     languages: bool = False
+    recomputes: bool = True
     packs: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     transform: bool = True
@@ -64,6 +66,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "xlm": Architecture(
         pair="CLS:0 $A:0 SEP:0 $B:0 SEP:0",
         languages=True,
+        recomputes=False,
         transform=False,
         pretrained_heads=({"bias": "pred_layer.proj.bias"},),
         names={"num_hidden_layers": "n_layers", "hidden_size": "emb_dim"},
@@ -88,6 +91,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
         class_last=True,
         relative=True,
         types=True,
+        recomputes=False,
         options={"use_mems": False},
         names={"num_hidden_layers": "n_layer", "hidden_size": "d_model", "intermediate_size": "d_inner"},
     ),

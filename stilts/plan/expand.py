@@ -9,6 +9,7 @@ from pathlib import Path
 from stilts.data.checkpoint_files import checkpoint_digest, local_checkpoint_problems
 from stilts.errors import Problems, StiltsError
 from stilts.plan.evaluations import Evaluator
+from stilts.plan.fit import check_fit
 from stilts.plan.graph import Graph, Node
 from stilts.plan.problems import Collector
 from stilts.plan.training import FREE, MLM, Allowance, Data, Trainer, Training
@@ -120,6 +121,7 @@ class _Expander:
             base = bases[model]
             assert base is not None
             self._model_cells(model, decl, base, allowances, endings)
+        check_fit(self.out.graph, self.experiment.runtime)
         return self.out
 
     # --- what can be wrong -------------------------------------------------------------------------------

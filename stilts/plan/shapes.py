@@ -34,9 +34,16 @@ class Shape:
 
 
 def _sizes(kind: str, layers: int, width: int, vocabulary: int, **more: Any) -> dict[str, Any]:
-    names = architecture(kind).names
+    facts = architecture(kind)
     fields = {"num_hidden_layers": layers, "hidden_size": width}
-    return {"model_type": kind, "vocab_size": vocabulary, **{names.get(k, k): v for k, v in fields.items()}, **more}
+    return {
+        "model_type": kind,
+        "vocab_size": vocabulary,
+        "pad_token_id": 1,
+        **({} if facts.relative else {"max_position_embeddings": 514 if facts.after_padding else 512}),
+        **{facts.names.get(name, name): value for name, value in fields.items()},
+        **more,
+    }
 
 
 _XLM_R = {
@@ -51,12 +58,12 @@ HUB: Mapping[str, Mapping[str, Any]] = {
     "infoxlm-base": _XLM_R["base"],
     "infoxlm-large": _XLM_R["large"],
     "xlm-v-base": _sizes("xlm-roberta", 12, 768, 901629),
-    "bert-base-multilingual-cased": _sizes("bert", 12, 768, 119547, max_position_embeddings=512),
+    "bert-base-multilingual-cased": _sizes("bert", 12, 768, 119547),
     "xlm-mlm-17-1280": _sizes("xlm", 16, 1280, 200000, n_langs=17, use_lang_emb=False),
     "xlm-mlm-100-1280": _sizes("xlm", 16, 1280, 200000, n_langs=100, use_lang_emb=False),
     "xlm-mlm-xnli15-1024": _XNLI_15,
     "xlm-mlm-tlm-xnli15-1024": _XNLI_15,
-    "rembert": _sizes("rembert", 32, 1152, 250300, input_embedding_size=256, max_position_embeddings=512),
+    "rembert": _sizes("rembert", 32, 1152, 250300, input_embedding_size=256),
     "mdeberta-v3-base": _sizes(
         "deberta-v2",
         12,
@@ -66,7 +73,6 @@ HUB: Mapping[str, Mapping[str, Any]] = {
         share_att_key=True,
         position_buckets=256,
         position_biased_input=False,
-        max_position_embeddings=512,
     ),
     "roberta-base": _sizes("roberta", 12, 768, 50265),
     "roberta-large": _sizes("roberta", 24, 1024, 50265),
@@ -76,15 +82,24 @@ HUB: Mapping[str, Mapping[str, Any]] = {
 """Fields of published configurations, by the last part of the hub id."""
 
 
-def shape_of(base: BaseSpec) -> Shape | None:
-    """Shape of a base model from its declaration or files; None for a hub id that is not known offline."""
+def config_of(base: BaseSpec) -> Mapping[str, Any] | None:
+    """A base model's configuration from its declaration or files, with what it leaves to defaults that matter here;
+    None for a hub id that is not known offline."""
     identity = base.identity
     if "init" in identity:
-        return shape({"vocab_size": identity["init"]["tokenizer"]["vocab_size"], **identity["init"]["config"]})
+        init = identity["init"]
+        # The defaults of `train/base.py`.
+        defaults = {"model_type": "xlm-roberta", "pad_token_id": 1, "max_position_embeddings": 514}
+        return {**defaults, "vocab_size": init["tokenizer"]["vocab_size"], **init["config"]}
     if base.source is not None:
-        return shape(json.loads((Path(base.source) / "config.json").read_text()))
-    known = HUB.get(identity["hub"].rpartition("/")[2].lower())
-    return None if known is None else shape(known)
+        return {"model_type": "", "pad_token_id": 0, **json.loads((Path(base.source) / "config.json").read_text())}
+    return HUB.get(identity["hub"].rpartition("/")[2].lower())
+
+
+def shape_of(base: BaseSpec) -> Shape | None:
+    """Shape of a base model from its declaration or files; None for a hub id that is not known offline."""
+    config = config_of(base)
+    return None if config is None else shape(config)
 
 
 def shape(config: Mapping[str, Any]) -> Shape:

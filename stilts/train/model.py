@@ -129,7 +129,7 @@ class Model(nn.Module):
         Raises:
             StiltsError: transformers cannot do so for this architecture.
         """
-        if not self.encoder.supports_gradient_checkpointing:
+        if not self.architecture.recomputes or not self.encoder.supports_gradient_checkpointing:
             raise StiltsError(
                 f"gradient checkpointing: transformers has none for {self.config.model_type}; set "
                 "runtime.gradient_checkpointing to false and lower runtime.tokens_per_micro_batch"

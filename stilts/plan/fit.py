@@ -1,0 +1,46 @@
+"""Fit: whether the base models can do what the plan asks of them, from their configurations, before anything runs."""
+
+from collections.abc import Iterator
+
+from stilts.data.architectures import architecture, max_tokens
+from stilts.errors import Problems
+from stilts.plan.graph import Graph
+from stilts.plan.shapes import config_of
+from stilts.spec.runtime import Runtime
+from stilts.spec.stage import BaseSpec
+
+
+def check_fit(graph: Graph, runtime: Runtime) -> None:
+    """Pass where every stage fits its base model; models whose configuration is not known offline are passed over.
+
+    Raises:
+        Problems: training sequences are longer than the model's positions, or layers are to be recomputed that
+            cannot be; each model and task once.
+    """
+    problems = list(dict.fromkeys(_misfits(graph, runtime)))
+    if problems:
+        raise Problems(problems)
+
+
+def _misfits(graph: Graph, runtime: Runtime) -> Iterator[str]:
+    limits: dict[str, int | None] = {}
+    slugs: dict[str, str] = {}
+    for node in graph:
+        if not isinstance(node.spec, BaseSpec):
+            parent = str(node.parent)
+            limit, slug = limits[node.key], slugs[node.key] = limits[parent], slugs[parent]
+            for part in node.spec.parts:
+                if limit is not None and part.recipe.max_length > limit:
+                    yield (
+                        f"{slug}: max_length {part.recipe.max_length} of {part.task} is more than the model's {limit} "
+                        "positions; lower it (recipe:, recipes:)"
+                    )
+            continue
+        config, slugs[node.key] = config_of(node.spec), node.name
+        limits[node.key] = None if config is None else max_tokens(config)
+        kind = "" if config is None else config["model_type"]
+        if runtime.gradient_checkpointing and not architecture(kind).recomputes:
+            yield (
+                f"{node.name}: runtime.gradient_checkpointing: transformers has none for {kind}; leave it out and "
+                "lower runtime.tokens_per_micro_batch"
+            )
