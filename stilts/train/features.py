@@ -64,7 +64,7 @@ class Features:
         choice: int [n]: number of a row within its item.
         types: token type ids; None where the tokenizer gives none.
         label: int [n]: class, or index of the right choice.
-        positions, labels: tokens that are classified and their labels (tagging, parsing, masked language modelling).
+        positions, labels: tokens that are classified and their labels (tagging, parsing, srl, MLM).
         heads: for each of these words, the number of its head (parsing).
         start, end: int [n]: token indices of the answer.
         block: int [n], ascending: pairs that are contrasted with each other (see `in_blocks`); None elsewhere.

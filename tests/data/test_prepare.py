@@ -328,3 +328,30 @@ def test_real_test_files_have_no_gold_of_their_own(xtreme_mini: Path, tmp_path: 
         task = get_task(name)
         language = next(lg for lg in task.languages if there.has(task, "test", lg))
         assert not there.ref(task, "test", language).labelled, name
+
+
+PORTUGUESE = "1\tSim\t_\t_\t_\t_\t0\troot\t_\t_\n\n"
+VERB = "1\tVem\t_\t_\t_\t_\t0\troot\tY\tcome.01\t_\n\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "blank"), [("udparse", PORTUGUESE, PORTUGUESE.replace("0\troot", "_\t_")), ("srl", VERB, None)]
+)
+def test_syntax_is_a_target_in_every_language_that_has_a_file(
+    tmp_path: Path, name: str, text: str, blank: str | None
+) -> None:
+    write(tmp_path / "pt.conllu", text)
+    if blank is not None:
+        write(tmp_path / "fi.conllu", blank)
+    source = TaskSource(test=str(tmp_path / "{lang}.conllu"))
+    there, task = Catalog(DataDecl(tasks={name: source}), tmp_path / "root"), get_task(name)
+    assert [language for language in task.languages if there.has(task, "test", language)] == (
+        ["fi", "pt"] if blank else ["pt"]
+    )
+    assert (there.ref(task, "test", "pt").rows, there.ref(task, "test", "pt").labelled) == (1, True)
+    if blank is not None:
+        assert not there.ref(task, "test", "fi").labelled
+    with pytest.raises(
+        StiltsError, match=f"no train data for task {name} .*licen.*give files as data.tasks.{name}.train"
+    ):
+        Catalog(DataDecl(xtreme=str(tmp_path)), tmp_path / "root").ref(task, "train", "en")

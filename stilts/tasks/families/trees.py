@@ -13,15 +13,15 @@ def best_tree(scores: np.ndarray) -> np.ndarray:
     """Heads of the tree with the greatest sum of scores.
 
     Args:
-        scores: float [n, n + 1], finite: of the arc to each word from the root (column 0) and from word h (column h,
-            counted from 1). A word is never its own head, whatever its score.
+        scores: float [n, n + 1], of the arc to each word from the root (column 0) and from word h (column h, counted
+            from 1). A word is never its own head, whatever its score; what is no number counts as 0.
 
     Returns:
         int64 [n], the head of each word, 0 for the one below the root.
     """
     count = len(scores)
     square = np.full((count + 1, count + 1), -np.inf)
-    square[1:] = scores
+    square[1:] = np.where(np.isfinite(scores), scores, 0.0)
     np.fill_diagonal(square, -np.inf)
     heads = square.argmax(axis=1)
     # Mostly the best heads are a tree already: no other can be better.

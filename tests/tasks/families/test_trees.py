@@ -61,6 +61,12 @@ def test_ties_give_a_tree():
     assert is_tree(best_tree(np.zeros((7, 8), dtype=np.float32)))
 
 
+def test_scores_of_a_model_that_diverged_give_a_tree():
+    scores = np.full((4, 5), np.nan, dtype=np.float32)
+    scores[1, 2] = np.inf
+    assert is_tree(best_tree(scores))
+
+
 def test_the_root_takes_one_word_however_much_it_likes_them():
     scores = np.array([[9.0, 0, 1], [8, 1, 0]])
     assert best_tree(scores).tolist() == [0, 1]
