@@ -1,11 +1,9 @@
 """From the table of results to summaries over languages, tasks and seeds.
 
-Invariants: an average stands for everything that it names, or it is not there: one language short and the task has a
-status instead of a number, one task short and so has the average over tasks. A summary counts what was trained: seeds
-that share one artifact (retrieval on the base model) are one observation, not several equal ones.
+Invariants: one task short, and the average over tasks has a status instead of a number, as a task has where a
+language is missing (see `scores.py`). A summary counts what was trained.
 """
 
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,45 +12,27 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stilts.collect.table import STATUSES
-from stilts.evaluate.xtreme import XTREME, group_averages, task_average
+from stilts.collect.scores import (
+    MEAN,
+    Row,
+    Score,
+    Scores,
+    Spread,
+    distinct,
+    language_scores,
+    paired,
+    rows_of,
+    spread,
+    spread_of,
+    task_scores,
+    worst,
+)
+from stilts.collect.table import CLEAN, STATUSES, ZERO_SHOT, benchmark_of
+from stilts.evaluate.xtreme import Benchmark, group_averages
 from stilts.spec.experiment import NONE
 from stilts.tasks.base import get_task
 
-AVERAGES: dict[str, tuple[str, ...]] = {**XTREME.groups, XTREME.name: tuple(XTREME.languages)}
-"""Columns of means over tasks: XTREME's groups, and all nine."""
-
-TARGETS = tuple(task for group in XTREME.groups.values() for task in group)
-
-MEAN = "mean"
-"""Column of the mean over a target's languages."""
-
 _METRICS = {"metric": "mean of exact match and F1"}
-
-Row = tuple[str, str]
-"""(model, intermediate)"""
-
-
-@dataclass(frozen=True)
-class Score:
-    """One seed's number, or None and the worst status among its parts.
-
-    Attributes:
-        stages: NAMEs of the artifacts that it was measured on.
-    """
-
-    value: float | None
-    status: str
-    stages: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean, standard deviation (n - 1; None for n = 1) and number of observations."""
-
-    mean: float
-    sd: float | None
-    n: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +60,9 @@ class Summary:
         title: what the columns are.
         parts: columns measured: targets, or languages.
         averages: columns computed of them.
+        benchmark: name of the benchmark whose averages they are.
         notes: what a reader must know to compare the numbers with published ones.
+        outside: targets of which no average is taken, with what they are.
     """
 
     title: str
@@ -88,8 +70,10 @@ class Summary:
     rows: tuple[Row, ...]
     parts: tuple[str, ...]
     averages: tuple[str, ...]
+    benchmark: str
     entries: Mapping[tuple[Row, str], Entry]
     notes: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -102,59 +86,62 @@ class Summary:
         return tuple(row for row in self.rows if row[0] in paired and row[1] != NONE)
 
 
-Scores = dict[tuple[Row, str], dict[int, Score]]
-"""(row, column) -> seed -> score"""
-
-
 def splits(table: pa.Table) -> list[str]:
     """The splits that were evaluated, test first."""
     found = pc.unique(table["split"]).to_pylist()
     return sorted(found, key=lambda split: (split != "test", split))
 
 
+def official_order(benchmark: Benchmark) -> tuple[str, ...]:
+    """The benchmark's tasks, group by group."""
+    return tuple(
+        dict.fromkeys([*(task for group in benchmark.groups.values() for task in group), *benchmark.languages])
+    )
+
+
 def targets(table: pa.Table, split: str) -> list[str]:
-    """The targets evaluated on a split, in XTREME's order, others after them in the experiment's."""
+    """The targets evaluated on a split, in the benchmark's order, others after them in the experiment's."""
     found = pc.unique(table.filter(pc.field("split") == split)["target"]).to_pylist()
-    return sorted(found, key=lambda name: TARGETS.index(name) if name in TARGETS else len(TARGETS))
+    order = official_order(benchmark_of(table))
+    return sorted(found, key=lambda name: order.index(name) if name in order else len(order))
 
 
 def summarise(table: pa.Table, split: str) -> Summary:
-    """Every target and the averages over targets that XTREME defines, for one split of the clean data."""
-    rows = _rows(table, split)
-    scores = _task_scores(rows)
+    """Every target, and the averages over targets that the benchmark defines, for one split of the clean data.
+
+    An average is over targets that are trained on English alone and bear their task's name; others, which are the same
+    tasks in other settings, have their columns and no part in it.
+    """
+    benchmark, rows = benchmark_of(table), rows_of(table, split, CLEAN)
+    scores = task_scores(rows, benchmark)
     names = targets(table, split)
-    averages = _average_scores(scores)
+    official = {row["target"] for row in rows if row["target"] == row["task"] and row["setting"] == ZERO_SHOT}
+    averages = _average_scores({key: found for key, found in scores.items() if key[1] in official}, benchmark)
     shown = {column for _, column in averages}
     return Summary(
         title=f"{split}: mean over languages",
         split=split,
-        rows=_row_order(rows),
+        rows=row_order(rows),
         parts=tuple(names),
-        averages=tuple(name for name in AVERAGES if name in shown),
+        averages=tuple(name for name in _averages(benchmark) if name in shown),
+        benchmark=benchmark.name,
         entries=_entries(scores | averages),
-        notes=tuple(_coverage(rows, names)),
+        notes=tuple(_coverage(rows, [name for name in names if name in official], benchmark)),
+        outside=tuple(f"{name} ({_kind(rows, name)})" for name in names if name not in official),
     )
 
 
 def summarise_languages(table: pa.Table, split: str, target: str) -> Summary:
     """Every language of one target, for one split of the clean data."""
-    rows = _rows(table.filter(pc.field("target") == target), split)
-    scores: Scores = {}
-    for row in rows:
-        if row["main"]:
-            by_seed = scores.setdefault(((row["model"], row["intermediate"]), row["language"]), {})
-            by_seed[row["seed"]] = Score(row["value"], row["status"], frozenset([row["stage"]]))
-    found = {row["language"] for row in rows}
-    official = get_task(target).languages
-    metric = get_task(target).metric
-    averages = {(row, MEAN): by_seed for (row, _), by_seed in _task_scores(rows).items()}
+    benchmark, rows = benchmark_of(table), rows_of(table.filter(pc.field("target") == target), split, CLEAN)
     return Summary(
-        title=f"{target} {split}: {_METRICS.get(metric, metric)}",
+        title=title(rows, target, split),
         split=split,
-        rows=_row_order(rows),
-        parts=(*(lg for lg in official if lg in found), *sorted(found - set(official))),
+        rows=row_order(rows),
+        parts=language_order(rows),
         averages=(MEAN,),
-        entries=_entries(scores | averages),
+        benchmark=benchmark.name,
+        entries=_entries(language_scores(rows, benchmark)),
     )
 
 
@@ -164,99 +151,80 @@ def ended(table: pa.Table) -> list[tuple[str, str, str]]:
     return list(dict.fromkeys((row["status"], row["stage"], row["error"] or "") for row in bad.to_pylist()))
 
 
-def spread(values: Sequence[float]) -> Spread | None:
-    """Mean and standard deviation of the sample, None of nothing."""
-    if not values:
-        return None
-    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
+def title(rows: Sequence[Mapping[str, Any]], target: str, split: str) -> str:
+    """What the numbers of one target are: its name, with its task and setting where they are not the usual."""
+    metric = get_task(next(row["task"] for row in rows if row["target"] == target)).metric
+    kind = _kind(rows, target)
+    return f"{target}{'' if kind == target else f' ({kind})'} {split}: {_METRICS.get(metric, metric)}"
 
 
-def _rows(table: pa.Table, split: str) -> list[dict[str, Any]]:
-    return table.filter((pc.field("split") == split) & (pc.field("condition") == "clean")).to_pylist()
+def _kind(rows: Sequence[Mapping[str, Any]], target: str) -> str:
+    """A target's task, with the setting where it is not the usual one."""
+    first = next(row for row in rows if row["target"] == target)
+    return first["task"] if first["setting"] == ZERO_SHOT else f"{first['task']}, {first['setting']}"
 
 
-def _row_order(rows: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
+def language_order(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The languages of one target's rows, in the task's order, others after them by name."""
+    found = {row["language"]: get_task(row["task"]) for row in rows}
+    known = [language for task in found.values() for language in (*task.languages, *task.xtreme_r)]
+    official = dict.fromkeys(language for language in known if language in found)
+    return (*official, *sorted(found.keys() - official.keys()))
+
+
+def row_order(rows: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
     """Models as they come; within a model the baseline first."""
     found = dict.fromkeys((row["model"], row["intermediate"]) for row in rows)
     models = list(dict.fromkeys(model for model, _ in found))
     return tuple(sorted(found, key=lambda row: (models.index(row[0]), row[1] != NONE)))
 
 
-def _task_scores(rows: Iterable[Mapping[str, Any]]) -> Scores:
-    """XTREME's average over the languages of each target and seed."""
-    cells: dict[tuple[str, str, str, int], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        cells.setdefault((row["model"], row["intermediate"], row["target"], row["seed"]), []).append(row)
-    scores: Scores = {}
-    for (model, intermediate, target, seed), parts in cells.items():
-        status = _worst(part["status"] for part in parts if part["main"])
-        value = None
-        if status == "ok":
-            metrics: dict[str, dict[str, float]] = {}
-            for part in parts:
-                metrics.setdefault(part["language"], {})[part["metric"]] = part["value"]
-            means = task_average(target, metrics)
-            value = means.get(f"avg_{get_task(target).metric}", means["avg_metric"])
-        stages = frozenset(part["stage"] for part in parts)
-        scores.setdefault(((model, intermediate), target), {})[seed] = Score(value, status, stages)
-    return scores
+def _averages(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
+    """Columns of means over tasks: the benchmark's groups, and all of it, by its name."""
+    return {**benchmark.groups, benchmark.name: tuple(benchmark.languages)}
 
 
-def _average_scores(scores: Scores) -> Scores:
+def _average_scores(scores: Scores, benchmark: Benchmark) -> Scores:
     """The averages over tasks, of each row and seed for which all their tasks are planned."""
     averages: Scores = {}
     for row in dict.fromkeys(row for row, _ in scores):
-        by_task = {task: scores.get((row, task), {}) for task in TARGETS}
-        for name, members in AVERAGES.items():
+        by_task = {task: scores.get((row, task), {}) for task in benchmark.languages}
+        for name, members in _averages(benchmark).items():
             for seed in sorted(set.intersection(*(set(by_task[task]) for task in members))):
                 parts = {task: by_task[task][seed] for task in members}
-                averages.setdefault((row, name), {})[seed] = _average(name, parts)
+                averages.setdefault((row, name), {})[seed] = _average(name, parts, benchmark)
     return averages
 
 
-def _average(name: str, parts: Mapping[str, Score]) -> Score:
+def _average(name: str, parts: Mapping[str, Score], benchmark: Benchmark) -> Score:
     stages = frozenset().union(*(part.stages for part in parts.values()))
     values = {task: part.value for task, part in parts.items() if part.value is not None}
     if len(values) < len(parts):
-        return Score(None, _worst(part.status for part in parts.values()), stages)
-    return Score(group_averages(values)["all_task" if name == XTREME.name else name], "ok", stages)
+        return Score(None, worst(part.status for part in parts.values()), stages)
+    return Score(group_averages(values, benchmark)[benchmark.overall if name == benchmark.name else name], "ok", stages)
 
 
 def _entries(scores: Scores) -> dict[tuple[Row, str], Entry]:
     entries = {}
     for (row, column), by_seed in scores.items():
-        distinct = list({score.stages: score for _, score in sorted(by_seed.items())}.values())
-        lacking = Counter(score.status for score in distinct if score.value is None)
+        found = distinct(by_seed)
+        lacking = Counter(score.status for score in found if score.value is None)
         model, intermediate = row
         baseline = {} if intermediate == NONE else scores.get(((model, NONE), column), {})
         entries[row, column] = Entry(
-            score=spread([score.value for score in distinct if score.value is not None]),
-            planned=len(distinct),
+            score=spread_of(found),
+            planned=len(found),
             lacking={status: lacking[status] for status in STATUSES if lacking[status]},
-            difference=spread(_paired(by_seed, baseline)),
+            difference=spread(paired(by_seed, baseline)),
         )
     return entries
 
 
-def _paired(ours: Mapping[int, Score], theirs: Mapping[int, Score]) -> list[float]:
-    """Differences of the seeds that both have; seeds that share both artifacts are one."""
-    differences = {}
-    for seed in sorted(ours.keys() & theirs.keys()):
-        mine, other = ours[seed], theirs[seed]
-        if mine.value is not None and other.value is not None:
-            differences[mine.stages, other.stages] = mine.value - other.value
-    return list(differences.values())
-
-
-def _worst(statuses: Iterable[str]) -> str:
-    return min(statuses, key=STATUSES.index)
-
-
-def _coverage(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
-    """Where the planned languages are not XTREME's, an average is not the published one."""
+def _coverage(rows: Iterable[Mapping[str, Any]], names: Sequence[str], benchmark: Benchmark) -> list[str]:
+    """Where the planned languages are not the benchmark's, an average is not the published one."""
     notes = []
     for name in names:
-        official = XTREME.languages.get(name)
+        official = benchmark.languages.get(name)
         planned = {row["language"] for row in rows if row["target"] == name}
         if official is not None and planned != set(official):
             others = planned - set(official)

@@ -9,6 +9,7 @@ import pyarrow as pa
 from stilts.collect.submission import write_submission
 from stilts.collect.table import CellSource, build_table
 from stilts.data.prepare import read
+from stilts.evaluate.xtreme import get_benchmark
 from stilts.plan.expand import Expansion
 from stilts.plan.missing import Inventory, artifact_name
 from stilts.spec.stage import SHORT
@@ -29,6 +30,8 @@ def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]
             chain=tuple(names[key] for key in branch.chain),
             evaluations=branch.evaluations,
             selection=branch.selection,
+            task=cell.task,
+            setting=expansion.experiment.targets[cell.target].setting,
         )
         for cell in expansion.cells
         for branch in cell.branches
@@ -43,7 +46,11 @@ def gather(expansion: Expansion, store: Store) -> pa.Table:
     done = {artifact.name for artifact in inventory.values() if artifact.trained}
     statuses = {name: {"status": "done"} if name in done else _ended(store, name) for name in names}
     return build_table(
-        expansion.experiment.name, sources, statuses, lambda name, spec: read_evaluation(store, name, spec)
+        expansion.experiment.name,
+        sources,
+        statuses,
+        lambda name, spec: read_evaluation(store, name, spec),
+        get_benchmark(expansion.experiment.benchmark),
     )
 
 
@@ -72,6 +79,7 @@ def gather_submission(
         read_examples=lambda spec: read(root, spec.data),
         model=model,
         intermediates=intermediates,
+        benchmark=get_benchmark(expansion.experiment.benchmark),
     )
 
 

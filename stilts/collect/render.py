@@ -6,7 +6,6 @@ a zero; a standard deviation of one observation is `-`. Only CSV is meant for ma
 
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,12 +13,15 @@ from pathlib import Path
 import pyarrow as pa
 from rich import box
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from stilts.collect.aggregate import Entry, Row, Spread, Summary, ended, splits, summarise, summarise_languages, targets
+from stilts.collect.aggregate import Entry, Summary, ended, splits, summarise, summarise_languages, targets
+from stilts.collect.fit import blocks, fits
+from stilts.collect.render_robustness import render_robustness, robustness_files
+from stilts.collect.scores import Row, Spread
 from stilts.collect.table import parquet
+from stilts.collect.text import escape_latex, escape_markdown, number
 from stilts.store.local import LocalStore
 
 UNPLANNED = ""
@@ -30,7 +32,8 @@ CSV_COLUMNS = (
 
 
 def write_results(folder: Path, table: pa.Table) -> list[Path]:
-    """Write results.parquet, table.md, .csv and .tex, and languages-TARGET.md and .csv, each atomically."""
+    """Write results.parquet, table.md, .csv and .tex, languages-TARGET.md and .csv, and, where there was noise,
+    robustness.md, .csv, .tex and .parquet, each atomically."""
     summaries = [summarise(table, split) for split in splits(table)]
     files = {
         "results.parquet": parquet(table),
@@ -45,6 +48,7 @@ def write_results(folder: Path, table: pa.Table) -> list[Path]:
     for target, parts in by_target.items():
         files[f"languages-{target}.md"] = "\n".join(map(markdown, parts)).encode()
         files[f"languages-{target}.csv"] = to_csv(parts).encode()
+    files |= robustness_files(table, splits(table))
     store = LocalStore(folder)
     for name, content in files.items():
         store.write(name, content)
@@ -52,7 +56,7 @@ def write_results(folder: Path, table: pa.Table) -> list[Path]:
 
 
 def render_terminal(console: Console, table: pa.Table) -> None:
-    """Print a table a split, cut into blocks of columns that fit the console, and what failed."""
+    """Print a table a split, cut into blocks of columns that fit the console, what noise cost, and what failed."""
     for split in splits(table):
         summary = summarise(table, split)
         models = list(dict.fromkeys(model for model, _ in summary.rows))
@@ -62,24 +66,25 @@ def render_terminal(console: Console, table: pa.Table) -> None:
         second = " Signed: difference to no intermediate, paired by seed." if summary.compared else ""
         console.print(Text(_legend(summary) + second, style="dim"))
         console.print()
+    render_robustness(console, table, splits(table))
     for status, stage, error in ended(table):
         console.print(Text.assemble((status, "red"), f" {stage}: {error}"))
 
 
 def score_text(entry: Entry) -> str:
     """`71.3 ±0.8 (n=2)`, `71.3 ±- (n=1), failed 1/2`, or `missing` where no seed has a number."""
-    parts = [] if entry.score is None else [f"{_number(entry.score)} (n={entry.score.n})"]
+    parts = [] if entry.score is None else [f"{number(entry.score)} (n={entry.score.n})"]
     return ", ".join([*parts, *_lacking(entry)])
 
 
 def difference_text(entry: Entry) -> str:
     """`+1.2 ±0.3 (n=2)`, or nothing where no seed can be paired."""
-    return "" if entry.difference is None else f"{_number(entry.difference, '+')} (n={entry.difference.n})"
+    return "" if entry.difference is None else f"{number(entry.difference, '+')} (n={entry.difference.n})"
 
 
 def markdown(summary: Summary) -> str:
     """A section with the table and, where there is a baseline, the differences to it."""
-    lines = [f"## {_escape_markdown(summary.title)}", "", *_markdown_table(summary, score_text, summary.rows)]
+    lines = [f"## {escape_markdown(summary.title)}", "", *_markdown_table(summary, score_text, summary.rows)]
     if summary.compared:
         lines += ["", "Difference to no intermediate, paired by seed:", ""]
         lines += _markdown_table(summary, difference_text, summary.compared)
@@ -118,10 +123,6 @@ def latex(summary: Summary) -> str:
     return "\n".join(["% Needs \\usepackage{booktabs,graphicx}.", *tables])
 
 
-def _number(spread: Spread, sign: str = "") -> str:
-    return f"{spread.mean:{sign}.1f} ±{'-' if spread.sd is None else f'{spread.sd:.1f}'}"
-
-
 def _lacking(entry: Entry) -> list[str]:
     whole = entry.score is None and len(entry.lacking) == 1
     return [status if whole else f"{status} {n}/{entry.planned}" for status, n in entry.lacking.items()]
@@ -144,7 +145,8 @@ def _legend(summary: Summary) -> str:
 
 
 def _notes(summary: Summary) -> str:
-    return f" Not XTREME's averages: {', '.join(summary.notes)}." if summary.notes else ""
+    notes = f" Not {summary.benchmark.upper()}'s averages: {', '.join(summary.notes)}." if summary.notes else ""
+    return notes + (f" In no average: {', '.join(summary.outside)}." if summary.outside and summary.averages else "")
 
 
 # --- Markdown
@@ -152,24 +154,20 @@ def _notes(summary: Summary) -> str:
 
 def _markdown_table(summary: Summary, show: Callable[[Entry], str], rows: Sequence[Row]) -> list[str]:
     lines = [
-        "| model | intermediate | " + " | ".join(map(_escape_markdown, summary.columns)) + " |",
+        "| model | intermediate | " + " | ".join(map(escape_markdown, summary.columns)) + " |",
         "|---|---|" + "---:|" * len(summary.columns),
     ]
     for row in rows:
         entries = [summary.entries.get((row, column)) for column in summary.columns]
-        cells = [*map(_escape_markdown, row), *(UNPLANNED if e is None else show(e) for e in entries)]
+        cells = [*map(escape_markdown, row), *(UNPLANNED if e is None else show(e) for e in entries)]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
 def _markdown_ended(table: pa.Table) -> list[str]:
     found = ended(table)
-    lines = [f"- {status}: {_escape_markdown(stage)}: {_escape_markdown(error)}" for status, stage, error in found]
+    lines = [f"- {status}: {escape_markdown(stage)}: {escape_markdown(error)}" for status, stage, error in found]
     return ["## Failed and diverged", "", *lines, ""] if found else []
-
-
-def _escape_markdown(text: str) -> str:
-    return re.sub(r"([\\|*`<\[])", r"\\\1", text)
 
 
 # --- LaTeX
@@ -181,12 +179,12 @@ def _latex_table(
     lines = ["\\begin{table*}[t]", "\\centering\\small", "\\setlength{\\tabcolsep}{3pt}"]
     lines.append(r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%")
     lines += [f"\\begin{{tabular}}{{ll{'r' * len(columns)}}}", "\\toprule"]
-    lines += [" & ".join(["model", "intermediate", *map(_escape_latex, columns)]) + r" \\", "\\midrule"]
+    lines += [" & ".join(["model", "intermediate", *map(escape_latex, columns)]) + r" \\", "\\midrule"]
     for row in rows:
         entries = [summary.entries.get((row, column)) for column in columns]
-        cells = [*map(_escape_latex, row), *(UNPLANNED if e is None else show(e) for e in entries)]
+        cells = [*map(escape_latex, row), *(UNPLANNED if e is None else show(e) for e in entries)]
         lines.append(" & ".join(cells) + r" \\")
-    lines += ["\\bottomrule", "\\end{tabular}}", f"\\caption{{{_escape_latex(caption)}}}", "\\end{table*}", ""]
+    lines += ["\\bottomrule", "\\end{tabular}}", f"\\caption{{{escape_latex(caption)}}}", "\\end{table*}", ""]
     return "\n".join(lines)
 
 
@@ -205,36 +203,14 @@ def _latex_number(spread: Spread, sign: str, is_usual: bool) -> str:
     return f"${spread.mean:{sign}.1f}_{{\\pm {sd}{n}}}$"
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", "±": r"$\pm$", **{c: f"\\{c}" for c in "&%$#_{}"},
-}  # fmt: skip
-
-
-def _escape_latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
-
-
 # --- terminal
 
 
 def _blocks(console: Console, summary: Summary) -> Iterator[RichTable]:
     """The table, cut by columns where it is wider than the console; averages then start a block of their own."""
-    unlimited = console.options.update(width=10_000)  # measured in the console's own width, nothing is too wide
-
-    def fits(columns: Sequence[str]) -> bool:
-        return Measurement.get(console, unlimited, _rich_table(summary, columns)).maximum <= console.width
-
-    groups = [summary.columns] if fits(summary.columns) else [summary.parts, summary.averages]
-    for group in groups:
-        block: list[str] = []
-        for column in group:
-            if block and not fits([*block, column]):
-                yield _rich_table(summary, block)
-                block = []
-            block.append(column)
-        if block:
-            yield _rich_table(summary, block)
+    whole = fits(console, _rich_table(summary, summary.columns))
+    for group in [summary.columns] if whole else [summary.parts, summary.averages]:
+        yield from blocks(console, group, lambda columns: _rich_table(summary, columns))
 
 
 def _rich_table(summary: Summary, columns: Sequence[str]) -> RichTable:
@@ -256,12 +232,12 @@ def _terminal_cell(entry: Entry, usual: int) -> Text:
     lines = []
     if entry.score is not None:
         n = "" if entry.planned == usual else f" (n={entry.score.n})"
-        lines.append(Text(_number(entry.score) + n))
+        lines.append(Text(number(entry.score) + n))
     for text in _lacking(entry):
         lines.append(Text(text, style="red" if text.startswith(("failed", "diverged")) else "yellow"))
     if entry.difference is not None:
         style = "green" if entry.difference.mean > 0 else "red"
         fewer = entry.score is not None and entry.difference.n != entry.score.n
         n = f" (n={entry.difference.n})" if fewer else ""
-        lines.append(Text(_number(entry.difference, "+") + n, style=style))
+        lines.append(Text(number(entry.difference, "+") + n, style=style))
     return Text("\n").join(lines)

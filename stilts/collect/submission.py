@@ -14,12 +14,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stilts.collect.aggregate import TARGETS, spread
+from stilts.collect.aggregate import official_order
+from stilts.collect.scores import spread
 from stilts.collect.table import CellSource, ReadEvaluation, main_value
 from stilts.errors import Problems, StiltsError, nearest
 from stilts.evaluate.predictions import read_predictions as parse_predictions
 from stilts.evaluate.predictions import suffix
-from stilts.evaluate.xtreme import XTREME
+from stilts.evaluate.xtreme import XTREME, Benchmark
 from stilts.spec.stage import EvaluationSpec
 from stilts.store.local import LocalStore
 from stilts.tasks.base import Task, get_task
@@ -51,8 +52,11 @@ def write_submission(
     read_examples: ReadExamples,
     model: str | None = None,
     intermediates: Mapping[str, str] | None = None,
+    benchmark: Benchmark = XTREME,
 ) -> dict[str, Any]:
     """Write `TASK/test-LG.tsv|json` and manifest.json; an earlier submission in `out` is replaced as a whole.
+
+    What is submitted is predicted on clean data, by models whose target stage was trained on English.
 
     Args:
         model: which base model, where the cells have several.
@@ -73,7 +77,8 @@ def write_submission(
     manifest: dict[str, Any] = {"schema": SCHEMA, "model": cells[0].model, "targets": {}, "missing": {}}
     files: dict[str, bytes] = {}
     problems: list[str] = []
-    for target in TARGETS:
+    cells = [cell for cell in cells if cell.official]
+    for target in official_order(benchmark):
         dev = _dev_scores(target, cells, read_evaluation)
         choice = _choose(target, cells, dev, given.get(target))
         if isinstance(choice, str):
@@ -88,7 +93,7 @@ def write_submission(
         manifest["targets"][target] = {
             **how,
             "languages": sorted(found),
-            "missing_languages": XTREME.missing(target, found),
+            "missing_languages": benchmark.missing(target, found),
         }
     if problems:
         raise Problems(problems)
@@ -133,7 +138,7 @@ def _choose(
     """The cell to submit and how it was chosen, or why there is none."""
     of_target = [cell for cell in cells if cell.target == target]
     if not of_target:
-        return "not a target of the experiment"
+        return "not a zero-shot target of the experiment"
     source, scores = dev
     regimes = {
         regime: _regime(
@@ -198,8 +203,9 @@ def _selection_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float
 
 def _evaluated_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float | None:
     """Mean over languages on dev, of evaluations or of what BUCC's thresholds reached; None where one is missing."""
-    on_dev = [spec for spec in cell.evaluations if spec.split == "dev"]
-    tuned = [spec for spec in cell.evaluations if spec.tune is not None]
+    clean = [spec for spec in cell.evaluations if spec.condition is None]
+    on_dev = [spec for spec in clean if spec.split == "dev"]
+    tuned = [spec for spec in clean if spec.tune is not None]
     values = []
     for spec in on_dev or tuned:
         record = read_evaluation(cell.stage, spec)
@@ -219,7 +225,8 @@ def _target_files(
     task = get_task(cell.target)
     files = {}
     for spec in cell.evaluations:
-        content = read_predictions(cell.stage, spec) if spec.split == SPLIT else None
+        wanted = spec.split == SPLIT and spec.condition is None
+        content = read_predictions(cell.stage, spec) if wanted else None
         if content is None:
             continue
         files[spec.language] = content

@@ -1,4 +1,4 @@
-"""The one table of results: a row per cell, language, split, condition and metric.
+"""The one table of results: a row per cell, split, language, condition and metric.
 
 Invariants: every planned evaluation has at least one row, that of its task's main metric; a number that is not there is
 null and `status` says why. Everything that is shown or published is computed from this table.
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stilts.evaluate.metrics import main_number
+from stilts.evaluate.xtreme import XTREME, Benchmark, get_benchmark
 from stilts.spec.stage import EvaluationSpec
 from stilts.tasks.base import Task, get_task
 
@@ -19,16 +20,30 @@ STATUSES = ("failed", "diverged", "not run", "missing", "unlabelled", "ok")
 """Worst first. failed, diverged: the stage ended so. not run: a stage before it did. missing: not done yet.
 unlabelled: predicted, but the data has no gold."""
 
+CLEAN = "clean"
+"""Condition of the data as they are."""
+
+ZERO_SHOT = "zero-shot"
+"""Setting of a target that is trained on English alone."""
+
+_BENCHMARK = b"stilts.benchmark"
+"""Key of the schema's metadata: the experiment's benchmark, whose averages are taken."""
+
 SCHEMA = pa.schema(
     [
         ("experiment", pa.string()),
         ("model", pa.string()),
         ("intermediate", pa.string()),
         ("target", pa.string()),
+        ("task", pa.string()),
+        ("setting", pa.string()),
         ("seed", pa.int64()),
         ("split", pa.string()),
         ("language", pa.string()),
         ("condition", pa.string()),
+        ("noise", pa.string()),
+        ("rate", pa.float64()),
+        ("changed_share", pa.float64()),
         ("metric", pa.string()),
         ("value", pa.float64()),
         ("status", pa.string()),
@@ -37,8 +52,10 @@ SCHEMA = pa.schema(
         ("stage", pa.string()),
         ("error", pa.string()),
     ],
-    metadata={"stilts.results": "1"},
+    metadata={"stilts.results": "2", _BENCHMARK: XTREME.name},
 )
+"""`target` is a name of the experiment, `task` what was evaluated. `condition` is `clean` or like `swap@0.1`, of which
+`noise` and `rate` are the parts, and `changed_share` is what it changed of the characters (see `data.noise`)."""
 
 ReadEvaluation = Callable[[str, EvaluationSpec], dict[str, Any] | None]
 """(stage NAME, evaluation) -> its record, None where there is none."""
@@ -46,11 +63,13 @@ ReadEvaluation = Callable[[str, EvaluationSpec], dict[str, Any] | None]
 
 @dataclass(frozen=True)
 class CellSource:
-    """One cell, and where its numbers lie.
+    """One branch of a cell, and where its numbers lie. A target that is trained language by language has several.
 
     Attributes:
         intermediate: name of the regime; `none` is the baseline.
-        target: task that the cell is evaluated on.
+        target: its name in the experiment.
+        task: what is evaluated; the target's name if that is empty.
+        setting: on what the target is trained, as in `TargetDecl`.
         stage: NAME of the artifact that is evaluated: the target stage, or for retrieval the last stage before it.
         chain: NAMEs from the base to `stage`, both included.
         evaluations: those wanted.
@@ -66,6 +85,16 @@ class CellSource:
     chain: tuple[str, ...]
     evaluations: tuple[EvaluationSpec, ...]
     selection: EvaluationSpec | None = None
+    task: str = ""
+    setting: str = ZERO_SHOT
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task", self.task or self.target)
+
+    @property
+    def official(self) -> bool:
+        """Whether it is what XTREME's tables are of: a task under its own name, trained on English."""
+        return self.target == self.task and self.setting == ZERO_SHOT
 
 
 def build_table(
@@ -73,12 +102,14 @@ def build_table(
     cells: Sequence[CellSource],
     statuses: Mapping[str, Mapping[str, Any]],
     read_evaluation: ReadEvaluation,
+    benchmark: Benchmark = XTREME,
 ) -> pa.Table:
     """The results of an experiment, in the order of the cells.
 
     Args:
         statuses: stage NAME -> `{"status": done | failed | diverged | not run | missing, "error": text or None}`.
         read_evaluation: asked once per stage and evaluation, however many cells share it.
+        benchmark: whose averages are wanted of the table; noted in it.
 
     Returns:
         A table of `SCHEMA`; values as in the records (percent).
@@ -86,7 +117,7 @@ def build_table(
     records: dict[tuple[str, str], dict[str, Any] | None] = {}
     rows = []
     for cell in cells:
-        task = get_task(cell.target)
+        task = get_task(cell.task)
         for spec in cell.evaluations:
             where = (cell.stage, spec.key)
             if where not in records:
@@ -96,14 +127,22 @@ def build_table(
                 "model": cell.model,
                 "intermediate": cell.intermediate,
                 "target": cell.target,
+                "task": cell.task,
+                "setting": cell.setting,
                 "seed": cell.seed,
                 "split": spec.split,
                 "language": spec.language,
-                "condition": "clean",
                 "stage": cell.stage,
+                **_condition(spec, records[where]),
             }
             rows += [shared | row for row in _measured(task, records[where], cell, statuses)]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    metadata = {**(SCHEMA.metadata or {}), _BENCHMARK: benchmark.name.encode()}
+    return pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(metadata))
+
+
+def benchmark_of(table: pa.Table) -> Benchmark:
+    """The benchmark that a table of results was made for."""
+    return get_benchmark(table.schema.metadata[_BENCHMARK].decode())
 
 
 def main_value(record: Mapping[str, Any]) -> float | None:
@@ -116,6 +155,14 @@ def parquet(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return sink.getvalue().to_pybytes()
+
+
+def _condition(spec: EvaluationSpec, record: Mapping[str, Any] | None) -> dict[str, Any]:
+    if spec.condition is None:
+        return {"condition": CLEAN}
+    changed = None if record is None else record["extra"].get("changed_share")
+    kind, rate = spec.condition.kind, spec.condition.rate
+    return {"condition": spec.condition.name, "noise": kind, "rate": rate, "changed_share": changed}
 
 
 def _measured(

@@ -7,10 +7,12 @@ import pyarrow as pa
 import pytest
 
 from stilts.collect.table import CellSource, build_table
-from stilts.spec.stage import DataRef, EvaluationSpec
+from stilts.evaluate.xtreme import XTREME, Benchmark
+from stilts.spec.stage import Condition, DataRef, EvaluationSpec
 from stilts.tasks.base import get_task
 
 Metrics = dict[str, float]
+Noise = dict[Condition, dict[str, Metrics | str]]
 
 
 @dataclass
@@ -38,35 +40,42 @@ class Grid:
         error: str | None = None,
         dev: float | None = None,
         extra: dict[str, float] | None = None,
+        task: str | None = None,
+        setting: str = "zero-shot",
+        noise: Noise | None = None,
     ) -> CellSource:
-        """A cell; `scores` gives metrics by language, or `missing`, or `unlabelled`."""
+        """A cell; `scores` gives metrics by language, or `missing`, or `unlabelled`; `noise` the same by condition."""
         name = stage or f"{model}-{intermediate}-{target}-s{seed}"
         specs = []
-        for language, metrics in scores.items():
-            data = DataRef(target, split, language, f"sha256:{target}{split}{language}")
-            tune = DataRef(target, "dev", language, f"sha256:{target}{language}") if target == "bucc2018" else None
-            spec = EvaluationSpec(target, 1, split, language, data, tune)
+        task = task or target
+        conditions: Any = {None: scores, **(noise or {})}
+        wanted = [(c, language, metrics) for c, found in conditions.items() for language, metrics in found.items()]
+        for condition, language, metrics in wanted:
+            data = DataRef(task, split, language, f"sha256:{task}{split}{language}")
+            tune = DataRef(task, "dev", language, f"sha256:{task}{language}") if task == "bucc2018" else None
+            spec = EvaluationSpec(task, 1, split, language, data, tune, condition=condition)
             specs.append(spec)
             if metrics != "missing":
                 labelled = metrics != "unlabelled"
                 self.evaluations[name, spec.key] = {
                     "schema": 1,
                     "stage": name,
-                    "task": target,
+                    "task": task,
                     "split": split,
                     "language": language,
                     "key": spec.key,
                     "examples": 10,
                     "labelled": labelled,
                     "metrics": metrics if labelled else None,
-                    "extra": extra or {},
+                    "extra": extra or changed(condition, language),
                 }
         selection = None
         if dev is not None:
-            selection = EvaluationSpec(target, 1, "dev", "en", DataRef(target, "dev", "en", f"sha256:{target}dev"))
-            metrics = metrics_of(target, dev)
+            selection = EvaluationSpec(task, 1, "dev", "en", DataRef(task, "dev", "en", f"sha256:{task}dev"))
+            metrics = metrics_of(task, dev)
             self.evaluations[name, selection.key] = {"examples": 10, "metrics": metrics, "extra": {}}
-        cell = CellSource(model, intermediate, target, seed, name, (model, name), tuple(specs), selection)
+        chain = (model, name)
+        cell = CellSource(model, intermediate, target, seed, name, chain, tuple(specs), selection, task, setting)
         self.cells.append(cell)
         self.statuses[name] = {"status": status or "done", "error": error}
         return cell
@@ -87,8 +96,15 @@ class Grid:
     def read_examples(self, spec: EvaluationSpec) -> pa.Table:
         return self.examples[f"{spec.task}-{spec.language}"]
 
-    def table(self) -> pa.Table:
-        return build_table("study", self.cells, self.statuses, self.read_evaluation)
+    def table(self, benchmark: Benchmark = XTREME) -> pa.Table:
+        return build_table("study", self.cells, self.statuses, self.read_evaluation, benchmark)
+
+
+def changed(condition: Condition | None, language: str) -> dict[str, float]:
+    """What a condition is said to have changed: nothing of Chinese by casing, half of its rate elsewhere."""
+    if condition is None:
+        return {}
+    return {"changed_share": 0.0 if (condition.kind, language) == ("casing", "zh") else condition.rate / 2}
 
 
 def metrics_of(target: str, value: float) -> Metrics:

@@ -2,8 +2,12 @@
 
 import pytest
 
-from stilts.collect.aggregate import Spread, ended, splits, spread, summarise, summarise_languages, targets
+from stilts.collect.aggregate import ended, splits, summarise, summarise_languages, targets
+from stilts.collect.scores import Spread, spread
+from stilts.evaluate.xtreme import XTREME_R
 from stilts.spec.experiment import NONE
+from stilts.spec.stage import Condition
+from stilts.tasks.base import get_task
 
 
 def acc(*values):
@@ -157,3 +161,68 @@ def test_what_failed_is_listed_once(grid):
     grid.add("mnli", "xnli", 1, {"en": "missing", "de": "missing"}, status="failed", error="out of memory")
     grid.add("none", "xnli", 1, {"en": "missing"})
     assert ended(grid.table()) == [("failed", "base-mnli-xnli-s1", "out of memory")]
+
+
+def test_noise_is_in_no_average(grid):
+    noise = {Condition("swap", 0.1): {"en": {"accuracy": 0.0}, "de": {"accuracy": 0.0}}}
+    grid.add("mnli", "xnli", 1, acc(80, 70), noise=noise)
+    assert entry(grid, "mnli", "xnli").score == Spread(75.0, None, 1)
+    assert summarise_languages(grid.table(), "test", "xnli").entries[("base", "mnli"), "de"].score.mean == 70
+
+
+def test_a_task_in_another_setting_has_its_column_and_no_part_in_averages(grid):
+    tags = {"f1": 40.0, "precision": 40.0, "recall": 40.0}
+    grid.add("mnli", "panx", 1, {"en": tags})
+    grid.add("mnli", "udpos", 1, {"en": {name: 60.0 for name in tags}})
+    grid.add("mnli", "panx-il", 1, {"en": {name: 90.0 for name in tags}}, task="panx", setting="in-language")
+    summary = summarise(grid.table(), "test")
+    assert summary.columns == ("udpos", "panx", "panx-il", "tagging")
+    assert summary.entries[("base", "mnli"), "tagging"].score.mean == 50
+    assert summary.entries[("base", "mnli"), "panx-il"].score.mean == 90
+    assert summary.outside == ("panx-il (panx, in-language)",)
+    assert [note.split()[0] for note in summary.notes] == ["udpos", "panx"]
+    assert summarise_languages(grid.table(), "test", "panx-il").title == "panx-il (panx, in-language) test: f1"
+
+
+def test_a_task_trained_otherwise_under_its_own_name_is_in_no_average(grid):
+    grid.add("mnli", "xnli", 1, acc(60), setting="translate-train-all")
+    grid.add("mnli", "pawsx", 1, acc(70))
+    summary = summarise(grid.table(), "test")
+    assert summary.averages == ()
+    assert summary.outside == ("xnli (xnli, translate-train-all)",)
+
+
+def test_the_branches_of_a_cell_are_one_observation(grid):
+    for seed in (1, 2):
+        for language, value in (("de", 60.0), ("fr", 70.0 + seed)):
+            grid.add(
+                "none", "xnli-tt", seed, {language: {"accuracy": value}},
+                task="xnli", setting="translate-train", stage=f"{language}-{seed}",
+            )  # fmt: skip
+    found = entry(grid, "none", "xnli-tt")
+    assert (found.score, found.planned) == (Spread(65.75, pytest.approx(0.5**0.5 / 2), 2), 2)
+
+
+def test_a_branch_that_failed_is_a_language_short(grid):
+    grid.add("none", "xnli-tt", 1, {"de": {"accuracy": 60.0}}, task="xnli", setting="translate-train", stage="de")
+    grid.add(
+        "none", "xnli-tt", 1, {"fr": "missing"}, task="xnli", setting="translate-train", stage="fr", status="diverged"
+    )
+    found = entry(grid, "none", "xnli-tt")
+    assert (found.score, found.lacking) == (None, {"diverged": 1})
+
+
+def test_the_benchmark_of_the_experiment_gives_the_averages(grid):
+    for task, languages in XTREME_R.languages.items():
+        metrics = dict.fromkeys(get_task(task).metrics, 50.0)
+        grid.add("mnli", task, 1, dict.fromkeys(languages, metrics))
+    summary = summarise(grid.table(XTREME_R), "test")
+    assert summary.averages == ("classification", "tagging", "qa", "retrieval", "multi_choice", "xtreme-r")
+    assert summary.entries[("base", "mnli"), "xtreme-r"].score.mean == 50
+    assert (summary.notes, summary.benchmark) == ((), "xtreme-r")
+    assert set(summary.parts) == set(XTREME_R.languages)
+    xtreme = summarise(grid.table(), "test")
+    assert xtreme.averages == ("tagging", "qa")
+    assert "panx 40 of 40 languages and 8 of others" in xtreme.notes
+    order = summarise_languages(grid.table(XTREME_R), "test", "panx").columns
+    assert order == (*XTREME_R.languages["panx"], "mean")

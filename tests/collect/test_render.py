@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from stilts.collect.aggregate import Entry, Spread, summarise
+from stilts.collect.aggregate import Entry, summarise
 from stilts.collect.render import (
     CSV_COLUMNS,
     difference_text,
@@ -22,6 +22,7 @@ from stilts.collect.render import (
     to_csv,
     write_results,
 )
+from stilts.collect.scores import Spread
 
 
 @pytest.mark.parametrize(

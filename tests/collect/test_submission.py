@@ -11,6 +11,8 @@ from stilts.data.sources.xtreme import read_bucc, read_pairs, read_squad, read_t
 from stilts.errors import Problems, StiltsError
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.score import score_folder
+from stilts.evaluate.xtreme import XTREME_R
+from stilts.spec.stage import Condition
 from stilts.tasks.base import get_task
 from stilts.tasks.schema import CLASSIFICATION, RANKING, RETRIEVAL, SPAN_QA, TAGGING
 
@@ -118,7 +120,7 @@ def test_what_is_missing_is_listed(grid, tmp_path):
     assert manifest["targets"]["xnli"]["languages"] == ["en"]
     assert "de" in manifest["targets"]["xnli"]["missing_languages"]
     assert manifest["missing"]["pawsx"] == "no predictions of base-none-pawsx-s1"
-    assert manifest["missing"]["panx"] == "not a target of the experiment"
+    assert manifest["missing"]["panx"] == "not a zero-shot target of the experiment"
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "xnli"]
 
 
@@ -254,3 +256,28 @@ def test_gold_of_real_data_submitted_scores_a_hundred(grid, tmp_path, xtreme_min
 
     submit(grid, tmp_path / "out", intermediates={target: "mnli"})
     assert score_folder(tmp_path / "out", tmp_path / "labels")[target]["avg_metric"] == 100.0
+
+
+def test_noise_is_not_submitted(grid, tmp_path):
+    noise = {Condition("swap", 0.1): {"fr": {"accuracy": 99.0}}}
+    cell = grid.add("none", "xnli", 1, {"en": {"accuracy": 50.0}}, noise=noise, dev=70.0)
+    for language in ("en", "fr"):
+        grid.predictions[cell.stage, language] = write_predictions("xnli", XNLI)
+        grid.examples[f"xnli-{language}"] = pairs(3)
+    assert submit(grid, tmp_path / "out")["targets"]["xnli"]["languages"] == ["en"]
+    assert [path.name for path in (tmp_path / "out" / "xnli").iterdir()] == ["test-en.tsv"]
+
+
+def test_only_what_is_trained_on_english_is_submitted(grid, tmp_path):
+    add_xnli(grid, "none", 1, 70.0)
+    for name, setting in (("xnli", "translate-train-all"), ("xnli-tt", "translate-train-all")):
+        grid.add("mnli", name, 1, {"en": {"accuracy": 99.0}}, task="xnli", setting=setting, dev=99.0, stage=name)
+    manifest = submit(grid, tmp_path / "out")
+    assert list(manifest["targets"]) == ["xnli"]
+    assert list(manifest["targets"]["xnli"]["regimes"]) == ["none"]
+
+
+def test_the_benchmark_says_what_belongs(grid, tmp_path):
+    add_xnli(grid, "none", 1, 70.0)
+    manifest = submit(grid, tmp_path / "out", benchmark=XTREME_R)
+    assert set(manifest["targets"]) | set(manifest["missing"]) == set(XTREME_R.languages)

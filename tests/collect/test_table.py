@@ -3,7 +3,9 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stilts.collect.table import SCHEMA, build_table, main_value, parquet
+from stilts.collect.table import SCHEMA, benchmark_of, build_table, main_value, parquet
+from stilts.evaluate.xtreme import XTREME, XTREME_R
+from stilts.spec.stage import Condition
 
 
 def rows(grid):
@@ -23,10 +25,15 @@ def test_every_metric_has_a_row_and_the_main_one_is_marked(grid):
         "model": "base",
         "intermediate": "squad",
         "target": "panx",
+        "task": "panx",
+        "setting": "zero-shot",
         "seed": 3,
         "split": "test",
         "language": "de",
         "condition": "clean",
+        "noise": None,
+        "rate": None,
+        "changed_share": None,
         "metric": "f1",
         "value": 61.25,
         "status": "ok",
@@ -98,8 +105,33 @@ def test_parquet_keeps_the_table(grid, tmp_path):
     (tmp_path / "results.parquet").write_bytes(parquet(grid.table()))
     read = pq.read_table(tmp_path / "results.parquet")
     assert read.equals(grid.table())
-    assert pa.schema(read.schema).metadata[b"stilts.results"] == b"1"
+    assert pa.schema(read.schema).metadata[b"stilts.results"] == b"2"
 
 
 def test_main_value_of_an_unlabelled_record_is_none():
     assert main_value({"metrics": None}) is None
+
+
+def test_a_condition_has_rows_of_its_own(grid):
+    noise = {Condition("swap", 0.1): {"en": {"accuracy": 70.0}}}
+    grid.add("none", "xnli", 1, {"en": {"accuracy": 80.0}}, noise=noise)
+    columns = ("condition", "noise", "rate", "changed_share", "value")
+    assert [tuple(row[name] for name in columns) for row in rows(grid)] == [
+        ("clean", None, None, None, 80.0),
+        ("swap@0.1", "swap", 0.1, 0.05, 70.0),
+    ]
+
+
+def test_the_branches_of_a_cell_are_rows_of_their_own_stages(grid):
+    branch = {"task": "panx", "setting": "in-language"}
+    for language in ("de", "fr"):
+        grid.add("none", "panx-il", 1, {language: {"f1": 60.0}}, stage=f"stage-{language}", **branch)
+    found = [(r["target"], r["task"], r["setting"], r["language"], r["stage"], r["metric"]) for r in rows(grid)]
+    assert found == [("panx-il", "panx", "in-language", lang, f"stage-{lang}", "f1") for lang in ("de", "fr")]
+
+
+def test_the_table_knows_its_benchmark(grid, tmp_path):
+    grid.add("none", "xnli", 1, {"en": {"accuracy": 80.0}})
+    assert benchmark_of(grid.table()) is XTREME
+    (tmp_path / "results.parquet").write_bytes(parquet(grid.table(XTREME_R)))
+    assert benchmark_of(pq.read_table(tmp_path / "results.parquet")) is XTREME_R
