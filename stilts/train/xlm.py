@@ -10,6 +10,7 @@ which XLM read segmented into words, are split at punctuation and spaces alone: 
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def fast_xlm_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
         for piece in (first, second, first + second):
             vocabulary.setdefault(piece, len(vocabulary))
     backend = Tokenizer(BPE(vocabulary, merges, unk_token="<unk>", end_of_word_suffix=END_OF_WORD))
-    backend.normalizer = _normalizer(lower=settings.get("do_lowercase_and_remove_accent", True))
+    backend.normalizer = _normalizer(lower=settings.get("do_lowercase_and_remove_accent", not _cased(vocabulary)))
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(pattern), behavior) for pattern, behavior in _SPLITS]
     )
@@ -105,6 +106,11 @@ def fast_xlm_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     )
     add_frame(tokenizer, architecture("xlm"))
     return tokenizer
+
+
+def _cased(vocabulary: Iterable[str]) -> bool:
+    """Whether capitals were kept (XLM-17 and XLM-100), for a checkpoint whose settings do not say so."""
+    return any(char.isupper() for piece in vocabulary for char in piece)
 
 
 def _normalizer(lower: bool) -> Any:

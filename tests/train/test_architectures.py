@@ -430,7 +430,7 @@ def test_xlm_without_language_embeddings_needs_no_ids(tmp_path: Path, text_file:
 
 
 def test_xlm_tokenizer(tmp_path: Path):
-    pieces = ["<s>", "</s>", "<pad>", "<unk>", *(f"<special{i}>" for i in range(10)), *"dont'.,", "U.S.</w>"]
+    pieces = ["<s>", "</s>", "<pad>", "<unk>", *(f"<special{i}>" for i in range(10)), *"dont'.,"]
     ends = [f"{char}</w>" for char in "dont'.,"]
     vocabulary = {piece: i for i, piece in enumerate([*pieces, *ends, "don</w>", "'t</w>"])}
     # `do`, which a later merge always swallows, is not in the vocabulary.
@@ -463,6 +463,9 @@ def test_xlm_tokenizer(tmp_path: Path):
     row = encoded_mlm(model, pa.table({"id": ["0"], "text": ["do dot don"]})).to_pylist()[0]
     assert max(row["input_ids"]) < len(vocabulary)
     assert tokenizer.unk_token_id in row["input_ids"]
+    # A vocabulary with capitals is one of text with capitals, if nothing else is said.
+    (tmp_path / "vocab.json").write_text(json.dumps({**vocabulary, "D": len(vocabulary)}))
+    assert fast_xlm_tokenizer(tmp_path).tokenize("D")[0] != tokenizer.tokenize("D")[0] == "d</w>"
 
 
 # --- bases made on the spot, and small facts --------------------------------------------------------------------
