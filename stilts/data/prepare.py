@@ -81,7 +81,7 @@ class Catalog:
             return _hub_has(source, task, split, language)
         if source is None or not _names(task, source, language):
             return False
-        return all(path.is_file() for path in _files(task, source, language))
+        return all(_holds(task, path, language) for path in _files(task, source, language))
 
     def ref(self, task: Task, split: str, language: str) -> DataRef:
         """Identity, size and whether there is gold; for files after reading, checking and writing them.
@@ -312,6 +312,12 @@ def _files(task: Task, patterns: Sequence[str], language: str) -> list[Path]:
     return [path for pattern in patterns for path in parts(task, pattern, language)]
 
 
+def _holds(task: Task, path: Path, language: str) -> bool:
+    """Whether a file is there and, where one file is of several languages, has some of this one."""
+    languages = get_format(task).languages
+    return path.is_file() and (languages is None or language == EVERY or language in languages(path))
+
+
 def _by_language(task: Task, patterns: Sequence[str]) -> dict[str, Path]:
     """The files of the task's languages that are there; a pattern without `{lang}` stands for all of them.
 
@@ -330,8 +336,8 @@ def _by_language(task: Task, patterns: Sequence[str]) -> dict[str, Path]:
 
 def _names(task: Task, patterns: Sequence[str], language: str) -> bool:
     """Whether paths can be of this language: one without `{lang}` is English, if it does not hold every language."""
-    alone = language != EVERY and not get_format(task).every_language
-    return language == "en" or not alone or all("{lang}" in pattern for pattern in patterns)
+    several = language == EVERY or get_format(task).languages is not None
+    return language == "en" or several or all("{lang}" in pattern for pattern in patterns)
 
 
 def _override(task: Task, declared: TaskSource, split: str) -> HubSource | None:

@@ -72,6 +72,7 @@ def test_one_file_of_all_languages(folder: Path) -> None:
     there = catalog(folder)
     assert there.ref(MEWSLIX, CANDIDATES, EVERY).rows == 3
     assert there.has(MEWSLIX, "test", "ja")
+    assert not there.has(MEWSLIX, "test", "ta")
     assert there.ref(MEWSLIX, "test", "ja").rows == 1
     with pytest.raises(StiltsError, match="no mentions in ta; it has en, ja"):
         there.ref(MEWSLIX, "test", "ta")

@@ -27,14 +27,15 @@ class Format:
         merge: adds the gold of a labels folder; None where there is no such gold.
         translated: reads what a machine translated, where it is laxer with it than `read`.
         candidates: reads what a ranking searches, from files by language (one without `{lang}` stands under `mul`).
-        every_language: a file without `{lang}` in its path holds all languages; elsewhere it is English.
+        languages: of which a file holds examples, where one file is of several; None: a file without `{lang}` in its
+            path is English.
     """
 
     read: Callable[[Sequence[Path], Task, str], pa.Table]
     merge: Callable[[pa.Table, Path, Task], pa.Table] | None = None
     translated: ReadAll | None = None
     candidates: Callable[[Mapping[str, Path], Task], pa.Table] | None = None
-    every_language: bool = False
+    languages: Callable[[Path], frozenset[str]] | None = None
 
     def reader(self, split: str) -> ReadAll:
         """What reads the files of a split."""
@@ -66,7 +67,10 @@ FORMATS: dict[str, Format] = {
     "xquad_r": Format(ranking.read_xquad_r, candidates=ranking.read_xquad_r_candidates),
     "mention_pairs": Format(ranking.read_mention_pairs),
     "mentions": Format(
-        ranking.read_mentions, ranking.merge_entities, candidates=ranking.read_entities, every_language=True
+        ranking.read_mentions,
+        ranking.merge_entities,
+        candidates=ranking.read_entities,
+        languages=ranking.mention_languages,
     ),
     "text": Format(read_sentences),
     "conllu": Format(conllu.read_conllu),

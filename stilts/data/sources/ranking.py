@@ -9,6 +9,7 @@ answer begins in it; parallel questions share their id, so that each language of
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +242,27 @@ def read_mentions(path: Path, task: Task, language: str) -> pa.Table:
     if not rows:
         raise StiltsError(f"{path}: no mentions in {language}; it has {', '.join(sorted(found))}")
     return _table(path, rows)
+
+
+class Tongue(BaseModel):
+    language: str
+
+
+class Article(BaseModel):
+    context: Tongue
+
+
+def mention_languages(path: Path) -> frozenset[str]:
+    """The languages of a file of mentions."""
+    return _mention_languages(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _mention_languages(path: Path, changed: int) -> frozenset[str]:
+    report = Report(path)
+    found = frozenset(article.context.language for _, article in read_jsonl(path, Article, report))
+    report.close()
+    return found
 
 
 def read_entities(files: Mapping[str, Path], task: Task) -> pa.Table:
