@@ -22,6 +22,7 @@ register(
         metric="map@20",
         metrics=("map@20",),
         train_on="squad_retrieval",
+        group="retrieval",
         settings={"max_length": 256, "max_query_length": 96},
         splits=("test",),
         # No hub source: google-research-datasets/xquad_r has lost the sentence breaks. The files are those of

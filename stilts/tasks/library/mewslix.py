@@ -20,6 +20,7 @@ register(
         metric="map@20",
         metrics=("map@20",),
         train_on="wikipedia_mentions",
+        group="retrieval",
         settings={"max_length": 64, "max_query_length": 64},
         splits=("test",),
         # No hub source: the articles' text is put back by Mewsli-X's own script get-mewsli-x.sh (see
