@@ -56,7 +56,7 @@ def curve(result: TrainResult) -> np.ndarray:
 
 
 def test_every_task_of_a_mixture_learns(base: Path, ranks: Ranks):
-    families = (*FOUR, "multiple_choice", "parsing", "dual_encoder")
+    families = (*FOUR, "multiple_choice", "parsing", "srl", "dual_encoder")
     result, model = run(base, ranks, families, max_steps=40 * len(families))
     order = Curriculum(model, parts_of(families), recipe(max_steps=40 * len(families)), EQUAL).order
     for index, family in enumerate(families):
