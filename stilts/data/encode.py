@@ -24,8 +24,8 @@ def training_features(
 ) -> pa.Table:
     """Features of the training examples (see `tasks/families/base.py`), with a `language` column, memory-mapped.
 
-    Items are numbered over all references, so that none of one reference is taken for one of the next. Made and stored
-    by the first caller; a file that several make at once is the same from each.
+    Items and examples are numbered over all references, so that none of one is taken for one of the next. Made and
+    stored by the first caller; a file that several make at once is the same from each.
 
     Args:
         root: folder of the store's data.
@@ -62,10 +62,12 @@ def _encode(root: Path, ref: DataRef, task: Task, recipe: Recipe, tokenizer: "Pr
 
 
 def _numbered_on(tables: list[pa.Table]) -> list[pa.Table]:
-    """The tables, each with its items numbered on from those of the one before."""
-    taken, found = 0, []
-    for table in tables:
-        items = pc.add(table["item"], pa.scalar(taken, pa.int32()))
-        found.append(table.set_column(table.schema.get_field_index("item"), "item", items))
-        taken += (pc.max(table["item"]).as_py() or 0) + 1 if table.num_rows else 0
+    """The tables, each with its items and examples numbered on from those of the one before."""
+    found = list(tables)
+    for name in ("item", "example"):
+        taken = 0
+        for i, table in enumerate(found):
+            numbers = pc.add(table[name], pa.scalar(taken, pa.int32()))
+            found[i] = table.set_column(table.schema.get_field_index(name), name, numbers)
+            taken = pc.max(numbers).as_py() + 1 if table.num_rows else taken
     return found

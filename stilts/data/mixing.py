@@ -48,17 +48,19 @@ def _weight(size: int, mixing: Mixing) -> float:
     return {"proportional": capped, "temperature": capped ** (1 / mixing.temperature), "uniform": 1.0}[mixing.sampling]
 
 
-def epoch_examples(sizes: Mapping[str, int], mixing: Mixing) -> float:
-    """Examples of an epoch: so many that the tasks without a probability of their own see min(size, K) each, in sum.
+def epoch_items(items: Mapping[str, int], shares: Mapping[str, float], mixing: Mixing) -> float:
+    """Items of an epoch: so many that the tasks without a probability of their own see min(items, K) each, in sum.
 
     What has an explicit probability is seen beside them and makes the epoch longer: a task interleaved with masked
-    language modelling at probability 1/2 takes twice the steps and still sees each of its examples once. Where every
-    task has a probability, min(size, K) of all of them.
+    language modelling at probability 1/2 takes twice the steps and still sees each of its items once. Where every
+    task has a probability, min(items, K) of all of them.
+
+    Args:
+        items: what a batch counts, by task: examples, or their windows.
+        shares: of the steps.
     """
-    given = mixing.probabilities
-    others = [task for task in sizes if task not in given] or list(sizes)
-    share = sum(shares(sizes, mixing)[task] for task in others)
-    return sum(min(sizes[task], mixing.cap) for task in others) / share
+    others = [task for task in items if task not in mixing.probabilities] or list(items)
+    return sum(min(items[task], mixing.cap) for task in others) / sum(shares[task] for task in others)
 
 
 def schedule(shares: Mapping[str, float], steps: int, seed: int) -> np.ndarray:

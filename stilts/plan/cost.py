@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from stilts.data.mixing import epoch_examples, shares
+from stilts.data.mixing import epoch_items, shares
 from stilts.plan.graph import Graph, Node
 from stilts.plan.job import StageJob
 from stilts.plan.shapes import Shape, shape_of
@@ -127,7 +127,7 @@ def _training(spec: StageSpec) -> tuple[int, float, set[str]]:
         examples = recipe.max_steps * recipe.batch_size
         return examples, mean * examples, unknown if mixing is not None else set()
     assert recipe.epochs is not None
-    epoch = sum(sizes.values()) if mixing is None else epoch_examples(sizes, mixing)
+    epoch = sum(sizes.values()) if mixing is None else epoch_items(sizes, drawn, mixing)
     examples = round(epoch * recipe.epochs)
     return examples, mean * examples, unknown
 

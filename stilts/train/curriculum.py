@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from stilts.data.batching import Sampler
-from stilts.data.mixing import epoch_examples, own_steps, schedule, shares
+from stilts.data.mixing import epoch_items, own_steps, schedule, shares
 from stilts.errors import StiltsError
 from stilts.spec.recipe import Recipe
 from stilts.spec.stage import EXAMPLE_FIELDS, Mixing
@@ -43,7 +43,8 @@ class Source:
     """The training rows of one task, and the order in which its own steps take them.
 
     Attributes:
-        items: number of items: what a batch counts.
+        items: what a batch counts: examples, but of question answering windows.
+        examples: what the task's share is taken from, as plans take it.
     """
 
     def __init__(self, model: Model, part: TrainPart, recipe: Recipe) -> None:
@@ -54,6 +55,7 @@ class Source:
         self.first_rows = np.flatnonzero(self.features.choice == 0)
         self.item_rows = np.diff(np.append(self.first_rows, len(self.features)))
         self.items = len(self.first_rows)
+        self.examples = 1 + int((np.diff(part.features["example"].to_numpy()) != 0).sum())
         languages = self.features.language
         self.sampler = Sampler(
             self.items,
@@ -102,21 +104,21 @@ class Curriculum:
 
     Attributes:
         steps: optimizer steps of the stage.
-        steps_per_epoch: of a task; of a mixture as `data.mixing.epoch_examples` has it.
+        steps_per_epoch: of a task; of a mixture as `data.mixing.epoch_items` has it.
         shares: of the steps, by task.
         order: int64 [steps], the task of each step, by its index.
     """
 
     def __init__(self, model: Model, parts: Sequence[TrainPart], recipe: Recipe, mixing: Mixing | None) -> None:
         self.sources = [Source(model, part, recipe) for part in parts]
-        sizes = {source.task: source.items for source in self.sources}
         if mixing is None:
             (only,) = self.sources
             self.shares = {only.task: 1.0}
             self.steps_per_epoch = only.sampler.steps_per_epoch
         else:
-            self.shares = shares(sizes, mixing)
-            self.steps_per_epoch = math.ceil(round(epoch_examples(sizes, mixing) / recipe.batch_size, 6))
+            self.shares = shares({source.task: source.examples for source in self.sources}, mixing)
+            items = epoch_items({source.task: source.items for source in self.sources}, self.shares, mixing)
+            self.steps_per_epoch = math.ceil(round(items / recipe.batch_size, 6))
         self.steps = self._total(recipe)
         self.order = schedule(self.shares, self.steps, recipe.seed)
         self._own_steps = own_steps(self.order)

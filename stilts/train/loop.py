@@ -115,7 +115,7 @@ def train(
         mixing: how the tasks share the steps; None where there is one.
         dev_score: scores of the model as it stands by task, higher is better, whose plain mean decides; called on
             every rank, on which it must agree, every `recipe.evaluate_every` steps, or once per epoch (of a mixture:
-            `data.mixing.epoch_examples`), and at the end.
+            `data.mixing.epoch_items`), and at the end.
         report: told the progress, about once a second, on the leader:
             step, steps, loss, tokens_per_second, examples, eta (seconds), and of a mixture phase: the step's task.
         resume: where resume states are kept; an interrupted stage goes on from there.

@@ -36,6 +36,7 @@ def test_items_of_several_tasks_and_languages_stay_apart(tmp_path: Path, tokeniz
     refs = tuple(stored(tmp_path, *size) for size in sizes)
     table = training_features(tmp_path, refs, get_task("anli_plus"), Recipe(max_length=32), tokenizer)
     assert table["item"].to_pylist() == [0, 1, 2, 3, 4, 5, 6]
+    assert table["example"].to_pylist() == [0, 1, 2, 3, 4, 5, 6]
     assert table["language"].to_pylist() == ["en"] * 5 + ["de"] * 2
     assert int((Features.of(table, "classification").choice == 0).sum()) == 7
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stilts.data.mixing import epoch_examples, own_steps, schedule, shares
+from stilts.data.mixing import epoch_items, own_steps, schedule, shares
 from stilts.errors import Problems, StiltsError
 from stilts.spec.stage import Mixing
 
@@ -52,16 +52,20 @@ def test_probabilities_that_do_not_add_up_are_told(rule: Mixing, message: str) -
         shares(SIZES, rule)
 
 
+def epoch(sizes: dict[str, int], rule: Mixing) -> float:
+    return epoch_items(sizes, shares(sizes, rule), rule)
+
+
 def test_an_epoch_is_the_sum_of_the_capped_sizes() -> None:
-    assert epoch_examples(SIZES, mixing()) == pytest.approx(800)
-    assert epoch_examples(SIZES, mixing("uniform", cap=150)) == pytest.approx(400)
-    assert epoch_examples(SIZES, mixing(mnli=0.5, squad=0.25, qqp=0.25)) == pytest.approx(800)
+    assert epoch(SIZES, mixing()) == pytest.approx(800)
+    assert epoch(SIZES, mixing("uniform", cap=150)) == pytest.approx(400)
+    assert epoch(SIZES, mixing(mnli=0.5, squad=0.25, qqp=0.25)) == pytest.approx(800)
 
 
 def test_what_is_interleaved_at_a_probability_makes_the_epoch_longer() -> None:
     sizes = {"mnli": 400, "mlm": 10**7}
-    assert epoch_examples(sizes, mixing(mlm=0.5)) == pytest.approx(800)
-    assert epoch_examples(sizes, mixing(mlm=0.2)) == pytest.approx(500)
+    assert epoch(sizes, mixing(mlm=0.5)) == pytest.approx(800)
+    assert epoch(sizes, mixing(mlm=0.2)) == pytest.approx(500)
 
 
 def test_a_schedule_holds_the_exact_shares_in_an_order_of_the_seed() -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -106,6 +107,16 @@ def test_the_epoch_of_a_mixture(base: Path):
     assert curriculum(base, epochs=2).steps == 20
     assert curriculum(base, mixing=Mixing(cap=20), epochs=2).steps == 10
     assert curriculum(base, ("mlm", "tagging"), Mixing(probabilities={"mlm": 0.5})).steps == 10
+
+
+def test_windows_count_in_the_epoch_and_examples_in_the_share(base: Path):
+    """As in plans, where a question has no windows yet: a budget is parted alike for joint and sequential training."""
+    windows = make_features("span_qa", 40)
+    twenty = windows.set_column(1, "example", pa.array([row // 2 for row in range(40)], pa.int32()))
+    parts = [*one_part(twenty, "span_qa", recipe()), *parts_of(("tagging",))]
+    found = Curriculum(model_of(base, ("span_qa", "tagging")), parts, recipe(), Mixing())
+    assert found.shares == pytest.approx({"span_qa": 1 / 3, "tagging": 2 / 3})
+    assert found.steps_per_epoch == 10
 
 
 def test_joint_and_sequential_training_of_one_budget_see_the_same_examples(base: Path, ranks: Ranks):
