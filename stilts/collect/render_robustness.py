@@ -80,7 +80,8 @@ def _rows(target: Robustness) -> Iterator[tuple[list[str], list[list[str]]]]:
     """Labels and cells of each row, a cell being lines of text: what changed, then every regime."""
     for rate in target.rates:
         shares = [_changed(target, kind, rate) for kind in target.kinds]
-        yield ["", "changed", f"{rate:g}"], [[], *([share] if share else [] for share in shares)]
+        if any(shares):
+            yield ["", "changed", f"{rate:g}"], [[], *([share] if share else [] for share in shares)]
     for row in target.rows:
         for rate in target.rates:
             losses = [target.losses.get((row, (kind, rate), MEAN)) for kind in target.kinds]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stilts.data.noise import noise_problems
 from stilts.data.prepare import CANDIDATES, EVERY
 from stilts.errors import Problems, nearest
 from stilts.plan.problems import Collector
@@ -116,7 +117,11 @@ class Evaluator:
         noise = self.experiment.noise
         if noise is None or (noise.targets is not None and name not in noise.targets):
             return ()
-        return tuple(_conditions(noise.kinds, noise.rates, noise.seed, noise.scope, task))
+        conditions = tuple(_conditions(noise.kinds, noise.rates, noise.seed, noise.scope, task))
+        problems = (problem for condition in conditions for problem in noise_problems(task, condition))
+        for problem in dict.fromkeys(problems):
+            self.problems.add("noise", problem)
+        return conditions
 
     def _evaluation(
         self, task: Task, decl: TargetDecl, split: str, language: str, condition: Condition | None

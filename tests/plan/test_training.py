@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from stilts.data.noise.fields import FIELDS
 from stilts.errors import Problems
 from stilts.plan.expand import Expansion
 from stilts.spec.stage import Mixing, StageSpec
@@ -231,6 +232,13 @@ def test_noise_adds_evaluations_and_no_training(expanded: Expand) -> None:
 def test_noise_on_no_target(expanded: Expand) -> None:
     noise = {"kinds": ["swap"], "rates": [0.1], "targets": ["xnil"]}
     assert _problem(expanded, noise=noise) == "noise.targets: 'xnil' is no target; did you mean 'xnli'?"
+
+
+def test_noise_on_a_target_that_has_none(expanded: Expand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(FIELDS, "tagging")
+    noise = {"kinds": ["swap", "drop"], "rates": [0.1]}
+    problem = "noise: panx: the family tagging has no noise; leave it out of noise.targets"
+    assert _problem(expanded, targets=["panx", "xnli"], noise=noise) == problem
 
 
 # --- languages of the benchmark ----------------------------------------------------------------------------------
