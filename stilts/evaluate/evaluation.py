@@ -5,7 +5,6 @@ own test files), predictions are made and there is no score.
 """
 
 import logging
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -18,12 +17,13 @@ from stilts.data.noise import perturb
 from stilts.errors import StiltsError
 from stilts.evaluate import mining
 from stilts.evaluate.metrics import RANKS, score
+from stilts.evaluate.pool import Pool
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.thresholds import best_null_threshold
 from stilts.spec.stage import EvaluationSpec
 from stilts.tasks.base import Task
 from stilts.tasks.families import Lengths, get_family
-from stilts.tasks.families.dual_encoder import candidates_of, queries_of
+from stilts.tasks.families.dual_encoder import queries_of
 from stilts.tasks.families.span_qa import best_spans
 
 if TYPE_CHECKING:
@@ -35,30 +35,6 @@ Forward = Callable[[pa.Table, str, Mapping[str, Any]], list[np.ndarray]]
 """`forward(features, family, settings)`: one float32 array per row of features, in their order. The family says what
 is wanted: its head's outputs (shapes in `tasks/families`), or, for `retrieval`, the sentence vector [hidden] of the
 settings' `layer` and `pooling`."""
-
-
-class Pool:
-    """The candidates that rankings search, encoded by the first of them. It belongs to one model as it stands."""
-
-    def __init__(self, table: pa.Table) -> None:
-        self.table = candidates_of(table)
-        self.names: list[str] = self.table["candidate"].to_pylist()
-        self._vectors: dict[str, np.ndarray] = {}
-
-    def vectors(self, settings: Mapping[str, Any], encode: Callable[[pa.Table], np.ndarray]) -> np.ndarray:
-        """float32 [candidates, hidden]"""
-        name = repr(sorted(settings.items()))
-        if name not in self._vectors:
-            self._vectors = {name: encode(self.table)}
-        return self._vectors[name]
-
-    def right(self) -> dict[str, list[str]]:
-        """The candidates of each key."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for candidate, keys in zip(self.names, self.table["keys"].to_pylist(), strict=True):
-            for key in keys:
-                found[key].append(candidate)
-        return found
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from stilts.data.encode import training_features
 from stilts.data.labels import with_labels
 from stilts.data.prepare import read
 from stilts.errors import StiltsError
-from stilts.evaluate.evaluation import Evaluated, Forward, Pool, evaluate
+from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
 from stilts.evaluate.metrics import main_number
+from stilts.evaluate.pool import Pool
 from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import suffix
 from stilts.plan.job import StageJob

@@ -13,8 +13,9 @@ from transformers import PreTrainedTokenizerFast
 
 from stilts.errors import Problems
 from stilts.evaluate import mining
-from stilts.evaluate.evaluation import Pool, evaluate
+from stilts.evaluate.evaluation import evaluate
 from stilts.evaluate.metrics import main_number, mean_average_precision, score
+from stilts.evaluate.pool import Pool
 from stilts.evaluate.predictions import read_predictions, write_predictions
 from stilts.spec.stage import DataRef, EvaluationSpec
 from stilts.tasks.base import get_task

@@ -1,7 +1,7 @@
 """Raw text, and the table of all file formats by name.
 
 A user may point a task at any file of its format (`data.tasks.NAME.train: PATH/{lang}.tsv`). XTREME's own formats are
-in `xtreme.py`; those of other data sets in `pairs.py`, `choices.py`, `ranking.py`, `supertags.py`,
+in `xtreme.py`; those of other data sets in `pairs.py`, `choices.py`, `lareqa.py`, `mewslix.py`, `supertags.py`,
 `conllu.py` and `propositions.py`.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stilts.data.sources import choices, conllu, pairs, propositions, ranking, supertags, xtreme
+from stilts.data.sources import choices, conllu, lareqa, mewslix, pairs, propositions, supertags, xtreme
 from stilts.data.sources.text import ReadAll, each_file, read_lines, to_table
 from stilts.errors import nearest
 from stilts.tasks.base import Task
@@ -63,14 +63,14 @@ FORMATS: dict[str, Format] = {
     "csqa": Format(choices.read_csqa),
     "siqa": Format(choices.read_siqa),
     "copa": Format(choices.read_copa, choices.merge_choices),
-    "squad_pairs": Format(ranking.read_squad_pairs, translated=ranking.read_translated_squad_pairs),
-    "xquad_r": Format(ranking.read_xquad_r, candidates=ranking.read_xquad_r_candidates),
-    "mention_pairs": Format(ranking.read_mention_pairs),
+    "squad_pairs": Format(lareqa.read_squad_pairs, translated=lareqa.read_translated_squad_pairs),
+    "xquad_r": Format(lareqa.read_xquad_r, candidates=lareqa.read_xquad_r_candidates),
+    "mention_pairs": Format(mewslix.read_mention_pairs),
     "mentions": Format(
-        ranking.read_mentions,
-        ranking.merge_entities,
-        candidates=ranking.read_entities,
-        languages=ranking.mention_languages,
+        mewslix.read_mentions,
+        mewslix.merge_entities,
+        candidates=mewslix.read_entities,
+        languages=mewslix.mention_languages,
     ),
     "text": Format(read_sentences),
     "conllu": Format(conllu.read_conllu),

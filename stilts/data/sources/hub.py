@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from stilts.data.sources.choices import continuations, prompt
-from stilts.data.sources.ranking import question_table
+from stilts.data.sources.lareqa import question_table
 from stilts.data.sources.text import to_table
 from stilts.errors import StiltsError
 from stilts.tasks.base import HubSource, Task

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stilts.data.sources import ranking
+from stilts.data.sources import lareqa, mewslix
 from stilts.data.sources.sentences import sentence_breaks
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import get_task
@@ -65,7 +65,7 @@ def write(tmp_path: Path, name: str, text: str) -> Path:
 def test_squad_pairs_a_question_with_its_sentence(tmp_path: Path) -> None:
     first = {"context": CONTEXT, "qas": [asked("a", 11, "Bert"), asked("b", 27, "came")]}
     second = {"context": "Carl.", "qas": [asked("c", 0, "Carl")]}
-    rows = ranking.read_squad_pairs([write(tmp_path, "f.json", document(first, second))], SQUAD, "en").to_pylist()
+    rows = lareqa.read_squad_pairs([write(tmp_path, "f.json", document(first, second))], SQUAD, "en").to_pylist()
     assert [(row["id"], row["candidate"], row["text"]) for row in rows] == [
         ("a", "en_1_1", "Bert left."),
         ("b", "en_1_2", "Anna came."),
@@ -85,9 +85,9 @@ def test_xquad_r_searches_the_sentences_of_every_language(tmp_path: Path) -> Non
         tmp_path, "en.json", split([asked("a", 11, "Bert"), asked("b", 0, "Anna")], [[0, 10], [11, 21], [22, 32]])
     )
     german = write(tmp_path, "de.json", split([asked("a", 0, "Bert"), asked("b", 11, "x")], [[0, 10]], "Bert ging. x"))
-    questions = ranking.read_xquad_r([english], LAREQA, "en").to_pylist()
+    questions = lareqa.read_xquad_r([english], LAREQA, "en").to_pylist()
     assert [(row["id"], row["keys"], row["text"]) for row in questions] == [("a", ["a"], ""), ("b", ["b"], "")]
-    candidates = ranking.read_xquad_r_candidates({"en": english, "de": german}, LAREQA).to_pylist()
+    candidates = lareqa.read_xquad_r_candidates({"en": english, "de": german}, LAREQA).to_pylist()
     assert [(row["candidate"], row["text"], row["keys"]) for row in candidates] == [
         ("en_1_0", "Anna came.", ["b"]),
         ("en_1_1", "Bert left.", ["a"]),
@@ -102,30 +102,30 @@ def test_a_question_whose_answer_is_in_no_sentence_is_left_out(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = write(tmp_path, "de.json", split([asked("a", 0, "Bert"), asked("b", 11, "x")], [[0, 10]], "Bert ging. x"))
-    assert ranking.read_xquad_r([path], LAREQA, "de")["id"].to_pylist() == ["a"]
+    assert lareqa.read_xquad_r([path], LAREQA, "de")["id"].to_pylist() == ["a"]
     assert "1 questions are left out" in caplog.text
 
 
 def test_mistakes_in_xquad_r(tmp_path: Path) -> None:
     path = write(tmp_path, "en.json", split([asked("a", 11, "Bert")], [[0, 99]]))
     with pytest.raises(Problems, match=r"en\.json:1: a sentence from 0 to 99 in a paragraph of 32 characters"):
-        ranking.read_xquad_r([path], LAREQA, "en")
+        lareqa.read_xquad_r([path], LAREQA, "en")
     plain = write(tmp_path, "squad.json", document({"context": CONTEXT, "qas": []}))
     with pytest.raises(Problems, match="sentence_breaks"):
-        ranking.read_xquad_r([plain], LAREQA, "en")
+        lareqa.read_xquad_r([plain], LAREQA, "en")
 
 
 def test_real_xquad_r_has_its_published_counts(xtreme_mini: Path) -> None:
     folder = xtreme_mini / "xtreme/lareqa/xquad-r"
     counts = {"en": 1180, "de": 1276, "es": 1215, "zh": 1196}
-    candidates = ranking.read_xquad_r_candidates({lang: folder / f"{lang}.json" for lang in counts}, LAREQA)
+    candidates = lareqa.read_xquad_r_candidates({lang: folder / f"{lang}.json" for lang in counts}, LAREQA)
     assert candidates.num_rows == sum(counts.values())
     answered: dict[str, list[str]] = {}
     for row in candidates.to_pylist():
         for key in row["keys"]:
             answered.setdefault(key, []).append(row["candidate"][:2])
     for language in counts:
-        questions = ranking.read_xquad_r([folder / f"{language}.json"], LAREQA, language)
+        questions = lareqa.read_xquad_r([folder / f"{language}.json"], LAREQA, language)
         assert questions.num_rows == LAREQA.rows("test", language) == 1190
         assert all(set(answered[key]) == set(counts) for key in questions["id"].to_pylist())
 
@@ -160,32 +160,32 @@ def lines(*rows: dict[str, Any]) -> str:
 
 def test_a_mention_is_marked_in_its_sentence(tmp_path: Path) -> None:
     path = write(tmp_path, "mentions.jsonl", lines(article("de"), article("en")))
-    (row,) = ranking.read_mentions([path], MEWSLIX, "en").to_pylist()
+    (row,) = mewslix.read_mentions([path], MEWSLIX, "en").to_pylist()
     assert row["query"] == "Smith: The court freed { Smith } of Fictitious County."
     assert (row["id"], row["keys"], row["text"]) == ("en-0", ["Q7"], "")
     with pytest.raises(StiltsError, match="no mentions in ja; it has de, en"):
-        ranking.read_mentions([path], MEWSLIX, "ja")
+        mewslix.read_mentions([path], MEWSLIX, "ja")
 
 
 def test_braces_of_the_text_do_not_mark_a_mention() -> None:
-    context = ranking.Context(language="en", text="{a} b {c}", sentence_spans=[ranking.Span(start=0, end=9)])
-    assert ranking.mention_text(context, ranking.Surface(start=4, end=5, text="b")) == "b: (a) { b } (c)"
+    context = mewslix.Context(language="en", text="{a} b {c}", sentence_spans=[mewslix.Span(start=0, end=9)])
+    assert mewslix.mention_text(context, mewslix.Surface(start=4, end=5, text="b")) == "b: (a) { b } (c)"
 
 
 def test_a_mention_over_two_sentences_keeps_both() -> None:
-    spans = [ranking.Span(start=0, end=2), ranking.Span(start=3, end=5), ranking.Span(start=6, end=8)]
-    context = ranking.Context(language="en", text="A. B. C.", sentence_spans=spans)
-    assert ranking.mention_text(context, ranking.Surface(start=0, end=4, text="A. B")) == "A. B: { A. B } ."
+    spans = [mewslix.Span(start=0, end=2), mewslix.Span(start=3, end=5), mewslix.Span(start=6, end=8)]
+    context = mewslix.Context(language="en", text="A. B. C.", sentence_spans=spans)
+    assert mewslix.mention_text(context, mewslix.Surface(start=0, end=4, text="A. B")) == "A. B: { A. B } ."
 
 
 def test_pairs_and_entities(tmp_path: Path) -> None:
     whole = article()
     pair = {"contextual_mention": {"context": whole["context"], "mention": whole["mentions"][0]}, "entity": ENTITY}
-    (row,) = ranking.read_mention_pairs([write(tmp_path, "pairs.jsonl", lines(pair))], PAIRS, "en").to_pylist()
+    (row,) = mewslix.read_mention_pairs([write(tmp_path, "pairs.jsonl", lines(pair))], PAIRS, "en").to_pylist()
     assert row["text"] == "A man. He ruled."
     assert (row["id"], row["candidate"], row["keys"], row["context"]) == ("en-0", "Q7", ["Q7"], "")
     path = write(tmp_path, "entities.jsonl", lines(ENTITY, {**ENTITY, "entity_id": "Q8", "sentence_spans": []}))
-    rows = ranking.read_entities({"mul": path}, MEWSLIX).to_pylist()
+    rows = mewslix.read_entities({"mul": path}, MEWSLIX).to_pylist()
     assert {row["language"] for row in rows} == {"en"}
     assert [(row["candidate"], row["text"]) for row in rows] == [
         ("Q7", "A man. He ruled."),
@@ -195,17 +195,17 @@ def test_pairs_and_entities(tmp_path: Path) -> None:
 
 def test_mistakes_in_mewslix(tmp_path: Path) -> None:
     with pytest.raises(Problems, match=r"get-mewsli-x\.sh puts the articles' text back"):
-        ranking.read_mentions([write(tmp_path, "a.jsonl", lines(article(text="")))], MEWSLIX, "en")
+        mewslix.read_mentions([write(tmp_path, "a.jsonl", lines(article(text="")))], MEWSLIX, "en")
     moved = write(tmp_path, "b.jsonl", lines(article(), article(text=f" {TEXT}")))
     with pytest.raises(Problems, match=r"b\.jsonl:2: mention en-0: the text has ' Smit', not 'Smith'"):
-        ranking.read_mentions([moved], MEWSLIX, "en")
+        mewslix.read_mentions([moved], MEWSLIX, "en")
 
 
 def test_gold_of_a_labels_file(tmp_path: Path) -> None:
     blank = write(tmp_path, "mentions.jsonl", lines(article(entity_id=None)))
-    table = ranking.read_mentions([blank], MEWSLIX, "en")
+    table = mewslix.read_mentions([blank], MEWSLIX, "en")
     assert table["keys"].to_pylist() == [[]]
     labels = write(tmp_path, "test-en.json", json.dumps({"en-0": ["Q7 ", "Q8"]}))
-    assert ranking.merge_entities(table, labels, MEWSLIX)["keys"].to_pylist() == [["Q7"]]
+    assert mewslix.merge_entities(table, labels, MEWSLIX)["keys"].to_pylist() == [["Q7"]]
     with pytest.raises(Problems, match="no entity for 1 mentions of the test file, first en-0"):
-        ranking.merge_entities(table, write(tmp_path, "x.json", '{"en-1": ["Q7"]}'), MEWSLIX)
+        mewslix.merge_entities(table, write(tmp_path, "x.json", '{"en-1": ["Q7"]}'), MEWSLIX)
