@@ -12,8 +12,8 @@ log = logging.getLogger(__name__)
 class LanguageIds:
     """From language codes to a model's language ids.
 
-    A language that the model has no id for takes English's, the language of the fine-tuning data; a warning names it
-    once. Its text is as unknown to the model as its id, so that its scores are a floor.
+    A language that the model has no id for takes English's, the language of the fine-tuning data; a warning in the
+    log names it once. Its text is as unknown to the model as its id, so that its scores are a floor.
     """
 
     def __init__(self, ids: Mapping[str, int], otherwise: int) -> None:
