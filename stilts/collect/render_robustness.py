@@ -66,7 +66,7 @@ def render_robustness(console: Console, table: pa.Table, splits: Sequence[str]) 
         console.print(Text(f"Noise: {target.title}", style="bold"))
         for block in blocks(console, target.kinds, partial(_rich_table, target)):
             console.print(block)
-        for note in _untouched(target):
+        for note in _spared(target):
             console.print(Text(note, style="dim"))
     if found:
         console.print(Text(LEGEND, style="dim"))
@@ -114,8 +114,8 @@ def _header(target: Robustness) -> list[str]:
     return ["model", "intermediate", "rate", "clean", *target.kinds]
 
 
-def _untouched(target: Robustness) -> list[str]:
-    return [f"Unchanged by {kind}: {', '.join(found)}." for kind, found in target.untouched.items() if found]
+def _spared(target: Robustness) -> list[str]:
+    return [f"Hardly changed by {kind}: {', '.join(found)}." for kind, found in target.spared.items() if found]
 
 
 # --- the forms
@@ -127,7 +127,7 @@ def _markdown(target: Robustness) -> str:
     lines += ["| " + " | ".join(map(escape_markdown, header)) + " |", "|---|---|" + "---:|" * (len(header) - 2)]
     for labels, cells in _rows(target):
         lines.append("| " + " | ".join([*map(escape_markdown, labels), *("; ".join(cell) for cell in cells)]) + " |")
-    return "\n".join([*lines, "", *(f"{note}\n" for note in _untouched(target))])
+    return "\n".join([*lines, "", *(f"{note}\n" for note in _spared(target))])
 
 
 def _latex(target: Robustness) -> str:
@@ -138,7 +138,7 @@ def _latex(target: Robustness) -> str:
     lines += [" & ".join(map(escape_latex, header)) + r" \\", "\\midrule"]
     for labels, cells in _rows(target):
         lines.append(" & ".join([*map(escape_latex, labels), *map(_latex_cell, cells)]) + r" \\")
-    caption = escape_latex(" ".join([f"Noise: {target.title}.", LEGEND, *_untouched(target)]))
+    caption = escape_latex(" ".join([f"Noise: {target.title}.", LEGEND, *_spared(target)]))
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}}", f"\\caption{{{caption}}}", "\\end{table*}", ""])
 
 

@@ -1,7 +1,7 @@
 """Robustness: what noise costs, for each target and regime, by kind and rate.
 
 Invariants: a loss is of one model, clean against noisy, and only then averaged over seeds; a mean over languages is of
-all of them, as the clean one is, those that a kind of noise cannot change included (casing in Arabic): they are named.
+all of them, as the clean one is, those that a kind of noise hardly changes included (casing in Arabic): they are named.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,6 +25,9 @@ from stilts.collect.scores import (
     spread_of,
 )
 from stilts.collect.table import CLEAN, STATUSES, benchmark_of
+
+SPARED = 0.1
+"""Of the share that a kind changes of the language it changes most: a language with less of it is named."""
 
 Noise = tuple[str, float]
 """(kind, rate)"""
@@ -62,7 +65,7 @@ class Robustness:
         rows: regimes, the baseline of each model first.
         columns: MEAN, then the languages.
         losses: by (row, noise, column).
-        untouched: kind -> languages in which it changed nothing at any rate.
+        spared: kind -> languages that it changed no more than SPARED at any rate.
     """
 
     title: str
@@ -73,7 +76,7 @@ class Robustness:
     rates: tuple[float, ...]
     columns: tuple[str, ...]
     losses: Mapping[tuple[Row, Noise, str], Loss]
-    untouched: Mapping[str, tuple[str, ...]]
+    spared: Mapping[str, tuple[str, ...]]
 
 
 def robustness(table: pa.Table, split: str) -> list[Robustness]:
@@ -91,9 +94,10 @@ def _target(table: pa.Table, split: str, target: str) -> Robustness:
     for noise, condition in conditions.items():
         rows = rows_of(table, split, condition)
         changed = _changed(rows)
+        most = max((share for share in changed.values() if share is not None), default=0.0)
         for language, share in changed.items():
             known = touched.setdefault(noise[0], {})
-            known[language] = known.get(language, False) or share is None or share > 0
+            known[language] = known.get(language, False) or share is None or share > SPARED * most
         for (row, column), scores in language_scores(rows, benchmark_of(table)).items():
             share = _mean(changed.values()) if column == MEAN else changed[column]
             losses[row, noise, column] = _loss(clean.get((row, column), {}), scores, share)
@@ -106,9 +110,7 @@ def _target(table: pa.Table, split: str, target: str) -> Robustness:
         rates=tuple(sorted({rate for _, rate in conditions})),
         columns=(MEAN, *language_order(clean_rows)),
         losses=losses,
-        untouched={
-            kind: tuple(lang for lang, any_change in found.items() if not any_change) for kind, found in touched.items()
-        },
+        spared={kind: tuple(lang for lang, much in found.items() if not much) for kind, found in touched.items()},
     )
 
 

@@ -101,10 +101,10 @@ class Grid:
 
 
 def changed(condition: Condition | None, language: str) -> dict[str, float]:
-    """What a condition is said to have changed: nothing of Chinese by casing, half of its rate elsewhere."""
+    """What a condition is said to have changed: next to nothing of Chinese by casing, half of its rate elsewhere."""
     if condition is None:
         return {}
-    return {"changed_share": 0.0 if (condition.kind, language) == ("casing", "zh") else condition.rate / 2}
+    return {"changed_share": condition.rate / (100 if (condition.kind, language) == ("casing", "zh") else 2)}
 
 
 def metrics_of(target: str, value: float) -> Metrics:
