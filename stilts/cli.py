@@ -86,11 +86,11 @@ def plan(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides
     session = Session.open(experiment, overrides, patches)
     found = session.plan()
     if as_json:
-        _print_json({**summarize(found), "absent_data": session.absent(), "by_stage": stage_rows(found)})
+        _print_json({**summarize(found), "absent_data": list(session.absent()), "by_stage": stage_rows(found)})
         return
     show_plan(found, _console())
-    for task in session.absent():
-        _console().print(f"[yellow]{task}: sizes as declared; its data must be given before a run (data.xtreme)[/]")
+    for task, ways in session.absent().items():
+        _console().print(f"[yellow]{task}: sizes as declared; before a run, give {ways}[/]")
 
 
 @app.command()

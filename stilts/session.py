@@ -18,6 +18,7 @@ from stilts.spec.stage import SHORT, DataRef, StageSpec
 from stilts.store.open import open_store
 from stilts.store.protocol import Store
 from stilts.store.record import read_stage, take_inventory
+from stilts.tasks.base import get_task
 
 _SPEED_SAMPLE = 50
 """Records read to measure speed; more would slow planning and change little."""
@@ -77,9 +78,10 @@ class Session:
                 refs |= {ref.path: ref for ref in evaluation.refs}
         return list(refs.values())
 
-    def absent(self) -> list[str]:
-        """Tasks whose data nothing provides: they can be planned, from declared sizes, and not run."""
-        return sorted({ref.task for ref in self.data() if ref.identity.startswith(ABSENT)})
+    def absent(self) -> dict[str, str]:
+        """Tasks whose data nothing provides, and how to give it: they can be planned, from declared sizes, not run."""
+        found = {ref.task: ref.split for ref in reversed(self.data()) if ref.identity.startswith(ABSENT)}
+        return {task: self.catalog.ways(get_task(task), split) for task, split in sorted(found.items())}
 
     def check_disk(self, plan: Plan) -> None:
         """Raise where the store's disk cannot hold what the plan writes at its peak.

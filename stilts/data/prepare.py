@@ -272,10 +272,14 @@ class Catalog:
         temporary.write_text(json.dumps(vars(ref)))
         os.replace(temporary, index)
 
-    def _no_source(self, task: Task, split: str) -> str:
-        ways = [f"files as data.tasks.{task.name}.{split}"]
+    def ways(self, task: Task, split: str) -> str:
+        """How a person can give data that nothing provides yet."""
+        files = f"files as data.tasks.{task.name}.{split}"
         if split in LAYOUTS[task.folder].files if task.folder else False:
-            ways.insert(0, "XTREME's download folder as data.xtreme")
+            return f"XTREME's download folder as data.xtreme or {files}"
+        return files
+
+    def _no_source(self, task: Task, split: str) -> str:
         reason = ""
         if task.licence is not None:
             reason = f" ({task.licence})"
@@ -283,7 +287,7 @@ class Catalog:
             reason = " (there is no usable copy on the hub)"
         elif task.hub is not None and split not in task.hub.splits:
             reason = f" (it has {', '.join(task.hub.splits)})"
-        return f"no {split} data for task {task.name}{reason}; give {' or '.join(ways)}"
+        return f"no {split} data for task {task.name}{reason}; give {self.ways(task, split)}"
 
 
 def read(root: Path, ref: DataRef) -> pa.Table:

@@ -72,8 +72,8 @@ class Task:
             sentences of both sides).
         tokens_per_row: mean subword tokens of one example, for the cost model.
         head: name of its head, which tasks of one mixture share where they name the same; None: that of `train_on`.
-        parts: tasks whose training and dev data this one takes together, of the same family and labels; none where it
-            has data of its own.
+        parts: tasks whose training data this one takes together, of the same family and labels; the first one's dev
+            set is its own. None where it has data of its own.
         xtreme_r: languages that XTREME-R evaluates beside `languages`.
         licence: why its data cannot be downloaded, and in which form to give it; None where it can.
     """
