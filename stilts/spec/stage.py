@@ -160,6 +160,10 @@ class StageSpec:
         return digest(self.payload())
 
 
+NOISE_VERSION = 1
+"""Raised when `data/noise` changes what it makes of the same examples."""
+
+
 @dataclass(frozen=True)
 class Condition:
     """Noise on the examples of an evaluation (see `data/noise`).
@@ -217,7 +221,7 @@ class EvaluationSpec:
             "data": self.data.identity,
             "tune": None if self.tune is None else self.tune.identity,
             "settings": self.settings,
-            "condition": None if self.condition is None else vars(self.condition),
+            "condition": None if self.condition is None else {"version": NOISE_VERSION, **vars(self.condition)},
             **({} if self.pool is None else {"pool": self.pool.identity}),
         }
 

@@ -117,11 +117,17 @@ def train_tokenizer(
     It is smaller than asked where the text does not yield as many pieces.
 
     Raises:
-        StiltsError: there is no text.
+        StiltsError: there is no text, or the text has more characters than the vocabulary has places.
     """
     words = _words(text_files)
     if not words:
         raise StiltsError("a base model made on the spot needs text for its tokenizer; give text files")
+    least = len(set().union(*words)) + len(SPECIAL) + 1
+    if vocab_size < least:
+        raise StiltsError(
+            f"tokenizer.vocab_size {vocab_size} is too small: the text's characters alone and the special tokens "
+            f"take {least}; raise it, or give text of fewer scripts"
+        )
     draft = _tokenizer(Unigram())
     trainer = UnigramTrainer(
         vocab_size=vocab_size - 1, special_tokens=list(SPECIAL), unk_token="<unk>", show_progress=False

@@ -96,3 +96,12 @@ def test_shards_are_part_of_a_checkpoint(base: Path, tmp_path: Path):
 def test_an_unknown_identity_is_refused(tmp_path: Path):
     with pytest.raises(StiltsError, match="hub, path or init"):
         materialise_base({}, tmp_path)
+
+
+def test_a_vocabulary_smaller_than_the_alphabet_is_refused(tmp_path: Path) -> None:
+    """26 letters, the mark of a word's beginning, four special tokens and the mask: 32 is the least that works."""
+    text = tmp_path / "en.txt"
+    text.write_text("abcdefghijklm nopqrstuvwxyz\n")
+    with pytest.raises(StiltsError, match=r"vocab_size 31 is too small: .* take 32"):
+        train_tokenizer([text], 31)
+    assert len(train_tokenizer([text], 32)) == 32
