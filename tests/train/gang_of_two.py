@@ -8,6 +8,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -61,7 +62,6 @@ def losses(
 ) -> tuple[list[float], Model]:
     """Five steps on 30 items, whose last step of an epoch has six; stops at the first resume state if asked."""
 
-    features.BLOCK = 3  # a step of eight pairs makes three blocks
     recipe = Recipe(**FIELDS, weight_decay=0.1, selection="last")
     runtime = Runtime(zero_stage=stage, checkpoint_seconds=1e-6 if stop else 600, tokens_per_micro_batch=budget)
     store = None if folder is None else (OneState if stop else ResumeStore)(folder)
@@ -69,7 +69,8 @@ def losses(
     model = Model.load(base, [head_spec(name) for name in families])
     parts = [part for name in families for part in one_part(make_features(name, 30), name, recipe)]
     mixing = Mixing("uniform") if len(parts) > 1 else None
-    result = train(model, parts, recipe, runtime, ranks, mixing=mixing, resume=store)
+    with patch.object(features, "BLOCK", 3):  # a step of eight pairs makes three blocks
+        result = train(model, parts, recipe, runtime, ranks, mixing=mixing, resume=store)
     return [loss for _, loss in result.losses], model
 
 
