@@ -68,12 +68,12 @@ def evaluate(
 
     Args:
         table: canonical examples of `spec.data`, clean; `tune` stays so.
-        tune: canonical examples of `spec.tune`: BUCC's dev set, on which the threshold is chosen; None: it is chosen
-            on `table` itself (the dev set's own score).
+        tune: canonical examples of `spec.tune`: the dev set on which the threshold of BUCC or SQuAD 2.0 is chosen;
+            None: it is chosen on `table` itself (the dev set's own score).
         pool: what a ranking searches (canonical examples of `spec.pool`); None: the texts of `table`.
 
     Raises:
-        StiltsError: the settings leave no room for text, or BUCC has no gold to choose its threshold on.
+        StiltsError: the settings leave no room for text, or there is no gold to choose the threshold on.
     """
     run = _Run(task, spec, tokenizer, forward)
     predictions: Any

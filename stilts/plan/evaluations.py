@@ -107,11 +107,10 @@ class Evaluator:
 
     def _check_settings(self, where: str, task: Task, values: Mapping[str, Any]) -> None:
         for name, value in values.items():
-            default = task.settings.get(name)
-            if default is None:
+            if name not in task.settings:
                 self.problems.add(f"{where}.{name}", f"unknown; {nearest(name, task.settings)}")
-            elif type(value) is not type(default):
-                self.problems.add(f"{where}.{name}", f"{value!r} is not like its default, {default!r}")
+            elif problem := _unlike(value, task.settings[name]):
+                self.problems.add(f"{where}.{name}", problem)
 
     def _conditions(self, name: str, task: Task) -> tuple[Condition, ...]:
         noise = self.experiment.noise
@@ -126,7 +125,9 @@ class Evaluator:
     def _evaluation(
         self, task: Task, decl: TargetDecl, split: str, language: str, condition: Condition | None
     ) -> EvaluationSpec:
-        tuned = task.family == "retrieval" and "dev" in task.splits and split != "dev"
+        settings = {**task.settings, **self.experiment.settings.get(task.name, {}), **decl.settings}
+        # What is noisy meets a threshold that was chosen on clean data, on dev too.
+        tuned = _has_threshold(task, settings) and (split != "dev" or condition is not None)
         return EvaluationSpec(
             task=task.name,
             task_version=task.version,
@@ -134,7 +135,7 @@ class Evaluator:
             language=language,
             data=self.ref(task.name, split, language),
             tune=self.ref(task.name, "dev", language) if tuned else None,
-            settings={**task.settings, **self.experiment.settings.get(task.name, {}), **decl.settings},
+            settings=settings,
             condition=condition,
             pool=self._pool(task, split),
         )
@@ -152,6 +153,19 @@ def _conditions(kinds: Sequence[str], rates: Sequence[float], seed: int, scope: 
     for kind in kinds:
         for rate in rates:
             yield Condition(kind, float(rate), seed, scope)
+
+
+def _unlike(value: Any, default: Any) -> str | None:
+    """Why a value cannot stand where this default does; None, as a default, stands for a number."""
+    if default is None:
+        return None if value is None or type(value) in (int, float) else f"{value!r} is not a number"
+    return None if type(value) is type(default) else f"{value!r} is not like its default, {default!r}"
+
+
+def _has_threshold(task: Task, settings: Mapping[str, Any]) -> bool:
+    """Whether a threshold is chosen on dev: BUCC's, and that of SQuAD 2.0 for "no answer" where none is set."""
+    chosen = task.family == "retrieval" or (task.unanswerable and settings["null_threshold"] is None)
+    return chosen and "dev" in task.splits
 
 
 def _refuse_unknown(who: str, known: Sequence[str], languages: Sequence[str]) -> None:

@@ -191,7 +191,8 @@ class EvaluationSpec:
     """One model on one task, split and language. Its key does not name the model: it is stored beside the stage.
 
     Attributes:
-        data: what is predicted; `tune` is the dev data on which BUCC's threshold is chosen, else None.
+        data: what is predicted; `tune` is the clean dev data on which the threshold of BUCC or SQuAD 2.0 is
+            chosen; None where there is none, or where it is chosen on `data` itself.
         pool: candidates that a ranking searches; None where it searches the texts of `data` itself.
         settings: what determines predictions beyond the weights (max_length, stride, layer, pooling ...).
         condition: noise on `data` (never on `tune` or `pool`); None: clean.

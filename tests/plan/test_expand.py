@@ -285,6 +285,15 @@ def test_a_setting_of_another_kind(expanded: Expand) -> None:
     ]
 
 
+def test_a_threshold_that_is_none_by_default_can_be_set_to_a_number(expanded: Expand) -> None:
+    targets = {"squad2": {"settings": {"null_threshold": -1.5}}}
+    (spec,) = expanded(targets=targets, splits=["dev"]).cells[0].branches[0].evaluations
+    assert spec.settings["null_threshold"] == -1.5
+    assert _problems(expanded, targets={"squad2": {"settings": {"null_threshold": "low"}}}, splits=["dev"]) == [
+        "targets.squad2.settings.null_threshold: 'low' is not a number"
+    ]
+
+
 def test_all_that_is_missing_comes_at_once_and_once(expanded: Expand, data: Any) -> None:
     data.absent = {("xnli", "test", "sw"), ("xnli", "test", "de"), ("mnli", "train", "en"), ("squad", "train", "en")}
     data.broken = {("panx", "test", "fi"): "fi.tsv:3: not a tag"}

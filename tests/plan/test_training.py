@@ -229,6 +229,17 @@ def test_noise_adds_evaluations_and_no_training(expanded: Expand) -> None:
     assert names == ["clean", "swap@0.05-question", "swap@0.1-question", "drop@0.05-question", "drop@0.1-question"]
 
 
+def test_what_is_noisy_meets_the_threshold_of_clean_data(expanded: Expand) -> None:
+    def tuned(targets: Any, languages: list[str]) -> set[tuple[bool, bool]]:
+        noise = {"kinds": ["swap"], "rates": [0.1]}
+        (cell,) = expanded(targets=targets, languages=languages, splits=["dev"], noise=noise).cells
+        return {(spec.condition is not None, spec.tune is not None) for spec in cell.branches[0].evaluations}
+
+    assert tuned(["bucc2018"], ["de"]) == tuned(["squad2"], ["en"]) == {(False, False), (True, True)}
+    given = {"squad2": {"settings": {"null_threshold": 0.0}}}
+    assert tuned(given, ["en"]) == {(False, False), (True, False)}, "it is not chosen"
+
+
 def test_noise_on_no_target(expanded: Expand) -> None:
     noise = {"kinds": ["swap"], "rates": [0.1], "targets": ["xnil"]}
     assert _problem(expanded, noise=noise) == "noise.targets: 'xnil' is no target; did you mean 'xnli'?"

@@ -6,9 +6,10 @@
   alone, so that scores compare with those on the clean context.
 - Tagging, parsing, semantic roles: the tokens, as many as before and none empty; a sentence is perturbed as a whole.
 - Retrieval: the sentences of the foreign side. English is the same in all languages and stays clean, so that what is
-  measured is noise in the language that the score is for. BUCC's threshold is chosen on its clean dev set, as that
-  of a system which meets noise unprepared.
+  measured is noise in the language that the score is for.
 - Dual encoders: the queries. What is searched is a collection, which nobody types, and it is shared by the languages.
+
+Thresholds (BUCC, SQuAD 2.0) are chosen on the clean dev set, as those of a system which meets noise unprepared.
 """
 
 FIELDS: dict[str, dict[str, tuple[str, ...]]] = {
