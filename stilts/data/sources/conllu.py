@@ -5,7 +5,7 @@ basic trees leave out.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,8 @@ def read_conllu(path: Path, task: Task, language: str) -> pa.Table:
     report = Report(path)
     columns: dict[str, list[Any]] = {name: [] for name in PARSING.names}
     for names, sentence in read_blocks(path, report):
+        if lacks(names, ("FORM", "HEAD", "DEPREL"), sentence, report):
+            break
         form, head, relation = (names.index(name) for name in ("FORM", "HEAD", "DEPREL"))
         gold = sentence.column(head) != [EMPTY] * len(sentence.cells)
         columns["id"].append(sentence.id)
@@ -82,6 +84,14 @@ def read_conllu(path: Path, task: Task, language: str) -> pa.Table:
         report.add(1, "no sentence in it")
     report.close()
     return to_table(path, columns, PARSING)
+
+
+def lacks(names: Sequence[str], wanted: Sequence[str], sentence: Sentence, report: Report) -> bool:
+    """Whether the declared columns (CoNLL-U Plus) are without some of those wanted, which is then reported."""
+    missing = [name for name in wanted if name not in names]
+    if missing:
+        report.add(sentence.line, f"no column {', '.join(missing)}; the file declares {', '.join(names)}")
+    return bool(missing)
 
 
 def _add(line: str, number: int, width: int, wide: bool, sentence: Sentence, report: Report) -> bool:

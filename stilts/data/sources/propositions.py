@@ -24,13 +24,14 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from stilts.data.sources.conllu import EMPTY, Sentence, read_blocks, read_heads
+from stilts.data.sources.conllu import COLUMNS, EMPTY, Sentence, lacks, read_blocks, read_heads
 from stilts.data.sources.text import Report, each_file, read_lines, to_table
 from stilts.tasks.base import Task
 from stilts.tasks.schema import PROPOSITIONS
 
 _ROLE = re.compile(r"(?P<prefix>(?:[CR]-)?)(?:A|ARG)(?P<role>[0-5A](?=$|-)|M-\w+)(?:-\w+)?")
 _BRACKETS = re.compile(r"(?:\((?P<role>[^()*]+))?\*(?P<end>\)?)")
+_SPANS = ("UP:PRED", "UP:ARGSPANS")
 _ARGUMENTS_2012 = slice(11, -1)
 """CoNLL-2012's columns between the named entities and the coreference: one a predicate."""
 
@@ -148,6 +149,8 @@ def _read_universal(path: Path, report: Report, rows: _Rows) -> None:
         if "FORM" not in names:
             report.add(sentence.line, "there is no FORM column; merge the file with its treebank (UP's merge_ud_up.py)")
             return
+        if lacks(names, _SPANS if "UP:ARGSPANS" in names else COLUMNS, sentence, report):
+            return
         tokens = sentence.column(names.index("FORM"))
         for count, (predicate, spans) in enumerate(_universal(names, sentence, report), 1):
             rows.add(f"{sentence.id}#{count}", tokens, predicate, spans)
@@ -168,7 +171,7 @@ def _universal(names: list[str], sentence: Sentence, report: Report) -> Iterator
 
 def _with_spans(names: list[str], sentence: Sentence, report: Report) -> Iterator[tuple[int, list[Span]]]:
     """Universal PropBank 2.0."""
-    predicates, spans = (sentence.column(names.index(name)) for name in ("UP:PRED", "UP:ARGSPANS"))
+    predicates, spans = (sentence.column(names.index(name)) for name in _SPANS)
     for word, (name, cell) in enumerate(zip(predicates, spans, strict=True)):
         if name == EMPTY:
             continue

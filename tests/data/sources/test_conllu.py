@@ -87,6 +87,12 @@ def test_comments_alone_are_no_sentences(tmp_path: Path):
         read_conllu(write(tmp_path, "# text = nothing", ""), TASK, "en")
 
 
+def test_a_file_that_declares_other_columns(tmp_path: Path):
+    files = write(tmp_path, "# global.columns = ID FORM HEAD", "1 Sim 0", "")
+    with pytest.raises(Problems, match=r"f\.conllu:2: no column DEPREL; the file declares ID, FORM, HEAD"):
+        read_conllu(files, TASK, "pt")
+
+
 def test_real_files(xtreme_mini: Path):
     folder = xtreme_mini / "intermediate" / "ud_ewt"
     tables = [read_conllu([folder / f"en_ewt-ud-{split}.conllu"], TASK, "en") for split in ("train", "dev")]
