@@ -267,7 +267,8 @@ def _explain(location: Location, details: list[dict[str, Any]], document: _Docum
     elif kind == "missing":
         message = "is required"
     elif kind == "too_short":
-        message = "is empty"
+        least = details[0]["ctx"]["min_length"]
+        message = f"needs at least {least}" if given else "is empty"
     elif kind == "string_pattern_mismatch":
         message = f"{given!r} should begin with a letter or digit and hold only letters, digits and . _ -"
     elif kind == "value_error":
@@ -344,6 +345,6 @@ def _options(annotation: Any) -> list[Any]:
 
 
 def _kind(value: Any) -> str:
-    names = {dict: "a mapping", list: "a list", str: "text", type(None): "empty", bool: "a truth value"}
-    name = names.get(type(value), "a number")
+    names = {dict: "a mapping", list: "a list", tuple: "a list", str: "text", bool: "a truth value"}
+    name = "empty" if value is None else names.get(type(value), "a number")
     return f"{name} ({value!r})" if isinstance(value, str | int | float) else name

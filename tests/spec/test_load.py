@@ -136,6 +136,8 @@ def test_a_mistake(problems, line: str, message: str) -> None:
         ),
         ("[none, mnli]", "{a: [{task: mnli, recipe: {epoch: 1}}]}", "intermediates.a.0.recipe.epoch: unknown key; did"),
         ("[none, mnli]", "{a: [{recipe: {}}]}", "intermediates.a.0: give exactly one of task and mix"),
+        ("[none, mnli]", "{a: [{mix: [mnli, squad]}]}", "intermediates.a.0.mix: should be a mapping, not a list"),
+        ("[none, mnli]", "{a: [{mix: {tasks: [mnli]}}]}", "intermediates.a.0.mix.tasks: needs at least 2"),
         ("[none, mnli]", "{a: mnli}", "intermediates: 'a' should be a list of stages, not 'mnli'"),
         ("[none, mnli]", "{none: [mnli]}", "intermediates: the regime 'none' is the baseline and has no stages"),
         ("[none, mnli]", "[{mnli: [mnli]}]", "intermediates: where a regime is more than a name, write all of them as"),
