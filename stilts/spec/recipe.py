@@ -50,7 +50,7 @@ class Recipe(Frozen):
     evaluate_every: Positive | None = None
     """Optimizer steps between dev evaluations; None: once per epoch."""
     max_examples: Positive | None = None
-    """Train on the first N examples only (of each language, for masked language modelling)."""
+    """Train on the first N examples only: of each language, and of each task of a union."""
     seed: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
