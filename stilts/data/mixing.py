@@ -63,10 +63,8 @@ def epoch_items(items: Mapping[str, int], shares: Mapping[str, float], mixing: M
     return sum(min(items[task], mixing.cap) for task in others) / sum(shares[task] for task in others)
 
 
-def schedule(shares: Mapping[str, float], steps: int, seed: int) -> np.ndarray:
-    """Task of each optimizer step, int64 [steps], as indices into `shares`; a pure function of its arguments.
-
-    Every task gets its exact share of the steps, rounded by largest remainders; the seed shuffles them.
+def step_counts(shares: Mapping[str, float], steps: int) -> np.ndarray:
+    """Optimizer steps of each task, int64 [tasks]: its exact share of them, rounded by largest remainders.
 
     Raises:
         StiltsError: the share of a task comes to no step at all.
@@ -74,7 +72,22 @@ def schedule(shares: Mapping[str, float], steps: int, seed: int) -> np.ndarray:
     counts = largest_remainders(np.array(list(shares.values())), steps)
     for (task, share), count in zip(shares.items(), counts, strict=True):
         if count == 0:
-            raise StiltsError(f"mixing: {task} gets none of {steps} steps (its share is {share:.2g}); train longer")
+            raise StiltsError(
+                f"mixing: {task} gets none of {steps} steps (its share is {share:.2g}); train longer, or give it a "
+                "probability"
+            )
+    return counts
+
+
+def schedule(shares: Mapping[str, float], steps: int, seed: int) -> np.ndarray:
+    """Task of each optimizer step, int64 [steps], as indices into `shares`; a pure function of its arguments.
+
+    Every task gets its `step_counts`; the seed shuffles them.
+
+    Raises:
+        StiltsError: the share of a task comes to no step at all.
+    """
+    counts = step_counts(shares, steps)
     return np.random.default_rng((seed, len(counts))).permutation(np.repeat(np.arange(len(counts)), counts))
 
 

@@ -59,7 +59,9 @@ class Evaluator:
         task = get_task(task_name)
         if "dev" not in task.splits or not self.data.has(task, "dev", language):
             return None
-        return self._evaluation(task, self.experiment.targets.get(task.name, TargetDecl()), "dev", language, None)
+        decl = self.experiment.targets.get(task.name, TargetDecl())
+        own = decl.task in (None, task.name)  # else another task's settings, under this one's name
+        return self._evaluation(task, decl if own else TargetDecl(), "dev", language, None)
 
     def check_noise(self) -> None:
         """Note targets that are named for noise and are none."""

@@ -158,7 +158,15 @@ class _Expander:
             return {}
         regimes = self.experiment.intermediates.items()
         found = {name: self.problems.attempt(f"intermediates.{name}", self._allowances, name, r) for name, r in regimes}
-        return {name: allowances or [] for name, allowances in found.items()}
+        allowances = {name: allowed or [] for name, allowed in found.items()}
+        if not self.problems.messages:
+            self._check_steps(allowances)
+        return allowances
+
+    def _check_steps(self, allowances: dict[str, list[Allowance]]) -> None:
+        given = {f"intermediates.{name}.{i}": a for name, found in allowances.items() for i, a in enumerate(found)}
+        for where, stage in self._declared_stages():
+            self.problems.attempt(where, self.trainer.check_steps, where, stage, given.get(where, FREE))
 
     def _allowances(self, name: str, regime: RegimeDecl) -> list[Allowance]:
         if regime.budget is None:
@@ -189,6 +197,10 @@ class _Expander:
             return [_Ending(where, f"{trained}.{decl.setting}", stage, specs, selection)]
         there = self.trainer.languages(get_task(trained), training)
         by_language = {lang: tuple(s for s in specs if s.language == lang) for lang in there}
+        named = decl.languages if isinstance(decl.languages, tuple) else ()
+        if lacking := [language for language in named if language not in there]:
+            names = ", ".join(lacking)
+            raise StiltsError(f"setting {decl.setting}: no {training} training set of {trained} in {names} (data:)")
         endings = []
         for language, wanted in by_language.items():
             if not wanted:

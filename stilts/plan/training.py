@@ -8,13 +8,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from stilts.data.batching import largest_remainders
-from stilts.data.mixing import shares
+from stilts.data.mixing import shares, step_counts
 from stilts.data.prepare import TRANSLATED
 from stilts.errors import StiltsError
 from stilts.spec.experiment import BudgetDecl, Experiment, PartDecl, StageDecl, TrainingData
 from stilts.spec.recipe import Recipe
 from stilts.spec.stage import EXAMPLE_FIELDS, DataRef, Mixing, Part, StageSpec
-from stilts.tasks.base import Task, all_tasks, get_task, private_language
+from stilts.tasks.base import Task, all_tasks, check_heads, get_task, private_language
 
 MLM = "mlm"
 Training = Literal["english", "translated", "in-language"]
@@ -54,6 +54,9 @@ class Allowance:
 
 FREE = Allowance()
 
+_LENGTHS = ("epochs", "max_steps", "max_tokens")
+"""Fields of a recipe that say how long a stage is."""
+
 
 @dataclass
 class Trainer:
@@ -86,12 +89,31 @@ class Trainer:
             self._known[place] = self._resolve(stage, seed, allowance)
         return StageSpec(parent, *self._known[place])
 
+    def check_steps(self, where: str, stage: StageDecl, allowance: Allowance = FREE) -> None:
+        """Pass where every task of a mixture gets steps, as far as sizes and steps are known before training.
+
+        Raises:
+            StiltsError: the share of a task comes to no step at all.
+        """
+        spec = self.stage("", where, stage, 0, allowance)
+        if spec.mixing is None or spec.recipe.max_steps is None or spec.recipe.max_tokens is not None:
+            return
+        if all(ref.rows for part in spec.parts for ref in part.train):
+            step_counts(shares({part.task: part.rows for part in spec.parts}, spec.mixing), spec.recipe.max_steps)
+
     def budget(self, budget: BudgetDecl, where: str, stages: Sequence[StageDecl]) -> list[Allowance]:
         """The share of each stage in a regime's budget, to the last step or token.
 
         Raises:
-            StiltsError: the number of a task's examples is not known.
+            StiltsError: there is no stage, a stage has a length of its own, or the number of a task's examples is not
+                known.
         """
+        if not stages:
+            raise StiltsError("budget: the regime has no stages to spend it on")
+        for i, stage in enumerate(stages):
+            for name in _LENGTHS:
+                if name in stage.recipe.model_fields_set:
+                    raise StiltsError(f"stages.{i}.recipe.{name}: the budget sets how long each stage is; leave it out")
         weights = [1.0] if len(stages) == 1 else self._weights(budget, where, stages)
         amounts = largest_remainders(np.array(weights), budget.steps or budget.tokens or 0).tolist()
         if 0 in amounts:
@@ -117,6 +139,7 @@ class Trainer:
             assert stage.task is not None
             recipe = self._recipe(stage.task, given, seed)
             return (self._part(stage.task, stage, recipe, recipe.selection),), None, recipe
+        check_heads(map(get_task, stage.mix.tasks))
         recipe = self._mixture_recipe(given, seed)
         parts = tuple(
             self._part(name, part, self._part_recipe(name, part, stage, seed), recipe.selection)
@@ -158,7 +181,7 @@ class Trainer:
     def _part(self, name: str, decl: TrainingData, recipe: Recipe, selection: str) -> Part:
         task = get_task(name)
         train, dev = self.training_data(name, decl.training, decl.languages, selection)
-        return Part(task.name, task.version, train, dev, recipe)
+        return Part(task.name, _version(task), train, dev, recipe)
 
     def _training_data(
         self, name: str, training: str, languages: tuple[str, ...] | None, selection: str
@@ -166,6 +189,8 @@ class Trainer:
         """Training examples, and the dev set where one is selected by."""
         task = get_task(name)
         if task.family == MLM:
+            if training != "english":
+                raise StiltsError(f"training: {task.name} reads text of any language as it is; name them in languages:")
             found = languages or self._text_languages(task)
             return tuple(self.ref(name, "train", language) for language in found), None
         sources = task.parts or (name,)
@@ -190,7 +215,7 @@ class Trainer:
 
     def languages(self, task: Task, training: str) -> tuple[str, ...]:
         """Languages in which a training set of this kind is there, English (the original) among them."""
-        known = dict.fromkeys([*_all_languages(), *self.invented])
+        known = dict.fromkeys([*_all_languages(), *self.invented, *self._private()])
         return tuple(lang for lang in known if self.data.has(task, split_of(training, lang), lang))
 
     def _dev_language(self, task: Task, training: str, languages: tuple[str, ...] | None) -> str:
@@ -201,10 +226,18 @@ class Trainer:
 
     def _text_languages(self, task: Task) -> list[str]:
         """Every language whose text is there: what is evaluated must not change what is trained."""
-        named = self.experiment.languages if isinstance(self.experiment.languages, tuple) else ()
-        private = [language for language in named if private_language(language)]
-        known = dict.fromkeys([*task.languages, *self.invented, *private])
+        known = dict.fromkeys([*task.languages, *self.invented, *self._private()])
         return [language for language in known if self.data.has(task, "train", language)] or ["en"]  # says why not
+
+    def _private(self) -> list[str]:
+        """Invented languages that the experiment names."""
+        named = self.experiment.languages if isinstance(self.experiment.languages, tuple) else ()
+        return [language for language in named if private_language(language)]
+
+
+def _version(task: Task) -> int:
+    """A task's version; a union's rises with those of its parts, whose readers make its examples."""
+    return task.version + sum(get_task(part).version - 1 for part in task.parts)
 
 
 def split_of(training: str, language: str) -> str:

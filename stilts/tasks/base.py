@@ -5,7 +5,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -161,6 +161,22 @@ def check_union(task: Task, tasks: Mapping[str, Task]) -> None:
             raise ValueError(f"task {task.name}: no part {name!r}; {nearest(name, tasks)}")
         if part.parts or (part.family, part.labels) != (task.family, task.labels):
             raise ValueError(f"task {task.name}: part {name} differs from it in family or labels, or is a union")
+
+
+def check_heads(tasks: Iterable[Task]) -> None:
+    """Pass where tasks that train together and share a head agree on what it is.
+
+    Raises:
+        StiltsError: tasks would share a head, but not its family or labels.
+    """
+    first: dict[str, Task] = {}
+    for task in tasks:
+        other = first.setdefault(task.head_name, task)
+        if (task.family, task.labels) != (other.family, other.labels):
+            raise StiltsError(
+                f"{task.name} would share the head {task.head_name!r} with {other.name}, which has another family or "
+                "other labels; give it a head of its own (Task.head)"
+            )
 
 
 def all_tasks() -> dict[str, Task]:

@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from stilts.data.architectures import architecture
-from stilts.errors import StiltsError
 from stilts.spec.canonical import digest
-from stilts.tasks.base import Task
+from stilts.tasks.base import Task, check_heads
 from stilts.train.biaffine import BiaffineHead, best_relations, parsing_loss
 from stilts.train.features import IGNORED
 
@@ -61,15 +60,8 @@ def heads_of(tasks: Sequence[Task]) -> list[HeadSpec]:
     Raises:
         StiltsError: tasks would share a head, but not its family or labels.
     """
-    specs: dict[str, HeadSpec] = {}
-    for task in tasks:
-        spec = HeadSpec.of(task)
-        if specs.setdefault(spec.name, spec) != spec:
-            raise StiltsError(
-                f"{task.name} would share the head {spec.name!r} with tasks of another family or other labels; "
-                "give it a head of its own"
-            )
-    return list(specs.values())
+    check_heads(tasks)
+    return list(dict.fromkeys(HeadSpec.of(task) for task in tasks))
 
 
 class OutputLayer(nn.Linear):

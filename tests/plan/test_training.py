@@ -1,6 +1,7 @@
 """Regimes and settings: what each declared stage is trained on, and what it may cost."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from stilts.data.noise.fields import FIELDS
 from stilts.errors import Problems
 from stilts.plan.expand import Expansion
 from stilts.spec.stage import Mixing, StageSpec
-from stilts.tasks.base import words
+from stilts.tasks.base import _TASKS, get_task, words
 
 Expand = Callable[..., Expansion]
 
@@ -95,6 +96,32 @@ def test_a_mixture_that_nothing_selects(expanded: Expand) -> None:
     assert _stage(expanded(intermediates=_mix(tasks, recipe={"selection": "last"}))).parts[0].dev is None
 
 
+def test_a_task_that_no_step_falls_to_is_refused_before_training(expanded: Expand, data: Any) -> None:
+    """1000 questions of SQuAD to 10 of MNLI: of 20 steps MNLI's share is a fifth of one; a budget may do better."""
+    tasks = {"mnli": {"recipe": {"max_examples": 10}}, "squad": {}}
+    few = {"max_steps": 20}
+    wanted = "intermediates.r.0: mixing: mnli gets none of 20 steps (its share is 0.0099); train longer, or give it a "
+    assert _problem(expanded, intermediates=_mix(tasks, recipe=few)) == wanted + "probability"
+    joint = {"r": {"stages": [{"mix": {"tasks": tasks}}], "budget": {"steps": 20}}}
+    assert _problem(expanded, intermediates=joint) == wanted + "probability"
+    joint["r"]["budget"] = {"steps": 200}
+    assert _stage(expanded(intermediates=joint, recipe=few)).recipe.max_steps == 200
+
+
+def test_tasks_that_cannot_share_a_head_are_refused(expanded: Expand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_TASKS, "pawsx", replace(get_task("pawsx"), head="nli"))
+    message = _problem(expanded, intermediates=_mix(["mnli", "pawsx"]))
+    assert "intermediates.r.0: pawsx would share the head 'nli' with mnli, which has another family or" in message
+
+
+def test_a_unions_version_rises_with_its_parts(expanded: Expand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its examples are those that the parts' readers make."""
+    before = _stage(expanded(intermediates={"r": ["anli_plus"]}))
+    assert before.parts[0].task_version == 1
+    monkeypatch.setitem(_TASKS, "mnli", replace(get_task("mnli"), version=2))
+    assert _stage(expanded(intermediates={"r": ["anli_plus"]})).parts[0].task_version == 2
+
+
 # --- budgets ---------------------------------------------------------------------------------------------------
 
 
@@ -124,6 +151,15 @@ def test_a_budget_in_tokens(expanded: Expand) -> None:
     assert (spec.recipe.max_tokens, spec.recipe.epochs, spec.recipe.max_steps) == (5000, None, None)
 
 
+def test_a_budget_needs_stages_without_lengths_of_their_own(expanded: Expand) -> None:
+    none = {"r": {"stages": [], "budget": {"steps": 5}}}
+    assert _problem(expanded, intermediates=none) == "intermediates.r: budget: the regime has no stages to spend it on"
+    own = {"r": {"stages": ["squad", {"task": "mnli", "recipe": {"max_steps": 7}}], "budget": {"steps": 5}}}
+    assert _problem(expanded, intermediates=own) == (
+        "intermediates.r: stages.1.recipe.max_steps: the budget sets how long each stage is; leave it out"
+    )
+
+
 # --- languages of the training data ------------------------------------------------------------------------------
 
 
@@ -151,6 +187,11 @@ def test_languages_of_a_text_stage(expanded: Expand) -> None:
     assert _sources(spec) == [("train", "sw")]
 
 
+def test_text_has_no_translation(expanded: Expand) -> None:
+    message = _problem(expanded, intermediates={"r": [{"task": "mlm", "training": "translated"}]})
+    assert message == ("intermediates.r.0: training: mlm reads text of any language as it is; name them in languages:")
+
+
 def test_languages_of_english_training_are_refused(expanded: Expand) -> None:
     message = _problem(expanded, intermediates={"r": [{"task": "mnli", "languages": ["de"]}]})
     assert "mnli is trained on English; for languages, set training" in message
@@ -174,7 +215,7 @@ def test_one_task_in_several_settings(expanded: Expand) -> None:
     expansion = expanded(
         targets={
             "panx": {},
-            "panx-own": {"task": "panx", "setting": "in-language", "languages": ["de", "sw", "fr"]},
+            "panx-own": {"task": "panx", "setting": "in-language", "languages": ["de", "sw"]},
             "panx-all": {"task": "panx", "setting": "in-language-all"},
         }
     )
@@ -208,6 +249,31 @@ def test_translate_train(expanded: Expand) -> None:
     assert all(branch.selection.language == "en" for branch in one.branches if branch.selection)
     (branch,) = together.branches
     assert len(expansion.graph.nodes[branch.chain[-1]].spec.parts[0].train) == 3
+
+
+def test_a_named_language_without_a_training_set(expanded: Expand) -> None:
+    """A mean over fewer languages than were asked for would look like the one that was."""
+    targets = {"own": {"task": "panx", "setting": "in-language", "languages": ["de", "fr"]}}
+    message = _problem(expanded, targets=targets)
+    assert message == "targets.own: setting in-language: no in-language training set of panx in fr (data:)"
+    (cell,) = expanded(targets={"own": {"task": "panx", "setting": "in-language"}}).cells
+    assert [branch.evaluations[0].language for branch in cell.branches] == ["en", "de", "sw"]
+
+
+def test_an_invented_language_may_have_a_training_set(expanded: Expand, data: Any) -> None:
+    has = data.has
+    data.has = lambda task, split, language: language == "qaa" or has(task, split, language)
+    target = {"own": {"task": "panx", "setting": "in-language"}}
+    (cell,) = expanded(targets=target, languages=["de", "qaa"]).cells
+    assert [branch.evaluations[0].language for branch in cell.branches] == ["de", "qaa"]
+
+
+def test_settings_of_another_task_are_not_taken_for_the_selection(expanded: Expand) -> None:
+    """A target may be called like a task that it is not."""
+    odd = {"udpos": {"task": "xnli", "settings": {"max_length": 64}}, "tags": {"task": "udpos"}}
+    tags = next(cell for cell in expanded(targets=odd).cells if cell.target == "tags")
+    assert tags.branches[0].selection is not None
+    assert tags.branches[0].selection.settings["max_length"] == get_task("udpos").settings["max_length"]
 
 
 def test_retrieval_has_no_setting(expanded: Expand) -> None:
