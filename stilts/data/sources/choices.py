@@ -8,16 +8,17 @@ import csv
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Self
 
 import pyarrow as pa
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, read_text, to_table
 from stilts.tasks.base import Task
 from stilts.tasks.schema import MULTIPLE_CHOICE
 
-LETTERS = "ABCDEFGH"
+LETTERS = ("A", "B", "C")
+"""Social IQa's answers."""
 BLANKED = 20
 """XTREME-R's download writes label 0 into every row of a test file: so many rows of it cannot be chance."""
 
@@ -119,6 +120,12 @@ class Choices(BaseModel):
     label: list[str]
     text: list[str]
 
+    @model_validator(mode="after")
+    def _parallel(self) -> Self:
+        if len(self.label) != len(self.text):
+            raise ValueError(f"{len(self.label)} letters for {len(self.text)} texts")
+        return self
+
 
 class Choice(BaseModel):
     label: str
@@ -166,7 +173,7 @@ def _by_letter(line: Commonsense) -> dict[str, str]:
     if isinstance(line.question, Stem):
         choices = {choice.label: choice.text for choice in line.question.choices}
     elif line.choices is not None:
-        choices = dict(zip(line.choices.label, line.choices.text, strict=False))
+        choices = dict(zip(line.choices.label, line.choices.text, strict=True))
     else:
         choices = {}
     return dict(sorted(choices.items()))
@@ -197,7 +204,7 @@ def read_siqa(path: Path, task: Task, language: str) -> pa.Table:
     rows = []
     for i, (number, s) in enumerate(lines):
         given = labels[i] if labels else s.label
-        label = _lettered(report, number, s.correct, 3) if s.correct else _counted(report, number, given, 3)
+        label = _lettered(report, number, s.correct) if s.correct else _counted(report, number, given)
         rows.append(Row(number, str(i), prompt(s.context, s.question), [s.answerA, s.answerB, s.answerC], label))
     return _table(report, rows)
 
@@ -274,18 +281,18 @@ def _choice(report: Report, number: int, label: Any, count: int) -> int:
     return -1
 
 
-def _lettered(report: Report, number: int, letter: str, count: int) -> int:
-    if letter in LETTERS[:count]:
+def _lettered(report: Report, number: int, letter: str) -> int:
+    if letter in LETTERS:
         return LETTERS.index(letter)
-    report.add(number, f"correct {letter!r} is not one of {', '.join(LETTERS[:count])}")
+    report.add(number, f"correct {letter!r} is not one of {', '.join(LETTERS)}")
     return -1
 
 
-def _counted(report: Report, number: int, label: str | int | None, count: int) -> int:
-    """The index of a choice that is counted from 1."""
+def _counted(report: Report, number: int, label: str | int | None) -> int:
+    """The index of an answer that is counted from 1."""
     if label in (None, ""):
         return -1
-    if str(label).isdecimal() and 1 <= int(str(label)) <= count:
+    if str(label).isdecimal() and 1 <= int(str(label)) <= len(LETTERS):
         return int(str(label)) - 1
-    report.add(number, f"label {label!r} is not a choice from 1 to {count}")
+    report.add(number, f"label {label!r} is not a choice from 1 to {len(LETTERS)}")
     return -1

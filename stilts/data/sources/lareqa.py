@@ -33,13 +33,20 @@ def read_translated_squad_pairs(paths: Sequence[Path], task: Task, language: str
 
 
 def question_table(path: Path, questions: Mapping[str, list[Any]], language: str) -> pa.Table:
-    """Pairs from the columns of `schema.SPAN_QA`; questions without an answer are left out.
+    """Pairs from the columns of `schema.SPAN_QA`; questions without an answer in a sentence are left out.
 
     Raises:
         StiltsError: none is left.
     """
-    rows = (dict(zip(questions, row, strict=True)) for row in zip(*questions.values(), strict=True))
-    return ranking_table(path, _question_pairs(rows, language))
+    rows = [dict(zip(questions, row, strict=True)) for row in zip(*questions.values(), strict=True)]
+    pairs = list(_question_pairs(rows, language))
+    _tell_lost(path, len(rows) - len(pairs))
+    return ranking_table(path, pairs)
+
+
+def _tell_lost(path: Path, count: int) -> None:
+    if count:
+        logger.warning("%s: %d questions are left out: their answers begin in no sentence", path, count)
 
 
 def _question_pairs(questions: Rows, language: str) -> Iterator[dict[str, Any]]:
@@ -92,9 +99,7 @@ def read_xquad_r(path: Path, task: Task, language: str) -> pa.Table:
         for question in paragraph.qas
         if _sentence_at(paragraph.sentence_breaks, question.answers[0].answer_start) is not None
     ]
-    lost = sum(len(paragraph.qas) for paragraph in squad.paragraphs()) - len(rows)
-    if lost:
-        logger.warning("%s: %d questions are left out: their answers begin in no sentence", path, lost)
+    _tell_lost(path, sum(len(paragraph.qas) for paragraph in squad.paragraphs()) - len(rows))
     return ranking_table(path, rows)
 
 

@@ -101,6 +101,10 @@ def test_csqa_mistakes_are_told(tmp_path: Path) -> None:
         choices.read_csqa(jsonl(tmp_path, {**row, "answerKey": "C"}), CSQA, "en")
     with pytest.raises(Problems, match="no choices"):
         choices.read_csqa(jsonl(tmp_path, {"question": "Which?"}), CSQA, "en")
+    with pytest.raises(Problems, match=r"f\.jsonl:1: choices: .*2 letters for 3 texts"):
+        choices.read_csqa(
+            jsonl(tmp_path, {**row, "choices": {"label": ["A", "B"], "text": ["x", "y", "z"]}}), CSQA, "en"
+        )
 
 
 # Social IQa
@@ -121,6 +125,8 @@ def test_siqas_label_is_in_the_line_or_in_the_file_beside(tmp_path: Path) -> Non
 def test_siqas_wrong_labels_are_told(tmp_path: Path) -> None:
     with pytest.raises(Problems, match="correct 'D' is not one of A, B, C"):
         choices.read_siqa(jsonl(tmp_path, {**SITUATION, "correct": "D"}), SIQA, "en")
+    with pytest.raises(Problems, match="correct 'AB' is not one of A, B, C"):
+        choices.read_siqa(jsonl(tmp_path, {**SITUATION, "correct": "AB"}), SIQA, "en")
     with pytest.raises(Problems, match="label '0' is not a choice from 1 to 3"):
         choices.read_siqa(jsonl(tmp_path, {**SITUATION, "label": "0"}), SIQA, "en")
     write(tmp_path, "1\n2\n", "dev-labels.lst")

@@ -76,6 +76,15 @@ def test_squad_pairs_a_question_with_its_sentence(tmp_path: Path) -> None:
     assert rows[0]["context"] == CONTEXT
 
 
+def test_a_question_whose_answer_begins_between_two_sentences_is_left_out_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    paragraph = {"context": CONTEXT, "qas": [asked("a", 10, " Bert"), asked("b", 27, "came")]}
+    rows = lareqa.read_squad_pairs([write(tmp_path, "f.json", document(paragraph))], SQUAD, "en").to_pylist()
+    assert [row["id"] for row in rows] == ["b"]
+    assert "f.json: 1 questions are left out: their answers begin in no sentence" in caplog.text
+
+
 def split(questions: list[dict[str, Any]], breaks: list[list[int]], context: str = CONTEXT) -> str:
     return document({"context": context, "qas": questions, "sentence_breaks": breaks})
 
