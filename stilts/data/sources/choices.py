@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple, Self
 import pyarrow as pa
 from pydantic import BaseModel, Field, model_validator
 
-from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, read_text, to_table
+from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, read_text, replace_column, to_table
 from stilts.tasks.base import Task
 from stilts.tasks.schema import MULTIPLE_CHOICE
 
@@ -250,12 +250,11 @@ def merge_choices(table: pa.Table, path: Path, task: Task) -> pa.Table:
     report = Report(path)
     lines = list(read_jsonl(path, Chosen, report))
     counts = [len(choices) for choices in table["choices"].to_pylist()]
-    if len(lines) != len(counts) and not report.count:
-        report.add(1, f"{len(lines)} labels for {len(counts)} test rows; the two files do not belong together")
+    if not report.count:
+        report.same_count("labels", len(lines), "test rows", len(counts))
     labels = [_choice(report, n, line.label, count) for (n, line), count in zip(lines, counts, strict=False)]
     report.close()
-    index = table.schema.get_field_index("label")
-    return table.set_column(index, table.schema.field(index), pa.array(labels, pa.int32()))
+    return replace_column(table, "label", labels)
 
 
 def _table(report: Report, rows: Sequence[Row]) -> pa.Table:

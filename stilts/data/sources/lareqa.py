@@ -115,13 +115,14 @@ def _xquad_r(path: Path) -> SplitSquad:
     for paragraph in squad.paragraphs():
         for start, end in paragraph.sentence_breaks:
             if not 0 <= start < end <= len(paragraph.context):
-                line = text.count("\n", 0, max(text.find(f'"{paragraph.qas[0].id}"'), 0)) + 1 if paragraph.qas else 1
+                line = xtreme.line_of(text, paragraph.qas[0], report) if paragraph.qas else 1
                 report.add(
                     line, f"a sentence from {start} to {end} in a paragraph of {len(paragraph.context)} characters"
                 )
         for question in paragraph.qas:
             if question.question is None or len(question.answers) != 1:
-                report.add(1, f"question {question.id}: expected its text and one answer, as all of XQuAD-R have")
+                line = xtreme.line_of(text, question, report)
+                report.add(line, f"question {question.id}: expected its text and one answer, as all of XQuAD-R have")
     report.close()
     return squad
 

@@ -10,10 +10,9 @@ import pyarrow as pa
 from pydantic import BaseModel, RootModel
 
 from stilts.data.sources.ranking import ranking_table
-from stilts.data.sources.text import Report, each_file, read_json, read_jsonl
+from stilts.data.sources.text import Report, each_file, read_json, read_jsonl, replace_column
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
-from stilts.tasks.schema import RANKING
 
 
 class Span(BaseModel):
@@ -147,8 +146,7 @@ def merge_entities(table: pa.Table, path: Path, task: Task) -> pa.Table:
     missing = [name for name in ids if not gold.get(name)]
     if missing:
         raise Problems([f"{path}: no entity for {len(missing)} mentions of the test file, first {missing[0]}"])
-    keys = pa.array([[gold[name][0].strip()] for name in ids], RANKING.field("keys").type)
-    return table.set_column(RANKING.get_field_index("keys"), RANKING.field("keys"), keys)
+    return replace_column(table, "keys", [[gold[name][0].strip()] for name in ids])
 
 
 def _mention_row(report: Report, number: int, context: Context, mention: Mention) -> dict[str, Any]:

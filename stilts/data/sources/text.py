@@ -52,8 +52,7 @@ def each_file(read: ReadOne) -> ReadAll:
 
 
 def _numbered(table: pa.Table, number: int) -> pa.Table:
-    index = table.schema.get_field_index("id")
-    return table.set_column(index, "id", pa.array([f"{number}-{name}" for name in table["id"].to_pylist()]))
+    return replace_column(table, "id", [f"{number}-{name}" for name in table["id"].to_pylist()])
 
 
 class Report:
@@ -74,6 +73,13 @@ class Report:
         if not self.full:
             self.messages.append(f"{self.path}:{line}: {message}")
         self.count += 1
+
+    def same_count(self, what: str, count: int, other: str, wanted: int) -> None:
+        """Note where a labels file is not as long as what it belongs to."""
+        if count != wanted:
+            self.add(
+                min(count, wanted) + 1, f"{count} {what} for {wanted} {other}; the two files do not belong together"
+            )
 
     def close(self) -> None:
         """Raise what was noted, if anything.
@@ -174,6 +180,13 @@ def to_table(path: Path, columns: dict[str, Any], schema: pa.Schema) -> pa.Table
         raise StiltsError(f"{path}: text with half a surrogate pair, {error.object[:40]!r}; mend the escape") from None
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
         raise StiltsError(f"{path}: a value of the wrong type: {error}") from None
+
+
+def replace_column(table: pa.Table, column: str, values: list[Any]) -> pa.Table:
+    """The table with other values in one of its columns."""
+    index = table.schema.get_field_index(column)
+    field = table.schema.field(index)
+    return table.set_column(index, field, pa.array(values, field.type))
 
 
 def _read_bytes(path: Path) -> bytes:

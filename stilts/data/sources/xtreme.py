@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel
 
-from stilts.data.sources.text import Report, each_file, read_json, read_lines, tell_left_out, to_table
+from stilts.data.sources.text import Report, each_file, read_json, read_lines, replace_column, tell_left_out, to_table
 from stilts.tasks.base import Task
 from stilts.tasks.schema import CLASSIFICATION, RETRIEVAL, SPAN_QA, TAGGING
 
@@ -135,10 +135,10 @@ def merge_labels(table: pa.Table, path: Path, task: Task) -> pa.Table:
     """Gold labels, one a line in the order of the rows."""
     report = Report(path)
     lines = read_lines(path)
-    _same_count(report, "labels", len(lines), "test rows", table.num_rows)
+    report.same_count("labels", len(lines), "test rows", table.num_rows)
     labels = [label_index(report, n, line, task) for n, line in enumerate(lines, 1)]
     report.close()
-    return _replace(table, "label", labels)
+    return replace_column(table, "label", labels)
 
 
 Rows = list[tuple[int, list[str]]]
@@ -280,13 +280,13 @@ def merge_tags(table: pa.Table, path: Path, task: Task) -> pa.Table:
         if line and task.labels and line not in task.labels:
             report.add(number, f"tag {line[:40]!r} is not one of {', '.join(task.labels)}")
         fresh = not line
-    _same_count(report, "sentences", len(sentences), "test sentences", table.num_rows)
+    report.same_count("sentences", len(sentences), "test sentences", table.num_rows)
     lengths = [len(tokens) for tokens in table["tokens"].to_pylist()]
     for (number, tags), length in zip(sentences, lengths, strict=False):
         if len(tags) != length:
             report.add(number, f"{len(tags)} tags for the {length} tokens of the test sentence")
     report.close()
-    return _replace(table, "tags", [tags for _, tags in sentences])
+    return replace_column(table, "tags", [tags for _, tags in sentences])
 
 
 # Questions
@@ -333,7 +333,7 @@ def read_squad(path: Path, task: Task, language: str) -> pa.Table:
     questions = list(squad.questions())
     for context, question in questions:
         if question.question is None:
-            report.add(_line_of(text, question, report), f"no question text for id {question.id!r}")
+            report.add(line_of(text, question, report), f"no question text for id {question.id!r}")
         for answer in question.answers:
             _check_answer(report, text, context, question, answer)
     if not questions:
@@ -379,7 +379,7 @@ def merge_answers(table: pa.Table, path: Path, task: Task) -> pa.Table:
         if not gold.get(name):
             report.add(1, f"no answer to question {name!r} of the test file")
     report.close()
-    return _replace(table, "answers", [gold[name] for name in ids])
+    return replace_column(table, "answers", [gold[name] for name in ids])
 
 
 def _gold(question: Question) -> list[dict[str, Any]]:
@@ -391,7 +391,7 @@ def _check_answer(report: Report, text: str, context: str, question: Question, a
     found = _found(context, answer)
     if wanted and found != wanted:
         report.add(
-            _line_of(text, question, report),
+            line_of(text, question, report),
             f"question {question.id}: the context has {found[:40]!r} at character {start}, not the answer "
             f"{wanted[:40]!r} (offsets count Unicode code points)",
         )
@@ -403,7 +403,8 @@ def _found(context: str, answer: Answer) -> str:
     return context[start : start + len(answer.text)] if start >= 0 else ""
 
 
-def _line_of(text: str, question: Question, report: Report) -> int:
+def line_of(text: str, question: Question, report: Report) -> int:
+    """The line of a question in the text of its file."""
     if report.full:  # nobody will see the line, and the search is long
         return 0
     return text.count("\n", 0, max(text.find(f'"{question.id}"'), 0)) + 1
@@ -445,7 +446,9 @@ def merge_pairs(table: pa.Table, path: Path, task: Task) -> pa.Table:
             continue
         gold.setdefault(foreign, []).append(english)
     report.close()
-    return _replace(table, "gold", [gold.get(n, []) if s == "foreign" else [] for s, n in zip(sides, ids, strict=True)])
+    return replace_column(
+        table, "gold", [gold.get(n, []) if s == "foreign" else [] for s, n in zip(sides, ids, strict=True)]
+    )
 
 
 def read_tatoeba(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
@@ -465,19 +468,9 @@ def merge_lines(table: pa.Table, path: Path, task: Task) -> pa.Table:
     report = Report(path)
     lines = [line.strip() for line in read_lines(path)]
     foreign = table["side"].to_pylist().count("foreign")
-    _same_count(report, "lines", len(lines), "English sentences", table.num_rows - foreign)
+    report.same_count("lines", len(lines), "English sentences", table.num_rows - foreign)
     for number, line in enumerate(lines, 1):
         if not (line.isascii() and line.isdigit() and int(line) < foreign):
             report.add(number, f"{line[:40]!r} is not a line number from 0 to {foreign - 1}")
     report.close()
-    return _replace(table, "gold", [[] for _ in range(foreign)] + [[str(int(line))] for line in lines])
-
-
-def _same_count(report: Report, what: str, count: int, other: str, wanted: int) -> None:
-    if count != wanted:
-        report.add(min(count, wanted) + 1, f"{count} {what} for {wanted} {other}; the two files do not belong together")
-
-
-def _replace(table: pa.Table, column: str, values: list[Any]) -> pa.Table:
-    index = table.schema.get_field_index(column)
-    return table.set_column(index, table.schema.field(index), pa.array(values, type=table.schema.field(index).type))
+    return replace_column(table, "gold", [[] for _ in range(foreign)] + [[str(int(line))] for line in lines])
