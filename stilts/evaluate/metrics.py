@@ -42,7 +42,7 @@ def score(task: str, language: str, predictions: Any, gold: Any) -> Scores:
             id without a prediction scores 0.
 
     Returns:
-        `accuracy`; `f1, precision, recall`; `las, uas`; `exact_match, f1`; or `map@20`.
+        `accuracy`; `accuracy, f1`; `f1, precision, recall`; `las, uas`; `exact_match, f1`; or `map@20`.
 
     Raises:
         ValueError: there is nothing to score, or the two do not align.

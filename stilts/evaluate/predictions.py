@@ -7,8 +7,7 @@
 | srl | .tsv | the same, a blank line between propositions |
 | parsing | .tsv | `head TAB relation` of each word a line, a blank line between sentences |
 | question answering | .json | `{id: answer}` |
-| Mewsli-X | .json | `{id: [20 candidates, best first]}` |
-| LAReQA | .json | the same; XTREME-R has no format for it |
+| rankings | .json | `{id: [20 candidates, best first]}`; Mewsli-X's, and XTREME-R has none for LAReQA |
 | multiple choice | .jsonl | `{"label": index}` a line |
 | BUCC 2018 | .tsv | `foreign id TAB English id` a line |
 | Tatoeba | .tsv | one line number of the foreign file, from 0, a line |
@@ -80,9 +79,9 @@ def read_predictions(task_name: str, data: bytes | Path) -> Any:
         return _read_answers(text, where)
     if task.family == "dual_encoder":
         return _read_rankings(text, where)
-    if task.family in BY_WORD:
-        return _read_sentences(text, where, _arc_parser(task) if task.family == "parsing" else _tag_parser(task))
     parse = _line_parser(task)
+    if task.family in BY_WORD:
+        return _read_sentences(text, where, parse)
     values = _parse_lines(_split(text), where, parse)
     return set(values) if task_name == "bucc2018" else values
 
@@ -164,6 +163,8 @@ def _parse_lines(lines: list[str], where: str, parse: Callable[[str], Any]) -> l
 def _line_parser(task: Task) -> Callable[[str], Any]:
     if task.family == "multiple_choice":
         return _choice
+    if task.family == "parsing":
+        return lambda line: _arc(line, task)
     if task.name == "bucc2018":
         return _pair
     if task.family == "retrieval":
@@ -172,11 +173,20 @@ def _line_parser(task: Task) -> Callable[[str], Any]:
 
 
 def _known(label: str, task: Task) -> str:
+    if "\t" in label:
+        raise ValueError(f"{label[:60]!r} has several columns; write the label alone")
     if task.labels and label not in task.labels:
         what = f"{label[:60]!r} is" if label else "an empty line is"
         valid = ", ".join(task.labels[:20]) + (" ..." if len(task.labels) > 20 else "")
         raise ValueError(f"{what} none of {task.name}'s labels ({valid})")
     return label
+
+
+def _arc(line: str, task: Task) -> tuple[int, str]:
+    head, *relation = line.split("\t")
+    if len(relation) != 1 or not head.isdecimal():
+        raise ValueError(f"{line[:60]!r} is not a head and a relation parted by a tab")
+    return int(head), _known(relation[0], task)
 
 
 def _number(line: str) -> str:
@@ -222,33 +232,6 @@ def _read_sentences(text: str, where: str, parse: Callable[[str], Any]) -> list[
     if problems:
         raise Problems(shorten(problems, where))
     return sentences
-
-
-def _tag_parser(task: Task) -> Callable[[str], str]:
-    def parse(line: str) -> str:
-        if task.labels and line not in task.labels:
-            raise ValueError(_no_tag(line, task))
-        return line
-
-    return parse
-
-
-def _arc_parser(task: Task) -> Callable[[str], tuple[int, str]]:
-    def parse(line: str) -> tuple[int, str]:
-        head, *relation = line.split("\t")
-        if len(relation) != 1 or not head.isdecimal():
-            raise ValueError(f"{line[:60]!r} is not a head and a relation parted by a tab")
-        if relation[0] not in task.labels:
-            raise ValueError(f"{relation[0][:60]!r} is none of {task.name}'s relations ({', '.join(task.labels)})")
-        return int(head), relation[0]
-
-    return parse
-
-
-def _no_tag(line: str, task: Task) -> str:
-    if "\t" in line:
-        return f"{line[:60]!r} has several columns; write the tag alone"
-    return f"{line[:60]!r} is none of {task.name}'s tags ({', '.join(task.labels[:20])})"
 
 
 def _read_rankings(text: str, where: str) -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from stilts.errors import StiltsError, nearest
 from stilts.evaluate.metrics import main_number
+from stilts.tasks.base import words
 
 
 @dataclass(frozen=True)
@@ -39,29 +40,25 @@ class Benchmark:
         return [language for language in self.languages[task] if language not in set(given)]
 
 
-def _codes(text: str) -> tuple[str, ...]:
-    return tuple(text.split())
-
-
-_XNLI = _codes("ar bg de el en es fr hi ru sw th tr ur vi zh")
-_PANX = _codes(
+_XNLI = words("ar bg de el en es fr hi ru sw th tr ur vi zh")
+_PANX = words(
     "ar he vi id jv ms tl eu ml ta te af nl en de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw yo my zh kk tr "
     "et fi hu"
 )
-_UDPOS = _codes("af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh")
+_UDPOS = words("af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh")
 _TATOEBA = tuple(language for language in _PANX if language not in ("en", "ms", "my", "yo"))
-_XQUAD = _codes("en es de el ru tr ar vi th zh hi")
-_MLQA = _codes("en es de ar hi vi zh")
-_TYDIQA = _codes("en ar bn fi id ko ru sw te")
+_XQUAD = words("en es de el ru tr ar vi th zh hi")
+_MLQA = words("en es de ar hi vi zh")
+_TYDIQA = words("en ar bn fi id ko ru sw te")
 
 XTREME = Benchmark(
     name="xtreme",
     languages={
-        "pawsx": _codes("de en es fr ja ko zh"),
+        "pawsx": words("de en es fr ja ko zh"),
         "xnli": _XNLI,
         "panx": _PANX,
         "udpos": _UDPOS,
-        "bucc2018": _codes("de fr ru zh"),
+        "bucc2018": words("de fr ru zh"),
         "tatoeba": _TATOEBA,
         "xquad": _XQUAD,
         "mlqa": _MLQA,
@@ -79,12 +76,12 @@ XTREME_R = Benchmark(
     name="xtreme-r",
     languages={
         "xnli": _XNLI,
-        "panx": _PANX + _codes("qu pl uk az lt pa gu ro"),
-        "udpos": _UDPOS + _codes("lt pl uk wo ro"),
-        "tatoeba": _TATOEBA + _codes("az lt pl uk ro"),
-        "xcopa": _codes("et ht id it qu sw ta th tr vi zh"),
+        "panx": _PANX + words("qu pl uk az lt pa gu ro"),
+        "udpos": _UDPOS + words("lt pl uk wo ro"),
+        "tatoeba": _TATOEBA + words("az lt pl uk ro"),
+        "xcopa": words("et ht id it qu sw ta th tr vi zh"),
         "lareqa": _XQUAD,
-        "mewslix": _codes("ar de en es fa ja pl ro ta tr uk"),
+        "mewslix": words("ar de en es fa ja pl ro ta tr uk"),
         "xquad": (*_XQUAD, "ro"),
         "mlqa": _MLQA,
         "tydiqa": _TYDIQA,

@@ -56,7 +56,8 @@ class Task:
         languages: what XTREME evaluates, in evaluate.py's order; `("en",)` for English tasks.
         labels: classes in index order (classification, tagging, parsing, srl); empty for the other families, and where
             they are those of the training data (`data/labels.py`).
-        metric: name of the main number, as in evaluate.py (`accuracy`, `f1`, `metric`: mean of EM and F1).
+        metric: name of the main number: `accuracy`, `f1`, `las`, `map@20`, `loss`, or, as evaluate.py calls the mean of
+            exact match (or accuracy) and F1, `metric`.
         metrics: every number that an evaluation yields.
         train_on: task whose training data and head it uses (its own name where it trains itself); None where there
             is nothing to train (retrieval).
@@ -72,8 +73,8 @@ class Task:
             sentences of both sides).
         tokens_per_row: mean subword tokens of one example, for the cost model.
         head: name of its head, which tasks of one mixture share where they name the same; None: that of `train_on`.
-        parts: tasks whose training data this one takes together, of the same family and labels; the first one's dev
-            set is its own. None where it has data of its own.
+        parts: tasks whose training data this one takes together, of the same family and labels; a stage selects on
+            the dev set of the first. Empty where it has data of its own.
         xtreme_r: languages that XTREME-R evaluates beside `languages`.
         licence: why its data cannot be downloaded, and in which form to give it; None where it can.
     """
@@ -210,6 +211,6 @@ def check_language(task: Task, language: str) -> None:
     """
     if language not in (*task.languages, *task.xtreme_r) and not private_language(language):
         raise StiltsError(
-            f"task {task.name} has no language {language!r}; {nearest(language, task.languages)} "
+            f"task {task.name} has no language {language!r}; {nearest(language, (*task.languages, *task.xtreme_r))} "
             "(invented languages take the private codes qaa to qtz)"
         )

@@ -161,8 +161,8 @@ def test_unlabelled_test_files_are_no_labels(folders: tuple[Path, Path]) -> None
     write(folders[1], "panx/test-de.tsv", "Hu\n(\nXi’an\n")
     write(folders[1], "xnli/test-de.tsv", "Ein Satz\tNoch einer\n")
     found = problems(*folders)
-    assert found[0].startswith("labels/xnli/test-de.tsv:1: 'Ein Satz\\tNoch einer' is none of xnli's labels")
-    assert found[1].startswith("labels/panx/test-de.tsv:1: 'Hu' is none of panx's tags")
+    assert found[0].startswith("labels/xnli/test-de.tsv:1: 'Ein Satz\\tNoch einer' has several columns")
+    assert found[1].startswith("labels/panx/test-de.tsv:1: 'Hu' is none of panx's labels")
 
 
 @pytest.mark.parametrize("content", ['{"data": [{"paragraphs": 3}]}', "[1]", '{"version": 1}'])

@@ -1,7 +1,7 @@
 """Perturb: a table of canonical examples under a condition."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -47,8 +47,8 @@ def perturb(table: pa.Table, task: Task, condition: Condition, language: str) ->
     if problems:
         raise Problems(problems)
     work = _Work(condition, language)
-    columns = dict.fromkeys(FIELDS[task.family][condition.scope])
-    rows = [work.row(row, columns, task.family) for row in table.to_pylist()]
+    columns = FIELDS[task.family][condition.scope]
+    rows = [work.row(row, columns) for row in table.to_pylist()]
     return Noisy(pa.Table.from_pylist(rows, schema=table.schema), work.changed / max(work.characters, 1))
 
 
@@ -59,7 +59,7 @@ class _Work:
         self.condition, self.language = condition, language
         self.changed = self.characters = 0
 
-    def row(self, row: dict[str, Any], columns: Mapping[str, Any], family: str) -> dict[str, Any]:
+    def row(self, row: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
         if row.get("side") == "en":
             return row
         edit = {"context": self._context, "tokens": self._tokens, "choices": self._choices}

@@ -27,6 +27,7 @@ register(
         settings={"max_length": 256},
         splits=("dev",),
         files="nli",
+        # A stage selects on ANLI's dev set; the size of dev is that of all three, where they are given as files.
         sizes={"train": 1_104_934, "dev": 22_857},
         tokens_per_row=46.0,
     )

@@ -30,6 +30,7 @@ register(
             "write its sections 02-21 and 00 as `words TAB tags`, a sentence a line, or token TAB tag, a token a line"
         ),
         files="supertags",
+        # The study's counts; sections 02-21 and 00 in full are 39,604 and 1,913 sentences.
         sizes={"train": 38_015, "dev": 5_484},
         tokens_per_row=30.0,
     )

@@ -1,4 +1,7 @@
-"""COPA: which of two alternatives is the cause, or the effect, of a premise? XCOPA's English training data."""
+"""COPA: which of two alternatives is the cause, or the effect, of a premise? XCOPA's English training data.
+
+XTREME-R's script goes on with the head that it trained on Social IQa; here, as in every chain, COPA begins a new one.
+"""
 
 from stilts.tasks.base import HubSource, Task, register
 

@@ -12,7 +12,7 @@ register(
         name="udparse",
         version=1,
         family="parsing",
-        # Universal Dependencies' languages that XLM-R knows, English first.
+        # Languages of XLM-R and XTREME-R that have treebanks in Universal Dependencies, English first.
         languages=words(
             "en af am ar be bg br ca cs cy da de el es et eu fa fi fr ga gd gl he hi hr hu hy id is it ja ka kk ko la "
             "lt lv ml mr my nl no pl pt ro ru sa sk sl sq sr sv ta te th tl tr ug uk ur vi wo yo zh"

@@ -1,4 +1,7 @@
-"""XCOPA: COPA in eleven languages, a task of XTREME-R; trained on Social IQa, then on English COPA."""
+"""XCOPA: COPA in eleven languages, a task of XTREME-R; trained on Social IQa, then on English COPA with a new head.
+
+XTREME-R's script keeps the head of Social IQa.
+"""
 
 from stilts.tasks.base import HubSource, Task, register, words
 
