@@ -24,6 +24,7 @@ from stilts.evaluate.metrics import main_number
 from stilts.evaluate.pool import Pool
 from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import suffix
+from stilts.plan.cost import training_flops
 from stilts.plan.job import StageJob
 from stilts.plan.shapes import shape
 from stilts.spec.stage import SHORT, BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
@@ -198,10 +199,8 @@ class _Stage:
 
     def _training_record(self, spec: StageSpec, result: TrainResult, model: Model) -> dict[str, Any]:
         size = shape(model.config.to_dict())
-        flops = sum(
-            part.tokens * size.flops_per_token(part.tokens / max(part.examples, 1), training=True)
-            for part in result.parts.values()
-        )
+        seen = [(part, result.parts[part.task]) for part in spec.parts]
+        flops = sum(training_flops(part, size, found.examples, found.tokens) for part, found in seen)
         kind = "gpu" if self.ranks.device.type == "cuda" else "cpu"
         best = [step for step, _ in result.dev].index(result.best_step) if result.dev else None
         return {

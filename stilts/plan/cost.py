@@ -2,7 +2,8 @@
 
 Arithmetic: one token costs 6 N + 12 L h s floating-point operations forward and backward (N: parameters of the
 layers, L: layers, h: width, s: sequence length; Kaplan et al. 2020, section 2.1, with the attention term for
-bidirectional attention); the forward pass alone a third. XLM-R Large at s = 128: 1.85 GFLOP.
+bidirectional attention); the forward pass alone a third. XLM-R Large at s = 128: 1.85 GFLOP. Masked language modelling
+adds the output layer, as large as the embeddings that it is tied to, on the tokens that it predicts.
 """
 
 import os
@@ -68,13 +69,12 @@ def stage_costs(graph: Graph, jobs: Mapping[str, StageJob]) -> dict[str, StageCo
 
 
 def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predicting) -> StageCost:
-    examples, tokens, flops, unknown = 0, 0.0, 0.0, set[str]()
+    examples, tokens, flops, unknown = 0.0, 0.0, 0.0, set[str]()
     if isinstance(node.spec, StageSpec) and not job.trained:
-        examples, tokens, unknown = _training(node.spec)
+        seen, unknown = _training(node.spec)
+        examples, tokens = sum(rows for _, rows, _ in seen), sum(much for _, _, much in seen)
         if size is not None:
-            longest = max(part.recipe.max_length for part in node.spec.parts)
-            length = min(tokens / max(examples, 1), longest)
-            flops += tokens * size.flops_per_token(length, training=True)
+            flops = sum(training_flops(part, size, rows, much) for part, rows, much in seen)
     predicted = 0
     for evaluation in job.evaluations:
         rows, operations = predicting(evaluation, size)
@@ -87,7 +87,7 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predi
         unknown.add("the size of the base model")
     bf16 = isinstance(node.spec, StageSpec) and node.spec.recipe.precision == "bf16"
     return StageCost(
-        examples=examples,
+        examples=round(examples),
         tokens=round(tokens),
         flops=flops,
         weight_bytes=parameters * (2 if bf16 else 4) if job.keep_weights and not job.trained else 0,
@@ -95,6 +95,16 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predi
         prediction_bytes=predicted * PREDICTION_BYTES,
         unknown=tuple(sorted(unknown)),
     )
+
+
+def training_flops(part: Part, size: Shape, examples: float, tokens: float) -> float:
+    """Operations of training one task of a stage on so many examples and tokens."""
+    task = get_task(part.task)
+    predicted = 0.0
+    if task.family == "mlm":
+        predicted = part.recipe.mlm_probability or task.recipe["mlm_probability"]
+    length = min(tokens / max(examples, 1), part.recipe.max_length)
+    return tokens * size.flops_per_token(length, training=True, predicted=predicted)
 
 
 def _predicting(evaluation: EvaluationSpec, size: Shape | None) -> tuple[int, float]:
@@ -109,8 +119,8 @@ def _reading(ref: DataRef | None, evaluation: EvaluationSpec, size: Shape | None
     return rows, 0.0 if size is None else rows * mean * size.flops_per_token(min(mean, limit), training=False)
 
 
-def _training(spec: StageSpec) -> tuple[int, float, set[str]]:
-    """Examples and tokens that a stage sees, and what nothing declares."""
+def _training(spec: StageSpec) -> tuple[list[tuple[Part, float, float]], set[str]]:
+    """Examples and tokens that a stage sees of each part, none where a size is missing, and what nothing declares."""
     recipe, mixing = spec.recipe, spec.mixing
     limited = recipe.max_tokens is not None or recipe.max_steps is not None
     # Of steps and tokens the number is known all the same; what is not counted is taken for as much as the cap allows.
@@ -118,18 +128,19 @@ def _training(spec: StageSpec) -> tuple[int, float, set[str]]:
     guess = 0 if not limited else 1 if mixing is None else mixing.cap
     sizes = {part.task: part.rows or guess for part in spec.parts if part.rows or guess}
     if len(sizes) < len(spec.parts):
-        return 0, 0.0, unknown
+        return [], unknown
     drawn = dict.fromkeys(sizes, 1.0) if mixing is None else shares(sizes, mixing)
-    mean = sum(drawn[part.task] * _mean_of_part(part) for part in spec.parts if part.task in drawn)
+    means = [(part, drawn[part.task], _mean_of_part(part)) for part in spec.parts]
     if recipe.max_tokens is not None:
-        return round(recipe.max_tokens / mean), float(recipe.max_tokens), set()
-    if recipe.max_steps is not None:
+        examples = recipe.max_tokens / sum(share * mean for _, share, mean in means)
+    elif recipe.max_steps is not None:
         examples = recipe.max_steps * recipe.batch_size
-        return examples, mean * examples, unknown if mixing is not None else set()
-    assert recipe.epochs is not None
-    epoch = sum(sizes.values()) if mixing is None else epoch_items(sizes, drawn, mixing)
-    examples = round(epoch * recipe.epochs)
-    return examples, mean * examples, unknown
+    else:
+        assert recipe.epochs is not None
+        examples = recipe.epochs * (sum(sizes.values()) if mixing is None else epoch_items(sizes, drawn, mixing))
+    if limited and (mixing is None or recipe.max_tokens is not None):
+        unknown = set()
+    return [(part, examples * share, examples * share * mean) for part, share, mean in means], unknown
 
 
 def _mean_of_part(part: Part) -> float:

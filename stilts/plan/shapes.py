@@ -27,9 +27,14 @@ class Shape:
     def parameters(self) -> int:
         return self.layer_parameters + self.embedding_parameters
 
-    def flops_per_token(self, length: float, *, training: bool) -> float:
-        """Operations of one token in a sequence of this length (relative positions not counted)."""
-        both = 6 * self.layer_parameters + 12 * self.layers * self.width * length
+    def flops_per_token(self, length: float, *, training: bool, predicted: float = 0.0) -> float:
+        """Operations of one token in a sequence of this length (relative positions not counted).
+
+        Args:
+            predicted: share of the tokens that a masked language head scores against the whole vocabulary.
+        """
+        parameters = self.layer_parameters + predicted * self.embedding_parameters
+        both = 6 * parameters + 12 * self.layers * self.width * length
         return both if training else both / 3
 
 

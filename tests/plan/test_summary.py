@@ -76,6 +76,24 @@ def test_lengths_of_training(expanded: Expand, recipe: dict, examples: int, toke
     assert (stage.examples, stage.tokens) == (examples, tokens)
 
 
+def test_a_mixtures_tasks_cost_what_each_is(expanded: Expand) -> None:
+    """1000 examples of 20 tokens of SQuAD, cut to 10 of MNLI, and 2000 sentences of text, whose vocabulary counts."""
+    tasks = {"mlm": {}, "mnli": {"recipe": {"max_length": 10}}, "squad": {}}
+    regime = [{"mix": {"tasks": tasks}, "recipe": {"max_steps": 400, "batch_size": 10}}]
+    _, stage, *_ = _costs(expanded(intermediates={"r": regime}))
+    size = shape_of(LARGE)
+    assert (stage.examples, stage.tokens) == (4000, 2000 * 20 + 1000 * 10 + 1000 * 20)
+    text = 40_000 * (size.flops_per_token(20, training=True) + 6 * 0.15 * size.embedding_parameters)
+    rest = 10_000 * size.flops_per_token(10, training=True) + 20_000 * size.flops_per_token(20, training=True)
+    assert stage.flops == pytest.approx(text + rest)
+
+
+def test_a_budget_in_tokens_is_what_a_mixture_costs(expanded: Expand) -> None:
+    regime = {"stages": [{"mix": {"tasks": {"mnli": {}, "mlm": {"probability": 0.5}}}}], "budget": {"tokens": 30_000}}
+    _, stage, *_ = _costs(expanded(intermediates={"r": regime}))
+    assert (stage.examples, stage.tokens) == (1500, 30_000)
+
+
 def test_choices_and_windows_are_not_cut_but_spread(expanded: Expand) -> None:
     short = {"max_length": 10, "epochs": 1}
     cut, spread = (
