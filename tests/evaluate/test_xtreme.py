@@ -3,7 +3,7 @@
 import pytest
 
 from stilts.errors import StiltsError
-from stilts.evaluate.xtreme import BENCHMARKS, XTREME, XTREME_R, get_benchmark, group_averages, task_average
+from stilts.evaluate.xtreme import BENCHMARKS, XTREME, XTREME_R, Benchmark, get_benchmark, group_averages, task_average
 from stilts.tasks.base import all_tasks
 
 MAIN = {"pawsx": 1, "xnli": 2, "panx": 3, "udpos": 4, "bucc2018": 5, "tatoeba": 6, "xquad": 7, "mlqa": 8, "tydiqa": 9}
@@ -61,6 +61,11 @@ def test_averages_are_plain_means_under_the_official_names() -> None:
         "avg_recall": 75.0,
         "avg_metric": 70.0,
     }
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=BENCHMARKS)
+def test_pretraining_can_go_on_in_every_language(benchmark: Benchmark) -> None:
+    assert set().union(*benchmark.languages.values()) <= set(all_tasks()["mlm"].languages)
 
 
 def test_question_answering_averages_languages_first_then_em_and_f1() -> None:
