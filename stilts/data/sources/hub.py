@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from stilts.data.sources.choices import continuations, prompt
 from stilts.data.sources.lareqa import question_table
-from stilts.data.sources.text import to_table
+from stilts.data.sources.text import tell_left_out, to_table
 from stilts.errors import StiltsError
 from stilts.tasks.base import HubSource, Task
 from stilts.tasks.schema import SCHEMAS
@@ -56,7 +56,7 @@ def load(source: HubSource, task: Task, split: str, language: str) -> pa.Table:
     if "id" in columns:
         canonical["id"] = [str(name) for name in columns["id"]]
     if split != "test" and task.family == "classification":
-        canonical = _decided(canonical)
+        canonical = _whole(source, _decided(canonical))
     if task.family == "dual_encoder":
         return question_table(Path(source.id), canonical, language)
     count = len(next(iter(canonical.values())))
@@ -105,6 +105,14 @@ def _values(data: Any, column: str) -> list[Any]:
 def _decided(columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
     """Without the pairs that have no majority label (SNLI's -1)."""
     keep = [i for i, label in enumerate(columns["label"]) if label >= 0]
+    return {name: [values[i] for i in keep] for name, values in columns.items()}
+
+
+def _whole(source: HubSource, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """Without the pairs that lack a text (two of QQP's)."""
+    pairs = list(zip(columns["text_a"], columns["text_b"], strict=True))
+    keep = [i for i, (a, b) in enumerate(pairs) if a.strip() and b.strip()]
+    tell_left_out(Path(source.id), len(pairs) - len(keep), len(pairs), "not two texts")
     return {name: [values[i] for i in keep] for name, values in columns.items()}
 
 

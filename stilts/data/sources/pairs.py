@@ -53,13 +53,14 @@ def read_nli(path: Path, task: Task, language: str) -> pa.Table:
 def read_qqp(path: Path, task: Task, language: str) -> pa.Table:
     """GLUE's QQP, or rows of question, question and label without a header, as PAWS-X has them.
 
-    The published file holds a few rows that a line feed inside a question tore: they are left out.
+    The published file holds a few rows that a line feed inside a question tore, and two that lack a question: they
+    are left out.
     """
     report = Report(path)
     if _columns(read_lines(path)[0]) is None:
         return xtreme.read_quoted_pairs([path], task, language)
     rows, torn = _read_table(path, language)
-    kept = [row for row in rows if row[3] is None or row[3] in task.labels]
+    kept = [row for row in rows if row[3] is None or (row[3] in task.labels and row[1].strip() and row[2].strip())]
     left_out = len(torn) + len(rows) - len(kept)
     tell_left_out(path, left_out, len(rows) + len(torn), "not two questions and a label")
     return _table(path, task, report, kept)

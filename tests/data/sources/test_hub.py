@@ -70,6 +70,15 @@ def test_labels_go_by_the_hubs_own_class_names(tmp_path: Path) -> None:
     assert table["label"].to_pylist() == [get_task("mnli").labels.index("contradiction")]
 
 
+def test_pairs_that_lack_a_text_are_left_out_of_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{"question1": "How?", "question2": b, "label": label} for b, label in (("Why?", 1), ("", 0), ("So?", 0))]
+    folder = jsonl_repository(tmp_path / "r", {"qqp": {"train": rows}})
+    table = hub.load(moved("qqp", folder), get_task("qqp"), "train", "en")
+    assert table["text_b"].to_pylist() == ["Why?", "So?"]
+    assert table["label"].to_pylist() == [1, 0]
+    assert "1 of 3 rows are left out: they have not two texts" in caplog.text
+
+
 def test_a_label_map_wins(tmp_path: Path) -> None:
     rows = [{"sentence1": "a", "sentence2": "b", "label": label} for label in ("yes", "no")]
     folder = jsonl_repository(tmp_path / "r", {"en": {"train": rows}})

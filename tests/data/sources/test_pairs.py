@@ -129,12 +129,13 @@ def test_torn_rows_of_a_translation_are_left_out_and_counted(tmp_path: Path, cap
 QQP_HEADER = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
 
 
-def test_qqps_torn_rows_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_qqps_torn_and_blank_rows_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     text = QQP_HEADER + '1\t1\t2\tWhat is "x"?\t"y?\t0\n2\t3\t4\tIs\nit?\tSo?\t1\n3\t5\t6\ta\tb\t1\n4\t7\t8\tc\td\t0\n'
+    text += "5\t9\t10\tHow?\t\t0\n"
     with caplog.at_level(logging.WARNING):
         table = read_qqp(write(tmp_path, text), QQP, "en")
     assert pairs(table) == [('What is "x"?', '"y?', 0), ("a", "b", 1), ("c", "d", 0)]
-    assert "2 of 5 rows are left out" in caplog.text
+    assert "3 of 6 rows are left out" in caplog.text
 
 
 def test_qqps_test_file_has_no_labels(tmp_path: Path) -> None:
