@@ -223,17 +223,21 @@ class NoiseDecl(Frozen):
         return value
 
 
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""A name that is part of file names."""
+
+
 class Experiment(Frozen):
     """Base models x intermediate regimes x targets x seeds, and how to run them."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Name
     store: str = "stilts-store"
     results: str | None = None
     """Folder of the tables; default `results/NAME`."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     models: Annotated[dict[str, ModelDecl], Field(min_length=1)]
     intermediates: Annotated[dict[str, RegimeDecl], Field(min_length=1)]
-    targets: Annotated[dict[str, TargetDecl], Field(min_length=1)]
+    targets: Annotated[dict[Name, TargetDecl], Field(min_length=1)]
     benchmark: Literal["xtreme", "xtreme-r"] = "xtreme"
     """Whose language lists and averages: XTREME's, or XTREME-R's longer ones."""
     languages: Literal["all", "present"] | tuple[str, ...] = "all"

@@ -289,7 +289,7 @@ def _as_written(location: Location, document: _Document) -> Location:
 
 
 def _is_tag(part: str | int) -> bool:
-    """Pydantic names the tried branch of a union in the location; people did not write it."""
+    """Pydantic names the tried branch of a union, and that a key is meant; people did not write it."""
     return isinstance(part, str) and (
         part.startswith(("literal[", "tuple[", "constrained", "function-")) or part in _TAGS
     )
@@ -306,7 +306,7 @@ _WORDS = {
 }
 """What pydantic calls things, and what people do."""
 
-_TAGS = {"int", "float", "str", "bool"}
+_TAGS = {"int", "float", "str", "bool", "[key]"}
 
 
 def _fields_at(model: Any, location: Location) -> list[str]:
