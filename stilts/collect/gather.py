@@ -66,14 +66,16 @@ def gather_submission(
         StiltsError: no such model, target or regime, or nothing to submit.
     """
     inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
+    cells = cell_sources(expansion, inventory)
+    official = [cell.target for cell in cells if cell.official]
     intermediates: dict[str, str] = {}
     for choice in choices:
         target, equals, regime = choice.partition("=")
-        intermediates |= {target: regime} if equals else dict.fromkeys(expansion.experiment.targets, choice)
+        intermediates |= {target: regime} if equals else dict.fromkeys(official, choice)
     root = store.scratch(".")
     return write_submission(
         out,
-        cell_sources(expansion, inventory),
+        cells,
         read_evaluation=lambda name, spec: read_evaluation(store, name, spec),
         read_predictions=lambda name, spec: read_predictions(store, name, spec),
         read_examples=lambda spec: read(root, spec.data),

@@ -122,10 +122,10 @@ def _of_model(cells: Sequence[CellSource], model: str | None) -> list[CellSource
 def _check_given(cells: Sequence[CellSource], given: Mapping[str, str]) -> None:
     problems = []
     for target, regime in given.items():
-        regimes = {cell.intermediate for cell in cells if cell.target == target}
+        regimes = {cell.intermediate for cell in cells if cell.target == target and cell.official}
         if not regimes:
-            known = {cell.target for cell in cells}
-            problems.append(f"{target} is no target of the experiment; {nearest(target, known)}")
+            known = {cell.target for cell in cells if cell.official}
+            problems.append(f"{target} is no zero-shot target of the experiment; {nearest(target, known)}")
         elif regime not in regimes:
             problems.append(f"{target}: unknown intermediate {regime!r}; {nearest(regime, regimes)}")
     if problems:

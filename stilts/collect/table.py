@@ -73,8 +73,9 @@ class CellSource:
         stage: NAME of the artifact that is evaluated: the target stage, or for retrieval the last stage before it.
         chain: NAMEs from the base to `stage`, both included.
         evaluations: those wanted.
-        selection: the training task's English dev set on the same stage, by which regimes and seeds are chosen; None
-            where there is none (retrieval, and tasks whose dev set serves as the test).
+        selection: the training task's dev set on the same stage (English, or of the one language that the stage was
+            trained in), by which regimes and seeds are chosen; None where there is none (retrieval, and tasks whose
+            dev set serves as the test).
     """
 
     model: str

@@ -176,7 +176,7 @@ def test_tags_must_fit_the_words():
     assert check("panx", b"O\nB-PER\n\nO\n", examples) == []
     assert check("panx", b"O\nB-PER\nO\n", examples) == ["1 sentences for 2 examples"]
     assert check("panx", b"O\n\nB-PER\nO\n", examples) == ["sentence 1 has 1 tags for 2 words"]
-    assert "'NOUN' is none of panx's tags" in check("panx", b"O\nNOUN\n\nO\n", examples)[0]
+    assert "'NOUN' is none of panx's labels" in check("panx", b"O\nNOUN\n\nO\n", examples)[0]
 
 
 def test_answers_must_fit_the_questions():
@@ -275,6 +275,8 @@ def test_only_what_is_trained_on_english_is_submitted(grid, tmp_path):
     manifest = submit(grid, tmp_path / "out")
     assert list(manifest["targets"]) == ["xnli"]
     assert list(manifest["targets"]["xnli"]["regimes"]) == ["none"]
+    with pytest.raises(Problems, match="xnli-tt is no zero-shot target of the experiment; did you mean 'xnli'"):
+        submit(grid, tmp_path / "out", intermediates={"xnli-tt": "none"})
 
 
 def test_the_benchmark_says_what_belongs(grid, tmp_path):
