@@ -139,7 +139,7 @@ def test_it_is_chosen_on_dev_for_data_without_gold(tokenizer: PreTrainedTokenize
         run(table(None, None), tokenizer)
 
 
-def test_unused_permutations_do_not_matter() -> None:
+def test_the_order_of_the_questions_does_not_matter() -> None:
     answers = {"a": ("x", -3.0), "b": ("y", -1.0), "c": ("z", 0.5)}
     gold = {"a": ["x"], "b": [""], "c": ["z"]}
     found = {tuple(sorted(choose(dict(order), gold).items())) for order in itertools.permutations(answers.items())}
