@@ -31,6 +31,7 @@ intermediates: [none, mnli]
 targets: [xnli, udpos, xquad, tatoeba]
 recipe: {{precision: fp32, learning_rate: 1e-3, max_steps: 12, batch_size: 8, max_length: 96}}
 recipes: {{squad: {{stride: 32}}}}
+settings: {{squad: {{max_length: 96}}, xquad: {{max_length: 96}}, tatoeba: {{max_length: 96}}}}
 data: {{generate: {{languages: 2, sentences: 60}}}}
 runtime: {{checkpoint_seconds: 0.5}}
 """

@@ -42,6 +42,7 @@ intermediates:
         recipe: {max_tokens: 12000, evaluate_every: 5, selection: best-dev}
 targets: [tatoeba, xnli]
 recipe: {precision: fp32, learning_rate: 1e-3, max_steps: 4, batch_size: 8, max_length: 64}
+settings: {tatoeba: {max_length: 96}}
 data:
   generate: {languages: 2, sentences: 60}
   tasks:

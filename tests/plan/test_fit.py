@@ -27,6 +27,22 @@ def test_a_base_made_on_the_spot(data: FakeData) -> None:
         planned(data, model, recipe={"max_length": 128}, recipes={"xnli": {"max_length": 129}, "squad": {"stride": 64}})
 
 
+def test_evaluations_longer_than_the_positions(data: FakeData) -> None:
+    """The dev set by which models are chosen counts, and a base that is evaluated without training."""
+    model = {"init": {"config": {"max_position_embeddings": 258}, "tokenizer": {"vocab_size": 100}}}
+    fields = {"targets": ["xquad", "tatoeba"], "recipe": {"max_length": 192}}
+    with pytest.raises(Problems) as caught:
+        planned(data, model, settings={"xquad": {"max_length": 192}}, **fields)
+    messages = sorted(message.partition(": ")[2] for message in caught.value.messages)
+    assert messages == [
+        f"max_length {length} of the evaluation on {task} is more than the model's 256 positions; "
+        f"lower it (settings: {{{task}: {{max_length: 256}}}})"
+        for task, length in (("squad", 384), ("tatoeba", 512))
+    ]
+    fitting = {task: {"max_length": 256} for task in ("squad", "xquad", "tatoeba")}
+    planned(data, model, settings=fitting, **fields)
+
+
 @pytest.mark.parametrize("name", ["xlnet/xlnet-large-cased", "microsoft/mdeberta-v3-base", "somebody/else"])
 def test_relative_positions_and_unknown_models_have_no_limit(data: FakeData, name: str) -> None:
     planned(data, {"hub": name, "revision": "x"}, recipes={"squad": {"max_length": 1000}})
