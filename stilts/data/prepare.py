@@ -241,10 +241,7 @@ class Catalog:
         _check_rows(table, task, where)
         labelled = _labelled(table, task, where)
         if not labelled and split != "test":
-            raise StiltsError(
-                f"{where}: no gold labels, and {split} data needs them; XTREME's test files have none, give its "
-                f"{split} file"
-            )
+            raise StiltsError(f"{where}: no gold labels, and {split} data needs them; {_where_gold_is(task, split)}")
         identity = f"sha256:{digest_table(table)}"
         tokens = _tokens(table, task, language)
         ref = DataRef(task.name, split, language, identity, table.num_rows, tokens, labelled)
@@ -254,7 +251,8 @@ class Catalog:
 
     def _index_path(self, task: Task, split: str, language: str, files: Sequence[Path]) -> Path:
         state = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] if p.is_file() else str(p) for p in files]
-        name = digest([INDEX_VERSION, DIGEST_VERSION, task.name, task.version, split, language, state])[:24]
+        reader = [task.name, task.version, task.files, task.labels]
+        name = digest([INDEX_VERSION, DIGEST_VERSION, reader, split, language, state])[:24]
         return self.root / "data" / "index" / f"{name}.json"
 
     def _indexed(self, index: Path) -> DataRef | None:
@@ -372,6 +370,14 @@ def _read_candidates(task: Task, patterns: Sequence[str]) -> pa.Table:
     if form.candidates is None:
         raise StiltsError(f"task {task.name} searches no candidates; take data.tasks.{task.name}.candidates away")
     return form.candidates(_by_language(task, patterns), task)
+
+
+def _where_gold_is(task: Task, split: str) -> str:
+    if task.folder is not None:
+        return f"XTREME's test files have none, give its {split} file"
+    gold = get_format(task).gold
+    looked = f"; it looks for {gold}" if gold else ""
+    return f"the reader {task.files!r} found none in the file{looked}"
 
 
 def _check_rows(table: pa.Table, task: Task, where: str) -> None:

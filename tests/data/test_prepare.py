@@ -5,11 +5,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from stilts.data.prepare import Catalog, read
+from stilts.data.prepare import Catalog, _read, read
 from stilts.errors import Problems, StiltsError
 from stilts.spec.data import DataDecl, Generate, TaskSource
 from stilts.tasks.base import all_tasks, get_task
@@ -90,6 +92,15 @@ def test_training_and_dev_data_need_gold(folder: Path, split: str) -> None:
         catalog(folder).ref(XNLI, split, "en")
 
 
+def test_a_task_that_is_not_xtremes_is_told_where_its_labels_are_looked_for(folder: Path) -> None:
+    path = write(folder / "pairs.tsv", "a\tb\n")
+    decl = DataDecl(tasks={"snli": TaskSource(train=str(path))})
+    with pytest.raises(StiltsError) as caught:
+        Catalog(decl, folder / "root").ref(get_task("snli"), "train", "en")
+    assert "train data needs them; the reader 'nli' found none in the file; it looks for a column" in str(caught.value)
+    assert "XTREME" not in str(caught.value)
+
+
 def test_gold_on_some_rows_only_is_refused(folder: Path) -> None:
     path = write(
         folder / "train.jsonl",
@@ -152,6 +163,17 @@ def test_the_index_spares_the_second_reading(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr("stilts.data.prepare._read", lambda *_: pytest.fail("read again"))
     second = catalog(folder).ref(XNLI, "train", "en")
     assert vars(second) == vars(first)
+
+
+@pytest.mark.parametrize("change", [{"files": "pairs"}, {"labels": ("neutral", "entailment")}], ids=str)
+def test_another_reader_or_other_labels_read_again(
+    folder: Path, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog(folder).ref(XNLI, "train", "en")
+    read_by = []
+    monkeypatch.setattr("stilts.data.prepare._read", lambda task, *more: read_by.append(task) or _read(task, *more))
+    catalog(folder).ref(replace(XNLI, **change), "train", "en")
+    assert len(read_by) == 1
 
 
 def test_a_file_changed_just_now_is_not_trusted_to_its_time_stamp(folder: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stilts.data.sources import choices, conllu, lareqa, mewslix, pairs, propositions, supertags, xtreme
 from stilts.data.sources.text import ReadAll, each_file, read_lines, to_table
-from stilts.errors import nearest
+from stilts.errors import StiltsError, nearest
 from stilts.tasks.base import Task
 from stilts.tasks.schema import MLM
 
@@ -29,6 +29,7 @@ class Format:
         candidates: reads what a ranking searches, from files by language (one without `{lang}` stands under `mul`).
         languages: of which a file holds examples, where one file is of several; None: a file without `{lang}` in its
             path is English.
+        gold: where the reader looks for gold, for the message that there is none.
     """
 
     read: Callable[[Sequence[Path], Task, str], pa.Table]
@@ -36,6 +37,7 @@ class Format:
     translated: ReadAll | None = None
     candidates: Callable[[Mapping[str, Path], Task], pa.Table] | None = None
     languages: Callable[[Path], frozenset[str]] | None = None
+    gold: str = ""
 
     def reader(self, split: str) -> ReadAll:
         """What reads the files of a split."""
@@ -50,19 +52,19 @@ def read_sentences(path: Path, task: Task, language: str) -> pa.Table:
 
 
 FORMATS: dict[str, Format] = {
-    "nli": Format(pairs.read_nli, xtreme.merge_labels),
-    "qqp": Format(pairs.read_qqp),
-    "pairs": Format(xtreme.read_quoted_pairs, xtreme.merge_labels),
+    "nli": Format(pairs.read_nli, xtreme.merge_labels, gold=pairs.LABEL_PLACES),
+    "qqp": Format(pairs.read_qqp, gold=pairs.LABEL_PLACES),
+    "pairs": Format(xtreme.read_quoted_pairs, xtreme.merge_labels, gold="a third column"),
     "tags": Format(xtreme.read_tags, xtreme.merge_tags),
     "squad": Format(xtreme.read_squad, xtreme.merge_answers, xtreme.read_translated_squad),
     "supertags": Format(supertags.read_supertags),
     "bucc": Format(xtreme.read_bucc, xtreme.merge_pairs),
     "tatoeba": Format(xtreme.read_tatoeba, xtreme.merge_lines),
-    "hellaswag": Format(choices.read_hellaswag),
-    "cosmosqa": Format(choices.read_cosmosqa),
-    "csqa": Format(choices.read_csqa),
-    "siqa": Format(choices.read_siqa),
-    "copa": Format(choices.read_copa, choices.merge_choices),
+    "hellaswag": Format(choices.read_hellaswag, gold="label"),
+    "cosmosqa": Format(choices.read_cosmosqa, gold="label"),
+    "csqa": Format(choices.read_csqa, gold="answerKey"),
+    "siqa": Format(choices.read_siqa, gold="correct or label"),
+    "copa": Format(choices.read_copa, choices.merge_choices, gold="label"),
     "squad_pairs": Format(lareqa.read_squad_pairs, translated=lareqa.read_translated_squad_pairs),
     "xquad_r": Format(lareqa.read_xquad_r, candidates=lareqa.read_xquad_r_candidates),
     "mention_pairs": Format(mewslix.read_mention_pairs),
@@ -82,8 +84,11 @@ def get_format(task: Task) -> Format:
     """The format of a task's files.
 
     Raises:
-        ValueError: the task declares a format that does not exist.
+        StiltsError: the task declares a format that does not exist.
     """
     if task.files not in FORMATS:
-        raise ValueError(f"task {task.name}: no file format {task.files!r}; {nearest(str(task.files), FORMATS)}")
+        raise StiltsError(
+            f"task {task.name}: no file format {task.files!r} in data/sources/files.py; "
+            f"{nearest(str(task.files), FORMATS)}"
+        )
     return FORMATS[task.files]

@@ -11,11 +11,16 @@ from stilts.tasks.base import Task
 
 HEADERS = (
     ("sentence1", "sentence2", "gold_label"),
+    ("sentence1", "sentence2", "label"),
     ("premise", "hypothesis", "label"),
     ("premise", "hypo", "label"),
     ("question1", "question2", "is_duplicate"),
 )
-"""Columns of the files with a header: GLUE's, SNLI's and XNLI's; the hub's names; XNLI's translated MNLI; QQP."""
+"""Columns of the files with a header: MNLI's, SNLI's and XNLI's; RTE's and the rest of GLUE; the hub's names; XNLI's
+translated MNLI; QQP."""
+
+LABEL_PLACES = f"a column {' or '.join(dict.fromkeys(names[2] for names in HEADERS))}, or a third without a header"
+"""Where labels are looked for, as messages say it."""
 
 Row = tuple[int, str, str, str | int | None]
 """Line, text, text, label as the file has it (None: the file has no labels)."""
@@ -77,9 +82,10 @@ def _read_jsonl(path: Path, task: Task, language: str) -> pa.Table:
 
 
 def _columns(first: str) -> tuple[str, str, str] | None:
-    """The columns of a header that are wanted; None where the line is none."""
+    """The columns of a header that are wanted, those with a label first; None where the line is none."""
     header = set(first.split("\t"))
-    return next((names for names in HEADERS if set(names[:2]) <= header), None)
+    fitting = [names for names in HEADERS if set(names[:2]) <= header]
+    return max(fitting, key=lambda names: names[2] in header, default=None)
 
 
 def _read_table(path: Path, language: str) -> tuple[list[Row], list[tuple[int, str]]]:

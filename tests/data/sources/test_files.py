@@ -66,5 +66,5 @@ def test_only_translations_are_read_laxly() -> None:
 
 
 def test_an_unknown_format_names_the_nearest() -> None:
-    with pytest.raises(ValueError, match="no file format 'squadd'; did you mean 'squad'"):
+    with pytest.raises(StiltsError, match=r"no file format 'squadd' in data/sources/files\.py; did you mean 'squad'"):
         get_format(replace(get_task("squad"), files="squadd"))

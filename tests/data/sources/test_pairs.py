@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,16 @@ def test_mnli_is_the_same_from_each_of_its_shapes(tmp_path: Path) -> None:
         read_nli(write(tmp_path, 'a\t"b\tentailment\n'), MNLI, "en"),
     ]
     assert [pairs(table) for table in tables] == [[("a", '"b', 0)]] * 4
+
+
+def test_a_header_is_read_with_its_label_whichever_name_it_has(tmp_path: Path) -> None:
+    rte = replace(MNLI, labels=("entailment", "not_entailment"))
+    text = "index\tsentence1\tsentence2\tlabel\n0\ta\tb\tnot_entailment\n"
+    assert pairs(read_nli(write(tmp_path, text), rte, "en")) == [("a", "b", 1)]
+    unlabelled = "index\tsentence1\tsentence2\n0\ta\tb\n"
+    assert pairs(read_nli(write(tmp_path, unlabelled), rte, "en")) == [("a", "b", -1)]
+    both = "sentence1\tsentence2\tlabel\tgold_label\na\tb\tneutral\tentailment\n"
+    assert pairs(read_nli(write(tmp_path, both), MNLI, "en")) == [("a", "b", 0)]
 
 
 def test_pairs_without_a_majority_label_are_left_out(tmp_path: Path) -> None:
