@@ -39,8 +39,9 @@ class Evaluator:
         self._check_settings(f"{where}.settings", task, decl.settings)
         splits = [split for split in self.experiment.splits if split in task.splits]
         if not splits:
-            wanted, there = " or ".join(self.experiment.splits), " and ".join(task.splits) or "nothing to evaluate"
-            self.problems.add(where, f"it has no {wanted} split; it has {there} (splits:)")
+            wanted, there = " or ".join(self.experiment.splits), ", ".join(task.splits)
+            hint = f"add splits: [{there}] to the experiment" if there else "it has nothing to evaluate, leave it out"
+            self.problems.add(where, f"it has no {wanted} split; {hint}")
             return ()
         before = len(self.problems.messages)
         conditions = self._conditions(name, task)

@@ -15,7 +15,7 @@ from stilts.plan.problems import Collector
 from stilts.plan.training import FREE, MLM, Allowance, Data, Trainer, Training
 from stilts.spec.experiment import Experiment, ModelDecl, RegimeDecl, StageDecl, TargetDecl
 from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec
-from stilts.tasks.base import get_task
+from stilts.tasks.base import all_tasks, get_task
 
 PRETRAIN_SEED = 0
 _SLUG = 60
@@ -75,7 +75,9 @@ def expand(experiment: Experiment, data: Data) -> Expansion:
 
     Raises:
         Problems: every unknown task, language or setting, and every mistake in the data files.
+        StiltsError: a mistake in the library of tasks.
     """
+    all_tasks()  # a mistake in the library is said once, not at every name that is looked up in it
     return _Expander(experiment, data).expand()
 
 

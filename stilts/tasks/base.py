@@ -113,7 +113,7 @@ class Task:
 
     def __post_init__(self) -> None:
         if self.family not in SCHEMAS:
-            raise ValueError(f"task {self.name}: {nearest(self.family, SCHEMAS)}")
+            raise StiltsError(f"task {self.name}: no family {self.family!r}; {nearest(self.family, SCHEMAS)}")
 
     def rows(self, split: str, language: str) -> int | None:
         """Declared number of examples, None where none is declared."""
@@ -133,10 +133,10 @@ def register(task: Task) -> Task:
     """Add a task to the registry.
 
     Raises:
-        ValueError: the name is taken.
+        StiltsError: the name is taken.
     """
     if task.name in _TASKS:
-        raise ValueError(f"two tasks are called {task.name!r}")
+        raise StiltsError(f"two tasks are called {task.name!r}; give the one that is new in tasks/library another name")
     _TASKS[task.name] = task
     return task
 
@@ -145,7 +145,12 @@ def register(task: Task) -> Task:
 def _load_library() -> None:
     library = importlib.import_module("stilts.tasks.library")
     for module in pkgutil.iter_modules(library.__path__):
-        importlib.import_module(f"stilts.tasks.library.{module.name}")
+        try:
+            importlib.import_module(f"stilts.tasks.library.{module.name}")
+        except TypeError as error:  # a field that is misspelt or missing
+            raise StiltsError(
+                f"tasks/library/{module.name}.py: {error}; the fields of a task are in tasks/base.py"
+            ) from error
     for task in _TASKS.values():
         check_union(task, _TASKS)
 
@@ -154,14 +159,17 @@ def check_union(task: Task, tasks: Mapping[str, Task]) -> None:
     """Pass where a task's parts are tasks with examples and labels like its own.
 
     Raises:
-        ValueError: a part is missing, is a union itself, or is of another kind.
+        StiltsError: a part is missing, is a union itself, or is of another kind.
     """
     for name in task.parts:
         part = tasks.get(name)
         if part is None:
-            raise ValueError(f"task {task.name}: no part {name!r}; {nearest(name, tasks)}")
+            raise StiltsError(f"task {task.name}: no part {name!r}; {nearest(name, tasks)}")
         if part.parts or (part.family, part.labels) != (task.family, task.labels):
-            raise ValueError(f"task {task.name}: part {name} differs from it in family or labels, or is a union")
+            raise StiltsError(
+                f"task {task.name}: part {name} differs from it in family or labels, or is a union; "
+                "parts= takes tasks of its own kind"
+            )
 
 
 def check_heads(tasks: Iterable[Task]) -> None:

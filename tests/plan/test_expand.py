@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stilts.errors import Problems
+from stilts.errors import Problems, StiltsError
 from stilts.plan.expand import Expansion
 from stilts.spec.stage import StageSpec
 
@@ -255,6 +255,16 @@ def test_every_unknown_name_is_said_with_the_nearest(expanded: Expand) -> None:
     assert len(messages) == 9
 
 
+def test_a_mistake_in_the_library_is_said_once(expanded: Expand, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise StiltsError("two tasks are called 'xnli'")
+
+    monkeypatch.setattr("stilts.tasks.base._load_library", broken)
+    with pytest.raises(StiltsError) as caught:
+        expanded(intermediates=["none", "mnli"], targets=["xnli", "panx"])
+    assert str(caught.value) == "two tasks are called 'xnli'"
+
+
 def test_training_on_what_is_only_evaluated(expanded: Expand) -> None:
     messages = _problems(expanded, intermediates={"a": ["xquad", "tatoeba"]})
     assert messages == [
@@ -269,8 +279,8 @@ def test_a_language_that_no_target_has(expanded: Expand) -> None:
 
 def test_a_target_without_the_split_or_any_language(expanded: Expand) -> None:
     assert _problems(expanded, targets=["xnli", "tatoeba", "mlm"], splits=["dev"]) == [
-        "targets.tatoeba: it has no dev split; it has test (splits:)",
-        "targets.mlm: it has no dev split; it has nothing to evaluate (splits:)",
+        "targets.tatoeba: it has no dev split; add splits: [test] to the experiment",
+        "targets.mlm: it has no dev split; it has nothing to evaluate, leave it out",
     ]
     assert _problems(expanded, targets=["xnli", "bucc2018"], languages=["sw"]) == [
         "targets.bucc2018: none of its languages is wanted and has a file (languages:, data:)"

@@ -11,7 +11,16 @@ from stilts.errors import StiltsError
 from stilts.evaluate.xtreme import XTREME, XTREME_R
 from stilts.spec.recipe import Recipe
 from stilts.tasks import library
-from stilts.tasks.base import Task, all_tasks, check_language, check_union, get_task, private_language, register
+from stilts.tasks.base import (
+    Task,
+    _load_library,
+    all_tasks,
+    check_language,
+    check_union,
+    get_task,
+    private_language,
+    register,
+)
 
 TASKS = all_tasks()
 TARGETS = {name for name, task in TASKS.items() if task.group}
@@ -42,7 +51,10 @@ def test_languages_and_labels_are_distinct(task: Task) -> None:
 
 def test_what_trains_has_a_complete_recipe(task: Task) -> None:
     if task.train_on == task.name:
-        assert Recipe(**task.recipe).max_length == task.settings["max_length"]
+        longest = Recipe(**task.recipe).max_length
+        assert task.settings.get("max_length") == longest, (
+            f'settings of {task.name}: add "max_length": {longest}, as in its recipe'
+        )
     elif task.train_on is not None:
         assert get_task(task.train_on).family == task.family
 
@@ -60,7 +72,7 @@ def test_labels_are_declared_where_the_head_needs_them(task: Task) -> None:
 
 
 def test_files_and_folder_name_readers(task: Task) -> None:
-    assert task.files in FORMATS
+    assert task.files in FORMATS, f"files of {task.name}: one of {', '.join(sorted(FORMATS))}"
     assert task.folder is None or task.folder in LAYOUTS
 
 
@@ -72,11 +84,31 @@ def test_hub_sources_are_pinned_to_a_commit(task: Task) -> None:
         assert set(task.hub.names) <= set(task.languages)
 
 
-def test_every_evaluated_split_has_a_source(task: Task) -> None:
-    for split in () if task.parts or task.licence else task.splits:
+def check_sources(task: Task) -> None:
+    """Pass where each evaluated split is on the hub or in XTREME's folder, or where only a person can give it."""
+    if task.parts or task.licence or (task.hub is None and task.folder is None):
+        return
+    for split in task.splits:
         in_hub = task.hub is not None and split in task.hub.splits
         in_folder = task.folder is not None and split in LAYOUTS[task.folder].files
-        assert in_hub or in_folder
+        assert in_hub or in_folder, (
+            f"{task.name} has no {split} data: add {split} to hub.splits, or take it out of splits="
+        )
+
+
+def test_every_evaluated_split_has_a_source(task: Task) -> None:
+    check_sources(task)
+
+
+def test_a_task_of_its_own_files_alone_needs_no_licence() -> None:
+    check_sources(replace(get_task("csqa"), hub=None))
+    with pytest.raises(AssertionError, match=r"csqa has no test data: add test to hub\.splits"):
+        check_sources(replace(get_task("csqa"), splits=("dev", "test")))
+
+
+def test_the_main_number_is_one_of_its_numbers_or_their_mean(task: Task) -> None:
+    known = (*task.metrics, "metric") if len(task.metrics) > 1 else task.metrics
+    assert task.metric in known, f"metric of {task.name}: one of {', '.join(known)}"
 
 
 def test_sizes_name_languages_of_the_task(task: Task) -> None:
@@ -87,7 +119,9 @@ def test_sizes_name_languages_of_the_task(task: Task) -> None:
 def test_what_trains_declares_its_english_sizes(task: Task) -> None:
     if task.train_on == task.name and task.family != "mlm":
         for split in {"train", "dev"} & {"train", *task.splits}:
-            assert task.rows(split, "en"), split
+            assert task.rows(split, "en"), (
+                f'sizes of {task.name}: add "{split}", its number of examples, by which it is planned'
+            )
 
 
 def test_a_union_is_as_large_as_its_parts() -> None:
@@ -115,15 +149,27 @@ def test_an_unknown_task_names_the_nearest() -> None:
 
 def test_a_union_of_other_labels_or_of_nothing_is_refused() -> None:
     union = get_task("anli_plus")
-    with pytest.raises(ValueError, match="part qqp differs"):
+    with pytest.raises(StiltsError, match="part qqp differs"):
         check_union(replace(union, parts=("snli", "qqp")), TASKS)
-    with pytest.raises(ValueError, match="no part 'snlii'; did you mean 'snli'"):
+    with pytest.raises(StiltsError, match="no part 'snlii'; did you mean 'snli'"):
         check_union(replace(union, parts=("snlii",)), TASKS)
 
 
 def test_a_taken_name_is_refused(task: Task) -> None:
-    with pytest.raises(ValueError, match="two tasks"):
+    with pytest.raises(StiltsError, match=f"two tasks are called '{task.name}'; give"):
         register(task)
+
+
+def test_a_field_that_no_task_has_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mytask.py").write_text("from stilts.tasks.base import Task\nTask(name='mytask', metrik='f1')\n")
+    monkeypatch.setattr(library, "__path__", [*library.__path__, str(tmp_path)])
+    with pytest.raises(StiltsError, match=r"tasks/library/mytask\.py: .* 'metrik'; the fields of a task are in"):
+        _load_library.__wrapped__()
+
+
+def test_an_unknown_family_names_the_nearest() -> None:
+    with pytest.raises(StiltsError, match="task csqa: no family 'multiple_choices'; did you mean 'multiple_choice'"):
+        replace(get_task("csqa"), family="multiple_choices")
 
 
 def test_an_unknown_language_names_the_nearest() -> None:
