@@ -18,7 +18,8 @@ from stilts.tasks.schema import SCHEMAS
 
 WORDS = ["baka", "dilo", "mufe", "nori", "pasu", "tevi", "zolu", "giba", "kemo", "rapi", "sudo", "vate", "lino", "befu"]
 OPEN_LABELS = ("NP", "NP/N", "(S\\NP)/NP", ".")
-"""For tasks whose labels come from their data."""
+OPEN_SPANS = ("B-NP", "I-NP", "O")
+"""For tasks whose labels come from their data: of words, and of spans (scored by F1)."""
 
 
 @dataclass(frozen=True)
@@ -87,15 +88,15 @@ def _multiple_choice(task: Task) -> Examples:
 
 
 def _tagging(task: Task) -> Examples:
-    """Sentences tagged [a a] (BIO: one entity of two words), [b a], and every label once."""
-    labels = task.labels or OPEN_LABELS
-    entities = "O" in labels
-    if entities:
-        begin = labels[1]
-        gold = [[begin, begin.replace("B-", "I-")], ["O", begin], list(labels)]
+    """Sentences tagged [a a] (BIO: one entity of two words), [b a], and every label once (BIO: an entity a type)."""
+    labels = task.labels or (OPEN_LABELS if "accuracy" in task.metrics else OPEN_SPANS)
+    types = sorted({label[2:] for label in labels if label.startswith(("B-", "I-"))}) if "O" in labels else []
+    if types:
+        whole = next(name for name in types if {f"B-{name}", f"I-{name}"} <= set(labels))
+        begin, inside, other = f"B-{whole}", f"I-{whole}", "O"
     else:
-        begin = labels[0]
-        gold = [[begin, begin], [labels[1], begin], list(labels)]
+        begin, inside, other = labels[0], labels[0], labels[1]
+    gold = [[begin, inside], [other, begin], sorted(labels, key=lambda label: (label[2:] if types else "", label))]
     position = {label: i for i, label in enumerate(labels)}
     rows = [
         {"id": str(n), "tokens": [WORDS[position[tag] % len(WORDS)] for tag in tags], "tags": tags}
@@ -104,10 +105,9 @@ def _tagging(task: Task) -> Examples:
     constant = [[begin] * len(tags) for tags in gold]
     n = len(labels)
     if "accuracy" in task.metrics:
-        scores = {"accuracy": 100 * 4 / (4 + n)}
-    elif entities:  # every word an entity of its own: the one of the second sentence is right
-        found, wanted, right = 4 + n, 2 + sum(label.startswith("B-") for label in labels), 1
-        scores = _f1(right, found, wanted)
+        scores = {"accuracy": 100 * (4 if inside == begin else 3) / (4 + n)}
+    elif types:  # every word an entity of its own: the one of the second sentence is right
+        scores = _f1(1, 4 + n, 2 + len(types))
     else:  # a chunk a sentence: that of the first is right
         scores = _f1(1, 3, 1 + 2 + n)
     return Examples(_table(task, rows), gold, gold, constant, scores, n)
@@ -232,6 +232,11 @@ def write_files(task: Task, table: pa.Table, folder: Path) -> list[Path]:
     return WRITERS[str(task.files)](task, table.to_pylist(), folder)
 
 
+def write_headed(task: Task, table: pa.Table, folder: Path) -> list[Path]:
+    """The same with the names of the columns in the first line."""
+    return HEADED[str(task.files)](task, table.to_pylist(), folder)
+
+
 def _lines(path: Path, lines: Sequence[str]) -> list[Path]:
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return [path]
@@ -243,6 +248,11 @@ def _jsonl(path: Path, rows: Rows) -> list[Path]:
 
 def _pairs(task: Task, rows: Rows, folder: Path) -> list[Path]:
     return _lines(folder / "f.tsv", [f"{r['text_a']}\t{r['text_b']}\t{task.labels[r['label']]}" for r in rows])
+
+
+def _headed_pairs(task: Task, rows: Rows, folder: Path) -> list[Path]:
+    cells = [f"{r['id']}\t{r['text_a']}\t{r['text_b']}\t{task.labels[r['label']]}" for r in rows]
+    return _lines(folder / "f.tsv", ["index\tsentence1\tsentence2\tlabel", *cells])
 
 
 def _qqp(task: Task, rows: Rows, folder: Path) -> list[Path]:
@@ -406,3 +416,6 @@ WRITERS: dict[str, Callable[[Task, Rows, Path], list[Path]]] = {
     "bucc": _bucc,
     "tatoeba": _tatoeba,
 }
+
+HEADED: dict[str, Callable[[Task, Rows, Path], list[Path]]] = {"nli": _headed_pairs}
+"""Formats whose files may have a header or none: WRITERS writes them without."""

@@ -4,6 +4,7 @@ A new task needs no test of its own: it is found here. A new family or file form
 valid set of its examples is, and which scores it has by hand.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,7 +25,17 @@ from stilts.train.heads import HeadSpec
 from stilts.train.loop import train
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
-from tests.tasks.examples import COMPOSED, EXAMPLES, WORDS, WRITERS, Examples, examples_of, write_files
+from tests.tasks.examples import (
+    COMPOSED,
+    EXAMPLES,
+    HEADED,
+    WORDS,
+    WRITERS,
+    Examples,
+    examples_of,
+    write_files,
+    write_headed,
+)
 from tests.train.toys import NO_DROPOUT, make_base
 
 TASKS = {name: task for name, task in all_tasks().items() if task.family in EXAMPLES}
@@ -50,12 +61,15 @@ def complete(name: str) -> tuple[Task, Examples]:
     return with_labels(TASKS[name], [examples.table]), examples
 
 
-def test_every_family_and_every_file_format_has_examples() -> None:
-    for name, task in all_tasks().items():
-        assert task.family in EXAMPLES, f"{name}: add a function for its family to EXAMPLES in tests/tasks/examples.py"
-        assert task.files in {*WRITERS, *COMPOSED}, (
-            f"{name}: add a function for its files to WRITERS in tests/tasks/examples.py"
-        )
+@pytest.mark.parametrize("name", sorted(all_tasks()))
+def test_its_family_and_its_file_format_have_examples(name: str) -> None:
+    task = all_tasks()[name]
+    assert task.family in EXAMPLES, (
+        f"{name}: add a function for the family {task.family} to EXAMPLES in tests/tasks/examples.py"
+    )
+    assert task.files in {*WRITERS, *COMPOSED}, (
+        f"{name}: add a function for files={task.files!r} to WRITERS in tests/tasks/examples.py"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(TASKS))
@@ -91,6 +105,31 @@ def test_constant_predictions_score_what_they_score_by_hand(name: str) -> None:
     assert score(name, "en", examples.constant, examples.gold) == pytest.approx(examples.scores)
 
 
+TAGS = ("B-A", "B-B", "I-A", "I-B", "O")
+
+
+@pytest.mark.parametrize(
+    ("labels", "metrics"),
+    [
+        (TAGS, ("accuracy",)),
+        (TAGS, ("f1", "precision", "recall")),
+        (("I-C", "O", "B-B", "I-B"), ("f1", "precision", "recall")),
+        ((), ("f1", "precision", "recall")),
+        ((), ("accuracy",)),
+        (("x", "y"), ("accuracy",)),
+    ],
+)
+def test_a_tagging_task_may_have_any_labels(
+    labels: tuple[str, ...], metrics: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = replace(TASKS["panx"], labels=labels, metric=metrics[0], metrics=metrics)
+    examples = examples_of(task)
+    assert {tag for tags in examples.gold for tag in tags} == set(with_labels(task, [examples.table]).labels)
+    monkeypatch.setattr("stilts.evaluate.metrics.get_task", lambda name: task)
+    assert score("panx", "en", examples.perfect, examples.gold) == dict.fromkeys(metrics, 100.0)
+    assert score("panx", "en", examples.constant, examples.gold) == pytest.approx(examples.scores)
+
+
 @pytest.mark.parametrize("name", PREDICTING)
 def test_predictions_survive_their_file(name: str) -> None:
     _, examples = complete(name)
@@ -108,6 +147,14 @@ def test_examples_survive_a_file_of_the_tasks_format(name: str, tmp_path: Path) 
     # Tatoeba's files hold no gold: it is in the labels folder.
     kept = [c for c in table.column_names if not (c == "gold" and task.metric == "accuracy")]
     assert table.select(kept).to_pylist() == examples.table.select(kept).to_pylist()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in WRITTEN if TASKS[name].files in HEADED))
+def test_examples_survive_a_file_with_a_header(name: str, tmp_path: Path) -> None:
+    task, examples = complete(name)
+    table = get_format(task).read(write_headed(task, examples.table, tmp_path), task, "en")
+    columns = ["text_a", "text_b", "label"]
+    assert table.select(columns).to_pylist() == examples.table.select(columns).to_pylist()
 
 
 @pytest.mark.parametrize("name", sorted({*WRITTEN} & {*TRAINING}))
@@ -147,7 +194,6 @@ def test_a_head_has_an_output_for_each_label_and_its_outputs_decode(name: str, w
 def test_its_recipe_loads_and_a_few_steps_lower_the_loss(name: str, words_base: Path, ranks: Ranks) -> None:
     task, examples = complete(name)
     recipe = Recipe(**task.recipe)
-    assert recipe.max_length == task.settings["max_length"]
     few = {"learning_rate": 1e-2, "max_steps": 15, "epochs": None, "batch_size": 64, "warmup": 0, "precision": "fp32"}
     recipe = Recipe(**{**task.recipe, **few, "selection": "last"})
     model = Model.load(words_base, [HeadSpec.of(task)], 0)
