@@ -8,11 +8,12 @@ from pathlib import Path
 
 from stilts.data.checkpoint_files import checkpoint_digest, local_checkpoint_problems
 from stilts.errors import Problems, StiltsError
+from stilts.plan.budget import FREE, Allowance, allot
 from stilts.plan.evaluations import Evaluator
 from stilts.plan.fit import check_fit
 from stilts.plan.graph import Graph, Node
 from stilts.plan.problems import Collector
-from stilts.plan.training import FREE, MLM, Allowance, Data, Trainer, Training
+from stilts.plan.training import MLM, Data, Trainer, Training
 from stilts.spec.experiment import Experiment, ModelDecl, RegimeDecl, StageDecl, TargetDecl
 from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec
 from stilts.tasks.base import all_tasks, get_task
@@ -173,7 +174,9 @@ class _Expander:
     def _allowances(self, name: str, regime: RegimeDecl) -> list[Allowance]:
         if regime.budget is None:
             return [FREE] * len(regime.stages)
-        return self.trainer.budget(regime.budget, f"intermediates.{name}", regime.stages)
+        places = enumerate(regime.stages)
+        parts = [self.trainer.stage("", f"intermediates.{name}.{i}", stage, 0).parts for i, stage in places]
+        return allot(regime.budget, regime.stages, parts)
 
     def _check_endings(self, endings: dict[str, list[_Ending]]) -> None:
         for found in endings.values():

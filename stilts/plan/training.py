@@ -5,13 +5,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, Protocol
 
-import numpy as np
-
-from stilts.data.batching import largest_remainders
 from stilts.data.mixing import shares, step_counts
 from stilts.data.prepare import TRANSLATED
 from stilts.errors import StiltsError
-from stilts.spec.experiment import BudgetDecl, Experiment, PartDecl, StageDecl, TrainingData
+from stilts.plan.budget import FREE, Allowance
+from stilts.spec.experiment import Experiment, PartDecl, StageDecl, TrainingData
 from stilts.spec.recipe import Recipe
 from stilts.spec.stage import EXAMPLE_FIELDS, DataRef, Mixing, Part, StageSpec
 from stilts.tasks.base import Task, all_tasks, check_heads, get_task, private_language
@@ -36,26 +34,6 @@ class Data(Protocol):
     def has(self, task: Task, split: str, language: str) -> bool: ...
 
     def ref(self, task: Task, split: str, language: str) -> DataRef: ...
-
-
-@dataclass(frozen=True)
-class Allowance:
-    """What a stage may cost in place of what its recipe says: its share of a regime's budget."""
-
-    steps: int | None = None
-    tokens: int | None = None
-
-    def fields(self) -> dict[str, Any]:
-        """As fields of a recipe."""
-        if self.steps is None and self.tokens is None:
-            return {}
-        return {"epochs": None, "max_steps": self.steps, "max_tokens": self.tokens}
-
-
-FREE = Allowance()
-
-_LENGTHS = ("epochs", "max_steps", "max_tokens")
-"""Fields of a recipe that say how long a stage is."""
 
 
 @dataclass
@@ -100,36 +78,6 @@ class Trainer:
             return
         if all(ref.rows for part in spec.parts for ref in part.train):
             step_counts(shares({part.task: part.rows for part in spec.parts}, spec.mixing), spec.recipe.max_steps)
-
-    def budget(self, budget: BudgetDecl, where: str, stages: Sequence[StageDecl]) -> list[Allowance]:
-        """The share of each stage in a regime's budget, to the last step or token.
-
-        Raises:
-            StiltsError: there is no stage, a stage has a length of its own, or the number of a task's examples is not
-                known.
-        """
-        if not stages:
-            raise StiltsError("budget: the regime has no stages to spend it on")
-        for i, stage in enumerate(stages):
-            for name in _LENGTHS:
-                if name in stage.recipe.model_fields_set:
-                    raise StiltsError(f"stages.{i}.recipe.{name}: the budget sets how long each stage is; leave it out")
-        weights = [1.0] if len(stages) == 1 else self._weights(budget, where, stages)
-        amounts = largest_remainders(np.array(weights), budget.steps or budget.tokens or 0).tolist()
-        if 0 in amounts:
-            raise StiltsError(f"budget: nothing of it falls to stage {amounts.index(0)}; raise it, or lower the cap")
-        return [Allowance(steps=n) if budget.steps else Allowance(tokens=n) for n in amounts]
-
-    def _weights(self, budget: BudgetDecl, where: str, stages: Sequence[StageDecl]) -> list[float]:
-        """Share of each stage: of its tasks, as if all of them were one mixture."""
-        sizes: dict[str, int] = {}
-        for i, stage in enumerate(stages):
-            for part in self.stage("", f"{where}.{i}", stage, 0).parts:
-                if not part.rows and budget.sampling != "uniform":
-                    raise StiltsError(f"budget: the examples of {part.task} are not counted; give max_steps by stage")
-                sizes[f"{i} {part.task}"] = part.rows or 1
-        found = shares(sizes, Mixing(budget.sampling, budget.cap, float(budget.temperature)))
-        return [sum(v for name, v in found.items() if name.split()[0] == str(i)) for i in range(len(stages))]
 
     def _resolve(
         self, stage: StageDecl, seed: int, allowance: Allowance

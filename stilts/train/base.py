@@ -37,7 +37,7 @@ def materialise_base(identity: dict[str, Any], out: Path, text_files: Sequence[P
 
     Args:
         identity: `{"hub": id, "revision": commit}`, `{"path": folder, "files": digest}`, or
-            `{"init": {"config": {...}, "tokenizer": {"vocab_size": n}, "seed": s, "text": digest}}`.
+            `{"init": {"config": {...}, "tokenizer": {"vocab_size": n}, "seed": s, "text": [identity, ...]}}`.
         text_files: text, one sentence a line, on which the tokenizer of an `init` base is trained.
 
     Raises:

@@ -1,0 +1,68 @@
+"""Budget: what the stages of one regime may cost together, and each stage's share of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stilts.data.batching import largest_remainders
+from stilts.data.mixing import shares
+from stilts.errors import StiltsError
+from stilts.spec.experiment import BudgetDecl, StageDecl
+from stilts.spec.stage import Mixing, Part
+
+_LENGTHS = ("epochs", "max_steps", "max_tokens")
+"""Fields of a recipe that say how long a stage is."""
+
+
+@dataclass(frozen=True)
+class Allowance:
+    """What a stage may cost in place of what its recipe says: its share of a regime's budget."""
+
+    steps: int | None = None
+    tokens: int | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """As fields of a recipe."""
+        if self.steps is None and self.tokens is None:
+            return {}
+        return {"epochs": None, "max_steps": self.steps, "max_tokens": self.tokens}
+
+
+FREE = Allowance()
+
+
+def allot(budget: BudgetDecl, stages: Sequence[StageDecl], parts: Sequence[Sequence[Part]]) -> list[Allowance]:
+    """The share of each stage in a regime's budget, to the last step or token.
+
+    Args:
+        parts: the tasks of each stage.
+
+    Raises:
+        StiltsError: there is no stage, a stage has a length of its own, the number of a task's examples is not known,
+            or nothing of the budget falls to a stage.
+    """
+    if not stages:
+        raise StiltsError("budget: the regime has no stages to spend it on")
+    for i, stage in enumerate(stages):
+        for name in _LENGTHS:
+            if name in stage.recipe.model_fields_set:
+                raise StiltsError(f"stages.{i}.recipe.{name}: the budget sets how long each stage is; leave it out")
+    weights = [1.0] if len(stages) == 1 else _weights(budget, parts)
+    amounts = largest_remainders(np.array(weights), budget.steps or budget.tokens or 0).tolist()
+    if 0 in amounts:
+        raise StiltsError(f"budget: nothing of it falls to stage {amounts.index(0)}; raise it, or lower the cap")
+    return [Allowance(steps=n) if budget.steps else Allowance(tokens=n) for n in amounts]
+
+
+def _weights(budget: BudgetDecl, parts: Sequence[Sequence[Part]]) -> list[float]:
+    """Share of each stage: of its tasks, as if all of them were one mixture."""
+    sizes: dict[str, int] = {}
+    for i, own in enumerate(parts):
+        for part in own:
+            if not part.rows and budget.sampling != "uniform":
+                raise StiltsError(f"budget: the examples of {part.task} are not counted; give max_steps by stage")
+            sizes[f"{i} {part.task}"] = part.rows or 1
+    found = iter(shares(sizes, Mixing(budget.sampling, budget.cap, float(budget.temperature))).values())
+    return [sum(next(found) for _ in own) for own in parts]
