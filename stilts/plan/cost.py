@@ -123,11 +123,9 @@ def _training(spec: StageSpec) -> tuple[list[tuple[Part, float, float]], set[str
     """Examples and tokens that a stage sees of each part, none where a size is missing, and what nothing declares."""
     recipe, mixing = spec.recipe, spec.mixing
     limited = recipe.max_tokens is not None or recipe.max_steps is not None
-    # Of steps and tokens the number is known all the same; what is not counted is taken for as much as the cap allows.
     unknown = {f"the size of {ref.task} {ref.split}" for part in spec.parts for ref in part.train if ref.rows is None}
-    guess = 0 if not limited else 1 if mixing is None else mixing.cap
-    sizes = {part.task: part.rows or guess for part in spec.parts if part.rows or guess}
-    if len(sizes) < len(spec.parts):
+    sizes = {part.task: part.rows or _guess(spec, part.task, limited) for part in spec.parts}
+    if not all(sizes.values()):
         return [], unknown
     drawn = dict.fromkeys(sizes, 1.0) if mixing is None else shares(sizes, mixing)
     means = [(part, drawn[part.task], _mean_of_part(part)) for part in spec.parts]
@@ -141,6 +139,18 @@ def _training(spec: StageSpec) -> tuple[list[tuple[Part, float, float]], set[str
     if limited and (mixing is None or recipe.max_tokens is not None):
         unknown = set()
     return [(part, examples * share, examples * share * mean) for part, share, mean in means], unknown
+
+
+def _guess(spec: StageSpec, task: str, limited: bool) -> int:
+    """Examples of a task that nothing counts, where the stage's length does not hang on them; else 0.
+
+    Of steps and tokens the number is known all the same: the task is taken for as much as the cap allows. One with a
+    probability of its own is seen beside the others, whose epoch it is.
+    """
+    if spec.mixing is None:
+        return int(limited)
+    beside = task in spec.mixing.probabilities and len(spec.mixing.probabilities) < len(spec.parts)
+    return spec.mixing.cap if limited or beside else 0
 
 
 def _mean_of_part(part: Part) -> float:

@@ -94,6 +94,21 @@ def test_a_budget_in_tokens_is_what_a_mixture_costs(expanded: Expand) -> None:
     assert (stage.examples, stage.tokens) == (1500, 30_000)
 
 
+def test_text_beside_a_task_need_not_be_counted(expanded: Expand, data: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch is the task's: 1000 examples of MNLI, and as many sentences. Of two to be counted, one is not enough."""
+    ref, bare = type(data).ref, {"rows": None, "tokens": None}
+
+    def uncounted(self: Any, task: Any, *rest: str) -> Any:
+        return replace(ref(self, task, *rest), **(bare if task.name == "mlm" else {}))
+
+    def examples(text: dict[str, float]) -> int:
+        mixture = {"mix": {"tasks": {"mnli": {}, "mlm": text}}, "recipe": {"epochs": 1}}
+        return _costs(expanded(intermediates={"r": [mixture]}))[1].examples
+
+    monkeypatch.setattr(type(data), "ref", uncounted)
+    assert (examples({}), examples({"probability": 0.5})) == (0, 2000)
+
+
 def test_choices_and_windows_are_not_cut_but_spread(expanded: Expand) -> None:
     short = {"max_length": 10, "epochs": 1}
     cut, spread = (
