@@ -227,6 +227,10 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 """A name that is part of file names."""
 
 
+AVERAGES = ("classification", "tagging", "qa", "retrieval", "multi_choice", "xtreme", "xtreme-r")
+"""Columns of result tables that are means over targets: no target is called so."""
+
+
 class Experiment(Frozen):
     """Base models x intermediate regimes x targets x seeds, and how to run them."""
 
@@ -282,9 +286,12 @@ class Experiment(Frozen):
         if isinstance(value, list | tuple):
             _check_plain_names(value, "a target")
             return {str(name): {} for name in value}
-        if isinstance(value, dict):
-            return {name: {} if decl is None else _tuples(decl) for name, decl in value.items()}
-        return value
+        if not isinstance(value, dict):
+            return value
+        taken = next((name for name in value if name in AVERAGES), None)
+        if taken is not None:
+            raise ValueError(f"{taken!r} is the name of an average in the tables; give the target another")
+        return {name: {} if decl is None else _tuples(decl) for name, decl in value.items()}
 
 
 def _tuples(value: Any) -> Any:

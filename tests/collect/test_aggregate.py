@@ -4,8 +4,8 @@ import pytest
 
 from stilts.collect.aggregate import ended, splits, summarise, summarise_languages, targets
 from stilts.collect.scores import Spread, spread
-from stilts.evaluate.xtreme import XTREME_R
-from stilts.spec.experiment import NONE
+from stilts.evaluate.xtreme import BENCHMARKS, XTREME_R
+from stilts.spec.experiment import AVERAGES, NONE
 from stilts.spec.stage import Condition
 from stilts.tasks.base import get_task
 
@@ -226,3 +226,9 @@ def test_the_benchmark_of_the_experiment_gives_the_averages(grid):
     assert "panx 40 of 40 languages and 8 of others" in xtreme.notes
     order = summarise_languages(grid.table(XTREME_R), "test", "panx").columns
     assert order == (*XTREME_R.languages["panx"], "mean")
+
+
+def test_no_target_can_be_called_like_an_average() -> None:
+    """The declaration, which knows no benchmark, refuses these names."""
+    names = {name for benchmark in BENCHMARKS.values() for name in (benchmark.name, *benchmark.groups)}
+    assert names == set(AVERAGES)

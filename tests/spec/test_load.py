@@ -143,6 +143,7 @@ def test_a_mistake(problems, line: str, message: str) -> None:
         ("[none, mnli]", "[{mnli: [mnli]}]", "intermediates: where a regime is more than a name, write all of them as"),
         ("[xnli, xquad]", "[xnli, xnli]", "targets: 'xnli' is given twice"),
         ("[xnli, xquad]", "[]", "targets: is empty"),
+        ("[xnli, xquad]", "{qa: {task: xquad}}", "targets: 'qa' is the name of an average in the tables"),
         ("[xnli, xquad]", "{../x: {task: xnli}}", "targets.../x: '../x' should begin with a letter or digit and hold"),
         ("seeds: [1, 2]", "seeds: []", "seeds: is empty"),
         ("seeds: [1, 2]", "seeds: [-1]", "seeds.0: should be greater than or equal to 0, not a number (-1)"),
