@@ -39,6 +39,7 @@ recipes:
   squad_retrieval: {max_length: 48, max_query_length: 16}
   wikipedia_mentions: {max_length: 48, max_query_length: 32}
 settings:
+  squad_retrieval: {max_length: 48, max_query_length: 16}
   lareqa: {max_length: 48, max_query_length: 16}
   mewslix: {max_length: 48, max_query_length: 32}
 data:
