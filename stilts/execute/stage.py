@@ -93,7 +93,7 @@ def _current(store: Store, job: StageJob) -> StageJob | None:
     if artifact is None:
         return job
     missing = tuple(spec for spec in job.evaluations if spec.path not in artifact.evaluations)
-    if artifact.trained and not missing and (artifact.weights or not job.keep_weights):
+    if artifact.trained and not missing and (artifact.weights or not job.needed):
         return None
     return replace(job, trained=artifact.trained and artifact.weights, evaluations=missing)
 

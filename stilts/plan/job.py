@@ -20,6 +20,7 @@ class StageJob:
         keep_weights: whether the weights stay in the store.
         trained: the record is there and the weights can be read: only the evaluations are missing.
         store: URI.
+        needed: whether other stages of the experiment start from the weights: where those are gone, it trains again.
     """
 
     name: str
@@ -30,6 +31,7 @@ class StageJob:
     trained: bool
     store: str
     runtime: Runtime
+    needed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types; `from_json` inverts it."""
@@ -43,6 +45,7 @@ class StageJob:
             "trained": self.trained,
             "store": self.store,
             "runtime": self.runtime.model_dump(),
+            "needed": self.needed,
         }
 
     @classmethod
@@ -57,6 +60,7 @@ class StageJob:
             trained=data["trained"],
             store=data["store"],
             runtime=Runtime(**data["runtime"]),
+            needed=data["needed"],
         )
 
 

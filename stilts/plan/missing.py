@@ -68,4 +68,5 @@ def _job(node: Node, graph: Graph, inventory: Inventory, store: str, runtime: Ru
         trained=trained,
         store=store,
         runtime=runtime,
+        needed=bool(node.children),
     )

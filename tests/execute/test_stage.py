@@ -1,6 +1,7 @@
 """run_stage in one process: a mixture from its files to its records."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 
 from stilts.errors import StiltsError
 from stilts.execute.stage import run_stage
+from stilts.plan.missing import missing_jobs
 from stilts.session import Session
-from stilts.spec.stage import StageSpec
+from stilts.spec.stage import SHORT, StageSpec
+from stilts.store.record import read_stage, take_inventory
 from stilts.tasks.base import get_task
 from stilts.train.model import Model, as_trained
 from stilts.train.ranks import Ranks
@@ -124,3 +127,20 @@ def test_a_task_is_evaluated_with_its_own_head(done: dict[str, Any]) -> None:
 
 def test_nothing_is_left_to_do(session: Session, done: dict[str, Any]) -> None:
     assert session.plan().jobs == {}
+
+
+def test_what_another_driver_finished_meanwhile_is_not_trained_again(
+    session: Session, done: dict[str, Any], ranks: Ranks
+) -> None:
+    """A plan found a target's weights and no evaluation; before its trial begins, the trial of a driver that was killed
+    has evaluated them all, and dropped the weights that nothing starts from."""
+    store, graph = session.store, session.expansion.graph
+    target = next(node for node in graph if not node.children and not node.is_base)
+    found = take_inventory(store)
+    short = target.key[:SHORT]
+    earlier = replace(found[short], weights=True, evaluations=frozenset())
+    (job,) = missing_jobs(graph, {**found, short: earlier}, store.uri, session.experiment.runtime).values()
+    before = read_stage(store, job.name)
+    run_stage(job, ranks, lambda report: None)
+    assert read_stage(store, job.name) == before
+    assert not take_inventory(store, {short})[short].weights
