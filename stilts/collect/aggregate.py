@@ -167,7 +167,7 @@ def _kind(rows: Sequence[Mapping[str, Any]], target: str) -> str:
 def language_order(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """The languages of one target's rows, in the task's order, others after them by name."""
     found = {row["language"]: get_task(row["task"]) for row in rows}
-    known = [language for task in found.values() for language in (*task.languages, *task.xtreme_r)]
+    known = [language for task in found.values() for language in task.all_languages]
     official = dict.fromkeys(language for language in known if language in found)
     return (*official, *sorted(found.keys() - official.keys()))
 

@@ -23,8 +23,9 @@ from stilts.collect.scores import (
     rows_of,
     spread,
     spread_of,
+    worst,
 )
-from stilts.collect.table import CLEAN, STATUSES, benchmark_of
+from stilts.collect.table import CLEAN, benchmark_of
 
 SPARED = 0.1
 """Of the share that a kind changes of the language it changes most: a language with less of it is named."""
@@ -144,7 +145,7 @@ def _loss(clean: Mapping[int, Score], noisy: Mapping[int, Score], changed: float
         noisy=spread_of(found),
         points=spread(paired(clean, noisy)),
         percent=spread(paired(*_of_clean(clean, noisy))),
-        status=min((score.status for score in found), key=STATUSES.index, default="missing"),
+        status=worst(score.status for score in found),
         planned=len(found),
         changed=changed,
     )

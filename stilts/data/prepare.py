@@ -16,17 +16,18 @@ from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from stilts.data.examples import check_rows, estimated_tokens, is_labelled
 from stilts.data.sources import hub
 from stilts.data.sources.files import get_format
-from stilts.data.sources.xtreme import LAYOUTS, parts
+from stilts.data.sources.layouts import LAYOUTS, parts
 from stilts.data.tables import DIGEST_VERSION, digest_table, read_table, write_table
-from stilts.errors import Problems, StiltsError
+from stilts.errors import StiltsError
 from stilts.spec.canonical import digest
 from stilts.spec.data import DataDecl, TaskSource
 from stilts.spec.stage import SHORT, DataRef
 from stilts.tasks.base import HubSource, Task, all_tasks, check_language, private_language
+from stilts.tasks.families.checks import has_gold
 
 INDEX_VERSION = 1
 """Raised when a reader changes what it makes of the same file."""
@@ -45,20 +46,6 @@ EVERY = "mul"
 
 ABSENT = "absent:"
 """Begins the identity of data that is declared, but that nothing provides yet."""
-
-CHARACTERS_PER_TOKEN = {"zh": 1.5, "ja": 1.5, "th": 2.5, "ko": 2.0}
-"""Rough yield of XLM-R's vocabulary, for the cost model only; 4 elsewhere."""
-
-
-_GOLD = {
-    "tagging": "tags",
-    "parsing": "heads",
-    "srl": "tags",
-    "span_qa": "answers",
-    "retrieval": "gold",
-    "dual_encoder": "keys",
-}
-"""The column that holds a family's gold, as a list."""
 
 
 class Catalog:
@@ -130,7 +117,7 @@ class Catalog:
         source = self._source(task, ref.split)
         if isinstance(source, HubSource) and ref.identity == hub.identity(source, ref.split, ref.language):
             table = hub.load(source, task, ref.split, ref.language)
-            _check_rows(table, task, source.id)
+            check_rows(table, task, source.id)
             write_table(table, path)
             return path
         if self.ref(task, ref.split, ref.language).identity != ref.identity:
@@ -238,12 +225,10 @@ class Catalog:
         return DataRef(task.name, split, language, hub.identity(source, split, language), rows, tokens)
 
     def _write(self, table: pa.Table, task: Task, split: str, language: str, where: str) -> DataRef:
-        _check_rows(table, task, where)
-        labelled = _labelled(table, task, where)
-        if not labelled and split != "test":
-            raise StiltsError(f"{where}: no gold labels, and {split} data needs them; {_where_gold_is(task, split)}")
+        check_rows(table, task, where)
+        labelled = is_labelled(table, task, split, where)
         identity = f"sha256:{digest_table(table)}"
-        tokens = _tokens(table, task, language)
+        tokens = estimated_tokens(table, language)
         ref = DataRef(task.name, split, language, identity, table.num_rows, tokens, labelled)
         if not (self.root / ref.path).is_file():
             write_table(table, self.root / ref.path)
@@ -299,12 +284,11 @@ def read(root: Path, ref: DataRef) -> pa.Table:
 
 def _is_language(task: Task, split: str, language: str) -> bool:
     """Whether a task can have the language; any task may be translated to any language."""
-    known = (*task.languages, *task.xtreme_r)
-    return split == TRANSLATED or language in known or private_language(language)
+    return split == TRANSLATED or language in task.all_languages or private_language(language)
 
 
 def _hub_has(source: HubSource, task: Task, split: str, language: str) -> bool:
-    return language in (*task.languages, *task.xtreme_r) and language not in source.without.get(split, ())
+    return language in task.all_languages and language not in source.without.get(split, ())
 
 
 def _files(task: Task, patterns: Sequence[str], language: str) -> list[Path]:
@@ -360,7 +344,7 @@ def _override(task: Task, declared: TaskSource, split: str) -> HubSource | None:
 def _read(task: Task, split: str, language: str, files: Sequence[Path], labels: Path | None) -> pa.Table:
     form = get_format(task)
     table = form.reader(split)(files, task, language)
-    if labels is not None and form.merge is not None and not any(_has_gold(table, task).to_pylist()):
+    if labels is not None and form.merge is not None and not has_gold(table, task.family).any():
         table = form.merge(table, labels, task)
     return table
 
@@ -370,55 +354,3 @@ def _read_candidates(task: Task, patterns: Sequence[str]) -> pa.Table:
     if form.candidates is None:
         raise StiltsError(f"task {task.name} searches no candidates; take data.tasks.{task.name}.candidates away")
     return form.candidates(_by_language(task, patterns), task)
-
-
-def _where_gold_is(task: Task, split: str) -> str:
-    if task.folder is not None:
-        return f"XTREME's test files have none, give its {split} file"
-    gold = get_format(task).gold
-    looked = f"; it looks for {gold}" if gold else ""
-    return f"the reader {task.files!r} found none in the file{looked}"
-
-
-def _check_rows(table: pa.Table, task: Task, where: str) -> None:
-    from stilts.tasks.families import get_family
-
-    problems = get_family(task.family).validate(table, task)
-    if problems:
-        raise Problems([f"{where}: {problem}" for problem in problems])
-
-
-def _has_gold(table: pa.Table, task: Task) -> pa.ChunkedArray:
-    """For each row, whether it has gold (masked language modelling needs none)."""
-    if "label" in table.column_names:
-        return pc.greater_equal(table["label"], 0)
-    column = _GOLD.get(task.family)
-    if column is None:
-        return pa.chunked_array([pa.repeat(True, table.num_rows)])
-    return pc.greater(pc.list_value_length(table[column]), 0)
-
-
-def _labelled(table: pa.Table, task: Task, where: str) -> bool:
-    """Whether the table has gold: for retrieval and rankings on any row, elsewhere on all or none."""
-    gold = _has_gold(table, task)
-    count = pc.sum(gold).as_py() or 0
-    partly = task.unanswerable or task.family in ("retrieval", "dual_encoder")
-    if not partly and 0 < count < table.num_rows:
-        first = pc.index(gold, False).as_py()
-        raise StiltsError(f"{where}: {table.num_rows - count} of {table.num_rows} rows have no gold, first row {first}")
-    return count > 0
-
-
-def _tokens(table: pa.Table, task: Task, language: str) -> int:
-    """Estimated subword tokens, from the number of characters."""
-    characters = 0
-    for name in table.column_names:
-        if name in ("text_a", "text_b", "text", "context", "question", "query"):
-            repeat = 1.0
-            if name == "text_a" and "choices" in table.column_names:
-                repeat = len(pc.list_flatten(table["choices"])) / max(table.num_rows, 1)
-            characters += round(repeat * (pc.sum(pc.utf8_length(table[name])).as_py() or 0))
-        elif name in ("choices", "tokens"):
-            items = pc.list_flatten(table[name])
-            characters += (pc.sum(pc.utf8_length(items)).as_py() or 0) + len(items)
-    return round(characters / CHARACTERS_PER_TOKEN.get(language, 4.0)) + 3 * table.num_rows

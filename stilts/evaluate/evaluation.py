@@ -198,8 +198,7 @@ class _Run:
 
     def _sides(self, table: pa.Table) -> tuple[_Side, _Side]:
         """Foreign, English."""
-        _, outputs = self._outputs(table)
-        vectors = np.stack(outputs)
+        vectors = self._vectors(table)
         return _side(table, "foreign", vectors), _side(table, "en", vectors)
 
     def _outputs(self, table: pa.Table) -> tuple[pa.Table, list[np.ndarray]]:

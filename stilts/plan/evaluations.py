@@ -85,7 +85,7 @@ class Evaluator:
 
     def _official(self, task: Task) -> tuple[str, ...]:
         """The task's languages in the experiment's benchmark."""
-        return task.languages + (task.xtreme_r if self.experiment.benchmark == "xtreme-r" else ())
+        return task.all_languages if self.experiment.benchmark == "xtreme-r" else task.languages
 
     def _languages(self, task: Task, decl: TargetDecl, split: str) -> list[str]:
         wanted = self.experiment.languages if decl.languages is None else decl.languages

@@ -195,7 +195,7 @@ def split_of(training: str, language: str) -> str:
 
 @cache
 def _all_languages() -> tuple[str, ...]:
-    codes = (code for task in all_tasks().values() for code in (*task.languages, *task.xtreme_r))
+    codes = (code for task in all_tasks().values() for code in task.all_languages)
     return tuple(dict.fromkeys(["en", *codes]))
 
 

@@ -67,7 +67,7 @@ class Task:
         settings: default evaluation settings (max_length, stride, layer, pooling ...).
         splits: splits that can be evaluated.
         hub: source on the hub.
-        folder: where it lies in XTREME's download folder, by name in `data/sources/xtreme.py`; None if not there.
+        folder: where it lies in XTREME's download folder, by name in `data/sources/layouts.py`; None if not there.
         files: format of its files, by name in `data/sources/files.py`.
         sizes: declared rows `{split: n}` or `{split: {language: n}}`, for planning before a download (retrieval:
             sentences of both sides).
@@ -100,6 +100,11 @@ class Task:
     parts: tuple[str, ...] = ()
     xtreme_r: tuple[str, ...] = ()
     licence: str | None = None
+
+    @property
+    def all_languages(self) -> tuple[str, ...]:
+        """XTREME's, then what XTREME-R adds."""
+        return (*self.languages, *self.xtreme_r)
 
     @property
     def head_name(self) -> str:
@@ -217,8 +222,8 @@ def check_language(task: Task, language: str) -> None:
     Raises:
         StiltsError: the task has no such language; the message names the nearest.
     """
-    if language not in (*task.languages, *task.xtreme_r) and not private_language(language):
+    if language not in task.all_languages and not private_language(language):
         raise StiltsError(
-            f"task {task.name} has no language {language!r}; {nearest(language, (*task.languages, *task.xtreme_r))} "
+            f"task {task.name} has no language {language!r}; {nearest(language, task.all_languages)} "
             "(invented languages take the private codes qaa to qtz)"
         )

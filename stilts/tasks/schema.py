@@ -80,3 +80,15 @@ SCHEMAS: dict[str, pa.Schema] = {
     "retrieval": RETRIEVAL,
     "dual_encoder": RANKING,
 }
+
+GOLD: dict[str, str] = {
+    "classification": "label",
+    "multiple_choice": "label",
+    "tagging": "tags",
+    "parsing": "heads",
+    "srl": "tags",
+    "span_qa": "answers",
+    "retrieval": "gold",
+    "dual_encoder": "keys",
+}
+"""The column that holds a family's gold: an index, or a list. Masked language modelling needs none."""

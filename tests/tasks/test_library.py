@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stilts.data.sources.files import FORMATS
-from stilts.data.sources.xtreme import LAYOUTS
+from stilts.data.sources.layouts import LAYOUTS
 from stilts.errors import StiltsError
 from stilts.evaluate.xtreme import XTREME, XTREME_R
 from stilts.spec.recipe import Recipe

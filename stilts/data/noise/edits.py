@@ -45,7 +45,7 @@ class Edited:
             outputs[edit.first : edit.units.stop] = edit.outputs
         return outputs
 
-    @property
+    @cached_property
     def text(self) -> str:
         return "".join(self.outputs)
 

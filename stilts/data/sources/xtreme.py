@@ -1,4 +1,4 @@
-"""XTREME's download folder: where each task's files lie, and how its own formats are read.
+"""XTREME's own formats: how the files of its download folder are read (where they lie: `layouts.py`).
 
 Facts that cost others their scores: no file has a header; test files hold no gold (two columns, tokens alone, answers
 blanked to `[{0, ''}]`) and a separate labels folder supplies it; Tatoeba's English side is sorted.
@@ -10,7 +10,6 @@ of a labels file to an unlabelled table.
 import csv
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,98 +19,6 @@ from pydantic import BaseModel
 from stilts.data.sources.text import Report, each_file, read_json, read_lines, replace_column, tell_left_out, to_table
 from stilts.tasks.base import Task
 from stilts.tasks.schema import CLASSIFICATION, RETRIEVAL, SPAN_QA, TAGGING
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where a task lies in the folder: our split -> path with `{lang}` (retrieval: the stem of the two sides; under
-    `candidates` what a ranking searches).
-
-    `translated` is the English training set in a machine's translation, as XTREME publishes it beside the benchmark.
-
-    Attributes:
-        labels: gold of the test files inside the labels folder.
-    """
-
-    files: dict[str, str] = field(default_factory=dict)
-    labels: str | None = None
-
-
-TRANSLATIONS = "xtreme_translations/{}/translate-train/"
-"""The bucket of translations, downloaded into the folder under its own name."""
-_XNLI = f"{TRANSLATIONS.format('XNLI')}en-{{lang}}-translated.tsv"
-_PAWSX = f"{TRANSLATIONS.format('PAWSX')}en-{{lang}}-translated.tsv"
-_SQUAD = f"{TRANSLATIONS.format('SQuAD')}squad.translate.train.en-{{lang}}.json"
-_TYDIQA = f"{TRANSLATIONS.format('TyDiQA-GoldP')}tydiqa.translate.train.en-{{lang}}.json"
-
-
-def _by_split(task: str, **others: str) -> Layout:
-    files = {split: f"{task}/{split}-{{lang}}.tsv" for split in ("train", "dev", "test")}
-    return Layout(files | others, f"{task}/test-{{lang}}.tsv")
-
-
-LAYOUTS: dict[str, Layout] = {
-    "xnli": _by_split("xnli", translated=_XNLI),
-    "pawsx": _by_split("pawsx", translated=_PAWSX),
-    "udpos": _by_split("udpos"),
-    "panx": _by_split("panx"),
-    "mnli": Layout({"train": "xnli/train-{lang}.tsv", "dev": "xnli/dev-{lang}.tsv", "translated": _XNLI}),
-    "squad": Layout({"train": "squad/train-v1.1.json", "dev": "squad/dev-v1.1.json", "translated": _SQUAD}),
-    "xquad": Layout({"test": "xquad/xquad.{lang}.json"}, "xquad/test-{lang}.json"),
-    "mlqa": Layout(
-        {split: f"mlqa/MLQA_V1/{split}/{split}-context-{{lang}}-question-{{lang}}.json" for split in ("dev", "test")},
-        "mlqa/test-{lang}.json",
-    ),
-    "tydiqa": Layout(
-        {
-            "train": "tydiqa/tydiqa-goldp-v1.1-train/tydiqa.goldp.{lang}.train.json",
-            "test": "tydiqa/tydiqa-goldp-v1.1-dev/tydiqa.goldp.{lang}.dev.json",
-            "translated": _TYDIQA,
-        },
-        "tydiqa/test-{lang}.json",
-    ),
-    "bucc2018": Layout(
-        {"dev": "bucc2018/{lang}-en.dev", "test": "bucc2018/{lang}-en.test"}, "bucc2018/test-{lang}.tsv"
-    ),
-    "squad_retrieval": Layout({"train": "squad/train-v1.1.json", "dev": "squad/dev-v1.1.json"}),
-    "lareqa": Layout({"test": "lareqa/xquad-r/{lang}.json", "candidates": "lareqa/xquad-r/{lang}.json"}),
-    "wikipedia_mentions": Layout(
-        {"train": "mewslix/wikipedia_pairs-train.jsonl", "dev": "mewslix/wikipedia_pairs-dev.jsonl"}
-    ),
-    "mewslix": Layout(
-        {
-            "test": "mewslix/wikinews_mentions-test.jsonl",
-            "candidates": "mewslix/candidate_set_entities.jsonl",
-        },
-        "mewslix/test-{lang}.json",
-    ),
-    "tatoeba": Layout({"test": "tatoeba/{lang}-en"}, "tatoeba/test-{lang}.tsv"),
-    "siqa": Layout(
-        {
-            "train": "siqa/socialIQa_v1.4_trn.jsonl",
-            "dev": "siqa/socialIQa_v1.4_dev.jsonl",
-            "translated": "siqa_translate_train/socialIQa_v1.4_{lang}_translate_train.jsonl",
-        }
-    ),
-    "copa": Layout(
-        {
-            "train": "xcopa/train-{lang}.jsonl",
-            "dev": "xcopa/val-{lang}.jsonl",
-            "translated": "xcopa_translate_train/xcopa_{lang}_translate_train.jsonl",
-        }
-    ),
-    "xcopa": Layout({"dev": "xcopa/val-{lang}.jsonl", "test": "xcopa/test-{lang}.jsonl"}, "xcopa/test-{lang}.jsonl"),
-}
-
-
-def parts(task: Task, path: str, language: str) -> list[Path]:
-    """The files behind one declared path: itself, or for retrieval both sides and, where it is there, the gold."""
-    filled = path.replace("{lang}", language)
-    if task.family != "retrieval":
-        return [Path(filled)]
-    gold = Path(f"{filled}.gold")
-    return [Path(f"{filled}.{language}"), Path(f"{filled}.en"), *([gold] if gold.is_file() else [])]
-
 
 # Sentence pairs
 

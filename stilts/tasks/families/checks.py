@@ -7,7 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stilts.tasks import schema
 from stilts.tasks.families.base import MAX_PROBLEMS
+from stilts.tasks.families.subwords import list_lengths
 
 
 def first_problems(problems: Iterable[str]) -> list[str]:
@@ -33,6 +35,16 @@ def bad_labels(table: pa.Table, count: int) -> list[str]:
     return [f"row {row}: label {labels[row].as_py()} is not one of 0..{count - 1}" for row in rows_where(outside)]
 
 
-def labelled(table: pa.Table) -> np.ndarray:
-    """Whether each row has a label."""
-    return pc.greater_equal(table["label"], 0).to_numpy()
+def has_gold(table: pa.Table, family: str) -> np.ndarray:
+    """Whether each row has gold; every row of a family that needs none."""
+    column = schema.GOLD.get(family)
+    if column is None:
+        return np.ones(table.num_rows, bool)
+    if pa.types.is_list(table.schema.field(column).type):
+        return list_lengths(table[column]) > 0
+    return pc.greater_equal(table[column], 0).to_numpy()
+
+
+def select(table: pa.Table, mask: np.ndarray) -> tuple[np.ndarray, pa.Table]:
+    """The numbers of the rows for which a mask holds, and these rows."""
+    return np.flatnonzero(mask), table.filter(pa.array(mask))

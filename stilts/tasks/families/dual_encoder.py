@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families.base import Lengths
-from stilts.tasks.families.checks import first_problems, rows_where
+from stilts.tasks.families.checks import first_problems, rows_where, select
 from stilts.tasks.families.subwords import Frame, features, list_lengths, tokenize
 
 if TYPE_CHECKING:
@@ -37,8 +37,7 @@ class DualEncoder:
     ) -> pa.Table:
         examples = np.arange(table.num_rows)
         if training:
-            pairs = _filled(table, "query") & _filled(table, "text")
-            examples, table = examples[pairs], table.filter(pa.array(pairs))
+            examples, table = select(table, _filled(table, "query") & _filled(table, "text"))
         queries, texts = (np.flatnonzero(_filled(table, column)) for column in ("query", "text"))
         rows = np.concatenate([queries, texts])
         parts = [

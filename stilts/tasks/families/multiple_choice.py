@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families.base import Lengths
-from stilts.tasks.families.checks import first_problems, labelled
+from stilts.tasks.families.checks import first_problems, has_gold, select
 from stilts.tasks.families.subwords import Frame, features, list_lengths, tokenize
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class MultipleChoice:
     ) -> pa.Table:
         examples = np.arange(table.num_rows)
         if training:
-            examples, table = examples[labelled(table)], table.filter(pa.array(labelled(table)))
+            examples, table = select(table, has_gold(table, task.family))
         questions = np.repeat(np.arange(len(examples)), list_lengths(table["choices"]))
         frame = Frame(tokenizer, pair=True)
         room = frame.room(lengths.max_length)

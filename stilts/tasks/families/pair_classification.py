@@ -9,7 +9,7 @@ import pyarrow as pa
 from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families.base import Lengths
-from stilts.tasks.families.checks import bad_labels, empty_texts, first_problems, labelled
+from stilts.tasks.families.checks import bad_labels, empty_texts, first_problems, has_gold, select
 from stilts.tasks.families.subwords import Frame, features, tokenize
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class PairClassification:
     ) -> pa.Table:
         rows = np.arange(table.num_rows)
         if training:
-            rows, table = rows[labelled(table)], table.filter(pa.array(labelled(table)))
+            rows, table = select(table, has_gold(table, task.family))
         frame = Frame(tokenizer, pair=True)
         first, second = tokenize(table["text_a"], tokenizer), tokenize(table["text_b"], tokenizer)
         keep_first, keep_second = longest_first(first.lengths, second.lengths, frame.room(lengths.max_length))

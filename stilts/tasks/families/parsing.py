@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families.base import Lengths
-from stilts.tasks.families.checks import first_problems
+from stilts.tasks.families.checks import first_problems, has_gold, select
 from stilts.tasks.families.subwords import Frame, features, list_lengths
 from stilts.tasks.families.trees import best_tree, find_cycle
-from stilts.tasks.families.words import NO_LABEL, Pieces, cut_sentences, word_labels
+from stilts.tasks.families.words import NO_LABEL, Pieces, cut_sentences, is_labelled, word_labels
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -55,8 +55,7 @@ class Parsing:
     ) -> pa.Table:
         examples = np.arange(table.num_rows)
         if training:
-            parsed = list_lengths(table["heads"]) > 0
-            examples, table = examples[parsed], table.filter(pa.array(parsed))
+            examples, table = select(table, has_gold(table, task.family))
         frame = Frame(tokenizer)
         room = frame.room(lengths.max_length)
         pieces = cut_sentences(table["tokens"], tokenizer, room, room)
@@ -80,8 +79,7 @@ class Parsing:
         return trees
 
     def gold(self, table: pa.Table, task: Task) -> list[Tree] | None:
-        complete = np.array_equal(list_lengths(table["heads"]), list_lengths(table["tokens"]))
-        if not table.num_rows or not complete:
+        if not is_labelled(table, "heads"):
             return None
         pairs = zip(table["heads"].to_pylist(), table["relations"].to_pylist(), strict=True)
         return [list(zip(heads, relations, strict=True)) for heads, relations in pairs]

@@ -21,10 +21,10 @@ from stilts.errors import StiltsError
 from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families.base import Lengths
-from stilts.tasks.families.checks import first_problems
+from stilts.tasks.families.checks import first_problems, has_gold, select
 from stilts.tasks.families.ragged import Ragged, join
 from stilts.tasks.families.subwords import Frame, features, list_lengths
-from stilts.tasks.families.words import NO_LABEL, Pieces, cut_sentences, word_labels, word_subwords
+from stilts.tasks.families.words import NO_LABEL, Pieces, cut_sentences, is_labelled, word_labels, word_subwords
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -48,8 +48,7 @@ class SemanticRoles:
     ) -> pa.Table:
         examples = np.arange(table.num_rows)
         if training:
-            labelled = list_lengths(table["tags"]) > 0
-            examples, table = examples[labelled], table.filter(pa.array(labelled))
+            examples, table = select(table, has_gold(table, task.family))
         frame = Frame(tokenizer, pair=True)
         room = _room(frame, lengths)
         predicates = word_subwords(_predicate_words(table), tokenizer, room // 2)
@@ -75,8 +74,7 @@ class SemanticRoles:
         return [[task.labels[tag] for tag in best_tags(np.concatenate(pieces), before)] for pieces in scores]
 
     def gold(self, table: pa.Table, task: Task) -> list[list[str]] | None:
-        complete = np.array_equal(list_lengths(table["tags"]), list_lengths(table["tokens"]))
-        return table["tags"].to_pylist() if table.num_rows and complete else None
+        return table["tags"].to_pylist() if is_labelled(table, "tags") else None
 
 
 def best_tags(scores: np.ndarray, before: dict[int, list[int]]) -> list[int]:

@@ -9,9 +9,9 @@ import pyarrow as pa
 from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families.base import Lengths
-from stilts.tasks.families.checks import first_problems
-from stilts.tasks.families.subwords import Frame, features, list_lengths
-from stilts.tasks.families.words import cut_sentences, word_labels
+from stilts.tasks.families.checks import first_problems, has_gold, select
+from stilts.tasks.families.subwords import Frame, features
+from stilts.tasks.families.words import cut_sentences, is_labelled, word_labels
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -34,8 +34,7 @@ class Tagging:
     ) -> pa.Table:
         examples = np.arange(table.num_rows)
         if training:
-            tagged = list_lengths(table["tags"]) > 0
-            examples, table = examples[tagged], table.filter(pa.array(tagged))
+            examples, table = select(table, has_gold(table, task.family))
         frame = Frame(tokenizer)
         room = frame.room(lengths.max_length)
         pieces = cut_sentences(table["tokens"], tokenizer, room, room)
@@ -56,8 +55,7 @@ class Tagging:
         return tags
 
     def gold(self, table: pa.Table, task: Task) -> list[list[str]] | None:
-        complete = np.array_equal(list_lengths(table["tags"]), list_lengths(table["tokens"]))
-        return table["tags"].to_pylist() if table.num_rows and complete else None
+        return table["tags"].to_pylist() if is_labelled(table, "tags") else None
 
 
 def _problems(table: pa.Table, labels: set[str]) -> Iterator[str]:

@@ -105,6 +105,11 @@ def word_labels(table: pa.Table, column: str, task: Task) -> np.ndarray:
     return labels
 
 
+def is_labelled(table: pa.Table, column: str) -> bool:
+    """Whether there are sentences, and each has one entry of a gold column for every word."""
+    return table.num_rows > 0 and np.array_equal(list_lengths(table[column]), list_lengths(table["tokens"]))
+
+
 def _cuts(sentences: Ragged, rooms: list[int]) -> Iterator[tuple[int, int, int]]:
     """(sentence, first word, words) of each piece; `sentences` holds the subword counts of all words."""
     for sentence, room in enumerate(rooms):

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stilts.data.sources import xtreme
+from stilts.data.sources import layouts, xtreme
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import get_task
 
@@ -236,7 +236,7 @@ def test_bucc_pairs_hang_on_the_foreign_side(tmp_path: Path) -> None:
     write(tmp_path, "zh-1\t一\nzh-2\t二\n", "zh-en.dev.zh")
     write(tmp_path, "en-1\tone\ten\nen-2\ttwo\n", "zh-en.dev.en")
     write(tmp_path, "zh-2\ten-2\n", "zh-en.dev.gold")
-    paths = xtreme.parts(get_task("bucc2018"), stem.replace("zh-en", "{lang}-en"), "zh")
+    paths = layouts.parts(get_task("bucc2018"), stem.replace("zh-en", "{lang}-en"), "zh")
     rows = xtreme.read_bucc(paths, get_task("bucc2018"), "zh").to_pylist()
     assert [row["gold"] for row in rows] == [[], ["en-2"], [], []]
     assert rows[2]["text"] == "one\ten"

@@ -1,0 +1,67 @@
+"""Canonical examples as they come from a reader: checked, and measured for the plan."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stilts.data.sources.files import get_format
+from stilts.errors import Problems, StiltsError
+from stilts.tasks.base import Task
+from stilts.tasks.families import get_family
+from stilts.tasks.families.checks import has_gold
+
+CHARACTERS_PER_TOKEN = {"zh": 1.5, "ja": 1.5, "th": 2.5, "ko": 2.0}
+"""Rough yield of XLM-R's vocabulary, for the cost model only; 4 elsewhere."""
+
+
+def check_rows(table: pa.Table, task: Task, where: str) -> None:
+    """Pass examples that are as their family wants them.
+
+    Args:
+        where: they come from, for the messages.
+
+    Raises:
+        Problems: what is wrong with them, by row.
+    """
+    problems = get_family(task.family).validate(table, task)
+    if problems:
+        raise Problems([f"{where}: {problem}" for problem in problems])
+
+
+def is_labelled(table: pa.Table, task: Task, split: str, where: str) -> bool:
+    """Whether the examples have gold: of retrieval and rankings any row, elsewhere all or none.
+
+    Raises:
+        StiltsError: some rows have gold and others none, or a split other than test has none at all.
+    """
+    gold = has_gold(table, task.family)
+    lacking = table.num_rows - int(gold.sum())
+    partly = task.unanswerable or task.family in ("retrieval", "dual_encoder")
+    if not partly and 0 < lacking < table.num_rows:
+        first = int(gold.argmin())
+        raise StiltsError(f"{where}: {lacking} of {table.num_rows} rows have no gold, first row {first}")
+    if not gold.any() and split != "test":
+        raise StiltsError(f"{where}: no gold labels, and {split} data needs them; {_where_gold_is(task, split)}")
+    return bool(gold.any())
+
+
+def estimated_tokens(table: pa.Table, language: str) -> int:
+    """Subword tokens over all rows, estimated from the number of characters."""
+    characters = 0
+    for name in table.column_names:
+        if name in ("text_a", "text_b", "text", "context", "question", "query"):
+            repeat = 1.0
+            if name == "text_a" and "choices" in table.column_names:
+                repeat = len(pc.list_flatten(table["choices"])) / max(table.num_rows, 1)
+            characters += round(repeat * (pc.sum(pc.utf8_length(table[name])).as_py() or 0))
+        elif name in ("choices", "tokens"):
+            items = pc.list_flatten(table[name])
+            characters += (pc.sum(pc.utf8_length(items)).as_py() or 0) + len(items)
+    return round(characters / CHARACTERS_PER_TOKEN.get(language, 4.0)) + 3 * table.num_rows
+
+
+def _where_gold_is(task: Task, split: str) -> str:
+    if task.folder is not None:
+        return f"XTREME's test files have none, give its {split} file"
+    gold = get_format(task).gold
+    looked = f"; it looks for {gold}" if gold else ""
+    return f"the reader {task.files!r} found none in the file{looked}"
