@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stilts.execute.agenda import Agenda, Status
+from stilts.plan.agenda import Agenda, Status
 
 ROWS = 20
 SAY_SECONDS = 60.0

@@ -18,11 +18,11 @@ import ray
 from ray import tune
 
 from stilts.errors import StiltsError
-from stilts.execute.agenda import Agenda, StageOutcome
 from stilts.execute.cluster import capacity, check_store, use_gpu
 from stilts.execute.progress import Progress
 from stilts.execute.searcher import GangScheduler, StageSearcher
 from stilts.execute.trial import StageTrial, resources
+from stilts.plan.agenda import Agenda, StageOutcome
 from stilts.plan.job import StageJob
 from stilts.spec.runtime import Runtime
 

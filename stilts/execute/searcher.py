@@ -13,8 +13,8 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from stilts.execute.agenda import Agenda
 from stilts.execute.gang import brief
+from stilts.plan.agenda import Agenda
 
 
 class StageSearcher(Searcher):

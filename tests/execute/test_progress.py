@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from stilts.execute.agenda import Agenda
 from stilts.execute.progress import Progress, duration, remaining, summary
+from stilts.plan.agenda import Agenda
 
 
 def trial(name: str) -> SimpleNamespace:

@@ -1,4 +1,4 @@
-from stilts.execute.agenda import Agenda
+from stilts.plan.agenda import Agenda
 
 
 def drain(agenda: Agenda) -> list[str]:
