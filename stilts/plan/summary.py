@@ -52,7 +52,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
     graph, cells = plan.expansion.graph, plan.expansion.cells
     stages = graph.stages()
     bases = {node.key for node in graph if node.is_base}
-    training = [key for key, job in plan.jobs.items() if key not in bases and not job.trained]
+    training = {key for key, job in plan.jobs.items() if key not in bases and not job.trained}
     peak, end = peak_bytes(plan.costs, plan.expansion.experiment.runtime.max_parallel or 1)
     return {
         "experiment": plan.expansion.experiment.name,
