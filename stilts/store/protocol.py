@@ -31,6 +31,11 @@ class Corrupt(StiltsError):
     """What is stored is not what was written."""
 
 
+class Unreachable(StiltsError):
+    """The store did not answer, however often it was asked. Nothing is wrong with the program: an attempt that ends in
+    this is made again, and is not counted as a failure."""
+
+
 class Store(Protocol):
     """Artifacts by path. See the module's text for what each backend promises."""
 
