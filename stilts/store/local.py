@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stilts.errors import StiltsError
-from stilts.store.protocol import Corrupt, Manifest
+from stilts.store.protocol import Corrupt, Manifest, check_names, check_path
 
 STALE_SECONDS = 600.0
 """A writer that has written nothing for so long is dead."""
@@ -49,23 +49,23 @@ class LocalStore:
         self.uri = str(self.root)
 
     def read(self, path: str) -> bytes | None:
-        with _explained("read", self.root / path):
+        with _explained("read", self._at(path)):
             try:
-                return (self.root / path).read_bytes()
+                return (self._at(path)).read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
     def write(self, path: str, content: bytes) -> None:
         with self._writing(path) as aside:
             _write_synced(aside, content)
-            os.replace(aside, self.root / path)
+            os.replace(aside, self._at(path))
             _sync_folder(aside.parent)
 
     def create(self, path: str, content: bytes) -> bool:
         with self._writing(path) as aside:
             _write_synced(aside, content)
             try:
-                os.link(aside, self.root / path)
+                os.link(aside, self._at(path))
             except FileExistsError:
                 # NFS may repeat a request whose answer was lost: the link is then ours.
                 if aside.stat().st_nlink == 1:
@@ -74,15 +74,15 @@ class LocalStore:
             return True
 
     def list(self, folder: str) -> Iterator[str]:
-        with _explained("read", self.root / folder):
+        with _explained("read", self._at(folder)):
             try:
-                names = os.listdir(self.root / folder)
+                names = os.listdir(self._at(folder))
             except (FileNotFoundError, NotADirectoryError):
                 return
         yield from sorted(name for name in names if not name.startswith(_ASIDE))
 
     def remove(self, path: str) -> None:
-        target = self.root / path
+        target = self._at(path)
         with _explained("remove", target):
             if target.is_dir():
                 shutil.rmtree(_set_aside(target), ignore_errors=True)
@@ -93,11 +93,19 @@ class LocalStore:
         with self._writing(path) as aside:
             _clear_stale(aside.parent)
             manifest = _copy_tree(source, aside)
-            _replace_tree(aside, self.root / path)
+            _replace_tree(aside, self._at(path))
             return manifest
 
+    def has_tree(self, path: str, manifest: Manifest) -> bool:
+        try:
+            self.fetch_tree(path, manifest)
+        except Corrupt:
+            return False
+        return True
+
     def fetch_tree(self, path: str, manifest: Manifest) -> Path:
-        folder = self.root / path
+        check_names(manifest)
+        folder = self._at(path)
         for name, expected in manifest.items():
             file = folder / name
             with _explained("read", file):
@@ -107,18 +115,32 @@ class LocalStore:
                     raise Corrupt(f"{file} is missing; run the experiment again to rebuild it") from None
             if not intact:
                 raise Corrupt(f"{file} is not what was written (its digest differs); run again to rebuild it")
+        if manifest:
+            _refuse_strangers(folder, manifest)
         return folder
 
     def scratch(self, path: str) -> Path:
-        folder = self.root / path
+        folder = self._at(path)
         with _explained("write", folder):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def publish(self, path: str) -> None:
+        if not self._at(path).exists():
+            raise StiltsError(f"{self._at(path)} cannot be published: nothing is there")
+
+    def obtain(self, path: str) -> Path:
+        if not self._at(path).exists():
+            raise Corrupt(f"{self._at(path)} is missing; run the experiment again to rebuild it")
+        return self._at(path)
+
+    def _at(self, path: str) -> Path:
+        return self.root / check_path(path)
+
     @contextlib.contextmanager
     def _writing(self, path: str) -> Iterator[Path]:
         """A free name beside the target; gone afterwards whatever happened."""
-        target = self.root / path
+        target = self._at(path)
         aside = _aside(target)
         with _explained("write", target):
             _make_folder(target.parent)
@@ -172,6 +194,18 @@ def _replace_tree(new: Path, target: Path) -> None:
     _sync_folder(target.parent)
     for folder in old:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_strangers(folder: Path, manifest: Manifest) -> None:
+    """A file that nobody vouches for may be anything, a pickle that runs code when it is loaded among them."""
+    for file in folder.rglob("*"):
+        # NFS keeps a removed file that somebody has open under such a name.
+        if (
+            not file.is_dir()
+            and not file.name.startswith(".nfs")
+            and file.relative_to(folder).as_posix() not in manifest
+        ):
+            raise Corrupt(f"{file} is not in the record of what was written there; look where it is from and remove it")
 
 
 def _clear_stale(folder: Path) -> None:

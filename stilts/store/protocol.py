@@ -1,10 +1,16 @@
-"""Store: where artifacts live. Four promises that every backend keeps.
+"""Store: where artifacts live. Five promises that every backend keeps.
 
 1. `write` and `put_tree` are atomic: a reader sees the old content, or all of the new, never a part. While a tree is
    being replaced, and after a kill in that moment, a reader may see none: the record names what should be there.
 2. `create` succeeds for exactly one of several writers of the same path.
 3. What was written is on disk when the call returns; a record written after it can rely on it.
 4. Reading a tree checks every file against its manifest; what does not match raises `Corrupt`.
+5. A path outside the store is refused, wherever it comes from: `check_path`.
+
+Work is done on local disks. Records and claims are small and are read and written through the store. What is large is
+made in `scratch`, becomes part of the store by `put_tree` or `publish`, and is read where `fetch_tree` or `obtain` say
+that it lies on this machine. A store on a file system gives its own folders; an object store gives folders of the
+node's cache, fetched once for all processes of the machine, and keeps them for as long as the store object lives.
 
 Paths are relative, with forward slashes. Layout:
 
@@ -36,6 +42,34 @@ class Unreachable(StiltsError):
     this is made again, and is not counted as a failure."""
 
 
+def check_path(path: str) -> str:
+    """The path as it was given, where it names something inside a store or a tree; `.` is the whole of it.
+
+    Raises:
+        StiltsError: it is absolute, climbs (`..`), or holds an empty part, a backslash or a control character.
+    """
+    parts = [] if path == "." else path.split("/")
+    if any(part in ("", ".", "..") for part in parts) or any(c in "\\\x7f" or c < " " for c in path):
+        raise StiltsError(
+            f"{path!r} is no path inside a store: give relative names with '/' between them, without '..'"
+        )
+    return path
+
+
+def check_names(manifest: Manifest) -> None:
+    """Refuse a manifest with a name that leads out of its tree.
+
+    Raises:
+        Corrupt: the record that holds the manifest is not one that stilts wrote.
+    """
+    for name in manifest:
+        try:
+            if check_path(name) == ".":
+                raise Corrupt("a tree's manifest names the tree itself as a file")
+        except StiltsError as error:
+            raise Corrupt(f"a tree's manifest names a file outside of it: {error}") from None
+
+
 class Store(Protocol):
     """Artifacts by path. See the module's text for what each backend promises."""
 
@@ -59,12 +93,32 @@ class Store(Protocol):
     def put_tree(self, source: Path, path: str) -> Manifest:
         """Copy a local folder to a path, atomically replacing what was there."""
 
+    def has_tree(self, path: str, manifest: Manifest) -> bool:
+        """Whether a stored tree is what its manifest says, as far as that can be told without fetching it."""
+
     def fetch_tree(self, path: str, manifest: Manifest) -> Path:
-        """A local folder with a stored tree, checked against its manifest.
+        """A local folder with a stored tree, checked against its manifest; an empty one checks nothing.
 
         Raises:
-            Corrupt: a file is missing or differs.
+            Corrupt: a file is missing or differs, or one is there that the manifest does not name.
         """
 
     def scratch(self, path: str) -> Path:
         """A local folder, kept between attempts on this machine, for data that can be made again."""
+
+    def publish(self, path: str) -> None:
+        """Make the file or folder at `scratch(".") / path` part of the store, replacing what was published there.
+
+        As atomic as `put_tree`: until it returns, `obtain` gives what was published before. Only `obtain` reads what
+        is published; `list` names it in its folder, and `remove` removes it.
+
+        Raises:
+            StiltsError: nothing is there to be published.
+        """
+
+    def obtain(self, path: str) -> Path:
+        """Local path of what was published, to be read only: checked, and fetched once for all of this machine.
+
+        Raises:
+            Corrupt: nothing was published there, or it is damaged.
+        """

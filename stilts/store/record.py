@@ -87,7 +87,8 @@ def take_inventory(store: Store, keys: set[str] | None = None, *, verify: bool =
 
     Args:
         keys: look at these short keys only.
-        verify: read every weight file and prediction; what does not match its digest counts as absent.
+        verify: check every weight file (see `Store.has_tree`) and prediction; what is not as it was written counts as
+            absent.
     """
     found: dict[str, Artifact] = {}
     for name in store.list("stages"):
@@ -114,11 +115,7 @@ def _has_weights(store: Store, name: str, record: dict[str, Any], verify: bool) 
         return False
     if not verify:
         return {file.partition("/")[0] for file in manifest} <= set(store.list(path))
-    try:
-        store.fetch_tree(path, manifest)
-    except Corrupt:
-        return False
-    return True
+    return store.has_tree(path, manifest)
 
 
 def _evaluations(store: Store, name: str, verify: bool) -> Iterator[str]:

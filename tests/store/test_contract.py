@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stilts.errors import StiltsError
 from stilts.store.open import open_store
 from stilts.store.protocol import Corrupt, Store
 
@@ -129,6 +131,100 @@ def test_fetch_tree_finds_damage(store: Store, tree: Path, damage: Callable[[Pat
 def test_fetch_tree_of_nothing_is_corrupt(store: Store) -> None:
     with pytest.raises(Corrupt, match="missing"):
         store.fetch_tree("w", {"a": {"bytes": 1, "sha256": "00"}})
+
+
+@pytest.mark.parametrize("planted", ["pytorch_model.bin", "sub/training_args.pt"])
+def test_a_file_that_nobody_wrote_is_refused(store: Store, tree: Path, planted: str) -> None:
+    manifest = store.put_tree(tree, "w")
+    store.write(f"w/{planted}", b"\x80\x04.")
+    with pytest.raises(Corrupt, match=planted):
+        store.fetch_tree("w", manifest)
+    assert not store.has_tree("w", manifest)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\\b", "a\nb", "", ".", "a//b", "a/"])
+def test_a_manifest_cannot_name_a_file_outside_of_its_tree(store: Store, tree: Path, name: str) -> None:
+    manifest = store.put_tree(tree, "w")
+    with pytest.raises(Corrupt, match=r"outside|itself"):
+        store.fetch_tree("w", {**manifest, name: {"bytes": 1, "sha256": "00"}})
+
+
+def test_has_tree_tells_whether_it_is_the_one(store: Store, tree: Path) -> None:
+    manifest = store.put_tree(tree, "w")
+    assert store.has_tree("w", manifest)
+    other = {**manifest, "empty": {"bytes": 0, "sha256": "0" * 64}}
+    assert not store.has_tree("w", other)
+    assert not store.has_tree("x", manifest)
+    store.remove("w")
+    assert not store.has_tree("w", manifest)
+
+
+# --- publishing --------------------------------------------------------------------------------------------
+
+
+def test_what_is_published_can_be_obtained(store: Store, tree: Path) -> None:
+    shutil.copytree(tree, store.scratch(".") / "stages" / "a" / "resume")
+    file = store.scratch("data/xnli") / "train-en.arrow"
+    file.write_bytes(b"rows" * 1000)
+    store.publish("stages/a/resume")
+    store.publish("data/xnli/train-en.arrow")
+    again = open_store(store.uri)
+    assert _files(again.obtain("stages/a/resume")) == _files(tree)
+    assert again.obtain("data/xnli/train-en.arrow").read_bytes() == b"rows" * 1000
+    assert list(again.list("data/xnli")) == ["train-en.arrow"]
+    assert list(again.list("stages/a")) == ["resume"]
+
+
+def test_publishing_again_replaces(store: Store) -> None:
+    folder = store.scratch("stages/a/resume")
+    for content in (b"one", b"two"):
+        (folder / "state").write_bytes(content)
+        store.publish("stages/a/resume")
+    (folder / "state").unlink()
+    (folder / "other").write_bytes(b"three")
+    store.publish("stages/a/resume")
+    assert _files(open_store(store.uri).obtain("stages/a/resume")) == {"other": b"three"}
+
+
+def test_what_is_removed_is_not_obtained(store: Store) -> None:
+    (store.scratch("data") / "file").write_bytes(b"x")
+    store.publish("data/file")
+    store.remove("data/file")
+    assert list(store.list("data")) == []
+    with pytest.raises(Corrupt, match="missing"):
+        store.obtain("data/file")
+
+
+def test_what_was_never_published_is_not_obtained(store: Store) -> None:
+    with pytest.raises(Corrupt, match="missing"):
+        store.obtain("data/file")
+    with pytest.raises(StiltsError, match="nothing is there"):
+        store.publish("data/file")
+
+
+# --- paths -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["../x", "/x", "a/../b", "a\\b", "a\0b", "a\nb", "", "a//b", "./a", "a/", "..", "a/."])
+def test_a_path_that_leads_out_is_refused(store: Store, tree: Path, path: str) -> None:
+    for attempt in (
+        lambda: store.read(path),
+        lambda: store.write(path, b""),
+        lambda: store.create(path, b""),
+        lambda: list(store.list(path)),
+        lambda: store.remove(path),
+        lambda: store.put_tree(tree, path),
+        lambda: store.has_tree(path, {}),
+        lambda: store.fetch_tree(path, {}),
+        lambda: store.scratch(path),
+        lambda: store.publish(path),
+        lambda: store.obtain(path),
+    ):
+        with pytest.raises(StiltsError, match="no path inside a store"):
+            attempt()
+
+
+# --- several writers ---------------------------------------------------------------------------------------
 
 
 def test_concurrent_put_tree_leaves_one_of_them_whole(store: Store, tmp_path: Path) -> None:
