@@ -79,6 +79,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 @app.command()
 def plan(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
     """Show what an experiment holds: cells, stages, what is done, what a run costs. Starts nothing."""
+    from stilts.plan.price import priced
     from stilts.plan.show import show_plan
     from stilts.plan.summary import stage_rows, summarize
     from stilts.session import Session
@@ -86,7 +87,9 @@ def plan(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides
     session = Session.open(experiment, overrides, patches)
     found = session.plan()
     if as_json:
-        _print_json({**summarize(found), "absent_data": list(session.absent()), "by_stage": stage_rows(found)})
+        price = priced(found)
+        figures = summarize(found) if price is None else {**summarize(found), "price": price}
+        _print_json({**figures, "absent_data": list(session.absent()), "by_stage": stage_rows(found)})
         return
     show_plan(found, _console())
     for task, ways in session.absent().items():

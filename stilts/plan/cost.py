@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from stilts.data.mixing import epoch_items, shares
 from stilts.plan.graph import Graph, Node
 from stilts.plan.job import StageJob
 from stilts.plan.shapes import Shape, shape_of
+from stilts.spec.cluster import Cluster
 from stilts.spec.runtime import Runtime
 from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
 from stilts.tasks.base import get_task
@@ -185,13 +186,20 @@ class Speed:
     source: str
 
 
-def speed(runtime: Runtime, records: Iterable[Mapping[str, Any]]) -> Speed:
-    """Measured on stages of this store where there are any, else assumed."""
-    gpu = runtime.accelerator == "gpu" or (runtime.accelerator == "auto" and _gpus_expected())
+def speed(runtime: Runtime, records: Iterable[Mapping[str, Any]], cluster: Cluster | None = None) -> Speed:
+    """Measured on stages of this store where there are any, else as the cluster's nodes declare, else assumed."""
+    declared: list[float] = []
+    if cluster is not None:
+        gpu = cluster.use_gpu(runtime)
+        declared = [cluster.nodes[name].flops or 0.0 for name, places in cluster.places(runtime).items() if places]
+    else:
+        gpu = runtime.accelerator == "gpu" or (runtime.accelerator == "auto" and _gpus_expected())
     kind = "gpu" if gpu else "cpu"
     measured = [r["speed"]["flops"] for r in records if r.get("speed", {}).get("kind") == kind]
     if measured:
         return Speed(median(measured), f"measured on {len(measured)} stages of this store")
+    if declared and all(declared):
+        return Speed(fmean(declared), "declared in cluster:")
     flops = GPU_FLOPS if gpu else CPU_FLOPS
     return Speed(flops, f"assumed: {flops:.2g} operations per second and {kind.upper()}")
 

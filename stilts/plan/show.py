@@ -4,6 +4,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from stilts.plan.price import priced
 from stilts.plan.summary import Plan, stage_rows, summarize
 
 _ROWS = 40
@@ -27,9 +28,25 @@ def show_plan(plan: Plan, console: Console) -> None:
     )
     size = figures["bytes"]
     console.print(f"  disk: {gigabytes(size['peak'])} at the peak, {gigabytes(size['end'])} at the end")
+    _show_price(plan, console)
     if figures["unknown"]:
         console.print(f"  [yellow]too low, not known: {', '.join(figures['unknown'])}[/]")
     console.print(_stages(plan))
+
+
+def _show_price(plan: Plan, console: Console) -> None:
+    found = priced(plan)
+    if found is None:
+        return
+    currency = found["currency"]
+    console.print(
+        f"  cost: [bold]{found['cost']:,.2f} {currency}[/] expected, for {found['gpu_hours']:,.2f} GPU-hours; of these "
+        f"{found['lost_gpu_hours']:,.2f} are lost to {found['interruptions']:,.1f} interruptions; "
+        f"{found['hours_at_least']:,.2f} hours at least"
+    )
+    alone = found["by_node_type"]
+    for name, one in alone.items() if len(alone) > 1 else ():
+        console.print(f"    all on {name}: {one['cost']:,.2f} {currency}, {one['lost_gpu_hours']:,.2f} GPU-hours lost")
 
 
 def _stages(plan: Plan) -> Table | Group:

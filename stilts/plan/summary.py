@@ -37,9 +37,9 @@ def make_plan(expansion: Expansion, inventory: Inventory, store: str, records: I
     Args:
         records: stage records of the store, from which speed is measured.
     """
-    runtime = expansion.experiment.runtime
+    runtime, cluster = expansion.experiment.runtime, expansion.experiment.cluster
     jobs = missing_jobs(expansion.graph, inventory, store, runtime)
-    return Plan(expansion, inventory, jobs, stage_costs(expansion.graph, jobs), speed(runtime, records))
+    return Plan(expansion, inventory, jobs, stage_costs(expansion.graph, jobs), speed(runtime, records, cluster))
 
 
 def summarize(plan: Plan) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model, field_validator, model_serializer, model_validator
 
+from stilts.spec.cluster import Cluster
 from stilts.spec.data import DataDecl
 from stilts.spec.recipe import Frozen, Positive, Recipe
 from stilts.spec.runtime import Runtime
@@ -259,6 +260,17 @@ class Experiment(Frozen):
     """Train intermediate stages once, with the first seed, and vary the seed of the target stage alone."""
     data: DataDecl = DataDecl()
     runtime: Runtime = Runtime()
+    cluster: Cluster | None = None
+    """The machines and their prices, for `plan` and for limits of cost; it changes nothing of how stages run."""
+
+    @model_validator(mode="after")
+    def _trials_fit(self) -> "Experiment":
+        if self.cluster is not None:
+            try:
+                self.cluster.check_room(self.runtime)
+            except ValueError as error:
+                raise ValueError(f"cluster: {error}") from None
+        return self
 
     @field_validator("seeds", "splits", "languages", mode="after")
     @classmethod
