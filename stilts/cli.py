@@ -85,6 +85,7 @@ def plan(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides
     from stilts.session import Session
 
     session = Session.open(experiment, overrides, patches)
+    session.complete_declarations()
     found = session.plan()
     if as_json:
         price = priced(found)
@@ -253,6 +254,7 @@ def prepare(experiment: ExperimentFile, patches: Patches = [], overrides: Overri
     from stilts.session import Session
 
     session = Session.open(experiment, overrides, patches)
+    session.declare()
     refs = session.data()
     for ref in track(refs, description="preparing", console=Console(stderr=True)):
         session.catalog.materialise(ref)

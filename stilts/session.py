@@ -1,7 +1,8 @@
 """Session: one experiment opened on its store, as every command that takes an experiment needs it."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -13,8 +14,10 @@ from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import Plan, make_plan, summarize
 from stilts.spec.canonical import digest
 from stilts.spec.experiment import Experiment
-from stilts.spec.load import load_experiment, resolved_yaml
+from stilts.spec.load import load_experiment, read_resolved, resolved_yaml
 from stilts.spec.stage import SHORT, DataRef, StageSpec
+from stilts.store.claim import Claim
+from stilts.store.needs import CLEANING, Declaration, Needs, declarations, declare, list_needs, needs_of, running
 from stilts.store.open import open_store
 from stilts.store.protocol import Store
 from stilts.store.record import read_stage, take_inventory
@@ -62,18 +65,43 @@ class Session:
             if record is not None:
                 yield record
 
-    def save_resolved(self) -> None:
-        """Keep the resolved declaration in the store, under its digest: earlier ones stay."""
-        text = resolved_yaml(self.experiment)
+    def running(self, waiting: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Declared, and known to the store as under way, from the beginning of a run to its end (`store/needs.py`)."""
+        return running(self.store, self.experiment.name, self._declare, waiting)
+
+    def declare(self) -> None:
+        """Keep the resolved declaration in the store, under its digest, with what it needs: earlier ones stay."""
+        with Claim(self.store, CLEANING):
+            self._declare()
+
+    def _declare(self) -> None:
         name = digest(self.experiment.model_dump(mode="json"))[:SHORT]
-        self.store.write(f"experiments/{self.experiment.name}/{name}.yaml", text.encode())
+        declare(self.store, self.experiment.name, name, resolved_yaml(self.experiment), self._needs())
+
+    def _needs(self) -> Needs:
+        return needs_of(self.expansion, [*(ref.path for ref in self.data()), *self.catalog.folders])
+
+    def complete_declarations(self) -> None:
+        """Write what this experiment needs beside the declarations of it that an older stilts stored without."""
+        stored = [found for found in declarations(self.store) if found.name == self.experiment.name]
+        lacking = [found for found in stored if found.needs is None and self._is_mine(found)]
+        if not lacking:
+            return
+        needs = self._needs()
+        with Claim(self.store, CLEANING):
+            for found in lacking:
+                list_needs(self.store, found, needs)
+
+    def _is_mine(self, declaration: Declaration) -> bool:
+        text = self.store.read(declaration.path)
+        return text is not None and read_resolved(text.decode(errors="replace")) == self.experiment
 
     def data(self) -> list[DataRef]:
         """Everything that is read from a source, once each."""
         refs: dict[str, DataRef] = {}
         for node in self.expansion.graph:
-            if isinstance(node.spec, StageSpec):
-                refs |= {ref.path: ref for ref in node.spec.data}
+            own = node.spec.data if isinstance(node.spec, StageSpec) else node.spec.text
+            refs |= {ref.path: ref for ref in own}
             for evaluation in node.evaluations.values():
                 refs |= {ref.path: ref for ref in evaluation.refs}
         return list(refs.values())

@@ -176,6 +176,15 @@ class Catalog:
             given.append(Path(self.data.labels))
         return given
 
+    @property
+    def folders(self) -> list[str]:
+        """What it keeps beside canonical tables, relative to the root: the generated corpus, where there is one."""
+        if self.data.generate is None:
+            return []
+        from stilts.data.sources import generated
+
+        return [f"data/generated-{digest([generated.VERSION, self.data.generate.model_dump()])[:SHORT]}"]
+
     @cached_property
     def _generated(self) -> Path | None:
         """The generated corpus, made first if it is not there."""
@@ -183,8 +192,8 @@ class Catalog:
             return None
         from stilts.data.sources import generated
 
-        name = digest([generated.VERSION, self.data.generate.model_dump()])[:SHORT]
-        folder = self.root / "data" / f"generated-{name}"
+        (path,) = self.folders
+        folder = self.root / path
         if not folder.is_dir():
             folder.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".generated-"))

@@ -19,12 +19,23 @@ def launch(session: Session, console: Console) -> str | None:
         StiltsError: before anything trains: too little disk, unreadable data, a cluster that cannot run one trial.
         KeyboardInterrupt: the run was interrupted; what was stored stays.
     """
+    told: set[str] = set()
+
+    def waiting(who: str) -> None:
+        if who not in told:
+            console.print(f"waiting for {who}, which cleans the store or begins another run")
+            told.add(who)
+
+    with session.running(waiting):
+        return _launch(session, console)
+
+
+def _launch(session: Session, console: Console) -> str | None:
     plan = session.plan(verify=True)
     if not plan.jobs:
         console.print(f"[green]nothing to train[/]: all {len(plan.expansion.graph.stages())} stages are done")
         return None
     session.check_disk(plan)
-    session.save_resolved()
     _prepare(session, console)
     figures = summarize(plan)
     console.print(

@@ -114,6 +114,14 @@ def resolved_yaml(experiment: Experiment) -> str:
     return yaml.dump(experiment.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
+def read_resolved(text: str) -> Experiment | None:
+    """The experiment that `resolved_yaml` wrote, of whatever version; None where this version cannot read it."""
+    try:
+        return Experiment.model_validate_json(json.dumps(yaml.load(text, Loader=_Loader)))
+    except (yaml.YAMLError, ValueError, TypeError):
+        return None
+
+
 def _parse(path: Path, document: _Document) -> dict[str, Any]:
     try:
         text = path.read_text(encoding="utf-8-sig")

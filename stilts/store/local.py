@@ -10,20 +10,24 @@ import contextlib
 import errno
 import hashlib
 import os
+import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 from stilts.errors import StiltsError
-from stilts.store.protocol import Corrupt, Manifest, check_names, check_path
+from stilts.store.protocol import Corrupt, Manifest, Measure, check_names, check_path
 
 STALE_SECONDS = 600.0
 """A writer that has written nothing for so long is dead."""
 
 _CHUNK = 1 << 20
 _ASIDE = ".aside-"
+_LEAVING = re.compile(r"\.(?:aside|generated|seen)-.+|\..+\.(?:arrow|json)-\w+")
+"""Names under which stilts writes aside: this store, the generated corpus, the cluster's probe, tables and indexes."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (
     errno.EACCES,
@@ -84,10 +88,24 @@ class LocalStore:
     def remove(self, path: str) -> None:
         target = self._at(path)
         with _explained("remove", target):
-            if target.is_dir():
+            if target.is_dir() and not target.is_symlink():
                 shutil.rmtree(_set_aside(target), ignore_errors=True)
             else:
                 target.unlink(missing_ok=True)
+
+    def measure(self, path: str) -> Measure | None:
+        target = self._at(path)
+        with _explained("read", target):
+            found = list(_stats(target))
+        return Measure(sum(f.st_size for f in found), max(f.st_mtime for f in found)) if found else None
+
+    def leavings(self) -> Iterator[str]:
+        for folder, folders, files in os.walk(self.root):
+            for name in sorted([*folders, *files]):
+                path = Path(folder, name)
+                if _LEAVING.fullmatch(name) and time.time() - _latest(path) > STALE_SECONDS:
+                    yield path.relative_to(self.root).as_posix()
+            folders[:] = [name for name in folders if not _LEAVING.fullmatch(name)]
 
     def put_tree(self, source: Path, path: str) -> Manifest:
         with self._writing(path) as aside:
@@ -210,10 +228,26 @@ def _refuse_strangers(folder: Path, manifest: Manifest) -> None:
 
 def _clear_stale(folder: Path) -> None:
     for aside in folder.glob(f"{_ASIDE}*/"):
-        with contextlib.suppress(FileNotFoundError):
-            latest = max(file.stat().st_mtime for file in (aside, *aside.rglob("*")))
-            if time.time() - latest > STALE_SECONDS:
-                shutil.rmtree(aside, ignore_errors=True)
+        if time.time() - _latest(aside) > STALE_SECONDS:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+def _latest(path: Path) -> float:
+    """When a file, or anything in a folder, was last written to; now where it vanishes meanwhile."""
+    return max((found.st_mtime for found in _stats(path, folders=True)), default=time.time())
+
+
+def _stats(path: Path, *, folders: bool = False) -> Iterator[os.stat_result]:
+    """Of a file, or of all files in a folder; links are not followed."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode):
+            yield found
+            return
+        if folders:
+            yield found
+        for name in os.listdir(path):
+            yield from _stats(path / name, folders=folders)
 
 
 def _make_folder(folder: Path) -> None:

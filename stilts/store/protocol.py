@@ -19,11 +19,14 @@ Paths are relative, with forward slashes. Layout:
     stages/NAME/evaluations/TASK/SPLIT-LG-KEY.*  predictions, then their record (.record.json)
     stages/NAME/claims/                          who works on it
     stages/NAME/resume/                          state inside a stage, gone when it is done
-    data/                                        canonical examples and features
-    experiments/NAME/                            resolved declarations
+    data/                                        canonical examples
+    features/                                    encoded training data
+    experiments/NAME/                            resolved declarations, what each needs, and the runs under way
+    clean/                                       who declares an experiment, or removes what none needs
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -70,6 +73,14 @@ def check_names(manifest: Manifest) -> None:
             raise Corrupt(f"a tree's manifest names a file outside of it: {error}") from None
 
 
+@dataclass(frozen=True)
+class Measure:
+    """What a file or folder comes to: its bytes, and when the newest of it was written (seconds since 1970)."""
+
+    bytes: int
+    modified: float
+
+
 class Store(Protocol):
     """Artifacts by path. See the module's text for what each backend promises."""
 
@@ -89,6 +100,12 @@ class Store(Protocol):
 
     def remove(self, path: str) -> None:
         """Remove a file or a whole folder; nothing where there is none."""
+
+    def measure(self, path: str) -> Measure | None:
+        """Size and age of a file or folder; None where there is none."""
+
+    def leavings(self) -> Iterator[str]:
+        """Paths of what killed writers left, which nobody has written to for `STALE_SECONDS`."""
 
     def put_tree(self, source: Path, path: str) -> Manifest:
         """Copy a local folder to a path, atomically replacing what was there."""

@@ -66,6 +66,23 @@ def test_remove_takes_files_and_folders(store: Store) -> None:
     assert list(store.list("a")) == []
 
 
+def test_measure_tells_bytes_and_age(store: Store) -> None:
+    assert store.measure("a") is None
+    before = time.time()
+    for name, size in (("a/x", 10), ("a/b/y", 200), ("c", 7)):
+        store.write(name, b"x" * size)
+    measures = {path: store.measure(path) for path in ("a", "a/b", "c")}
+    assert {path: found and found.bytes for path, found in measures.items()} == {"a": 210, "a/b": 200, "c": 7}
+    for found in measures.values():
+        assert found is not None
+        assert before - 2 <= found.modified <= time.time() + 2
+
+
+def test_a_store_that_nobody_was_killed_in_has_no_leavings(store: Store) -> None:
+    store.write("a/b", b"x")
+    assert list(store.leavings()) == []
+
+
 def test_scratch_stays(store: Store) -> None:
     (store.scratch("resume") / "state").write_text("x")
     assert (store.scratch("resume") / "state").read_text() == "x"
