@@ -1,10 +1,13 @@
 """Fixtures shared by all tests."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.servers import KEYS, make_bucket, s3_server
 
 if TYPE_CHECKING:
     from stilts.train.ranks import Ranks
@@ -19,6 +22,18 @@ def xtreme_mini() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real data at {path} (set STILTS_TEST_DATA to a folder with xtreme/ and labels/)")
     return path
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """An S3 server on this machine with one bucket, `bucket`, and credentials for it in the environment."""
+    before = dict(os.environ)
+    os.environ.update(KEYS)
+    with s3_server() as endpoint:
+        make_bucket(endpoint, "bucket")
+        yield endpoint
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -5,17 +5,22 @@ from pathlib import Path
 from stilts.errors import StiltsError
 from stilts.store.local import LocalStore
 from stilts.store.protocol import Store
+from stilts.store.uri import SCHEMES, parse_uri
 
 
 def open_store(uri: str) -> Store:
-    """The store at a URI: a local path, or `file://` and a path.
+    """The store at a URI: a local path, `file://` and a path, `s3://bucket/prefix` or `gs://bucket/prefix`.
 
     Raises:
-        StiltsError: the scheme is not known.
+        StiltsError: the scheme is not known, or the URI is not as `store/uri.py` describes.
     """
     scheme, separator, rest = uri.partition("://")
     if not separator:
         return LocalStore(Path(uri))
     if scheme == "file":
         return LocalStore(Path(rest))
-    raise StiltsError(f"store {uri!r}: no storage for {scheme}://; give a local or shared directory")
+    if scheme in SCHEMES:
+        from stilts.store.object import ObjectStore
+
+        return ObjectStore(parse_uri(uri))
+    raise StiltsError(f"the store: no storage for {scheme}://; give a local or shared directory, s3:// or gs://")

@@ -1,15 +1,58 @@
 """The backends over which the store's contract is run. A new backend is one entry here."""
 
+import json
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from stilts.store.cache import Cache
 from stilts.store.local import LocalStore
+from stilts.store.object import ObjectStore
+from stilts.store.open import open_store
 from stilts.store.protocol import Store
+from tests.servers import s3_uri
 
-BACKENDS = {"local": LocalStore}
+BACKENDS = ("local", "shared", "s3")
 
 
 @pytest.fixture(params=BACKENDS)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return BACKENDS[request.param](tmp_path / "store")
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("STILTS_CACHE", str(tmp_path / "cache"))
+    if request.param == "local":
+        return open_store(str(tmp_path / "store"))
+    if request.param == "shared":
+        return open_store(f"file://{tmp_path}/shared/store")
+    return open_store(s3_uri(request.getfixturevalue("s3_endpoint"), f"bucket/{uuid.uuid4().hex[:12]}/runs"))
+
+
+def change(store: Store, path: str, name: str, damage: Callable[[Path], object], tmp_path: Path) -> Store:
+    """Damage a file of a stored tree where it lies; the store as another machine opens it, without copies."""
+    if isinstance(store, LocalStore):
+        damage(store.root / path / name)
+        return store
+    assert isinstance(store, ObjectStore)
+    place = f"{tree_folder(store, path)}/{name}"
+    file = tmp_path / "damaged"
+    file.write_bytes(store.read(place) or b"")
+    damage(file)
+    if file.exists():
+        store.write(place, file.read_bytes())
+    else:
+        store.remove(place)
+    return elsewhere(store, tmp_path)
+
+
+def tree_folder(store: Store, path: str) -> str:
+    """Where the files of a tree lie."""
+    if isinstance(store, LocalStore):
+        return path
+    return str(Path(path).parent / json.loads(store.read(path) or b"")["tree"])
+
+
+def elsewhere(store: Store, tmp_path: Path) -> Store:
+    """The store as another machine opens it: with an empty cache."""
+    if isinstance(store, ObjectStore):
+        return ObjectStore(store.location, Cache(tmp_path / f"cache-{uuid.uuid4().hex[:8]}"))
+    return open_store(store.uri)

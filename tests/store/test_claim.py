@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -270,4 +269,4 @@ def test_a_claim_removed_with_its_stage_is_lost(store: Store) -> None:
         store.remove(STAGE)
         with pytest.raises(ClaimLost):
             claim.check()
-    assert Path(store.uri).is_dir()
+    assert not _held(store)

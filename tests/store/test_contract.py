@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from stilts.errors import StiltsError
+from stilts.store.local import LocalStore
 from stilts.store.open import open_store
 from stilts.store.protocol import Corrupt, Store
+from tests.store.conftest import change, elsewhere, tree_folder
 
 # --- reading and writing -----------------------------------------------------------------------------------
 
@@ -138,11 +140,23 @@ def _flip(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [_truncate, _flip, Path.unlink, lambda f: f.write_bytes(f.read_bytes() + b"\0")])
-def test_fetch_tree_finds_damage(store: Store, tree: Path, damage: Callable[[Path], object]) -> None:
+def test_fetch_tree_finds_damage(store: Store, tree: Path, damage: Callable[[Path], object], tmp_path: Path) -> None:
     manifest = store.put_tree(tree, "w")
-    damage(store.fetch_tree("w", manifest) / "model.safetensors")
+    store = change(store, "w", "model.safetensors", damage, tmp_path)
     with pytest.raises(Corrupt, match=r"model\.safetensors"):
         store.fetch_tree("w", manifest)
+    assert not store.has_tree("w", manifest)
+
+
+@pytest.mark.parametrize("damage", [_truncate, _flip, Path.unlink])
+def test_obtain_finds_damage(store: Store, damage: Callable[[Path], object], tmp_path: Path) -> None:
+    if isinstance(store, LocalStore):
+        pytest.skip("the files of a file system are its own; their digests are their readers'")
+    folder = store.scratch("data/xnli")
+    (folder / "train.arrow").write_bytes(b"rows" * 1000)
+    store.publish("data/xnli/train.arrow")
+    with pytest.raises(Corrupt, match=r"train\.arrow"):
+        change(store, "data/xnli/train.arrow", "train.arrow", damage, tmp_path).obtain("data/xnli/train.arrow")
 
 
 def test_fetch_tree_of_nothing_is_corrupt(store: Store) -> None:
@@ -151,12 +165,16 @@ def test_fetch_tree_of_nothing_is_corrupt(store: Store) -> None:
 
 
 @pytest.mark.parametrize("planted", ["pytorch_model.bin", "sub/training_args.pt"])
-def test_a_file_that_nobody_wrote_is_refused(store: Store, tree: Path, planted: str) -> None:
+def test_a_file_that_nobody_wrote_is_not_used(store: Store, tree: Path, planted: str, tmp_path: Path) -> None:
+    """On a file system the tree is used where it lies, so it is refused; from a bucket the file is never fetched."""
     manifest = store.put_tree(tree, "w")
-    store.write(f"w/{planted}", b"\x80\x04.")
-    with pytest.raises(Corrupt, match=planted):
-        store.fetch_tree("w", manifest)
+    store.write(f"{tree_folder(store, 'w')}/{planted}", b"\x80\x04.")
     assert not store.has_tree("w", manifest)
+    if isinstance(store, LocalStore):
+        with pytest.raises(Corrupt, match=planted):
+            store.fetch_tree("w", manifest)
+    else:
+        assert _files(elsewhere(store, tmp_path).fetch_tree("w", manifest)) == _files(tree)
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../../x", "a\\b", "a\nb", "", ".", "a//b", "a/"])

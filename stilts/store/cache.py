@@ -1,0 +1,278 @@
+"""Cache: a node's copies of what an object store holds, and the scratch folders of what is being made for one.
+
+    copies/KEY/       a complete copy: `files/`, and `stamp.json` with their sizes and times
+    filling/KEY/      one that is being fetched; `filling/KEY.bytes` says how large it will be
+    scratch/STORE/    what this node makes; it can be made again
+    locks/            one file a copy and a scratch folder: `.fill` while it is being changed, `.use` while it is used
+
+Invariants:
+- A copy is renamed into `copies/` when it is whole and checked: what a killed process leaves is never taken for one.
+- One process fetches, under the `.fill` lock, and the others of the node wait for it.
+- Locks are the kernel's (flock): they end with their process. What anybody uses is never removed; for as long as a
+  `Cache` lives, it uses all that it has given.
+- Before anything is fetched, the least recently used go until what will be there keeps to the limit and leaves the
+  disk its reserve.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from stilts.errors import StiltsError
+
+SCRATCH_IDLE = 3600.0
+"""Seconds after which a scratch folder that no living process uses may go."""
+
+DEFAULT_SHARE = 0.5
+"""Of the disk, for a cache whose limit nobody set."""
+
+RESERVE, RESERVE_SHARE = 10e9, 0.1
+"""Bytes that stay free on the disk whatever the limit, or this share of a smaller disk."""
+
+_FILES, _STAMP = "files", "stamp.json"
+
+
+class Cache:
+    """The cache of this node, shared by its processes.
+
+    Args:
+        root: its folder; `$STILTS_CACHE` or `~/.cache/stilts` if not given.
+        limit: bytes that it may hold; `$STILTS_CACHE_GB` or half of the disk if not given.
+
+    Raises:
+        StiltsError: the limit is no number, or the folder cannot be made.
+    """
+
+    def __init__(self, root: Path | None = None, limit: float | None = None) -> None:
+        self.root = root or Path(os.environ.get("STILTS_CACHE") or "~/.cache/stilts").expanduser().absolute()
+        try:
+            for name in ("copies", "filling", "scratch", "locks"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StiltsError(
+                f"the cache {self.root} cannot be written: {error.strerror}; point STILTS_CACHE at a local disk"
+            ) from error
+        self.limit = _limit(self.root) if limit is None else limit
+        self._uses: dict[str, int] = {}
+        self._guard = threading.Lock()
+        weakref.finalize(self, _close_all, self._uses)
+
+    def copy(self, key: str, sizes: Mapping[str, int], fill: Callable[[Path], None]) -> Path:
+        """The folder of a copy, filled first where it is not there or was changed; used until this cache is gone.
+
+        Args:
+            key: of the content, so that a copy never changes.
+            sizes: bytes of each file, by its path in the folder.
+            fill: fetches and checks the files; what it raises is raised, and nothing is kept.
+
+        Raises:
+            StiltsError: there is no room for it.
+        """
+        folder = self.root / "copies" / key
+        with self._locked(f"{key}.fill"):
+            if not _is_intact(folder, sizes):
+                _discard(folder, self.root)
+                self._fill(key, sizes, fill)
+            self._use(key)
+        os.utime(folder / _STAMP)
+        return folder / _FILES
+
+    def scratch(self, name: str) -> Path:
+        """A folder for what this node makes, below `STORE/`; used until this cache is gone. A store's own is not."""
+        folder = self.root / "scratch" / name
+        if "/" in name:
+            with self._locked(f"{_lock_name(name)}.fill"):
+                self._use(_lock_name(name))
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _fill(self, key: str, sizes: Mapping[str, int], fill: Callable[[Path], None]) -> None:
+        part, note = self.root / "filling" / key, self.root / "filling" / f"{key}.bytes"
+        shutil.rmtree(part, ignore_errors=True)
+        try:
+            self._make_room(sum(sizes.values()), note)
+            (part / _FILES).mkdir(parents=True)
+            fill(part / _FILES)
+            (part / _STAMP).write_text(json.dumps(_stamp(part, sizes)))
+            os.rename(part, self.root / "copies" / key)
+        except OSError as error:
+            raise StiltsError(f"the cache {self.root} cannot be written: {error.strerror or error}") from error
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            note.unlink(missing_ok=True)
+
+    def _make_room(self, need: int, note: Path) -> None:
+        """Remove until so many bytes more keep to the limit, then note that they are coming."""
+        with self._locked("room"):
+            self._clear_dead()
+            excess = self._excess(need)
+            for folder in self._oldest_first():
+                if excess <= 0:
+                    break
+                if self._evict(folder):
+                    excess = self._excess(need)
+            if excess > 0:
+                raise StiltsError(
+                    f"the cache {self.root} has no room for {need / 1e9:.2f} GB: {excess / 1e9:.2f} GB too much for "
+                    f"its limit of {self.limit / 1e9:.1f} GB (STILTS_CACHE_GB) or for the disk, and the rest is in "
+                    "use; raise the limit, or point STILTS_CACHE at a larger disk"
+                )
+            note.write_text(str(need))
+
+    def _excess(self, need: int) -> float:
+        """Bytes too many once so many more are there."""
+        coming = {note.stem: _number(note) for note in (self.root / "filling").glob("*.bytes")}
+        there = sum(min(size, _size(self.root / "filling" / key)) for key, size in coming.items())
+        held = _size(self.root / "copies") + _size(self.root / "scratch") + sum(coming.values())
+        disk = shutil.disk_usage(self.root)
+        free = disk.free - (sum(coming.values()) - there) - min(RESERVE, RESERVE_SHARE * disk.total)
+        return max(held + need - self.limit, need - free)
+
+    def _oldest_first(self) -> list[Path]:
+        """What may go: copies by their last use, scratch folders by their last change where that is long ago."""
+        copies = [(_changed(folder / _STAMP), folder) for folder in (self.root / "copies").iterdir()]
+        idle = [(_latest(folder), folder) for folder in _leaves(self.root / "scratch")]
+        old = [(changed, folder) for changed, folder in idle if changed < time.time() - SCRATCH_IDLE]
+        return [folder for _, folder in sorted(copies + old)]
+
+    def _evict(self, folder: Path) -> bool:
+        """Remove a folder if nobody uses it, or a scratch folder above it."""
+        names = [folder.name]
+        if folder.is_relative_to(self.root / "scratch"):
+            inside = folder.relative_to(self.root / "scratch")
+            names = [_lock_name(part.as_posix()) for part in (inside, *inside.parents)]
+        with contextlib.ExitStack() as stack:
+            try:
+                for name in names:
+                    stack.enter_context(self._locked(f"{name}.fill", wait=False))
+                    stack.enter_context(self._locked(f"{name}.use", wait=False))
+            except BlockingIOError:
+                return False
+            _discard(folder, self.root)
+            return True
+
+    def _clear_dead(self) -> None:
+        """What processes left that were killed while they fetched or removed."""
+        for path in (self.root / "filling").iterdir():
+            with contextlib.suppress(BlockingIOError), self._locked(f"{path.stem}.fill", wait=False):
+                _remove(path)
+        for path in self.root.glob("gone-*"):
+            _remove(path)
+
+    def _use(self, name: str) -> None:
+        with self._guard:
+            if name not in self._uses:
+                self._uses[name] = self._open_locked(f"{name}.use", fcntl.LOCK_SH)
+
+    @contextlib.contextmanager
+    def _locked(self, name: str, *, wait: bool = True) -> Iterator[None]:
+        handle = self._open_locked(name, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def _open_locked(self, name: str, how: int) -> int:
+        handle = os.open(self.root / "locks" / name, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, how)
+        except BaseException:
+            os.close(handle)
+            raise
+        return handle
+
+
+def _limit(root: Path) -> float:
+    given = os.environ.get("STILTS_CACHE_GB")
+    if not given:
+        return DEFAULT_SHARE * shutil.disk_usage(root).total
+    try:
+        limit = float(given) * 1e9
+    except ValueError:
+        limit = -1.0
+    if not limit >= 0:
+        raise StiltsError(f"STILTS_CACHE_GB is {given!r}: give the cache's limit in gigabytes, as 200")
+    return limit
+
+
+def _is_intact(folder: Path, sizes: Mapping[str, int]) -> bool:
+    """Whether a copy is there and its files are as they were when they were checked."""
+    try:
+        return json.loads((folder / _STAMP).read_text()) == _stamp(folder, sizes)
+    except (OSError, ValueError):
+        return False
+
+
+def _stamp(folder: Path, sizes: Mapping[str, int]) -> dict[str, list[int]]:
+    stats = {name: (folder / _FILES / name).stat() for name in sizes}
+    return {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+
+def _discard(folder: Path, root: Path) -> None:
+    """Gone at once for everybody, then removed: a kill in between leaves nothing that looks whole."""
+    gone = root / f"gone-{uuid.uuid4().hex[:12]}"
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(folder, gone)
+        _remove(gone)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _leaves(folder: Path) -> Iterator[Path]:
+    """Folders that hold files themselves."""
+    for name, _, files in os.walk(folder):
+        if files:
+            yield Path(name)
+
+
+def _size(path: Path) -> int:
+    return sum(_bytes(os.path.join(name, file)) for name, _, files in os.walk(path) for file in files)
+
+
+def _bytes(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _latest(folder: Path) -> float:
+    return max((_changed(path) for path in (folder, *folder.iterdir())), default=0.0)
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _number(path: Path) -> int:
+    try:
+        return int(path.read_text() or 0)
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def _lock_name(name: str) -> str:
+    return f"scratch-{hashlib.sha256(name.encode()).hexdigest()[:24]}"
+
+
+def _close_all(handles: dict[str, int]) -> None:
+    for handle in handles.values():
+        os.close(handle)
+    handles.clear()

@@ -1,0 +1,367 @@
+"""ObjectStore: artifacts in a bucket of S3, of a server that speaks its protocol, or of Google Cloud Storage.
+
+One object appears whole or not at all, and `create` is the server's own conditional write. A tree is many objects, so
+it lies in a folder of its own that nobody knows before it is complete, and one object at the tree's path names it:
+
+    stages/NAME/weights                     {"tree": "weights.tree-ID", "files": {manifest}}
+    stages/NAME/weights.tree-ID/config.json
+    stages/NAME/weights.tree-ID/model.safetensors
+
+Replacing the tree is replacing that one object; what is published lies likewise. A killed writer leaves a folder that
+nothing names: it is never listed, and goes with the next tree at that path once it is older than `STALE_SECONDS`.
+A truncated object can only ever be in such a folder: pyarrow completes an upload even where an exception ended it.
+
+A file that does not match its digest when it is fetched, twice, gets a mark beside it (`.damaged`): from then on
+`has_tree` says no, and the plan makes the tree again.
+"""
+
+import builtins
+import contextlib
+import hashlib
+import json
+import os
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+from stilts.errors import StiltsError
+from stilts.store.cache import Cache
+from stilts.store.clients import Clients
+from stilts.store.protocol import Corrupt, Manifest, Unreachable, check_names, check_path
+from stilts.store.retry import retried
+from stilts.store.uri import Location
+
+STALE_SECONDS = 86400.0
+"""A tree that nothing names after so long is a killed writer's: large files take hours and appear at their end."""
+
+PARALLEL = 8
+"""Requests at a time in one transfer."""
+
+CHUNK = 16 << 20
+"""Bytes of one request of a fetch, and between two looks at the uploads under way."""
+
+_TREE = ".tree-"
+_DAMAGED = ".damaged"
+_TOKEN = "stilts-create"
+_TREE_NAME = re.compile(rf"{re.escape(_TREE)}[0-9a-f]{{12}}$")
+
+Answer = TypeVar("Answer")
+
+
+class ObjectStore:
+    """See `Store`. Safe to use from several threads; makes its connections on first use, anew after a fork.
+
+    Raises:
+        StiltsError: no such bucket, no permission, no credentials, no room in the cache.
+        Unreachable: the server did not answer for `retry.RETRY_SECONDS`.
+    """
+
+    def __init__(self, location: Location, cache: Cache | None = None) -> None:
+        self.location = location
+        self.uri = location.uri
+        self.cache = cache or Cache()
+        digest = hashlib.sha256(self.uri.encode()).hexdigest()
+        self._name = f"{location.bucket}-{digest[:12]}"
+        self._made: tuple[int, Clients] | None = None
+        self._making = threading.Lock()
+
+    # --- objects -------------------------------------------------------------------------------------------
+
+    def read(self, path: str) -> bytes | None:
+        check_path(path)
+        try:
+            return self._ask("reading", path, lambda: bytes(obstore.get(self._objects, path).bytes()))
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, content: bytes) -> None:
+        check_path(path)
+        self._ask("writing", path, lambda: obstore.put(self._objects, path, content))
+
+    def create(self, path: str, content: bytes) -> bool:
+        check_path(path)
+        token = uuid.uuid4().hex
+        asked = 0
+
+        def ask() -> bool:
+            nonlocal asked
+            asked += 1
+            try:
+                obstore.put(
+                    self._objects, path, content, mode="create", attributes={_TOKEN: token}, use_multipart=False
+                )
+            except (AlreadyExistsError, PreconditionError):
+                # The answer to an earlier request may have been lost: what is there is then ours.
+                return asked > 1 and self._token(path) == token
+            return True
+
+        return self._ask("creating", path, ask)
+
+    def list(self, folder: str) -> Iterator[str]:
+        check_path(folder)
+        names = self._names(folder)
+        if not names and folder != ".":
+            tree = self._tree(folder)
+            names = {name.partition("/")[0] for name in tree["files"]} if tree else set()
+        yield from sorted(name for name in names if not _is_tree(name))
+
+    def remove(self, path: str) -> None:
+        check_path(path)
+        if path == ".":
+            raise StiltsError(f"{self.location}: a whole store is not removed; remove it with the cloud's own tools")
+        # The object first: it names what goes after it.
+        self._delete([path])
+        parent, _, name = path.rpartition("/")
+        for found in self._names(parent or "."):
+            if found == name or found.startswith(name + _TREE):
+                self._delete_below(f"{parent}/{found}" if parent else found)
+
+    # --- trees ---------------------------------------------------------------------------------------------
+
+    def put_tree(self, source: Path, path: str) -> Manifest:
+        check_path(path)
+        return self._put(path, _files(source), single=False)
+
+    def has_tree(self, path: str, manifest: Manifest) -> bool:
+        check_path(path)
+        check_names(manifest)
+        tree = self._tree(path)
+        return tree is not None and tree["files"] == manifest and self._listed(_folder(path, tree)) == _sizes(manifest)
+
+    def fetch_tree(self, path: str, manifest: Manifest) -> Path:
+        check_path(path)
+        check_names(manifest)
+        return self._fetch(path, manifest or self._found(path)["files"])
+
+    def scratch(self, path: str) -> Path:
+        check_path(path)
+        return self.cache.scratch(self._name if path == "." else f"{self._name}/{path}")
+
+    def publish(self, path: str) -> None:
+        check_path(path)
+        source = self.cache.root / "scratch" / self._name / path
+        if source.is_dir():
+            self.put_tree(source, path)
+        elif source.is_file():
+            self._put(path, {source.name: source}, single=True)
+        else:
+            raise StiltsError(f"{source} cannot be published: nothing is there")
+
+    def obtain(self, path: str) -> Path:
+        check_path(path)
+        while True:
+            tree = self._found(path)
+            own = self._own(path, tree)
+            if own:
+                return own
+            try:
+                folder = self._fetch(path, tree["files"])
+            except Corrupt:
+                if self._found(path)["tree"] == tree["tree"]:
+                    raise
+                continue  # it was replaced in the meantime
+            return folder / next(iter(tree["files"])) if tree["single"] else folder
+
+    # --- how trees lie -------------------------------------------------------------------------------------
+
+    def _put(self, path: str, files: dict[str, Path], *, single: bool) -> Manifest:
+        before = self._tree(path)
+        folder = f"{path}{_TREE}{uuid.uuid4().hex[:12]}"
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            sent = pool.map(lambda name: self._upload(files[name], f"{folder}/{name}"), files)
+            manifest: Manifest = dict(zip(files, sent, strict=True))
+        if self._listed(folder) != _sizes(manifest):
+            raise Unreachable(f"{self._at(folder)}: what arrived is not what was sent; run the same command again")
+        tree = {"tree": folder.rpartition("/")[2], "single": single, "files": manifest}
+        self.write(path, json.dumps(tree).encode())
+        if before:
+            self._delete_below(_folder(path, before))
+        self._clear_stale(path)
+        return manifest
+
+    def _upload(self, source: Path, path: str) -> dict[str, int | str]:
+        def ask() -> dict[str, int | str]:
+            digest, size = hashlib.sha256(), 0
+            with source.open("rb") as reader, self._clients.files.open_output_stream(self._clients.root + path) as out:
+                while chunk := reader.read(CHUNK):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    out.write(chunk)
+                    out.flush()  # or all that waits to be sent is held in memory
+            return {"bytes": size, "sha256": digest.hexdigest()}
+
+        return self._ask("writing", path, ask)
+
+    def _tree(self, path: str) -> dict[str, Any] | None:
+        """What the object at a path says of a tree; None where there is none."""
+        try:
+            tree = json.loads(self.read(path) or b"null")
+        except ValueError:
+            return None
+        if not isinstance(tree, dict) or not {"tree", "single", "files"} <= tree.keys():
+            return None
+        check_names(tree["files"])
+        name = str(tree["tree"])
+        if not _is_tree(name) or name.rpartition(_TREE)[0] != path.rpartition("/")[2]:
+            raise Corrupt(f"{self._at(path)} names {name!r} as its folder, which is none that stilts made")
+        return tree
+
+    def _found(self, path: str) -> dict[str, Any]:
+        tree = self._tree(path)
+        if tree is None:
+            raise Corrupt(f"{self._at(path)} is missing; run the experiment again to rebuild it")
+        return tree
+
+    def _fetch(self, path: str, manifest: Manifest) -> Path:
+        """The node's copy of a tree, fetched if it is not there. Copies go by content: another store's serves too."""
+        key = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:32]
+        return self.cache.copy(key, _sizes(manifest), lambda folder: self._download(path, manifest, folder))
+
+    def _download(self, path: str, manifest: Manifest, target: Path) -> None:
+        tree = self._found(path)
+        for name, expected in manifest.items():
+            if name not in tree["files"]:
+                raise Corrupt(f"{self._at(path)}/{name} is missing; run the experiment again to rebuild it")
+            if tree["files"][name] != expected:
+                raise Corrupt(f"{self._at(path)}/{name} is not what was written; run again to rebuild it")
+        folder = _folder(path, tree)
+        with ThreadPoolExecutor(PARALLEL) as pool, ThreadPoolExecutor(PARALLEL) as ranges:
+
+            def one(name: str) -> None:
+                for _ in range(2):
+                    self._download_file(f"{folder}/{name}", target / name, int(manifest[name]["bytes"]), ranges)
+                    if _sha256(target / name) == manifest[name]["sha256"]:
+                        return
+                self.write(f"{folder}/{_DAMAGED}", name.encode())
+                raise Corrupt(
+                    f"{self._at(folder)}/{name} is not what was written (its digest differs); run again to rebuild it"
+                )
+
+            builtins.list(pool.map(one, manifest))
+
+    def _download_file(self, path: str, target: Path, size: int, ranges: ThreadPoolExecutor) -> None:
+        def part(offset: int) -> None:
+            content = self._ask("reading", path, lambda: source.read_at(min(CHUNK, size - offset), offset))
+            os.pwrite(out.fileno(), content, offset)
+
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source = self._ask("reading", path, lambda: self._clients.files.open_input_file(self._clients.root + path))
+        except FileNotFoundError:
+            raise Corrupt(f"{self._at(path)} is missing; run the experiment again to rebuild it") from None
+        with source, target.open("wb") as out:
+            if source.size() == size:
+                builtins.list(ranges.map(part, range(0, size, CHUNK)))
+            out.flush()
+            os.fsync(out.fileno())
+
+    def _own(self, path: str, tree: dict[str, Any]) -> Path | None:
+        """What this node made and published, where it is still the same: it need not be fetched."""
+        own = self.cache.root / "scratch" / self._name / path
+        folder = own.parent if tree["single"] else own
+        if not folder.is_dir():
+            return None
+        self.cache.scratch(folder.relative_to(self.cache.root / "scratch").as_posix())
+        there = {own.name} if tree["single"] else set(_files(own))
+        if there != tree["files"].keys():
+            return None
+        same = all(_is_same(folder / name, expected) for name, expected in tree["files"].items())
+        return own if same else None
+
+    def _clear_stale(self, path: str) -> None:
+        """Remove what killed writers left at a path, and single objects below it: the tree stands in their place."""
+        current = self._tree(path)
+        parent, _, name = path.rpartition("/")
+        for found in self._names(parent or "."):
+            folder = f"{parent}/{found}" if parent else found
+            if current and found.startswith(name + _TREE) and found != current["tree"]:
+                ages = [datetime.now(UTC) - meta["last_modified"] for meta in self._below(folder)]
+                if ages and min(ages) > timedelta(seconds=STALE_SECONDS):
+                    self._delete_below(folder)
+
+    # --- requests ------------------------------------------------------------------------------------------
+
+    @property
+    def _clients(self) -> Clients:
+        with self._making:
+            if self._made is None or self._made[0] != os.getpid():
+                made = retried(lambda: Clients(self.location), f"opening {self.location}")
+                self._made = (os.getpid(), made)
+            return self._made[1]
+
+    @property
+    def _objects(self) -> Any:
+        return self._clients.objects
+
+    def _at(self, path: str) -> str:
+        return f"{self.location}/{path}"
+
+    def _ask(self, act: str, path: str, ask: Callable[[], Answer]) -> Answer:
+        return retried(ask, f"{act} {self._at(path)}")
+
+    def _token(self, path: str) -> str | None:
+        return obstore.get(self._objects, path).attributes.get(_TOKEN)
+
+    def _names(self, folder: str) -> set[str]:
+        """Last parts of all that lies directly in a folder."""
+        prefix = None if folder == "." else folder
+        found = self._ask("listing", folder, lambda: obstore.list_with_delimiter(self._objects, prefix))
+        paths = [*found["common_prefixes"], *(meta["path"] for meta in found["objects"])]
+        return {path.rstrip("/").rpartition("/")[2] for path in paths} - {""}
+
+    def _below(self, folder: str) -> builtins.list[Any]:
+        """All objects in a folder and its folders."""
+        return self._ask("listing", folder, lambda: [*obstore.list(self._objects, folder).collect()])
+
+    def _listed(self, folder: str) -> dict[str, int]:
+        return {meta["path"].removeprefix(f"{folder}/"): meta["size"] for meta in self._below(folder)}
+
+    def _delete_below(self, folder: str) -> None:
+        """Records first: they vouch for the rest. Contents of trees last, after what names them."""
+        paths = [meta["path"] for meta in self._below(folder)]
+        paths.sort(key=lambda path: (_TREE in path, not path.endswith("record.json"), path))
+        for kind in (
+            [path for path in paths if path.endswith("record.json")],
+            [path for path in paths if not path.endswith("record.json")],
+        ):
+            self._delete(kind)
+
+    def _delete(self, paths: builtins.list[str]) -> None:
+        if not paths:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            self._ask("removing", paths[0], lambda: obstore.delete(self._objects, paths))
+
+
+def _is_tree(name: str) -> bool:
+    return _TREE_NAME.search(name) is not None
+
+
+def _folder(path: str, tree: dict[str, Any]) -> str:
+    parent = path.rpartition("/")[0]
+    return f"{parent}/{tree['tree']}" if parent else tree["tree"]
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    return {item.relative_to(folder).as_posix(): item for item in sorted(folder.rglob("*")) if item.is_file()}
+
+
+def _sizes(manifest: Manifest) -> dict[str, int]:
+    return {name: int(file["bytes"]) for name, file in manifest.items()}
+
+
+def _is_same(path: Path, expected: dict[str, int | str]) -> bool:
+    return path.stat().st_size == expected["bytes"] and _sha256(path) == expected["sha256"]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
