@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from stilts import __version__
-from stilts.errors import StiltsError
+from stilts.errors import Problems, StiltsError
 
 app = typer.Typer(
     help="Run grids of intermediate x target x seed fine-tuning on Ray and DeepSpeed, scored on XTREME.",
@@ -255,7 +255,25 @@ def prepare(experiment: ExperimentFile, patches: Patches = [], overrides: Overri
 
     session = Session.open(experiment, overrides, patches)
     session.declare()
-    refs = session.data()
-    for ref in track(refs, description="preparing", console=Console(stderr=True)):
-        session.catalog.materialise(ref)
-    typer.echo(f"{len(refs)} data files are ready in {session.store.uri}/data")
+    session.prepare(lambda refs: track(refs, description="preparing", console=Console(stderr=True)))
+    typer.echo(f"{len(session.data())} data files are ready in {session.store.uri}")
+
+
+@data_app.command("verify")
+def verify(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
+    """Read every data file of an experiment in the store and check its rows and its digest."""
+    from stilts.session import Session
+    from stilts.store.data import check_examples
+
+    session = Session.open(experiment, overrides, patches)
+    rows = []
+    for ref in track(session.data(), description="verifying", console=Console(stderr=True)):
+        problem = check_examples(session.store, ref)
+        rows.append({"path": ref.path, "rows": ref.rows, "identity": ref.identity, "problem": problem})
+    wrong = [row["problem"] for row in rows if row["problem"]]
+    if as_json:
+        _print_json(rows)
+    elif not wrong:
+        typer.echo(f"{len(rows)} data files in {session.store.uri} are as they were read")
+    if wrong:
+        raise Problems([str(problem) for problem in wrong])

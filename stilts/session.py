@@ -1,12 +1,10 @@
 """Session: one experiment opened on its store, as every command that takes an experiment needs it."""
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from stilts.data.prepare import ABSENT, Catalog
 from stilts.errors import StiltsError
@@ -17,6 +15,9 @@ from stilts.spec.experiment import Experiment
 from stilts.spec.load import load_experiment, read_resolved, resolved_yaml
 from stilts.spec.stage import SHORT, DataRef, StageSpec
 from stilts.store.claim import Claim
+from stilts.store.data import unpublished
+from stilts.store.local import LocalStore
+from stilts.store.many import ask_many, tell_many
 from stilts.store.needs import CLEANING, Declaration, Needs, declarations, declare, list_needs, needs_of, running
 from stilts.store.open import open_store
 from stilts.store.protocol import Store
@@ -56,14 +57,9 @@ class Session:
         """What is there and what is missing; `verify` reads every stored file that the plan relies on."""
         keys = {key[:SHORT] for key in self.expansion.graph.nodes}
         inventory = take_inventory(self.store, keys, verify=verify)
-        records = islice(self._records([a.name for a in inventory.values() if a.trained]), _SPEED_SAMPLE)
-        return make_plan(self.expansion, inventory, self.store.uri, records)
-
-    def _records(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        for name in names:
-            record = read_stage(self.store, name)
-            if record is not None:
-                yield record
+        sample = [artifact.name for artifact in inventory.values() if artifact.trained][:_SPEED_SAMPLE]
+        records = ask_many(self.store, lambda name: read_stage(self.store, name), sample)
+        return make_plan(self.expansion, inventory, self.store.uri, filter(None, records))
 
     def running(self, waiting: Callable[[str], None]) -> AbstractContextManager[None]:
         """Declared, and known to the store as under way, from the beginning of a run to its end (`store/needs.py`)."""
@@ -106,17 +102,35 @@ class Session:
                 refs |= {ref.path: ref for ref in evaluation.refs}
         return list(refs.values())
 
+    def prepare(self, shown: Callable[[Sequence[DataRef]], Iterable[DataRef]] = iter) -> None:
+        """Put all data that the store lacks into it.
+
+        Args:
+            shown: wraps the loop over what is prepared, to show its progress.
+
+        Raises:
+            StiltsError: nothing provides a task's data, or it cannot be read.
+        """
+        lacking = unpublished(self.store, self.data())
+        absent = self.absent()
+        lacking.sort(key=lambda ref: ref.task not in absent)  # what must fail, fails before anything is downloaded
+        for ref in shown(lacking):
+            self.catalog.materialise(ref)
+        tell_many(self.store, lambda ref: self.store.publish(ref.path), lacking)
+
     def absent(self) -> dict[str, str]:
         """Tasks whose data nothing provides, and how to give it: they can be planned, from declared sizes, not run."""
         found = {ref.task: ref.split for ref in reversed(self.data()) if ref.identity.startswith(ABSENT)}
         return {task: self.catalog.ways(get_task(task), split) for task, split in sorted(found.items())}
 
     def check_disk(self, plan: Plan) -> None:
-        """Raise where the store's disk cannot hold what the plan writes at its peak.
+        """Raise where the store's disk cannot hold what the plan writes at its peak; an object store has room.
 
         Raises:
             StiltsError: too little is free; the message has both figures.
         """
+        if not isinstance(self.store, LocalStore):
+            return
         need, free = summarize(plan)["bytes"]["peak"], shutil.disk_usage(self.store.scratch(".")).free
         if need > free:
             raise StiltsError(

@@ -193,6 +193,22 @@ def test_defects_show_no_traceback_but_how_to_get_one(
     assert "STILTS_DEBUG" in err
 
 
+def test_data_is_prepared_and_verified(stilts: Run, experiment: Path, tmp_path: Path) -> None:
+    assert stilts("data", "prepare", experiment)[0] == 0
+    code, out, _ = stilts("data", "verify", experiment, "--json")
+    assert code == 0
+    rows = json.loads(out)
+    assert {row["problem"] for row in rows} == {None}
+    first, second = (tmp_path / "store" / row["path"] for row in rows[:2])
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(b"nonsense")
+    code, out, err = stilts("data", "verify", experiment, "--json")
+    assert code == 1
+    assert [row["problem"] is None for row in json.loads(out)] == [False, False] + [True] * (len(rows) - 2)
+    assert "is no file of examples" in err
+    assert "data prepare" in err
+
+
 def test_doctor_examines(stilts: Run) -> None:
     code, out, _ = stilts("doctor", "--store", "store", "--json")
     found = {finding["check"]: finding for finding in json.loads(out)}
@@ -223,7 +239,7 @@ def test_the_command_line_is_frozen() -> None:
         "status": ["--json", "--set", "--with", "experiment"],
         "submission": ["--intermediate", "--json", "--model", "--out", "--set", "--with", "experiment"],
     }
-    assert list(commands["data"].commands) == ["prepare"]
+    assert list(commands["data"].commands) == ["prepare", "verify"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

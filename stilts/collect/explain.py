@@ -9,6 +9,7 @@ from stilts.plan.explain import nearest_stage
 from stilts.plan.graph import Node
 from stilts.plan.missing import Artifact, Inventory, artifact_name
 from stilts.spec.stage import SHORT
+from stilts.store.many import ask_many
 from stilts.store.protocol import Store
 from stilts.store.record import read_stage
 
@@ -65,9 +66,6 @@ def _verdict(node: Node, artifact: Artifact | None) -> str:
 
 
 def _stored_payloads(store: Store) -> dict[str, dict[str, Any]]:
-    payloads = {}
-    for name in store.list("stages"):
-        record = read_stage(store, name)
-        if record is not None:
-            payloads[name] = record["payload"]
-    return payloads
+    names = list(store.list("stages"))
+    records = ask_many(store, lambda name: read_stage(store, name), names)
+    return {name: record["payload"] for name, record in zip(names, records, strict=True) if record is not None}

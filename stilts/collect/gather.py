@@ -8,11 +8,12 @@ import pyarrow as pa
 
 from stilts.collect.submission import write_submission
 from stilts.collect.table import CellSource, build_table
-from stilts.data.prepare import read
 from stilts.evaluate.xtreme import get_benchmark
 from stilts.plan.expand import Expansion
 from stilts.plan.missing import Inventory, artifact_name
 from stilts.spec.stage import SHORT
+from stilts.store.data import read_examples
+from stilts.store.many import ask_many
 from stilts.store.protocol import Store
 from stilts.store.record import read_evaluation, read_failure, read_predictions, take_inventory
 
@@ -44,14 +45,32 @@ def gather(expansion: Expansion, store: Store) -> pa.Table:
     sources = cell_sources(expansion, inventory)
     names = dict.fromkeys(name for source in sources for name in source.chain)
     done = {artifact.name for artifact in inventory.values() if artifact.trained}
-    statuses = {name: {"status": "done"} if name in done else _ended(store, name) for name in names}
+    statuses: dict[str, Mapping[str, Any]] = {name: {"status": "done"} for name in names if name in done}
+    others = [name for name in names if name not in done]
+    statuses |= zip(others, ask_many(store, lambda name: _ended(store, name), others), strict=True)
+    records = _read_evaluations(store, sources, inventory)
     return build_table(
         expansion.experiment.name,
         sources,
         statuses,
-        lambda name, spec: read_evaluation(store, name, spec),
+        lambda name, spec: records.get((name, spec.path)),
         get_benchmark(expansion.experiment.benchmark),
     )
+
+
+def _read_evaluations(
+    store: Store, sources: Sequence[CellSource], inventory: Inventory
+) -> dict[tuple[str, str], dict[str, Any] | None]:
+    """Records of the cells' evaluations that the inventory has, by stage NAME and path."""
+    there = {artifact.name: artifact.evaluations for artifact in inventory.values()}
+    wanted = {
+        (source.stage, spec.path): spec
+        for source in sources
+        for spec in source.evaluations
+        if spec.path in there.get(source.stage, ())
+    }
+    found = ask_many(store, lambda item: read_evaluation(store, item[0][0], item[1]), wanted.items())
+    return dict(zip(wanted, found, strict=True))
 
 
 def gather_submission(
@@ -72,13 +91,12 @@ def gather_submission(
     for choice in choices:
         target, equals, regime = choice.partition("=")
         intermediates |= {target: regime} if equals else dict.fromkeys(official, choice)
-    root = store.scratch(".")
     return write_submission(
         out,
         cells,
         read_evaluation=lambda name, spec: read_evaluation(store, name, spec),
         read_predictions=lambda name, spec: read_predictions(store, name, spec),
-        read_examples=lambda spec: read(root, spec.data),
+        read_examples=lambda spec: read_examples(store, spec.data),
         model=model,
         intermediates=intermediates,
         benchmark=get_benchmark(expansion.experiment.benchmark),

@@ -6,9 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stilts.plan.graph import Node
+from stilts.plan.missing import artifact_name
 from stilts.plan.summary import Plan
-from stilts.spec.stage import SHORT
 from stilts.store.claim import holder
+from stilts.store.many import ask_many
 from stilts.store.protocol import Store
 from stilts.store.record import read_failure, stage_path
 
@@ -17,15 +19,13 @@ _COLOURS = {"done": "green", "running": "cyan", "failed": "red", "diverged": "re
 
 def stage_states(plan: Plan, store: Store) -> list[dict[str, Any]]:
     """`{"name", "state", "detail"}` per stage, parents first; state is done, running, failed, diverged or waiting."""
-    states = []
-    for node in plan.expansion.graph:
-        found = plan.inventory.get(node.key[:SHORT])
-        name = found.name if found else node.name
-        if node.key not in plan.jobs:
-            states.append({"name": name, "state": "done", "detail": ""})
-            continue
-        states.append({"name": name, **_unfinished(store, name)})
-    return states
+
+    def state(node: Node) -> dict[str, Any]:
+        name = artifact_name(node, plan.inventory)
+        ended = {"state": "done", "detail": ""} if node.key not in plan.jobs else _unfinished(store, name)
+        return {"name": name, **ended}
+
+    return list(ask_many(store, state, plan.expansion.graph))
 
 
 def _unfinished(store: Store, name: str) -> dict[str, str]:

@@ -1,14 +1,12 @@
-"""Encode once: the features of a stage's training data, kept in the store by all that determines them."""
+"""Features of a stage's training data, and the path that names all that determines them, so that they are made once."""
 
 import hashlib
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stilts.data.prepare import read
-from stilts.data.tables import read_table, write_table
 from stilts.spec.canonical import digest
 from stilts.spec.recipe import Recipe
 from stilts.spec.stage import SHORT, DataRef
@@ -19,28 +17,28 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-def training_features(
-    root: Path, refs: tuple[DataRef, ...], task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast"
-) -> pa.Table:
-    """Features of the training examples (see `tasks/families/base.py`), with a `language` column, memory-mapped.
+def features_path(refs: Sequence[DataRef], task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast") -> str:
+    """Arrow file of the features, relative to the store: `features/TASK-DIGEST.arrow`. Equal paths hold equal rows."""
+    return f"features/{task.name}-{_key(refs, task, recipe, tokenizer)[:SHORT]}.arrow"
 
-    Items and examples are numbered over all references, so that none of one is taken for one of the next. Made and
-    stored by the first caller; a file that several make at once is the same from each.
+
+def training_features(
+    examples: Sequence[tuple[DataRef, pa.Table]], task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast"
+) -> pa.Table:
+    """Features of training examples (see `tasks/families/base.py`), with a `language` column.
+
+    Items and examples are numbered over all references, so that none of one is taken for one of the next.
 
     Args:
-        root: folder of the store's data.
-        refs: one per language, and per task where the task is a union of others, whose examples have its form; of each
-            the first `recipe.max_examples`.
+        examples: canonical tables, one per language, and per task where the task is a union of others, whose examples
+            have its form; of each the first `recipe.max_examples` are taken.
         task: with the labels that the head has.
     """
-    path = root / "features" / f"{task.name}-{_key(refs, task, recipe, tokenizer)[:SHORT]}.arrow"
-    if not path.exists():
-        tables = [_encode(root, ref, task, recipe, tokenizer) for ref in refs]
-        write_table(pa.concat_tables(_numbered_on(tables)), path)
-    return read_table(path)
+    tables = [_encode(ref, table, task, recipe, tokenizer) for ref, table in examples]
+    return pa.concat_tables(_numbered_on(tables))
 
 
-def _key(refs: tuple[DataRef, ...], task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast") -> str:
+def _key(refs: Sequence[DataRef], task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast") -> str:
     content = tokenizer.backend_tokenizer.to_str()
     return digest(
         {
@@ -53,8 +51,9 @@ def _key(refs: tuple[DataRef, ...], task: Task, recipe: Recipe, tokenizer: "PreT
     )
 
 
-def _encode(root: Path, ref: DataRef, task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast") -> pa.Table:
-    examples = read(root, ref)
+def _encode(
+    ref: DataRef, examples: pa.Table, task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast"
+) -> pa.Table:
     if recipe.max_examples is not None:
         examples = examples.slice(0, recipe.max_examples)
     features = get_family(task.family).encode(examples, tokenizer, task, Lengths.of(recipe), training=True)

@@ -21,7 +21,7 @@ from stilts.data.examples import check_rows, estimated_tokens, is_labelled
 from stilts.data.sources import hub
 from stilts.data.sources.files import get_format
 from stilts.data.sources.layouts import LAYOUTS, parts
-from stilts.data.tables import DIGEST_VERSION, digest_table, read_table, write_table
+from stilts.data.tables import DIGEST_VERSION, digest_table, write_table
 from stilts.errors import StiltsError
 from stilts.spec.canonical import digest
 from stilts.spec.data import DataDecl, TaskSource
@@ -280,15 +280,6 @@ class Catalog:
         elif task.hub is not None and split not in task.hub.splits:
             reason = f" (it has {', '.join(task.hub.splits)})"
         return f"no {split} data for task {task.name}{reason}; give {self.ways(task, split)}"
-
-
-def read(root: Path, ref: DataRef) -> pa.Table:
-    """The canonical examples of a reference, memory-mapped.
-
-    Raises:
-        FileNotFoundError: not materialised below this root.
-    """
-    return read_table(Path(root) / ref.path)
 
 
 def _is_language(task: Task, split: str, language: str) -> bool:

@@ -20,6 +20,7 @@ class StageJob:
         keep_weights: whether the weights stay in the store.
         trained: the record is there and the weights can be read: only the evaluations are missing.
         store: URI.
+        mark: of the store, by which a node tells that it sees the same one; None: it is not looked for.
         needed: whether other stages of the experiment start from the weights: where those are gone, it trains again.
     """
 
@@ -32,6 +33,7 @@ class StageJob:
     store: str
     runtime: Runtime
     needed: bool = False
+    mark: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types; `from_json` inverts it."""
@@ -46,6 +48,7 @@ class StageJob:
             "store": self.store,
             "runtime": self.runtime.model_dump(),
             "needed": self.needed,
+            "mark": self.mark,
         }
 
     @classmethod
@@ -61,6 +64,7 @@ class StageJob:
             store=data["store"],
             runtime=Runtime(**data["runtime"]),
             needed=data["needed"],
+            mark=data["mark"],
         )
 
 

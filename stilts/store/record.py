@@ -7,6 +7,7 @@ from typing import Any
 
 from stilts.plan.missing import Artifact
 from stilts.spec.stage import SHORT, EvaluationSpec
+from stilts.store.many import ask_many
 from stilts.store.protocol import Corrupt, Store
 
 SCHEMA = 1
@@ -90,11 +91,12 @@ def take_inventory(store: Store, keys: set[str] | None = None, *, verify: bool =
         verify: check every weight file (see `Store.has_tree`) and prediction; what is not as it was written counts as
             absent.
     """
+    names = [name for name in store.list("stages") if keys is None or name[-SHORT:] in keys]
     found: dict[str, Artifact] = {}
-    for name in store.list("stages"):
-        short = name[-SHORT:]
-        if (keys is None or short in keys) and not (short in found and found[short].trained):
-            found[short] = _artifact(store, name, verify)
+    for artifact in ask_many(store, lambda name: _artifact(store, name, verify), names):
+        short = artifact.name[-SHORT:]
+        if not (short in found and found[short].trained):
+            found[short] = artifact
     return found
 
 

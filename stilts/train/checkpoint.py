@@ -38,10 +38,13 @@ class ResumeStore:
     Attributes:
         path: a local or shared folder, of this stage alone.
         saved: called by the leader with `path` after each complete state, to copy it elsewhere.
+        newer: called by the leader with the step of the state that is here (-1: none): the folder of a later one from
+            elsewhere, or None.
     """
 
     path: Path
     saved: Callable[[Path], None] | None = None
+    newer: Callable[[int], Path | None] | None = None
 
     def save(self, engine: Any, meta: dict[str, Any], best: dict[str, torch.Tensor] | None, ranks: Ranks) -> None:
         """Replace the state (collective). `meta` is plain JSON."""
@@ -77,15 +80,23 @@ class ResumeStore:
         """The newest complete state, on every rank; None where there is none (collective)."""
         found: Any = None
         if ranks.leader:
-            for folder in (self.path, self._sibling("writing"), self._sibling("old")):
-                if _complete(folder):
-                    found = (folder, json.loads((folder / META).read_text()), (folder / BEST).is_file())
-                    break
+            folder = self._newest()
+            if folder is not None:
+                found = (folder, json.loads((folder / META).read_text()), (folder / BEST).is_file())
         found = ranks.broadcast(found)
         if found is None:
             return None
         folder, meta, has_best = found
         return ResumeState(folder, meta, has_best, ranks)
+
+    def _newest(self) -> Path | None:
+        here = (self.path, self._sibling("writing"), self._sibling("old"))
+        found = next((folder for folder in here if _complete(folder)), None)
+        if self.newer is None:
+            return found
+        step = -1 if found is None else json.loads((found / META).read_text())["step"]
+        elsewhere = self.newer(step)
+        return elsewhere if elsewhere is not None and _complete(elsewhere) else found
 
     def clear(self) -> None:
         """Remove the state of a stage that is done."""

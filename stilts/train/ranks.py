@@ -1,11 +1,16 @@
 """Ranks: the processes that train one stage together, over torch.distributed."""
 
 import os
+import platform
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,12 @@ class Ranks:
         dist.all_gather_object(values, value)
         return values
 
+    def on_each_node(self, make: Callable[[], T]) -> T:
+        """What the first rank of this rank's node makes (collective): the others of the node wait for it."""
+        nodes = self.gather(_node())
+        first = nodes.index(nodes[self.rank])
+        return self.gather(make() if first == self.rank else None)[first]
+
     def sum(self, *values: float) -> list[float]:
         """Sums over the ranks, in float64, so that every rank reads the same number."""
         if self.world == 1:
@@ -60,6 +71,18 @@ class Ranks:
         if self.world > 1:
             dist.broadcast(tensor, src=0)
         return tensor
+
+
+def _node() -> tuple[str, str, str]:
+    """What the processes of one node, and no others, have in common: a machine, started once, and its file systems."""
+    try:
+        return (
+            platform.node(),
+            Path("/proc/sys/kernel/random/boot_id").read_text().strip(),
+            os.readlink("/proc/self/ns/mnt"),
+        )
+    except OSError:
+        return platform.node(), "", ""
 
 
 def connect(rank: int, world: int, address: str, port: int, device: torch.device) -> Ranks:

@@ -1,12 +1,9 @@
 """Features of training data from several files."""
 
-from pathlib import Path
-
 import pyarrow as pa
 import pytest
 
 from stilts.data.encode import training_features
-from stilts.data.tables import write_table
 from stilts.spec.recipe import Recipe
 from stilts.spec.stage import DataRef
 from stilts.tasks import schema
@@ -23,26 +20,26 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory):
     return train_tokenizer([text], 150)
 
 
-def stored(root: Path, task: str, language: str, count: int) -> DataRef:
-    ref = DataRef(task, "train", language, f"sha256:{task}-{language}-{count}")
+def examples(task: str, language: str, count: int) -> tuple[DataRef, pa.Table]:
     rows = [{"id": str(i), "text_a": "ba", "text_b": "de", "label": 1} for i in range(count)]
-    write_table(pa.Table.from_pylist(rows, schema.CLASSIFICATION), root / ref.path)
-    return ref
+    ref = DataRef(task, "train", language, f"sha256:{task}-{language}-{count}")
+    return ref, pa.Table.from_pylist(rows, schema.CLASSIFICATION)
 
 
-def test_items_of_several_tasks_and_languages_stay_apart(tmp_path: Path, tokenizer) -> None:
+def test_items_of_several_tasks_and_languages_stay_apart(tokenizer) -> None:
     """Files of one row each are the case in which the numbers of neighbours are equal."""
     sizes = [("anli", "en", 1), ("snli", "en", 1), ("mnli", "en", 3), ("mnli", "de", 2)]
-    refs = tuple(stored(tmp_path, *size) for size in sizes)
-    table = training_features(tmp_path, refs, get_task("anli_plus"), Recipe(max_length=32), tokenizer)
+    table = training_features(
+        [examples(*size) for size in sizes], get_task("anli_plus"), Recipe(max_length=32), tokenizer
+    )
     assert table["item"].to_pylist() == [0, 1, 2, 3, 4, 5, 6]
     assert table["example"].to_pylist() == [0, 1, 2, 3, 4, 5, 6]
     assert table["language"].to_pylist() == ["en"] * 5 + ["de"] * 2
     assert int((Features.of(table, "classification").choice == 0).sum()) == 7
 
 
-def test_the_first_examples_of_each_file(tmp_path: Path, tokenizer) -> None:
-    refs = tuple(stored(tmp_path, *size) for size in [("mnli", "en", 3), ("mnli", "de", 2)])
-    table = training_features(tmp_path, refs, get_task("mnli"), Recipe(max_length=32, max_examples=1), tokenizer)
+def test_the_first_examples_of_each_file(tokenizer) -> None:
+    found = [examples(*size) for size in [("mnli", "en", 3), ("mnli", "de", 2)]]
+    table = training_features(found, get_task("mnli"), Recipe(max_length=32, max_examples=1), tokenizer)
     assert table["language"].to_pylist() == ["en", "de"]
     assert table["item"].to_pylist() == [0, 1]

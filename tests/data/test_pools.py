@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from stilts.data.prepare import CANDIDATES, EVERY, Catalog, read
+from stilts.data.prepare import CANDIDATES, EVERY, Catalog
+from stilts.data.tables import read_table
 from stilts.errors import StiltsError
 from stilts.plan.expand import expand
 from stilts.spec.data import DataDecl, TaskSource
@@ -61,7 +62,7 @@ def test_a_pool_holds_every_language_that_is_there(folder: Path) -> None:
     there = catalog(folder)
     ref = there.ref(LAREQA, CANDIDATES, EVERY)
     assert (ref.rows, ref.labelled, ref.language) == (4, True, "mul")
-    assert read(folder / "root", ref)["candidate"].to_pylist() == ["en_1_0", "en_1_1", "de_1_0", "de_1_1"]
+    assert read_table(folder / "root" / ref.path)["candidate"].to_pylist() == ["en_1_0", "en_1_1", "de_1_0", "de_1_1"]
     assert there.materialise(ref) == folder / "root" / ref.path
     assert there.ref(LAREQA, "test", "de").rows == 2
     write(folder / "xtreme/lareqa/xquad-r/th.json", xquad_r("Nueng."))

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from stilts.data.prepare import Catalog, _read, read
+from stilts.data.prepare import Catalog, _read
+from stilts.data.tables import read_table
 from stilts.errors import Problems, StiltsError
 from stilts.spec.data import DataDecl, Generate, TaskSource
 from stilts.tasks.base import all_tasks, get_task
@@ -46,7 +47,7 @@ def catalog(folder: Path, labels: bool = False) -> Catalog:
 def test_a_file_becomes_a_canonical_table(folder: Path) -> None:
     ref = catalog(folder).ref(XNLI, "train", "en")
     assert (ref.rows, ref.labelled, ref.identity[:7]) == (2, True, "sha256:")
-    table = read(folder / "root", ref)
+    table = read_table(folder / "root" / ref.path)
     assert table["text_a"].to_pylist() == ["a", "c"]
     assert catalog(folder).materialise(ref) == folder / "root" / ref.path
 
@@ -81,7 +82,7 @@ def test_a_labels_folder_supplies_gold_and_changes_identity(folder: Path) -> Non
     plain, merged = catalog(folder).ref(XNLI, "test", "de"), catalog(folder, labels=True).ref(XNLI, "test", "de")
     assert merged.labelled
     assert merged.identity != plain.identity
-    assert read(folder / "root", merged)["label"].to_pylist() == [1, 0]
+    assert read_table(folder / "root" / merged.path)["label"].to_pylist() == [1, 0]
     assert not catalog(folder).ref(XNLI, "test", "de").labelled
 
 
@@ -254,7 +255,7 @@ def test_translated_files_of_xtremes_folder(tmp_path: Path) -> None:
         task = get_task(name)
         assert there.has(task, "translated", "de")
         assert not there.has(task, "translated", "fr")
-        table = read(tmp_path / "root", there.ref(task, "translated", "de"))
+        table = read_table(tmp_path / "root" / there.ref(task, "translated", "de").path)
         assert table["text_a"].to_pylist() == ["A"]
         assert table["label"].to_pylist() == [2]
 

@@ -10,8 +10,9 @@ import datasets
 import huggingface_hub
 import pytest
 
-from stilts.data.prepare import Catalog, read
+from stilts.data.prepare import Catalog
 from stilts.data.sources import hub
+from stilts.data.tables import read_table
 from stilts.errors import StiltsError
 from stilts.spec.data import DataDecl, TaskSource
 from stilts.tasks.base import HubSource, all_tasks, get_task
@@ -288,5 +289,5 @@ def test_a_local_repository_is_identified_by_its_content(tmp_path: Path) -> None
     data = DataDecl(tasks={"mnli": TaskSource(hub=str(folder))})
     ref = Catalog(data, tmp_path / "root").ref(get_task("mnli"), "train", "en")
     assert ref.identity.startswith("sha256:")
-    assert read(tmp_path / "root", ref)["label"].to_pylist() == [1]
+    assert read_table(tmp_path / "root" / ref.path)["label"].to_pylist() == [1]
     assert Catalog(data, tmp_path / "root").materialise(ref).is_file()

@@ -1,0 +1,29 @@
+"""Many requests to a store at once: one to an object store takes tens of milliseconds, mostly of waiting."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from stilts.store.local import LocalStore
+from stilts.store.protocol import Store
+
+REQUESTS = 64
+"""At once. Object stores answer thousands in a second; more threads than these hinder each other."""
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+
+def ask_many(store: Store, ask: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
+    """The answers in the order of the items; from a file system, one after the other."""
+    if isinstance(store, LocalStore):
+        yield from map(ask, items)
+        return
+    with ThreadPoolExecutor(REQUESTS) as threads:
+        yield from threads.map(ask, items)
+
+
+def tell_many(store: Store, tell: Callable[[Item], object], items: Iterable[Item]) -> None:
+    """As `ask_many`, where there is nothing to be answered."""
+    for _ in ask_many(store, tell, items):
+        pass
