@@ -6,7 +6,6 @@ interrupted, in whatever way, continues by being launched again.
 
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from stilts.errors import StiltsError
 from stilts.execute.cluster import capacity, check_store, use_gpu
 from stilts.execute.progress import Progress
 from stilts.execute.searcher import GangScheduler, StageSearcher
+from stilts.execute.temporary import temporary_folder
 from stilts.execute.trial import StageTrial, resources
 from stilts.plan.agenda import Agenda, StageOutcome
 from stilts.plan.job import StageJob
@@ -81,7 +81,7 @@ def execute(
     """
     if not jobs:
         return Outcome({})
-    with connected(), tempfile.TemporaryDirectory(prefix="stilts-") as temporary:
+    with connected(), temporary_folder() as temporary:
         gpu = use_gpu(runtime)
         check_store(jobs[0].store)
         agenda = Agenda({job.name: job.parent for job in jobs}, seconds, runtime.max_retries)
@@ -106,7 +106,7 @@ def execute(
             ),
             run_config=tune.RunConfig(
                 name=f"{name}-{time.strftime('%Y%m%d-%H%M%S')}",
-                storage_path=str((folder or Path(temporary)).resolve()),
+                storage_path=str((folder or temporary).resolve()),
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 callbacks=[shown, *callbacks],
