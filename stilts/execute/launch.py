@@ -2,13 +2,17 @@
 
 import os
 import time
+from dataclasses import replace
 
 from rich.console import Console
 from rich.progress import track
 
 from stilts.execute.run import Outcome, execute
+from stilts.plan.agenda import StageOutcome
 from stilts.plan.summary import Plan, summarize
 from stilts.session import Session
+from stilts.store.many import tell_many
+from stilts.store.mark import mark_of
 from stilts.store.record import clear_failure, stage_path, write_failure
 
 
@@ -43,7 +47,8 @@ def _launch(session: Session, console: Console) -> str | None:
         f"{figures['to_train']} to train, {figures['evaluations_missing']} evaluations missing"
     )
     seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
-    jobs = list(plan.jobs.values())
+    mark = mark_of(session.store)
+    jobs = [replace(job, mark=mark) for job in plan.jobs.values()]
     outcome = execute(jobs, runtime=session.experiment.runtime, name=session.experiment.name, seconds=seconds)
     _note(session, outcome)
     if outcome.complete and session.experiment.runtime.keep == "none":
@@ -53,31 +58,25 @@ def _launch(session: Session, console: Console) -> str | None:
 
 def _prepare(session: Session, console: Console) -> None:
     """All data into the store before the first trial: a training process never calls the hub."""
-    root = session.store.scratch(".")
-    lacking = [ref for ref in session.data() if not (root / ref.path).exists()]
-    if not lacking:
-        return
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
-    absent = session.absent()
-    lacking.sort(key=lambda ref: ref.task not in absent)  # what must fail, fails before anything is downloaded
-    for ref in track(lacking, "preparing data", console=console, transient=True):
-        session.catalog.materialise(ref)
+    session.prepare(lambda refs: track(refs, "preparing data", console=console, transient=True))
 
 
 def _note(session: Session, outcome: Outcome) -> None:
-    for name, stage in outcome.stages.items():
+    def note(item: tuple[str, StageOutcome]) -> None:
+        name, stage = item
         if stage.status in ("failed", "diverged"):
             failure = {"status": stage.status, "error": stage.message, "traceback": stage.traceback}
             write_failure(session.store, name, {**failure, "time": time.time()})
         elif stage.status == "done":
             clear_failure(session.store, name)
 
+    tell_many(session.store, note, outcome.stages.items())
+
 
 def _drop_weights(session: Session, plan: Plan) -> None:
-    for job in plan.jobs.values():
-        if job.trained:
-            continue  # its weights are older than this run
-        session.store.remove(f"{stage_path(job.name)}/weights")
+    new = [job.name for job in plan.jobs.values() if not job.trained]  # others' weights are older than this run
+    tell_many(session.store, lambda name: session.store.remove(f"{stage_path(name)}/weights"), new)
 
 
 def _unfinished(outcome: Outcome) -> str | None:

@@ -2,35 +2,44 @@
 
 Order of writes, so that a kill at any moment loses at most the work since the last resume state: resume states while
 training; weights; the stage's record; each evaluation's predictions, then its record; at last the weights that are
-not kept go. All of them by the leader, and only while it holds the claim.
+not kept go. All of them by the leader, in a thread of its own (`uploader.py`), and only while it holds the claim. The
+stage is over when they are in the store.
 """
 
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stilts.data.encode import training_features
+import pyarrow as pa
+
+from stilts.data.encode import features_path, training_features
 from stilts.data.labels import with_labels
-from stilts.data.prepare import read
+from stilts.data.tables import read_table
 from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
 from stilts.evaluate.metrics import main_number
 from stilts.evaluate.pool import Pool
 from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import suffix
+from stilts.execute.resume import ResumeCopies
 from stilts.execute.temporary import temporary_folder
+from stilts.execute.uploader import Uploader
 from stilts.plan.cost import training_flops
 from stilts.plan.job import StageJob
 from stilts.plan.shapes import shape
 from stilts.spec.stage import SHORT, BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
 from stilts.store.claim import WAIT_SECONDS, Claim
+from stilts.store.data import publish_table, read_examples
+from stilts.store.local import LocalStore
+from stilts.store.mark import check_mark
 from stilts.store.open import open_store
-from stilts.store.protocol import Store
+from stilts.store.protocol import Corrupt, Store
 from stilts.store.record import read_stage, stage_path, take_inventory, write_evaluation, write_stage
 from stilts.tasks.base import Task, get_task
 from stilts.train.base import materialise_base
@@ -56,24 +65,24 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
         StiltsError: the parent's weights or the data are not as the plan found them; `Diverged`: the loss did.
     """
     store = open_store(job.store)
+    if job.mark is not None:
+        check_mark(store, job.mark)
     claim = Claim(store, stage_path(job.name), lambda who: report({"phase": f"waiting for {who}"}))
     with _held(claim, ranks), temporary_folder() as scratch:
         current = ranks.broadcast(_current(store, job) if ranks.leader else None)
         if current is None:
             return
-        work = _Stage(current, store, ranks, report)
-        work.claim = claim if ranks.leader else None
-        if isinstance(work.job.spec, BaseSpec):
-            model = work.base(scratch)
-        elif work.job.trained:
-            model = work.reload()
-        else:
-            model = work.train(work.job.spec, scratch)
-        work.evaluate(model)
-        if ranks.leader and not work.job.keep_weights:
-            claim.check()
-            store.remove(f"{stage_path(job.name)}/weights")
-        ranks.barrier()
+        with Uploader(claim.check) if ranks.leader else nullcontext() as uploader:
+            work = _Stage(current, store, ranks, report, claim, uploader)
+            if isinstance(work.job.spec, BaseSpec):
+                model = work.base(scratch)
+            elif work.job.trained:
+                model = work.reload()
+            else:
+                model = work.train(work.job.spec, scratch)
+            work.evaluate(model)
+            work.drop_weights()
+            work.flush()
 
 
 @contextmanager
@@ -99,14 +108,26 @@ def _current(store: Store, job: StageJob) -> StageJob | None:
 
 
 class _Stage:
-    """One stage under way in one rank."""
+    """One stage under way in one rank.
 
-    claim: Claim | None
+    Attributes:
+        claim: held by the leader.
+        uploader: of the leader; None in the other ranks, which write nothing.
+    """
 
-    def __init__(self, job: StageJob, store: Store, ranks: Ranks, report: Report) -> None:
+    def __init__(
+        self, job: StageJob, store: Store, ranks: Ranks, report: Report, claim: Claim, uploader: Uploader | None
+    ) -> None:
         self.job, self.store, self.ranks, self.report = job, store, ranks, report
-        self.root = store.scratch(".")
+        self.claim, self.uploader = claim, uploader
         self.path = stage_path(job.name)
+
+    def flush(self) -> None:
+        """Wait, on every rank, until all is in the store (collective)."""
+        if self.uploader is not None:
+            self.report({"phase": "uploading"})
+            self.uploader.flush()
+        self.ranks.barrier()
 
     # --- weights -----------------------------------------------------------------------------------------
 
@@ -114,12 +135,12 @@ class _Stage:
         """Materialise a base model; loaded only where it is evaluated itself."""
         spec = self.job.spec
         assert isinstance(spec, BaseSpec)
-        if self.ranks.leader and not self.job.trained:
+        if self.uploader is not None and not self.job.trained:
             self.report({"phase": "base model"})
             identity = spec.identity if spec.source is None else {**spec.identity, "path": spec.source}
             materialise_base(identity, scratch / "weights", self._text_files(spec, scratch))
-            self._finish(scratch / "weights", spec.payload(), {})
-        self.ranks.barrier()
+            self._finish(self.uploader, scratch / "weights", spec.payload(), {})
+        self.flush()
         if not self.job.evaluations:
             return None
         return Model.load(self._weights(self.job.name)).to(self.ranks.device)
@@ -129,7 +150,7 @@ class _Stage:
         files = []
         for ref in spec.text:
             files.append(scratch / f"{ref.language}.txt")
-            files[-1].write_text("".join(f"{line}\n" for line in read(self.root, ref)["text"].to_pylist()))
+            files[-1].write_text("".join(f"{line}\n" for line in self._read(ref)["text"].to_pylist()))
         return files
 
     def reload(self) -> Model:
@@ -141,6 +162,7 @@ class _Stage:
         assert self.job.parent is not None
         heads = heads_of([self._labelled(part) for part in spec.parts])
         model = Model.load(self._weights(self.job.parent), heads, spec.recipe.seed)
+        resume, copies = self._resume()
         result = train(
             model,
             [self._train_part(part, model) for part in spec.parts],
@@ -150,52 +172,66 @@ class _Stage:
             mixing=spec.mixing,
             dev_score=self._dev_score(spec, model),
             report=self._report_while_held,
-            resume=ResumeStore(self.store.scratch(f"{self.path}/resume")),
+            resume=resume,
         )
-        if self.ranks.leader:
+        if self.uploader is not None:
+            if copies is not None:
+                copies.stop()
             model.save(scratch / "weights")
-            self._finish(scratch / "weights", spec.payload(), self._training_record(spec, result, model))
-            self.store.remove(f"{self.path}/resume")
-        self.ranks.barrier()
+            facts = self._training_record(spec, result, model)
+            self._finish(self.uploader, scratch / "weights", spec.payload(), facts)
+            self.uploader.submit(lambda: self.store.remove(f"{self.path}/resume"))
+            self.uploader.submit(resume.clear)
         return model
 
+    def _resume(self) -> tuple[ResumeStore, ResumeCopies | None]:
+        """Where resume states are kept: in the store's own folder; or on this machine, with copies in the store."""
+        path = f"{self.path}/resume"
+        folder = self.store.scratch(path)
+        if self.uploader is None or isinstance(self.store, LocalStore):
+            return ResumeStore(folder), None
+        copies = ResumeCopies(self.store, path, folder, self.claim.attempt, self.uploader)
+        return ResumeStore(folder, copies.saved, copies.newer), copies
+
     def _weights(self, name: str) -> Path:
-        """A stage's weights on this machine, checked by the leader against the record."""
+        """A stage's weights on this machine, fetched and checked against the record once for each node."""
+        return self.ranks.on_each_node(lambda: self._fetch(name))
+
+    def _fetch(self, name: str) -> Path:
         record = read_stage(self.store, name)
         if record is None or not record.get("weights"):
             raise StiltsError(
                 f"{self.store.uri}/{stage_path(name)} has no weights; run the experiment again to rebuild it"
             )
-        path = f"{stage_path(name)}/weights"
-        return self.store.fetch_tree(path, record["weights"] if self.ranks.leader else {})
+        return self.store.fetch_tree(f"{stage_path(name)}/weights", record["weights"])
 
-    def _finish(self, weights: Path, payload: dict[str, Any], facts: dict[str, Any]) -> None:
-        """Store weights, then the record that names their digests."""
-        self._check()
-        manifest = self.store.put_tree(weights, f"{self.path}/weights")
-        self._check()
-        record = {
-            "name": self.job.name,
-            "key": self.job.spec.key,
-            "payload": payload,
-            "weights": manifest,
+    def _finish(self, uploader: Uploader, weights: Path, payload: dict[str, Any], facts: dict[str, Any]) -> None:
+        """Have weights stored, then the record that names their digests."""
+        identity = {"name": self.job.name, "key": self.job.spec.key, "payload": payload}
+        circumstances = {
             "runtime": self.job.runtime.model_dump(),
             "versions": {package: version(package) for package in _VERSIONS},
             "host": platform.node(),
             "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            **facts,
         }
-        write_stage(self.store, self.job.name, record)
+
+        def write() -> None:
+            manifest = self.store.put_tree(weights, f"{self.path}/weights")
+            uploader.check()
+            write_stage(self.store, self.job.name, {**identity, "weights": manifest, **circumstances, **facts})
+
+        uploader.submit(write)
+
+    def drop_weights(self) -> None:
+        """Have weights removed that nothing starts from, once all else is stored."""
+        if self.uploader is not None and not self.job.keep_weights:
+            self.uploader.submit(lambda: self.store.remove(f"{self.path}/weights"))
 
     def _report_while_held(self, progress: dict[str, Any]) -> None:
         """Progress, until the claim is known to be lost: then another attempt writes resume states here."""
-        if self.claim is not None and self.claim.lost:
+        if self.claim.lost:
             self.claim.check()
         self.report(progress)
-
-    def _check(self) -> None:
-        if self.claim is not None:
-            self.claim.check()
 
     def _training_record(self, spec: StageSpec, result: TrainResult, model: Model) -> dict[str, Any]:
         size = shape(model.config.to_dict())
@@ -226,17 +262,28 @@ class _Stage:
 
     def _labelled(self, part: Part) -> Task:
         """The task, with the labels of its training data where it declares none."""
-        return with_labels(get_task(part.task), (read(self.root, ref) for ref in part.train))
+        return with_labels(get_task(part.task), (self._read(ref) for ref in part.train))
+
+    def _read(self, ref: DataRef) -> pa.Table:
+        return read_examples(self.store, ref)
 
     def _train_part(self, part: Part, model: Model) -> TrainPart:
-        """Encoded training examples of one task; made by the leader, mapped by every rank."""
+        """Encoded training examples of one task: made by the leader if the store lacks them, mapped by every rank."""
         self.report({"phase": f"features of {part.task}"})
         task = as_trained(get_task(part.task), model)
-        if self.ranks.leader:
-            training_features(self.root, part.train, task, part.recipe, model.tokenizer)
+        path = features_path(part.train, task, part.recipe, model.tokenizer)
+        if self.ranks.leader and not self._stored(path):
+            examples = [(ref, self._read(ref)) for ref in part.train]
+            publish_table(self.store, training_features(examples, task, part.recipe, model.tokenizer), path)
         self.ranks.barrier()
-        features = training_features(self.root, part.train, task, part.recipe, model.tokenizer)
-        return TrainPart(task.name, task.head_name, features, part.recipe)
+        return TrainPart(task.name, task.head_name, read_table(self.store.obtain(path)), part.recipe)
+
+    def _stored(self, path: str) -> bool:
+        try:
+            self.store.obtain(path)
+        except Corrupt:
+            return False
+        return True
 
     # --- evaluation --------------------------------------------------------------------------------------
 
@@ -257,7 +304,7 @@ class _Stage:
         as_in_training = {name: getattr(part.recipe, name) for name in ("max_length", "stride", "max_query_length")}
         settings = {**task.settings, **{name: value for name, value in as_in_training.items() if value is not None}}
         dev = EvaluationSpec(task.name, task.version, "dev", ref.language, ref, None, settings)
-        table = read(self.root, ref)
+        table = self._read(ref)
 
         def score() -> float:
             metrics = evaluate(task, dev, table, None, model.tokenizer, self._forward(model, task)).metrics
@@ -274,18 +321,17 @@ class _Stage:
             self.report(
                 {"phase": f"evaluating {spec.task}/{spec.language}", "step": done, "steps": len(self.job.evaluations)}
             )
-            tune = None if spec.tune is None else read(self.root, spec.tune)
-            table = read(self.root, spec.data)
+            tune = None if spec.tune is None else self._read(spec.tune)
+            table = self._read(spec.data)
             if spec.pool is not None and spec.pool not in pools:
-                pools[spec.pool] = Pool(read(self.root, spec.pool))
+                pools[spec.pool] = Pool(self._read(spec.pool))
             pool = None if spec.pool is None else pools[spec.pool]
             task = as_trained(get_task(spec.task), model)
             found = evaluate(task, spec, table, tune, model.tokenizer, self._forward(model, task), pool)
-            if self.ranks.leader:
-                self._check()
-                self._store(spec, found)
+            if self.uploader is not None:
+                self._store(self.uploader, spec, found)
 
-    def _store(self, spec: EvaluationSpec, found: Evaluated) -> None:
+    def _store(self, uploader: Uploader, spec: EvaluationSpec, found: Evaluated) -> None:
         record = {
             "examples": found.examples,
             "labelled": found.metrics is not None,
@@ -294,4 +340,5 @@ class _Stage:
             "condition": None if spec.condition is None else vars(spec.condition),
             "extra": found.extra,
         }
-        write_evaluation(self.store, self.job.name, spec, found.predictions, f".{suffix(spec.task)}", record)
+        ending = f".{suffix(spec.task)}"
+        uploader.submit(partial(write_evaluation, self.store, self.job.name, spec, found.predictions, ending, record))
