@@ -248,6 +248,46 @@ def doctor(
         raise typer.Exit(1)
 
 
+@app.command()
+def clean(
+    store: Annotated[str, typer.Option(help="Store to clean.")] = "stilts-store",
+    forget: Annotated[
+        list[str],
+        typer.Option(metavar="NAME", help="Let an experiment go, NAME or NAME/DIGEST, with what it alone needs."),
+    ] = [],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without a question.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what no experiment of a store needs; remove it when that is confirmed. Never what a run uses."""
+    from stilts.collect.cleaning import show_findings, to_json
+    from stilts.plan.show import gigabytes
+    from stilts.store.clean import clean as remove
+    from stilts.store.clean import examine
+    from stilts.store.open import open_store
+
+    opened = open_store(store)
+    found = examine(opened, forget)
+    if not as_json:
+        show_findings(found, _console())
+    something = bool(found.items or found.forgotten)
+    removed = None
+    if something and (yes or (not as_json and _confirmed(f"remove this ({gigabytes(found.bytes)})?"))):
+        removed = remove(opened, found.items, forget, lambda who: None)
+    if as_json:
+        _print_json(to_json(found, removed))
+    elif removed is not None:
+        typer.echo(
+            f"{len(removed)} of {len(found.items)} removed, {gigabytes(sum(item.bytes for item in removed))} freed"
+        )
+    elif something:
+        typer.echo("nothing was removed; -y removes it without a question")
+
+
+def _confirmed(question: str) -> bool:
+    """Whether a person says yes; nobody is asked in a pipe."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(question)
+
+
 @data_app.command("prepare")
 def prepare(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = []) -> None:
     """Read every source that an experiment needs into the store, so that training needs no network."""

@@ -1,7 +1,9 @@
 """The command line: bad input ends in one message, non-zero, before anything trains; good input in tables or JSON."""
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable
@@ -230,6 +232,7 @@ def test_the_command_line_is_frozen() -> None:
         if name != "data"
     }
     assert options == {
+        "clean": ["--forget", "--json", "--store", "--yes", "-y"],
         "collect": ["--json", "--set", "--with", "experiment"],
         "doctor": ["--json", "--store"],
         "explain": ["--experiment", "--json", "--set", "--with", "-e", "stage"],
@@ -240,6 +243,62 @@ def test_the_command_line_is_frozen() -> None:
         "submission": ["--intermediate", "--json", "--model", "--out", "--set", "--with", "experiment"],
     }
     assert list(commands["data"].commands) == ["prepare", "verify"]
+
+
+@pytest.fixture
+def declared(stilts: Run, experiment: Path) -> Path:
+    """A store with an experiment and a table that none needs."""
+    store = experiment.parent / "store"
+    assert stilts("data", "prepare", experiment)[0] == 0
+    (store / "data" / "xnli" / "dev-fr-0123456789ab.arrow").write_bytes(bytes(3000))
+    return store
+
+
+def test_clean_removes_nothing_in_a_pipe_unless_it_is_told_to(stilts: Run, declared: Path) -> None:
+    table = declared / "data" / "xnli" / "dev-fr-0123456789ab.arrow"
+    code, out, _ = stilts("clean", "--store", declared)
+    assert code == 0
+    assert "dev-fr-0123456789ab.arrow" in out
+    assert "3.0 kB" in out
+    assert "tiny/" in out
+    assert "nothing was removed; -y removes it" in out
+    found = json.loads(stilts("clean", "--store", declared, "--json")[1])
+    assert found["removed"] is None
+    assert [item["path"] for item in found["items"]] == ["data/xnli/dev-fr-0123456789ab.arrow"]
+    assert found["bytes"] == 3000
+    assert table.exists()
+    code, out, _ = stilts("clean", "--store", declared, "-y")
+    assert "1 of 1 removed, 3.0 kB freed" in out
+    assert not table.exists()
+    assert "nothing that no experiment needs" in stilts("clean", "--store", declared)[1]
+
+
+def test_clean_forgets_an_experiment(stilts: Run, declared: Path) -> None:
+    code, out, _ = stilts("clean", "--store", declared, "--forget", "tiny", "-y", "--json")
+    assert code == 0
+    assert [name.partition("/")[0] for name in json.loads(out)["forgotten"]] == ["tiny"]
+    assert not list(declared.rglob("*.arrow"))
+    code, _, err = stilts("clean", "--store", declared)
+    assert code == 1
+    assert "no store of stilts" in err
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", True), ("y", False)])
+def test_clean_asks_a_person(declared: Path, answer: str, left: bool) -> None:
+    terminal, theirs = pty.openpty()
+    command = [sys.executable, "-m", "stilts", "clean", "--store", str(declared)]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    while b"[y/N]" not in shown:
+        shown += os.read(terminal, 4096)
+    os.write(terminal, f"{answer}\n".encode())
+    with contextlib.suppress(OSError):  # Linux ends a terminal's output with an error
+        while os.read(terminal, 4096):
+            pass
+    process.wait(timeout=60)
+    os.close(terminal)
+    assert (declared / "data" / "xnli" / "dev-fr-0123456789ab.arrow").exists() == left
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -22,10 +22,11 @@ import json
 import os
 import re
 import threading
+import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +36,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from stilts.errors import StiltsError
 from stilts.store.cache import Cache
 from stilts.store.clients import Clients
-from stilts.store.protocol import Corrupt, Manifest, Unreachable, check_names, check_path
+from stilts.store.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
 from stilts.store.retry import retried
 from stilts.store.uri import Location
 
@@ -51,6 +52,7 @@ CHUNK = 16 << 20
 _TREE = ".tree-"
 _DAMAGED = ".damaged"
 _TOKEN = "stilts-create"
+_IN_TREE = re.compile(rf"(.+?{re.escape(_TREE)}[0-9a-f]{{12}})/")
 _TREE_NAME = re.compile(rf"{re.escape(_TREE)}[0-9a-f]{{12}}$")
 
 Answer = TypeVar("Answer")
@@ -123,6 +125,34 @@ class ObjectStore:
         for found in self._names(parent or "."):
             if found == name or found.startswith(name + _TREE):
                 self._delete_below(f"{parent}/{found}" if parent else found)
+
+    def measure(self, path: str) -> Measure | None:
+        check_path(path)
+        found = self._below(path)
+        with contextlib.suppress(FileNotFoundError):
+            found.append(self._ask("reading", path, lambda: obstore.head(self._objects, path)))
+            tree = self._tree(path)
+            found += self._below(_folder(path, tree)) if tree else []
+        return Measure(sum(meta["size"] for meta in found), _newest(found)) if found else None
+
+    def leavings(self) -> Iterator[str]:
+        folders: dict[str, builtins.list[Any]] = {}
+        objects = set()
+        for meta in self._below(None):
+            found = _IN_TREE.match(meta["path"])
+            if found:
+                folders.setdefault(found[1], []).append(meta)
+            else:
+                objects.add(meta["path"])
+        trees = Counter(folder.rpartition(_TREE)[0] for folder in folders)
+        for folder, metas in sorted(folders.items()):
+            path = folder.rpartition(_TREE)[0]
+            # One alone, where an object names a tree, is that tree: the one before goes when the new one is named.
+            if time.time() - _newest(metas) < STALE_SECONDS or (path in objects and trees[path] == 1):
+                continue
+            tree = self._tree(path)
+            if tree is None or _folder(path, tree) != folder:
+                yield folder
 
     # --- trees ---------------------------------------------------------------------------------------------
 
@@ -283,8 +313,8 @@ class ObjectStore:
         for found in self._names(parent or "."):
             folder = f"{parent}/{found}" if parent else found
             if current and found.startswith(name + _TREE) and found != current["tree"]:
-                ages = [datetime.now(UTC) - meta["last_modified"] for meta in self._below(folder)]
-                if ages and min(ages) > timedelta(seconds=STALE_SECONDS):
+                metas = self._below(folder)
+                if metas and time.time() - _newest(metas) > STALE_SECONDS:
                     self._delete_below(folder)
 
     # --- requests ------------------------------------------------------------------------------------------
@@ -317,9 +347,9 @@ class ObjectStore:
         paths = [*found["common_prefixes"], *(meta["path"] for meta in found["objects"])]
         return {path.rstrip("/").rpartition("/")[2] for path in paths} - {""}
 
-    def _below(self, folder: str) -> builtins.list[Any]:
-        """All objects in a folder and its folders."""
-        return self._ask("listing", folder, lambda: [*obstore.list(self._objects, folder).collect()])
+    def _below(self, folder: str | None) -> builtins.list[Any]:
+        """All objects in a folder and its folders; of None, in the store."""
+        return self._ask("listing", folder or ".", lambda: [*obstore.list(self._objects, folder).collect()])
 
     def _listed(self, folder: str) -> dict[str, int]:
         return {meta["path"].removeprefix(f"{folder}/"): meta["size"] for meta in self._below(folder)}
@@ -348,6 +378,10 @@ def _is_tree(name: str) -> bool:
 def _folder(path: str, tree: dict[str, Any]) -> str:
     parent = path.rpartition("/")[0]
     return f"{parent}/{tree['tree']}" if parent else tree["tree"]
+
+
+def _newest(metas: builtins.list[Any]) -> float:
+    return max(meta["last_modified"].timestamp() for meta in metas)
 
 
 def _files(folder: Path) -> dict[str, Path]:
