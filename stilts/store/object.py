@@ -355,14 +355,10 @@ class ObjectStore:
         return {meta["path"].removeprefix(f"{folder}/"): meta["size"] for meta in self._below(folder)}
 
     def _delete_below(self, folder: str) -> None:
-        """Records first: they vouch for the rest. Contents of trees last, after what names them."""
+        """Records first: they vouch for the rest."""
         paths = [meta["path"] for meta in self._below(folder)]
-        paths.sort(key=lambda path: (_TREE in path, not path.endswith("record.json"), path))
-        for kind in (
-            [path for path in paths if path.endswith("record.json")],
-            [path for path in paths if not path.endswith("record.json")],
-        ):
-            self._delete(kind)
+        for vouched in (True, False):
+            self._delete([path for path in paths if path.endswith("record.json") is vouched])
 
     def _delete(self, paths: builtins.list[str]) -> None:
         if not paths:

@@ -28,7 +28,7 @@ _PERMANENT = (
             "NO_SUCH_BUCKET",
             "bucket does not exist",
             "Bucket '.*' not found",
-            "CreateResumableUpload.*404",
+            "CreateResumableUpload.*404|list request.*404",
         ),
         "there is no such bucket; create it, or correct the URI",
     ),

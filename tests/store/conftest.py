@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,15 @@ from stilts.store.local import LocalStore
 from stilts.store.object import ObjectStore
 from stilts.store.open import open_store
 from stilts.store.protocol import Store
-from tests.servers import s3_uri
+from tests.servers import gcs_server, gs_uri, s3_uri
 
-BACKENDS = ("local", "shared", "s3")
+BACKENDS = ("local", "shared", "s3", "gcs")
+
+
+@pytest.fixture(scope="session")
+def gcs_endpoint() -> Iterator[str]:
+    with gcs_server() as endpoint:
+        yield endpoint
 
 
 @pytest.fixture(params=BACKENDS)
@@ -24,7 +30,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
         return open_store(str(tmp_path / "store"))
     if request.param == "shared":
         return open_store(f"file://{tmp_path}/shared/store")
-    return open_store(s3_uri(request.getfixturevalue("s3_endpoint"), f"bucket/{uuid.uuid4().hex[:12]}/runs"))
+    make, endpoint = (s3_uri, "s3_endpoint") if request.param == "s3" else (gs_uri, "gcs_endpoint")
+    return open_store(make(request.getfixturevalue(endpoint), f"bucket/{uuid.uuid4().hex[:12]}/runs"))
 
 
 def change(store: Store, path: str, name: str, damage: Callable[[Path], object], tmp_path: Path) -> Store:
