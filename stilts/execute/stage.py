@@ -189,9 +189,9 @@ class _Stage:
         path = f"{self.path}/resume"
         folder = self.store.scratch(path)
         if self.uploader is None or isinstance(self.store, LocalStore):
-            return ResumeStore(folder), None
+            return ResumeStore(folder, confirm=self.claim.confirm), None
         copies = ResumeCopies(self.store, path, folder, self.claim.attempt, self.uploader)
-        return ResumeStore(folder, copies.saved, copies.newer), copies
+        return ResumeStore(folder, copies.saved, copies.newer, self.claim.confirm), copies
 
     def _weights(self, name: str) -> Path:
         """A stage's weights on this machine, fetched and checked against the record once for each node."""
@@ -228,9 +228,10 @@ class _Stage:
             self.uploader.submit(lambda: self.store.remove(f"{self.path}/weights"))
 
     def _report_while_held(self, progress: dict[str, Any]) -> None:
-        """Progress, until the claim is known to be lost: then another attempt writes resume states here."""
-        if self.claim.lost:
-            self.claim.check()
+        """Progress, as long as the claim is held: afterwards another attempt is at work."""
+        if self.claim.lapsed:
+            self.report({"phase": "making sure of the claim"})
+            self.claim.confirm()
         self.report(progress)
 
     def _training_record(self, spec: StageSpec, result: TrainResult, model: Model) -> dict[str, Any]:

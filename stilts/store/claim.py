@@ -2,7 +2,8 @@
 
 A claim is a file `claims/N.json`, created exclusively, N counting attempts; the highest N is the holder. The holder
 renews it; one that has not been renewed for `LEASE_SECONDS` is dead and may be followed by N + 1. A holder that is
-no longer the highest has been declared dead and must write nothing more.
+no longer the highest has been declared dead and must write nothing more. One that could not renew for as long, paused
+or cut off from the store, does nothing more until it knows that it is still the highest (`confirm`).
 
 Invariants: N only grows. A released claim stays as the highest, marked `released`; were it removed, the next attempt
 could get the number of one that is paused, and both would take themselves for the holder. Whatever a paused attempt
@@ -23,7 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from stilts.errors import StiltsError
-from stilts.store.protocol import Store
+from stilts.store.protocol import Store, Unreachable
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 10.0
@@ -51,6 +52,7 @@ class Claim:
         self._folder = f"{path}/claims"
         self._waiting = waiting
         self._stop = threading.Event()
+        self._renewed = 0.0
         self.lost = False
         self.attempt = 0
 
@@ -66,11 +68,15 @@ class Claim:
         self._thread.join()
         # A claim that cannot be released runs out by itself, and must not hide how the stage ended.
         with contextlib.suppress(StiltsError, OSError):
-            if self._held():
+            self.lost = self.lost or not self._held()
+            if not self.lost:
                 self._write(released=True)
                 for attempt in _attempts(self._store, self._folder):
                     if attempt < self.attempt:
                         self._store.remove(_file(self._folder, attempt))
+        if self.lost and isinstance(error, Exception) and not isinstance(error, ClaimLost):
+            # Most likely the other attempt took files away from under this one: no fault of the program.
+            raise self._taken() from error
 
     def check(self) -> None:
         """Raise where this attempt no longer holds the stage; call it before every write that matters.
@@ -79,7 +85,27 @@ class Claim:
             ClaimLost: another attempt took over.
         """
         if self.lost or not self._held():
-            raise ClaimLost(f"{self._folder}: attempt {self.attempt} was declared dead and another one took over")
+            raise self._taken()
+
+    @property
+    def lapsed(self) -> bool:
+        """The lease has run out, or the claim is lost: another attempt may be at work."""
+        return self.lost or time.time() - self._renewed > LEASE_SECONDS
+
+    def confirm(self) -> None:
+        """Make sure that nobody else is at work; call it before each piece of it. Asks the store only where the lease
+        has run out, and then waits for a store that is away.
+
+        Raises:
+            ClaimLost: another attempt took over.
+        """
+        while self.lapsed:
+            try:
+                self.check()
+                self._write()
+                self.check()
+            except Unreachable:
+                time.sleep(WAIT_SECONDS)
 
     def acquire(self) -> bool:
         """Take the claim if it is free; False where another attempt holds it. Released by leaving the context."""
@@ -97,6 +123,7 @@ class Claim:
                 self._waiting(_describe(found))
             return False
         self.attempt = highest + 1
+        self._renewed = time.time()
         # Another one may have come and gone since the listing, and its successor may be at work: look again.
         return self._store.create(_file(self._folder, self.attempt), _content()) and self._held()
 
@@ -113,7 +140,12 @@ class Claim:
         return max(_attempts(self._store, self._folder), default=0) == self.attempt
 
     def _write(self, *, released: bool = False) -> None:
+        now = time.time()
         self._store.write(_file(self._folder, self.attempt), _content(released=released))
+        self._renewed = now
+
+    def _taken(self) -> ClaimLost:
+        return ClaimLost(f"{self._folder}: attempt {self.attempt} was declared dead and another one took over")
 
 
 def holder(store: Store, path: str) -> str | None:

@@ -7,13 +7,16 @@ stage, so that a stage resumes on whatever machines it finds. Random states are 
 dropout are functions of (seed, step, rank).
 
 A state is written beside the old one and renamed: a kill at any moment leaves the old state, the new one, or none that
-passes its manifest, in which case the stage starts over.
+passes its manifest, in which case the stage starts over. Each is written in a folder of its own: an attempt that was
+paused, declared dead and followed by another one may wake up in the middle of it, and must not mix its files with those
+of its successor.
 """
 
 import hashlib
 import json
 import logging
 import shutil
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +43,13 @@ class ResumeStore:
         saved: called by the leader with `path` after each complete state, to copy it elsewhere.
         newer: called by the leader with the step of the state that is here (-1: none): the folder of a later one from
             elsewhere, or None.
+        confirm: called by the leader before it writes; raises where another attempt has taken the stage over.
     """
 
     path: Path
     saved: Callable[[Path], None] | None = None
     newer: Callable[[int], Path | None] | None = None
+    confirm: Callable[[], None] = lambda: None
 
     def save(self, engine: Any, meta: dict[str, Any], best: dict[str, torch.Tensor] | None, ranks: Ranks) -> None:
         """Replace the state (collective). `meta` is plain JSON."""
@@ -56,22 +61,29 @@ class ResumeStore:
     def _write(
         self, tensors: dict[str, torch.Tensor], meta: dict[str, Any], best: dict[str, torch.Tensor] | None
     ) -> None:
-        fresh, old = self._sibling("writing"), self._sibling("old")
-        shutil.rmtree(fresh, ignore_errors=True)
+        self.confirm()
+        writing, old = self._sibling("writing"), self._sibling("old")
+        shutil.rmtree(writing, ignore_errors=True)
+        fresh = writing / uuid.uuid4().hex
         fresh.mkdir(parents=True)
         save_file(tensors, fresh / STATE)
         if best is not None:
             save_file(best, fresh / BEST)
-        (fresh / META).write_text(json.dumps(meta))
-        digests = {file.name: _digest(file) for file in sorted(fresh.iterdir())}
-        (fresh / MANIFEST).write_text(json.dumps(digests))
+        self._write_meta(fresh, meta)
+        self.confirm()
         shutil.rmtree(old, ignore_errors=True)
         if self.path.exists():
             self.path.rename(old)
         fresh.rename(self.path)
-        shutil.rmtree(old, ignore_errors=True)
+        for folder in (old, writing):
+            shutil.rmtree(folder, ignore_errors=True)
         if self.saved is not None:
             self.saved(self.path)
+
+    def _write_meta(self, fresh: Path, meta: dict[str, Any]) -> None:
+        (fresh / META).write_text(json.dumps(meta))
+        digests = {file.name: _digest(file) for file in sorted(fresh.iterdir())}
+        (fresh / MANIFEST).write_text(json.dumps(digests))
 
     def _sibling(self, suffix: str) -> Path:
         return self.path.with_name(f"{self.path.name}.{suffix}")
@@ -90,7 +102,7 @@ class ResumeStore:
         return ResumeState(folder, meta, has_best, ranks)
 
     def _newest(self) -> Path | None:
-        here = (self.path, self._sibling("writing"), self._sibling("old"))
+        here = (self.path, *self._sibling("writing").glob("*"), self._sibling("old"))
         found = next((folder for folder in here if _complete(folder)), None)
         if self.newer is None:
             return found

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -13,7 +14,7 @@ import pytest
 from stilts.errors import StiltsError
 from stilts.store import claim as claims
 from stilts.store.claim import Claim, ClaimLost, holder
-from stilts.store.protocol import Store
+from stilts.store.protocol import Store, Unreachable
 
 STAGE = "stages/a-0123456789ab"
 
@@ -215,6 +216,58 @@ def test_renewal_outlasts_the_lease_and_a_store_out_of_reach(store: Store, monke
         assert claim._thread.is_alive()
         assert _held(store)
         claim.check()
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_holder_that_could_not_renew_makes_sure_before_it_goes_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off from the store for longer than the lease, with nobody else interested; and with somebody."""
+    reachable = threading.Event()
+    reachable.set()
+    write, listed = type(store).write, type(store).list
+
+    def writing(self: Store, path: str, content: bytes) -> None:
+        if not reachable.is_set():
+            raise Unreachable("away")
+        write(self, path, content)
+
+    def listing(self: Store, folder: str) -> Iterator[str]:
+        if not reachable.is_set():
+            raise Unreachable("away")
+        return listed(self, folder)
+
+    with Claim(store, STAGE) as claim:
+        with monkeypatch.context() as broken:
+            broken.setattr(type(store), "write", writing)
+            broken.setattr(type(store), "list", listing)
+            reachable.clear()
+            claim.confirm()  # the lease still runs
+            time.sleep(0.8)
+            assert claim.lapsed
+            threading.Timer(0.5, reachable.set).start()
+            began = time.monotonic()
+            claim.confirm()
+            assert time.monotonic() - began > 0.3
+            assert not claim.lapsed
+        store.create(f"{STAGE}/claims/2.json", claims._content())
+        time.sleep(0.8)
+        with pytest.raises(ClaimLost):
+            claim.confirm()
+
+
+@pytest.mark.usefixtures("fast")
+def test_an_error_after_the_claim_was_lost_is_that_loss(store: Store) -> None:
+    """Its successor has replaced the files that it was about to read."""
+
+    def work() -> None:
+        with Claim(store, STAGE):
+            store.create(f"{STAGE}/claims/2.json", claims._content())
+            raise FileNotFoundError("weights")
+
+    with pytest.raises(ClaimLost) as raised:
+        work()
+    assert isinstance(raised.value.__cause__, FileNotFoundError)
 
 
 def test_another_machine_waits_for_the_lease(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,11 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
@@ -108,21 +110,53 @@ def test_a_kill_while_writing_leaves_the_old_state(ranks: Ranks, state: Path):
     names = sorted(file.name for file in state.iterdir())
     assert names == ["best.safetensors", "manifest.json", "state.json", "state.safetensors"]
     for written in range(4):
-        fresh = state.with_name("resume.writing")
+        fresh = state.with_name("resume.writing") / "one"
         shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
+        fresh.mkdir(parents=True)
         for name in names[:written]:
             (fresh / name).write_bytes(b"half")
         assert ResumeStore(state).find(ranks).folder == state
 
 
 def test_a_kill_between_the_renames_leaves_a_state(ranks: Ranks, state: Path):
-    for where in ("resume.old", "resume.writing"):
-        shutil.copytree(state, state.with_name(where))
+    for where in ("resume.old", "resume.writing/one"):
+        shutil.copytree(state, state.with_name("resume.old").parent / where)
     shutil.rmtree(state)
-    assert ResumeStore(state).find(ranks).folder == state.with_name("resume.writing")
+    assert ResumeStore(state).find(ranks).folder == state.with_name("resume.writing") / "one"
     shutil.rmtree(state.with_name("resume.writing"))
     assert ResumeStore(state).find(ranks).folder == state.with_name("resume.old")
+
+
+class PausedWhileWriting(ResumeStore):
+    """Stops after its tensors are on disk; meanwhile another attempt writes a state, whole."""
+
+    heirs: ClassVar[list[ResumeStore]] = []
+
+    def _write_meta(self, fresh: Path, meta: dict[str, Any]) -> None:
+        if self.heirs:
+            self.heirs.pop()._write({"weight": torch.ones(1)}, {"step": 9}, None)
+        super()._write_meta(fresh, meta)
+
+
+def test_a_writer_that_wakes_up_does_not_mix_its_state_with_its_successors(ranks: Ranks, tmp_path: Path):
+    paused = PausedWhileWriting(tmp_path / "resume")
+    paused.heirs.append(ResumeStore(tmp_path / "resume"))
+    with pytest.raises(FileNotFoundError):
+        paused._write({"weight": torch.zeros(1)}, {"step": 5}, None)
+    found = ResumeStore(tmp_path / "resume").find(ranks)
+    assert found.meta["step"] == 9
+    assert load_file(found.folder / "state.safetensors")["weight"].item() == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["resume"]
+
+
+def test_nothing_is_written_once_the_stage_was_taken_over(state: Path):
+    def taken() -> None:
+        raise Killed
+
+    before = {file.name: file.read_bytes() for file in state.iterdir()}
+    with pytest.raises(Killed):
+        ResumeStore(state, confirm=taken)._write({"weight": torch.zeros(1)}, {"step": 1}, None)
+    assert {file.name: file.read_bytes() for file in state.iterdir()} == before
 
 
 @pytest.mark.parametrize("name", ["best.safetensors", "manifest.json", "state.json", "state.safetensors"])
