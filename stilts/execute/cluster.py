@@ -12,6 +12,7 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from stilts.errors import StiltsError
+from stilts.execute.autoscaler import autoscaled, startable
 from stilts.spec.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ Resources = dict[str, float]
 def use_gpu(runtime: Runtime) -> bool:
     """Whether ranks get a GPU each: as the runtime says, or where the cluster has or can start any."""
     if runtime.accelerator == "auto":
-        return any(node.get("GPU", 0) > 0 for node in [*_nodes(), *_node_types()])
+        return any(node.get("GPU", 0) > 0 for node in _nodes()) or startable([{"GPU": 1.0}])
     return runtime.accelerator == "gpu"
 
 
@@ -39,9 +40,8 @@ def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
     """
     bundle = {"CPU": runtime.cpus_per_rank} | ({"GPU": 1.0} if gpu else {})
     limit = runtime.max_parallel or 10**6
-    growing = bool(_node_types())
-    startable = growing and fitting(bundle, 1, _node_types(), 1)
-    if not fitting(bundle, runtime.ranks, _nodes(), 1) and not startable:
+    growing = autoscaled()
+    if not fitting(bundle, runtime.ranks, _nodes(), 1) and not startable([bundle] * runtime.ranks):
         raise StiltsError(_too_small(runtime, gpu))
     asked, answer = -REFRESH_SECONDS, 0
 
@@ -115,13 +115,6 @@ def _blind(nodes: Sequence[dict], marker: Path) -> list[str]:
 
 def _nodes() -> list[Resources]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def _node_types() -> list[Resources]:
-    """What an autoscaler may start, by node type; empty where there is none. Private to Ray: no public call tells."""
-    config = ray._private.state.state.get_cluster_config()
-    groups = config.node_group_configs if config is not None else []
-    return [{kind: float(amount) for kind, amount in group.resources.items()} for group in groups]
 
 
 def _too_small(runtime: Runtime, gpu: bool) -> str:

@@ -39,12 +39,13 @@ class Rank:
         os.environ["OMP_NUM_THREADS"] = str(max(1, int(runtime.cpus_per_rank)))
         self._rank, self._world, self._device = rank, runtime.ranks, device
         self._latest: dict[str, Any] = {}
+        self._listener: socket.socket | None = None
 
     def address(self) -> tuple[str, int]:
-        """Where this rank can listen for its peers."""
-        with socket.socket() as free:
-            free.bind(("", 0))
-            return ray.util.get_node_ip_address(), free.getsockname()[1]
+        """Where this rank listens for its peers: on the address by which Ray knows its node, and on no other."""
+        self._listener = socket.create_server((ray.util.get_node_ip_address(), 0))
+        address, port = self._listener.getsockname()
+        return address, port
 
     def connect(self, address: str, port: int) -> None:
         """Join the gang's process group, with rank 0 listening at the address."""
@@ -52,7 +53,8 @@ class Rank:
 
         from stilts.train.ranks import connect
 
-        self._ranks = connect(self._rank, self._world, address, port, torch.device(self._device))
+        device = torch.device(self._device)
+        self._ranks = connect(self._rank, self._world, address, port, device, self._listener)
 
     def run(self, job: dict[str, Any], stage_function: str) -> dict[str, Any]:
         """Run a stage: `{"status": "done"}`, or `failed` or `diverged` with `error` and `traceback`."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray._private import ray_constants
 
 from stilts.errors import StiltsError
 from stilts.execute.cluster import capacity, check_store, use_gpu
@@ -147,12 +148,36 @@ def _start(address: str | None) -> None:
         if address:
             ray.init(address=address, **quiet)
         else:
-            ray.init(address="local", include_dashboard=False, **quiet)
+            with _on_loopback():
+                ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
     except Exception as error:
         where = f"the Ray cluster at {address} (RAY_ADDRESS)" if address else "a local Ray cluster"
         token = " If it asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN, if ~/.ray has none)."
         hint = token if address else ""
         raise StiltsError(f"cannot connect to {where}: {type(error).__name__}: {error}.{hint}") from error
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """A Ray that is started in here listens on 127.0.0.1 alone, as it does by default on a Mac or Windows.
+
+    Elsewhere it takes 127.0.0.1 for a mistake, puts the machine's own address in its place, and listens on every one.
+    Private to Ray; a test looks at every socket.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR)
+    ray_constants.ENABLE_RAY_CLUSTER, os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = False, "0"
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before[0]
+        _restore(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, before[1])
+
+
+def _restore(variable: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(variable, None)
+    else:
+        os.environ[variable] = value
 
 
 @contextmanager
@@ -168,7 +193,4 @@ def _quiet_tune() -> Iterator[None]:
     finally:
         logger.setLevel(level)
         for key, value in before.items():
-            if value is None:
-                os.environ.pop(key)
-            else:
-                os.environ[key] = value
+            _restore(key, value)

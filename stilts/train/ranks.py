@@ -1,12 +1,15 @@
 """Ranks: the processes that train one stage together, over torch.distributed."""
 
+import ipaddress
 import os
 import platform
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 import torch
 import torch.distributed as dist
 
@@ -85,10 +88,17 @@ def _node() -> tuple[str, str, str]:
         return platform.node(), "", ""
 
 
-def connect(rank: int, world: int, address: str, port: int, device: torch.device) -> Ranks:
+def connect(
+    rank: int, world: int, address: str, port: int, device: torch.device, listener: socket.socket | None = None
+) -> Ranks:
     """Join the gang: initialise torch.distributed through DeepSpeed, gloo on CPUs, NCCL on GPUs.
 
     DeepSpeed needs it for one rank, too. Called once in a process.
+
+    Args:
+        address: of rank 0, where the others find the gang; each rank listens on the interface that has it, if its node
+            does, and else on the one that its backend chooses.
+        listener: rank 0's, listening at address and port; None: it opens one there.
     """
     local = device.index or 0 if device.type == "cuda" else 0
     os.environ.update(
@@ -113,14 +123,31 @@ def connect(rank: int, world: int, address: str, port: int, device: torch.device
         # Compiling DeepSpeed's shared-memory communication takes a minute; gloo alone is as right.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     backend = "gloo" if device.type == "cpu" else "nccl"
-    if world == 1:  # nobody to meet, so nothing listens; DeepSpeed finds the group and keeps it
-        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
-    deepspeed.init_distributed(
-        dist_backend=backend,
-        auto_mpi_discovery=False,
-        init_method=f"tcp://{address}:{port}",
-        rank=rank,
-        world_size=world,
-        verbose=False,
-    )
+    _keep_to_interface(address)
+    store = _meeting_point(rank, world, address, port, listener)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=world)
+    # Finds the group and keeps it.
+    deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
     return Ranks(rank, world, device)
+
+
+def _meeting_point(rank: int, world: int, address: str, port: int, listener: socket.socket | None) -> dist.Store:
+    """Where the ranks find each other. Left to itself, torch listens on every address of the machine."""
+    if world == 1:  # nobody to meet
+        if listener is not None:
+            listener.close()
+        return dist.HashStore()
+    if rank > 0:
+        return dist.TCPStore(address, port, world)
+    listener = listener or socket.create_server((address, port))
+    return dist.TCPStore(address, port, world, is_master=True, master_listen_fd=listener.detach())
+
+
+def _keep_to_interface(address: str) -> None:
+    """gloo and NCCL listen on the interface of an address of this machine, where the environment names no other."""
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(found.address == address for found in addresses):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
+            if ipaddress.ip_address(address).is_loopback:
+                # Across machines NCCL knows better which network is fast.
+                os.environ.setdefault("NCCL_SOCKET_IFNAME", name)

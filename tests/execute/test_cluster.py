@@ -4,7 +4,6 @@ import pytest
 import ray
 
 from stilts.errors import StiltsError
-from stilts.execute import cluster
 from stilts.execute.cluster import _blind, capacity, check_store, fitting, use_gpu
 from stilts.spec.runtime import Runtime
 
@@ -51,23 +50,3 @@ class TestOnThreeCpus:
 
     def test_a_local_store_serves_a_single_machine(self, tmp_path: Path) -> None:
         check_store(str(tmp_path / "store"))
-
-
-class TestAutoscaled:
-    """Nodes that are not there yet, as an autoscaler's configuration lists them."""
-
-    @pytest.fixture(autouse=True)
-    def autoscaled(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(cluster, "_nodes", lambda: [{"CPU": 2.0}])
-        monkeypatch.setattr(cluster, "_node_types", lambda: [{"CPU": 2.0}, {"CPU": 16.0, "GPU": 8.0}])
-
-    def test_auto_takes_the_gpus_to_come(self) -> None:
-        assert use_gpu(Runtime())
-
-    def test_some_trials_may_wait_so_that_there_is_a_demand(self) -> None:
-        assert capacity(Runtime(), gpu=True)() > 8
-        assert capacity(Runtime(max_parallel=4), gpu=True)() == 4
-
-    def test_what_no_node_type_has_is_refused(self) -> None:
-        with pytest.raises(StiltsError, match="cluster's nodes have"):
-            capacity(Runtime(cpus_per_rank=32), gpu=True)
