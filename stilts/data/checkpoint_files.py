@@ -1,12 +1,20 @@
-"""A local checkpoint folder in the Hugging Face layout: what it must hold, and its digest. Needs no torch."""
+"""A local checkpoint folder in the Hugging Face layout: what it must hold, and its digest. Needs no torch.
+
+Weights are safetensors, which hold numbers alone. Other files of tensors are pickles, which run code when they are
+loaded: neither a file by that name nor an index that leads to one gets past `local_checkpoint_problems`.
+"""
 
 import hashlib
 import json
 from pathlib import Path
 
+from stilts.errors import StiltsError
+
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+_LONGEST_HEADER = 100_000_000
+"""As the safetensors library has it."""
 TOKENIZERS = (
     ("tokenizer.json",),
     ("sentencepiece.bpe.model",),
@@ -36,11 +44,15 @@ def local_checkpoint_problems(path: Path) -> list[str]:
 
 def _weight_problems(path: Path) -> list[str]:
     if (path / WEIGHTS).is_file():
-        return []
+        return safetensors_problems(path / WEIGHTS)
     if (path / INDEX).is_file():
-        return [
-            f"{path}: {name} is missing, but {INDEX} lists it" for name in _shards(path) if not (path / name).is_file()
-        ]
+        try:
+            shards = _shards(path)
+        except StiltsError as error:
+            return [str(error)]
+        missing = [name for name in shards if not (path / name).is_file()]
+        wrong = [problem for name in shards if name not in missing for problem in safetensors_problems(path / name)]
+        return [*(f"{path}: {name} is missing, but {INDEX} lists it" for name in missing), *wrong]
     if any(path.glob("*.bin")):
         return [
             f"{path}: the weights are a pickle (.bin), which is never loaded; convert them with "
@@ -49,15 +61,50 @@ def _weight_problems(path: Path) -> list[str]:
     return [f"{path}: model.safetensors is missing"]
 
 
+def safetensors_problems(file: Path) -> list[str]:
+    """Why a file that is called so is no safetensors file, told from its header; empty where it is one."""
+    with file.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        if length > _LONGEST_HEADER:
+            header = None
+        else:
+            try:
+                header = json.loads(stream.read(length))
+            except ValueError:
+                header = None
+    if isinstance(header, dict):
+        return []
+    return [f"{file} is no safetensors file: it is damaged, or something else, such as a pickle, under that name"]
+
+
 def _shards(path: Path) -> list[str]:
-    return sorted(set(json.loads((path / INDEX).read_text())["weight_map"].values()))
+    return sorted(set(_weight_map(path).values()))
+
+
+def _weight_map(path: Path) -> dict[str, str]:
+    """The file of every tensor by the index.
+
+    Raises:
+        StiltsError: it is no index, or names something else than safetensors files of the folder.
+    """
+    try:
+        found = dict(json.loads((path / INDEX).read_text())["weight_map"])
+    except (ValueError, TypeError, KeyError):
+        raise StiltsError(f"{path / INDEX} is not the index of a checkpoint: it has no weight_map") from None
+    for name in found.values():
+        if not isinstance(name, str) or not name.endswith(".safetensors") or name != Path(name).name:
+            raise StiltsError(
+                f"{path / INDEX} names {name!r}: weights are read from safetensors files in the same folder alone"
+            )
+    if not found:
+        raise StiltsError(f"{path / INDEX} lists no tensors")
+    return found
 
 
 def tensor_files(path: Path) -> dict[str, Path]:
     """The file of every tensor of a checkpoint, by the tensor's name."""
     if (path / INDEX).is_file() and not (path / WEIGHTS).is_file():
-        weights = json.loads((path / INDEX).read_text())["weight_map"]
-        return {name: path / file for name, file in weights.items()}
+        return {name: path / file for name, file in _weight_map(path).items()}
     with (path / WEIGHTS).open("rb") as stream:
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
     return {name: path / WEIGHTS for name in header if name != "__metadata__"}

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stilts.errors import StiltsError
+
 DIGEST_VERSION = 1
 
 
@@ -50,9 +52,16 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def read_table(path: Path) -> pa.Table:
-    """An Arrow file, memory-mapped: nothing is copied until it is used."""
-    with pa.memory_map(str(path)) as source:
-        return pa.ipc.open_file(source).read_all()
+    """An Arrow file, memory-mapped: nothing is copied until it is used.
+
+    Raises:
+        StiltsError: it is something else.
+    """
+    try:
+        with pa.memory_map(str(path)) as source:
+            return pa.ipc.open_file(source).read_all()
+    except pa.ArrowInvalid as error:
+        raise StiltsError(f"{path} is no Arrow file ({error}); remove it and run again to make it anew") from None
 
 
 def _update(state: "hashlib._Hash", chunks: list[pa.Array], kind: pa.DataType) -> None:

@@ -26,6 +26,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from stilts.data.checkpoint_files import safetensors_problems
 from stilts.train.deepspeed import optimizer_state, restore_optimizer_state
 from stilts.train.ranks import Ranks
 
@@ -176,7 +177,7 @@ class _Tensors:
 
 
 def _complete(folder: Path) -> bool:
-    """Whether the folder's manifest is there and every file agrees with it."""
+    """Whether the folder's manifest is there, every file agrees with it, and tensors lie in safetensors alone."""
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return False
@@ -184,7 +185,11 @@ def _complete(folder: Path) -> bool:
         digests = json.loads(manifest.read_text())
     except ValueError:
         digests = {}
-    complete = bool(digests) and all((folder / n).is_file() and _digest(folder / n) == d for n, d in digests.items())
+    named = {STATE, META} <= set(digests) <= {STATE, BEST, META} if isinstance(digests, dict) else False
+    complete = named and all((folder / n).is_file() and _digest(folder / n) == d for n, d in digests.items())
+    if complete:
+        problems = [p for name in digests if name != META for p in safetensors_problems(folder / name)]
+        complete = not problems
     if not complete:
         log.warning("%s: the resume state is damaged and is not used", folder)
     return complete

@@ -17,7 +17,7 @@ from torch import nn
 from transformers import AutoModel
 
 from stilts.data.architectures import architecture, max_tokens
-from stilts.data.checkpoint_files import local_checkpoint_problems, tensor_files
+from stilts.data.checkpoint_files import local_checkpoint_problems, safetensors_problems, tensor_files
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
 from stilts.train.batch import Batch
@@ -94,7 +94,7 @@ class Model(nn.Module):
             raise StiltsError(f"{weights}: no {HEAD_CONFIG}; these weights come from no stage, train one first")
         model = cls.load(weights, _saved_specs(weights))
         if model.heads:
-            model.heads.to(model.dtype).load_state_dict(load_file(weights / HEAD_WEIGHTS))
+            model.heads.to(model.dtype).load_state_dict(_head_tensors(weights))
         return model
 
     def spec(self, head: str | None = None) -> HeadSpec:
@@ -243,7 +243,7 @@ def _continue_language_head(head: nn.Module, weights: Path, names: tuple[Mapping
         for spec in _saved_specs(weights):
             if spec.family == "mlm":
                 prefix = f"{spec.name}."
-                saved = load_file(weights / HEAD_WEIGHTS)
+                saved = _head_tensors(weights)
                 head.load_state_dict({n.removeprefix(prefix): v for n, v in saved.items() if n.startswith(prefix)})
         return
     stored = {_modern(name): (name, file) for name, file in tensor_files(weights).items()}
@@ -253,6 +253,13 @@ def _continue_language_head(head: nn.Module, weights: Path, names: tuple[Mapping
             head.load_state_dict({ours: _tensor(*stored[theirs]) for ours, theirs in wanted.items()})
             return
     log.info("%s: no masked language head; it starts afresh", weights)
+
+
+def _head_tensors(weights: Path) -> dict[str, torch.Tensor]:
+    problems = safetensors_problems(weights / HEAD_WEIGHTS)
+    if problems:
+        raise Problems(problems)
+    return load_file(weights / HEAD_WEIGHTS)
 
 
 def _tensor(name: str, file: Path) -> torch.Tensor:

@@ -192,10 +192,15 @@ def test_settings_of_a_target(expanded: Expand) -> None:
 # --- base models ---------------------------------------------------------------------------------------------
 
 
+EMPTY = (2).to_bytes(8, "little") + b"{}"
+"""A safetensors file without tensors."""
+
+
 def _checkpoint(folder: Path) -> Path:
     folder.mkdir(parents=True)
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+    for name in ("config.json", "tokenizer.json"):
         (folder / name).write_text("{}")
+    (folder / "model.safetensors").write_bytes(EMPTY)
     return folder
 
 
@@ -203,7 +208,7 @@ def test_a_local_model_is_its_files(expanded: Expand, tmp_path: Path) -> None:
     one, other = _checkpoint(tmp_path / "one"), _checkpoint(tmp_path / "My Model (2)")
     keys = [next(iter(expanded(models={"m": {"path": str(path)}}).graph.nodes)) for path in (one, other)]
     assert keys[0] == keys[1]
-    (other / "model.safetensors").write_text("{ }")
+    (other / "model.safetensors").write_bytes(EMPTY + b" ")
     assert next(iter(expanded(models={"m": {"path": str(other)}}).graph.nodes)) != keys[0]
 
 
