@@ -93,7 +93,7 @@ class Catalog:
         files = _files(task, source, language)
         labels = self._labels(task, split, language)
         index = self._index_path(task, split, language, [*files, labels] if labels else files)
-        known = self._indexed(index)
+        known = self._indexed(index, (task.name, split, language))
         if known:
             return known
         pooled = split == CANDIDATES
@@ -249,10 +249,12 @@ class Catalog:
         name = digest([INDEX_VERSION, DIGEST_VERSION, reader, split, language, state])[:24]
         return self.root / "data" / "index" / f"{name}.json"
 
-    def _indexed(self, index: Path) -> DataRef | None:
+    def _indexed(self, index: Path, asked: tuple[str, str, str]) -> DataRef | None:
         try:
             ref = DataRef(**json.loads(index.read_text()))
         except (OSError, ValueError, TypeError):
+            return None
+        if (ref.task, ref.split, ref.language) != asked:  # written by somebody else: its path may lead anywhere
             return None
         return ref if (self.root / ref.path).is_file() else None
 

@@ -10,12 +10,16 @@ Paths = str | Annotated[tuple[str, ...], Field(min_length=1)]
 """One path, or several that are read one after the other."""
 
 
+Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")]
+"""A commit of a hub repository, or a ref such as `refs/pr/7`; part of the hub cache's file names."""
+
+
 class TaskSource(Frozen):
     """The source of one task: a hub id, or the data set's own files by split."""
 
     hub: str | None = None
     """Dataset id, or a local directory laid out like a hub repository; replaces the task's own."""
-    revision: str | None = None
+    revision: Revision | None = None
     train: Paths | None = None
     dev: Paths | None = None
     test: Paths | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model, field_validator, model_serializer, model_validator
 
 from stilts.spec.cluster import Cluster
-from stilts.spec.data import DataDecl
+from stilts.spec.data import DataDecl, Revision
 from stilts.spec.recipe import Frozen, Positive, Recipe
 from stilts.spec.runtime import Runtime
 
@@ -21,6 +21,13 @@ def _annotation(field: Any) -> Any:
 _OPTIONAL: dict[str, Any] = {
     name: (_annotation(field) | None, None) for name, field in Recipe.model_fields.items() if name != "seed"
 }
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
+"""A name that is part of file names."""
+
+Language = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,19}$")]
+"""A language's code, which stands in file names and for `{lang}` in paths."""
 
 
 class _Partial(Frozen):
@@ -45,7 +52,7 @@ class TrainingData(Frozen):
     training: Literal["english", "translated", "in-language"] = "english"
     """english: the task's training set. translated: that set in other languages (`data.tasks.NAME.translated`).
     in-language: the training sets that other languages have of their own."""
-    languages: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] | None = None
     """Of the training data; None: every language whose file is there. English among translated ones is the original.
     Masked language modelling takes every language whose text is there unless some are named."""
 
@@ -161,7 +168,7 @@ class ModelDecl(Frozen):
     """A base model: a hub id with its revision, a local checkpoint folder, or a random initialisation."""
 
     hub: str | None = None
-    revision: str | None = None
+    revision: Revision | None = None
     """Commit of the hub repository; pinned, because it is part of every key."""
     path: str | None = None
     init: InitDecl | None = None
@@ -192,7 +199,7 @@ class TargetDecl(Frozen):
     )
     """zero-shot: trained on English. translate-train, in-language: a stage for each evaluated language, trained on its
     translated or its own training set. -all: one stage on those of all languages, and English."""
-    languages: Literal["all", "present"] | tuple[str, ...] | None = None
+    languages: Literal["all", "present"] | tuple[Language, ...] | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
 
     @field_validator("languages", mode="after")
@@ -224,10 +231,6 @@ class NoiseDecl(Frozen):
         return value
 
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-"""A name that is part of file names."""
-
-
 AVERAGES = ("classification", "tagging", "qa", "retrieval", "multi_choice", "xtreme", "xtreme-r")
 """Columns of result tables that are means over targets: no target is called so."""
 
@@ -240,12 +243,12 @@ class Experiment(Frozen):
     results: str | None = None
     """Folder of the tables; default `results/NAME`."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    models: Annotated[dict[str, ModelDecl], Field(min_length=1)]
-    intermediates: Annotated[dict[str, RegimeDecl], Field(min_length=1)]
+    models: Annotated[dict[Name, ModelDecl], Field(min_length=1)]
+    intermediates: Annotated[dict[Name, RegimeDecl], Field(min_length=1)]
     targets: Annotated[dict[Name, TargetDecl], Field(min_length=1)]
     benchmark: Literal["xtreme", "xtreme-r"] = "xtreme"
     """Whose language lists and averages: XTREME's, or XTREME-R's longer ones."""
-    languages: Literal["all", "present"] | tuple[str, ...] = "all"
+    languages: Literal["all", "present"] | tuple[Language, ...] = "all"
     """Of the targets. all: every language, a missing file is an error; present: those whose files are there.
     Masked language modelling trains on every language whose text is there, whatever is evaluated."""
     splits: Annotated[tuple[Literal["dev", "test"], ...], Field(min_length=1)] = ("test",)

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import re
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,9 @@ from stilts.spec.experiment import Experiment
 Location = tuple[str | int, ...]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class _Loader(yaml.SafeLoader):
@@ -152,7 +156,7 @@ def _construct(node: yaml.Node, location: Location, document: _Document, parents
     if isinstance(node, yaml.MappingNode):
         data: dict[Any, Any] = {}
         for key_node, value_node in node.value:
-            name = str(key_node.value)
+            name = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(key_node.value))
             here = (*location, name)
             if not isinstance(key_node, yaml.ScalarNode):
                 document.problem(location, f"a key must be a plain word (line {key_node.start_mark.line + 1})")
@@ -168,6 +172,9 @@ def _construct(node: yaml.Node, location: Location, document: _Document, parents
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*location, i), document, parents) for i, item in enumerate(node.value)]
     value = _scalar(node)
+    if isinstance(value, str) and _CONTROL.search(value):
+        document.problem(location, f"{value!r} holds a control character")
+        return None
     if not isinstance(value, str | int | float | None) or (isinstance(value, float) and not math.isfinite(value)):
         document.problem(location, f"{node.value} is no value for an experiment; text goes into quotes")
         return None
@@ -278,7 +285,9 @@ def _explain(location: Location, details: list[dict[str, Any]], document: _Docum
         least = details[0]["ctx"]["min_length"]
         message = f"needs at least {least}" if given else "is empty"
     elif kind == "string_pattern_mismatch":
-        message = f"{given!r} should begin with a letter or digit and hold only letters, digits and . _ -"
+        message = f"{reprlib.repr(given)} should begin with a letter or digit and hold only letters, digits and . _ -"
+        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", str(given)):
+            message = f"{reprlib.repr(given)} is too long"
     elif kind == "value_error":
         message = str(details[0]["ctx"]["error"])
     else:

@@ -290,7 +290,7 @@ def test_the_processs_own_environment_is_the_default(tmp_path: Path, monkeypatch
         GOOD.replace("[xnli, xquad]", "{xnli: {languages: [no, sw]}, xquad: {settings: {max_length: 256}}, tatoeba: }"),
         GOOD.replace("}", ", pretrain: [mlm]}"),
         _plus("recipe: {learning_rate: 1e-5}\nrecipes: {squad: {warmup: 0.1}}\nshare_intermediate_seeds: true"),
-        _plus("languages: [no, 'true', '1e3', '2020-01-01', 'null', '1:30']\nstore: ไทย é"),
+        _plus("languages: [no, 'true', '1e3', '2020-01-01', 'null']\nstore: ไทย é\nresults: '1:30'"),
         _plus("data: {generate: {languages: 2}, tasks: {mlm: {train: 'x/{lang}'}}}\nruntime: {keep: all}"),
     ],
 )  # fmt: skip
