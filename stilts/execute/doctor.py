@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -10,10 +11,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from stilts.errors import StiltsError
+from stilts.store.cache import Cache
 from stilts.store.open import open_store
 
 _PACKAGES = ("stilts", "ray", "torch", "transformers", "datasets", "deepspeed", "pyarrow", "optuna")
 _LOW_DISK = 20e9
+_ANSWER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ def to_json(findings: list[Finding]) -> list[dict[str, Any]]:
 def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
+    except StiltsError as error:
+        return Finding(name, "failed", str(error))
     except Exception as error:  # a check that breaks is a finding, not the end of the examination
         return Finding(name, "failed", f"{type(error).__name__}: {error}")
 
@@ -87,26 +93,56 @@ def _ops() -> Finding:
 
 
 def _store(uri: str) -> Finding:
+    """The store's own requests are made again for minutes; a person at the keyboard is told sooner."""
+    found: list[Finding] = []
+    thread = threading.Thread(target=lambda: found.append(_guarded("store", lambda: _tried(uri))), daemon=True)
+    thread.start()
+    thread.join(_ANSWER_SECONDS)
+    if found:
+        return found[0]
+    return Finding(
+        "store",
+        "failed",
+        f"{uri}: no answer in {_ANSWER_SECONDS:.0f} s; check the endpoint, the bucket's region and the network",
+    )
+
+
+def _tried(uri: str) -> Finding:
+    """Everything that a run asks of a store."""
     store = open_store(uri)
-    path, content = f"doctor/{uuid.uuid4().hex}", b"written by stilts doctor"
+    folder, name, content = f"doctor/{uuid.uuid4().hex}", "file", b"written by stilts doctor"
+    path = f"{folder}/{name}"
     try:
         store.write(path, content)
         if store.read(path) != content:
             return Finding("store", "failed", f"{store.uri}: what was read is not what was written")
-        if store.create(path, b""):
+        if store.create(path, b"") or not store.create(f"{folder}/claim", b""):
             return Finding("store", "failed", f"{store.uri}: exclusive creation does not work; two drivers could clash")
+        if list(store.list(folder)) != ["claim", name]:
+            return Finding("store", "failed", f"{store.uri}: what was written is not listed")
     finally:
-        store.remove("doctor")
-    return Finding("store", "ok", f"{store.uri}: wrote, read and claimed a file")
+        store.remove(folder)
+    if list(store.list(folder)):
+        return Finding("store", "failed", f"{store.uri}: what was removed is still there; {folder} can go")
+    return Finding("store", "ok", f"{store.uri}: wrote, read, claimed, listed and removed a file")
 
 
 def _disk(uri: str) -> Finding:
-    folder = Path(uri).expanduser().absolute()
+    """Where a run writes: the store's disk, or this node's cache of an object store."""
+    if "://" in uri.removeprefix("file://"):
+        cache = Cache()
+        free = shutil.disk_usage(cache.root).free
+        found = f"{free / 1e9:.0f} GB free at {cache.root}, of which the cache may take {cache.limit / 1e9:.0f} GB"
+        return Finding("cache", _enough(min(free, cache.limit)), f"{found} (STILTS_CACHE, STILTS_CACHE_GB)")
+    folder = Path(uri.removeprefix("file://")).expanduser().absolute()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    state: Literal["ok", "warning"] = "ok" if free > _LOW_DISK else "warning"
-    return Finding("disk", state, f"{free / 1e9:.0f} GB free at {folder}")
+    return Finding("disk", _enough(free), f"{free / 1e9:.0f} GB free at {folder}")
+
+
+def _enough(free: float) -> Literal["ok", "warning"]:
+    return "ok" if free > _LOW_DISK else "warning"
 
 
 def _ray(address: str | None) -> Finding:
