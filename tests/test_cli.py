@@ -206,8 +206,9 @@ def test_data_is_prepared_and_verified(stilts: Run, experiment: Path, tmp_path: 
     second.write_bytes(b"nonsense")
     code, out, err = stilts("data", "verify", experiment, "--json")
     assert code == 1
+    assert out, err
     assert [row["problem"] is None for row in json.loads(out)] == [False, False] + [True] * (len(rows) - 2)
-    assert "is no file of examples" in err
+    assert "is no Arrow file" in err
     assert "data prepare" in err
 
 

@@ -58,7 +58,8 @@ class Machine:
             while not when() and driver.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.1)
             driver.send_signal(signal.SIGKILL)
-        assert when()
+            told = driver.communicate()[1]
+        assert when(), told
 
 
 def records(store: Store) -> dict[str, dict[str, Any]]:
@@ -82,8 +83,8 @@ def ended(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         first.kill(lambda: len(records(open_store(uri))) >= 2, *SMALL)
         before = records(open_store(uri))
         _, told = second.run("run", *SMALL)
-        undisturbed.communicate(timeout=400)
-    assert undisturbed.returncode == 0
+        _, undisturbed_told = undisturbed.communicate(timeout=400)
+    assert undisturbed.returncode == 0, undisturbed_told
     return {"folder": folder, "local": local, "second": second, "before": before, "told": told, "uri": uri}
 
 

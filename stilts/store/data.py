@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from stilts.data.tables import digest_table, read_table, write_table
+from stilts.errors import StiltsError
 from stilts.spec.stage import DataRef
-from stilts.store.protocol import Corrupt, Store
+from stilts.store.protocol import Store, Unreachable
 
 _MEND = "remove it, then `stilts data prepare` makes it again"
 
@@ -38,9 +39,11 @@ def check_examples(store: Store, ref: DataRef) -> str | None:
     try:
         table = read_examples(store, ref)
         digest = f"sha256:{digest_table(table)}"
-    except Corrupt as error:
+    except Unreachable:
+        raise
+    except StiltsError as error:
         return str(error)
-    except (pa.ArrowInvalid, ValueError) as error:
+    except (pa.ArrowInvalid, ValueError) as error:  # what the file's beginning promises is not in it
         return f"{ref.path} is no file of examples ({error}); {_MEND}"
     if ref.rows is not None and table.num_rows != ref.rows:
         return f"{ref.path} has {table.num_rows} rows, and {ref.rows} were counted; {_MEND}"

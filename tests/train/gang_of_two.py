@@ -17,6 +17,7 @@ from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
 from stilts.spec.stage import Mixing
 from stilts.train import features
+from stilts.train import ranks as ranks_module
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.loop import Diverged, train
 from stilts.train.model import Model
@@ -78,6 +79,9 @@ def main(rank: int, port: int, base: Path, dropping: Path, out: Path) -> None:
     torch.set_num_threads(1)
     ranks = connect(rank, 2, "127.0.0.1", port, torch.device("cpu"))
     found: dict = {"broadcast": ranks.broadcast(rank), "gather": ranks.gather(rank), "sum": ranks.sum(rank + 1.0)}
+    found["one node"] = ranks.gather(ranks.on_each_node(lambda: rank))
+    with patch.object(ranks_module, "_node", lambda: (str(rank), "", "")):
+        found["two nodes"] = ranks.gather(ranks.on_each_node(lambda: rank))
     for family, stages in ALIKE.items():
         found[family] = {stage: losses(base, ranks, family, stage)[0] for stage in stages}
     for family in ("tagging", "mixture"):

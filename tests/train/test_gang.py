@@ -50,6 +50,7 @@ def test_collectives(found: dict):
     assert found["broadcast"] == 0
     assert found["gather"] == [0, 1]
     assert found["sum"] == [3.0]
+    assert (found["one node"], found["two nodes"]) == ([0, 0], [0, 1])
 
 
 @pytest.mark.parametrize("family", ALIKE)
