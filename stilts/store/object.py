@@ -338,7 +338,7 @@ class ObjectStore:
         return retried(ask, f"{act} {self._at(path)}")
 
     def _token(self, path: str) -> str | None:
-        return obstore.get(self._objects, path).attributes.get(_TOKEN)
+        return self._ask("reading", path, lambda: obstore.get(self._objects, path).attributes.get(_TOKEN))
 
     def _names(self, folder: str) -> set[str]:
         """Last parts of all that lies directly in a folder."""

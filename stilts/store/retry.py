@@ -8,7 +8,7 @@ at once, with what to do about it.
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from obstore.exceptions import BaseError
@@ -19,42 +19,43 @@ from stilts.store.protocol import Unreachable
 RETRY_SECONDS = 300.0
 """A store that has not answered for so long is given up; whoever needs it tries again as a whole."""
 
+CREDENTIALS_SECONDS = 30.0
+"""Credentials that are not there after so long will not come."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 20.0
 
+_NO_BUCKET = (
+    r"NoSuchBucket|NO_SUCH_BUCKET|bucket does not exist|Bucket '.*' not found|"
+    r"(list request|CreateResumableUpload).*status code: 404",
+    "there is no such bucket; create it, or correct the URI",
+)
 _PERMANENT = (
+    _NO_BUCKET,
     (
-        (
-            "NoSuchBucket",
-            "NO_SUCH_BUCKET",
-            "bucket does not exist",
-            "Bucket '.*' not found",
-            "CreateResumableUpload.*404|list request.*404",
-        ),
-        "there is no such bucket; create it, or correct the URI",
-    ),
-    (("ExpiredToken", "EXPIRED_TOKEN", "token.*expired"), "the credentials have expired; renew them"),
-    (
-        (
-            "InvalidAccessKeyId|INVALID_ACCESS_KEY_ID|SignatureDoesNotMatch|SIGNATURE_DOES_NOT_MATCH",
-            r"InvalidToken|INVALID_CLIENT_TOKEN|UNRECOGNIZED_CLIENT|UNAUTHENTICATED|\b401\b",
-        ),
+        r"InvalidAccessKeyId|INVALID_ACCESS_KEY_ID|SignatureDoesNotMatch|SIGNATURE_DOES_NOT_MATCH|InvalidToken|"
+        r"INVALID_CLIENT_TOKEN|UNRECOGNIZED_CLIENT|UNAUTHENTICATED|status (code: )?401",
         "the credentials are refused; check those of this machine",
     ),
     (
-        ("AccessDenied", "ACCESS_DENIED", "PERMISSION_DENIED", "AllAccessDisabled", r"\b403\b"),
+        r"AccessDenied|ACCESS_DENIED|PERMISSION_DENIED|AllAccessDisabled|status (code: )?403",
         "these credentials may not do that; their role needs to list, read, write and delete below the store's prefix",
     ),
     (
-        (r"169\.254\.169\.254", r"metadata\.google\.internal", "MissingCredentials", "NoCredentials"),
-        "no credentials were found; give this machine a role, a profile or the cloud's environment variables",
-    ),
-    (
-        ("PermanentRedirect", r"\b301\b", "AuthorizationHeaderMalformed", "IllegalLocationConstraint"),
+        r"PermanentRedirect|status (code: )?301|AuthorizationHeaderMalformed|IllegalLocationConstraint",
         "the bucket is in another region; add ?region=... to the store's URI",
     ),
-    (("InvalidBucketName", "KeyTooLong", "NotImplemented", r"\b501\b"), "the server cannot do that; check the URI"),
+    (r"InvalidBucketName|KeyTooLong|NotImplemented|status (code: )?501", "the server cannot do that; check the URI"),
 )
 """How the two libraries name what will not pass, and what a person can do about it."""
+
+_RENEWED = (
+    (r"ExpiredToken|EXPIRED_TOKEN|token.*expired", "the credentials have expired; renew them"),
+    (
+        r"169\.254\.169\.254|metadata\.google\.internal|MissingCredentials|NoCredentials",
+        "no credentials were found; give this machine a role, a profile or the cloud's environment variables",
+    ),
+)
+"""What lies with the credentials, which a machine with a role gets anew every few hours: it may pass, but soon."""
 
 Answer = TypeVar("Answer")
 
@@ -77,12 +78,13 @@ def retried(ask: Callable[[], Answer], what: str) -> Answer:
         except StiltsError:
             raise
         except Exception as error:
-            advice = permanent(error)
+            waited = time.monotonic() - began + pause
+            advice = permanent(error) or (renewed(error) if waited > CREDENTIALS_SECONDS else None)
             if advice:
                 raise StiltsError(f"{what}: {advice} ({_brief(error)})") from error
             if isinstance(error, FileNotFoundError | FileExistsError) or not _is_of_the_store(error):
                 raise
-            if time.monotonic() - began + pause > RETRY_SECONDS:
+            if waited > RETRY_SECONDS:
                 raise Unreachable(
                     f"{what}: the store has not answered for {time.monotonic() - began:.0f} s ({_brief(error)}); what "
                     "is stored is safe: run the same command again when it is back"
@@ -94,8 +96,17 @@ def retried(ask: Callable[[], Answer], what: str) -> Answer:
 
 def permanent(error: Exception) -> str | None:
     """What a person can do about an error that will not pass; None for one that may."""
+    return _advice(error, (_NO_BUCKET,) if isinstance(error, FileNotFoundError) else _PERMANENT)
+
+
+def renewed(error: Exception) -> str | None:
+    """What a person can do about credentials that are missing, where they are not about to be renewed."""
+    return _advice(error, _RENEWED)
+
+
+def _advice(error: Exception, table: Sequence[tuple[str, str]]) -> str | None:
     text = str(error)
-    return next((advice for signs, advice in _PERMANENT if any(re.search(sign, text) for sign in signs)), None)
+    return next((advice for signs, advice in table if re.search(signs, text)), None)
 
 
 def _is_of_the_store(error: Exception) -> bool:

@@ -16,6 +16,21 @@ from tests.servers import gcs_server, gs_uri, s3_uri
 
 BACKENDS = ("local", "shared", "s3", "gcs")
 
+_LONG = {
+    "test_a_kill_at_any_moment_leaves_nothing_partial": ("shared", "s3", "gcs"),
+    "test_create_has_exactly_one_winner": ("shared", "gcs"),
+}
+"""Tests that take many seconds over these backends: on request."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The contract runs over every backend; what is built on it, and long, over some, unless all is asked for."""
+    for item in items:
+        backend = getattr(item, "callspec", None) and item.callspec.params.get("store")
+        above = item.path.parent == Path(__file__).parent and item.path.name != "test_contract.py"
+        if (above and backend in ("shared", "gcs")) or backend in _LONG.get(getattr(item, "originalname", ""), ()):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session")
 def gcs_endpoint() -> Iterator[str]:
