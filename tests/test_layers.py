@@ -15,9 +15,6 @@ LIGHT = ("spec", "tasks", "data", "plan", "store", "collect")
 BESIDE = {"__init__": -1, "session": FLOORS.index("store"), "__main__": FLOORS.index("cli")}
 """Modules of the package itself: the version, what every command opens before it goes on, and the entry point."""
 
-UNPICKLES = ("stilts.execute.searcher",)
-"""Tune hands over a lost trial's error as a pickle in the folder of the run itself; nothing else may be unpickled."""
-
 MODULES = {
     ".".join(("stilts", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
     for path in sorted(ROOT.rglob("*.py"))
@@ -91,6 +88,6 @@ def test_ray_is_imported_by_execute_alone(module: str) -> None:
     assert module.startswith("stilts.execute") or "ray" not in _libraries(MODULES[module])
 
 
-@pytest.mark.parametrize("module", [m for m in MODULES if m not in UNPICKLES])
+@pytest.mark.parametrize("module", MODULES)
 def test_nothing_is_unpickled(module: str) -> None:
     assert not _libraries(MODULES[module]) & {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}

@@ -13,6 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from stilts.errors import StiltsError
 from stilts.execute.autoscaler import autoscaled, startable
+from stilts.execute.nodes import draining
 from stilts.spec.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -50,7 +51,7 @@ def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
         if time.monotonic() - asked >= REFRESH_SECONDS:
             asked = time.monotonic()
             # At least one: a node that is gone for the moment may come back.
-            fits = max(1, fitting(bundle, runtime.ranks, _nodes(), limit))
+            fits = max(1, fitting(bundle, runtime.ranks, _staying(), limit))
             answer = min(limit, fits + (WAITING_FOR_NODES if growing else 0))
         return answer
 
@@ -115,6 +116,11 @@ def _blind(nodes: Sequence[dict], marker: Path) -> list[str]:
 
 def _nodes() -> list[Resources]:
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _staying() -> list[Resources]:
+    leaving = draining()
+    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
 
 
 def _too_small(runtime: Runtime, gpu: bool) -> str:

@@ -25,6 +25,7 @@ CONNECT_SECONDS = 600.0
 PING_SECONDS = 60.0
 RUNNING = "running"
 LOST = "lost"
+PREEMPTED = "preempted"
 
 
 class LostRank(Exception):
@@ -32,7 +33,7 @@ class LostRank(Exception):
 
 
 class Rank:
-    """One process of a gang. `run` and `connect` share one thread; `progress` and `ping` answer meanwhile."""
+    """One process of a gang. `run` and `connect` share one thread; the other methods answer meanwhile."""
 
     def __init__(self, rank: int, runtime: Runtime, device: str) -> None:
         # Read by OpenMP when torch is first imported, which is later.
@@ -57,7 +58,7 @@ class Rank:
         self._ranks = connect(self._rank, self._world, address, port, device, self._listener)
 
     def run(self, job: dict[str, Any], stage_function: str) -> dict[str, Any]:
-        """Run a stage: `{"status": "done"}`, or `failed` or `diverged` with `error` and `traceback`."""
+        """Run a stage: `{"status": "done"}`, or `failed`, `diverged` or `preempted` with `error` and `traceback`."""
         self._latest = {}
         try:
             resolve(stage_function)(StageJob.from_json(job), self._ranks, self._report)
@@ -74,6 +75,11 @@ class Rank:
         return self._latest
 
     @ray.method(concurrency_group="control")
+    def drain(self) -> None:
+        """Ask the stage to give up as soon as nothing is lost by it."""
+        self._ranks.drain.set()
+
+    @ray.method(concurrency_group="control")
     def ping(self) -> int:
         """The process id."""
         return os.getpid()
@@ -87,9 +93,9 @@ def resolve(dotted: str) -> Callable[..., None]:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """The result of a stage that ended in an error: of the program, or that another attempt has taken its claim."""
+    """The result of a stage that did not end well: by the program's fault, or as it gave way or lost its claim."""
     # By name: only the stage function imports what raises them.
-    status = {"Diverged": "diverged", "ClaimLost": LOST}.get(type(error).__name__, "failed")
+    status = {"Diverged": "diverged", "ClaimLost": LOST, "Preempted": PREEMPTED}.get(type(error).__name__, "failed")
     return {
         "status": status,
         "error": str(error) if isinstance(error, StiltsError) else f"{type(error).__name__}: {error}",
@@ -115,6 +121,7 @@ class Gang:
             for rank in range(runtime.ranks)
         ]
         self._running: dict[ray.ObjectRef, int] = {}
+        self._ended: dict[str, Any] = {"status": "done"}
         self._connect()
 
     def _connect(self) -> None:
@@ -127,6 +134,7 @@ class Gang:
 
     def start(self, job: dict[str, Any], stage_function: str) -> None:
         """Begin a stage on every rank."""
+        self._ended = {"status": "done"}
         self._running = {actor.run.remote(job, stage_function): rank for rank, actor in enumerate(self._ranks)}
 
     @property
@@ -139,14 +147,16 @@ class Gang:
         ended, _ = ray.wait(list(self._running), num_returns=1, timeout=seconds)
         for ref in ended:
             result = self._result(ref)
-            if result["status"] != "done":
+            if result["status"] == PREEMPTED:
+                self._ended = result  # every rank gives way: the leader may still be storing what was done
+            elif result["status"] != "done":
                 self._running = {}
                 self._check_alive()
                 if result["status"] == LOST:
                     raise LostRank(result["error"])
                 return result
         if not self._running:
-            return {"status": "done"}
+            return self._ended
         return {**self._progress(), "status": RUNNING}
 
     def _result(self, ref: ray.ObjectRef) -> dict[str, Any]:
@@ -172,6 +182,11 @@ class Gang:
                 ray.get(actor.ping.remote(), timeout=PING_SECONDS)
             except RayError as error:
                 raise LostRank(f"rank {rank} was lost: {brief(error)}") from error
+
+    def drain(self) -> None:
+        """Ask the stage to give up as soon as nothing is lost by it; it then ends as `preempted`, or `done`."""
+        for rank in self._ranks:
+            rank.drain.remote()
 
     def kill(self) -> None:
         """End every rank at once."""

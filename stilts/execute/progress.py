@@ -79,21 +79,28 @@ class Progress(tune.Callback):
         name = trial.config["stage"]
         self._running.pop(name, None)
         outcome = self._agenda.outcomes[name]
-        again = f"again, retry {outcome.retries} of {self._agenda.max_retries}"
-        self._say(
-            "failed" if outcome.status == "failed" else "lost",
-            name,
-            "" if outcome.status == "failed" else again,
-            outcome.message,
-        )
+        if outcome.status == "failed":
+            self._say("failed", name, "", outcome.message)
+            return
+        event, detail = {
+            "process": ("lost", f"again, retry {outcome.retries} of {self._agenda.max_retries}"),
+            "node": ("lost", "with its node, again"),
+            "preemption": ("preempted", "goes on"),
+            "stop": ("stopped", "goes on with the next run"),
+        }[outcome.cause or "process"]
+        self._say(event, name, detail, outcome.message)
+
+    def tell(self, text: str) -> None:
+        """Show a line that is not about one stage."""
+        self._console.print(Text(f"{time.strftime('%H:%M:%S')} {text}", style="yellow"), soft_wrap=True)
 
     def _say(self, event: str, name: str, detail: str = "", reason: str = "") -> None:
         line = Text(f"{time.strftime('%H:%M:%S')} ")
-        line.append(f"{event:<8} ", style=_STYLES.get(event, ""))
+        line.append(f"{event:<9} ", style=_STYLES.get(event, ""))
         line.append(f"{name} {detail}".rstrip())
         line.append(f"  [{summary(self._agenda)}]", style="dim")
         if reason:
-            line.append(f"\n         {reason}")
+            line.append(f"\n          {reason}")
         self._console.print(line, soft_wrap=True)
 
     def _render(self) -> Group:
@@ -118,7 +125,11 @@ class Progress(tune.Callback):
         return {name: now - running.since for name, running in self._running.items()}
 
 
-_STYLES = {"done": "green", "failed": "red", "diverged": "red", "lost": "yellow"}
+_STYLES = {
+    "done": "green",
+    **dict.fromkeys(("failed", "diverged"), "red"),
+    **dict.fromkeys(("lost", "preempted", "stopped"), "yellow"),
+}
 
 
 def _row(name: str, running: _Running) -> list[str]:

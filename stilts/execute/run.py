@@ -6,6 +6,8 @@ interrupted, in whatever way, continues by being launched again.
 
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from ray._private import ray_constants
 
 from stilts.errors import StiltsError
 from stilts.execute.cluster import capacity, check_store, use_gpu
+from stilts.execute.drain import STOP_SECONDS, Brake, Drain
 from stilts.execute.progress import Progress
 from stilts.execute.searcher import GangScheduler, StageSearcher
 from stilts.execute.temporary import temporary_folder
@@ -39,14 +42,17 @@ _TUNE_ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # An interrupt lets the trials write their state first.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of every stage of a run, by name."""
+    """What became of every stage of a run, by name; and why it was stopped before its end, if it was."""
 
     stages: dict[str, StageOutcome]
+    stopped: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -63,9 +69,12 @@ def execute(
     folder: Path | None = None,
     callbacks: Sequence[tune.Callback] = (),
     progress: Callable[[Agenda], Progress] = Progress,
+    brake: Brake | None = None,
     stage_function: str = STAGE_FUNCTION,
 ) -> Outcome:
     """Run the stages, and return when none runs or can start any more.
+
+    An interrupt (SIGINT) lets the trials write their resume state before the run ends; a second one does not wait.
 
     Args:
         jobs: the stages to run; a parent that is not among them is done already.
@@ -73,6 +82,7 @@ def execute(
         folder: where Tune's trial folders (and what its callbacks log there) stay; None: nowhere.
         callbacks: trackers.
         progress: makes the display.
+        brake: stops the run cleanly when its `stop` is called; see there.
         stage_function: `package.module:function`, called in every rank with the job, its `Ranks` and a function that
             reports a dict (step, steps, loss, tokens_per_second, eta).
 
@@ -80,6 +90,7 @@ def execute(
         StiltsError: the cluster cannot be reached, or can never run one trial, or its nodes do not share the store.
         KeyboardInterrupt: SIGINT came; the trials have been stopped.
     """
+    brake = brake or Brake()
     if not jobs:
         return Outcome({})
     with connected(), temporary_folder() as temporary:
@@ -88,6 +99,7 @@ def execute(
         agenda = Agenda({job.name: job.parent for job in jobs}, seconds, runtime.max_retries)
         searcher = StageSearcher(agenda, capacity(runtime, gpu))
         shown = progress(agenda)
+        drain = Drain(agenda, brake, shown.tell)
         trainable = tune.with_parameters(
             StageTrial,
             jobs={job.name: job.to_json() for job in jobs},
@@ -99,7 +111,7 @@ def execute(
             tune.with_resources(trainable, resources(runtime, gpu)),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=GangScheduler(searcher, runtime.idle_seconds),
+                scheduler=GangScheduler(searcher, drain, runtime.idle_seconds),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=_trial_name,
@@ -114,15 +126,41 @@ def execute(
                 verbose=0,
             ),
         )
-        with _quiet_tune(), shown.showing():
+        with _quiet_tune(), _interruptible(brake), shown.showing():
             tuner.fit()
-    if not agenda.exhausted:
-        raise KeyboardInterrupt
-    return Outcome(agenda.outcomes)
+    return Outcome(agenda.outcomes, brake.reason)
 
 
 def _trial_name(trial: Any) -> str:
     return f"{trial.config['stage']}-{trial.trial_id}"
+
+
+@contextmanager
+def _interruptible(brake: Brake) -> Iterator[None]:
+    """SIGINT stops the run: the first one cleanly, the second at once, a third one without any more ado.
+
+    Raises:
+        KeyboardInterrupt: at the end, where one came.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread gets signals
+        return
+    came = 0
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal came
+        came += 1
+        if came > 2:
+            raise KeyboardInterrupt
+        brake.stop("interrupted", 0.0 if brake.reason else STOP_SECONDS)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
 
 
 @contextmanager

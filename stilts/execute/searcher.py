@@ -4,17 +4,20 @@ A lost attempt is offered again as a new trial, rather than retried by Tune: Tun
 the warm process it was to reuse had died meanwhile, and may wait for ever on one that was being reset.
 """
 
-import pickle
+import textwrap
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
-from stilts.execute.gang import brief
-from stilts.plan.agenda import Agenda
+from stilts.execute.drain import Drain
+from stilts.execute.gang import LostRank
+from stilts.execute.trial import Drained
+from stilts.plan.agenda import Agenda, Cause
 
 
 class StageSearcher(Searcher):
@@ -29,7 +32,7 @@ class StageSearcher(Searcher):
         super().__init__()
         self._agenda, self._capacity = agenda, capacity
         self._stages: dict[str, str] = {}
-        self._reasons: dict[str, str] = {}
+        self._losses: dict[str, tuple[str, Cause]] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
         if self._agenda.exhausted:
@@ -42,14 +45,17 @@ class StageSearcher(Searcher):
         self._stages[trial_id] = name
         return {"stage": name}
 
-    def explain(self, trial_id: str, reason: str) -> None:
-        """Why a trial's processes were lost; comes before `on_trial_complete`, which is not told."""
-        self._reasons[trial_id] = reason
+    def explain(self, trial_id: str, reason: str, cause: Cause) -> None:
+        """Why a trial was lost; comes before `on_trial_complete`, which is not told."""
+        self._losses[trial_id] = reason, cause
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         name = self._stages.pop(trial_id)
-        if error or result is None:
-            self._agenda.lose(name, self._reasons.pop(trial_id, "unknown"))
+        if error:
+            self._agenda.lose(name, *self._losses.pop(trial_id, ("unknown", "process")))
+            return
+        if result is None:
+            self._agenda.lose(name, "it was stopped", "stop")
             return
         self._agenda.finish(
             name,
@@ -71,31 +77,39 @@ class StageSearcher(Searcher):
 
 
 def _reason(trial: Trial) -> str:
-    """The error that Tune has just noted for a trial."""
-    path = trial.pickled_error_file
-    if path is None:
-        return "Tune gave no reason"
-    with open(path, "rb") as file:
-        return brief(pickle.load(file))
+    """The telling line of the error that Tune has just noted for a trial: the last one, of a traceback too."""
+    text = Path(trial.error_file).read_text() if trial.error_file else ""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\t")]
+    kind, separator, message = (lines or ["Tune gave no reason"])[-1].partition(": ")
+    ours = separator and kind.rpartition(".")[2] in (LostRank.__name__, Drained.__name__)
+    return textwrap.shorten(message if ours else kind + separator + message, 240, placeholder=" ...")
 
 
 class GangScheduler(FIFOScheduler):
-    """First in, first out; passes on why a trial was lost, and lets an idle gang go.
+    """First in, first out; passes on why a trial was lost, has trials drained, and lets an idle gang go.
 
     Tune keeps at most one process without work, in case that a stage comes. Its GPUs stay reserved, and with them the
     node of an autoscaled cluster: after `idle_seconds` they are given back. The attributes of the controller that this
     takes are private to Ray; tests/execute pin them.
     """
 
-    def __init__(self, searcher: StageSearcher, idle_seconds: float) -> None:
+    def __init__(self, searcher: StageSearcher, drain: Drain, idle_seconds: float) -> None:
         super().__init__()
-        self._searcher, self._idle_seconds = searcher, idle_seconds
+        self._searcher, self._drain, self._idle_seconds = searcher, drain, idle_seconds
         self._idle_since: float | None = None
 
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        self._drain.seen(trial, result["nodes"])
+        return super().on_trial_result(tune_controller, trial, result)
+
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
+        self._drain.ended(trial)
+
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        self._searcher.explain(trial.trial_id, _reason(trial))
+        self._searcher.explain(trial.trial_id, _reason(trial), self._drain.cause(trial))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        self._drain.tick(tune_controller._tune_controller)
         self._let_idle_gang_go(tune_controller._tune_controller)
         # None: pending trials start in the order in which the searcher offered them.
         return None

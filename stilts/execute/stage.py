@@ -62,7 +62,8 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
     since the plan was made is not done again.
 
     Raises:
-        StiltsError: the parent's weights or the data are not as the plan found them; `Diverged`: the loss did.
+        StiltsError: the parent's weights or the data are not as the plan found them; `Diverged`: the loss did;
+            `Preempted`: a rank was asked to give up its machine, and the store has what was done.
     """
     store = open_store(job.store)
     if job.mark is not None:
@@ -90,6 +91,7 @@ def _held(claim: Claim, ranks: Ranks) -> Iterator[None]:
     """Hold the claim. While another driver does, the ranks meet every second, lest a collective times out."""
     with ExitStack() as stack:
         while not ranks.broadcast(claim.acquire() if ranks.leader else None):
+            ranks.give_way()
             time.sleep(WAIT_SECONDS)
         if ranks.leader:
             stack.push(claim)
@@ -270,6 +272,7 @@ class _Stage:
 
     def _train_part(self, part: Part, model: Model) -> TrainPart:
         """Encoded training examples of one task: made by the leader if the store lacks them, mapped by every rank."""
+        self.ranks.give_way()
         self.report({"phase": f"features of {part.task}"})
         task = as_trained(get_task(part.task), model)
         path = features_path(part.train, task, part.recipe, model.tokenizer)
@@ -319,6 +322,7 @@ class _Stage:
         pools: dict[DataRef, Pool] = {}
         for done, spec in enumerate(self.job.evaluations):
             assert model is not None
+            self.ranks.give_way()
             self.report(
                 {"phase": f"evaluating {spec.task}/{spec.language}", "step": done, "steps": len(self.job.evaluations)}
             )

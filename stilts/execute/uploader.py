@@ -15,6 +15,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from stilts.store.protocol import Unreachable
+from stilts.train.ranks import Preempted
 
 PATIENCE_SECONDS = 1800.0
 """A store that is out of reach for longer ends the attempt; it starts again from what was stored."""
@@ -24,7 +25,7 @@ Write = Callable[[], object]
 
 
 class Uploader:
-    """Context manager. Left in peace, it flushes; left by an error, it drops what has not begun and ends the thread.
+    """Context manager. Left in peace, or to give way, it flushes; left by an error, it drops what has not begun.
 
     Args:
         check: raises where this attempt must not write any more. Called before each write, and by a write of several
@@ -48,7 +49,7 @@ class Uploader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None:
+            if error is None or isinstance(error, Preempted):
                 self.flush()
         finally:
             with self._changed:

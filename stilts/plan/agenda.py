@@ -5,11 +5,20 @@ Invariants: a stage is taken only when its parent is done; a stage that cannot b
 """
 
 import heapq
+import math
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal["waiting", "running", "done", "failed", "diverged", "not run"]
+Cause = Literal["process", "node", "preemption", "stop"]
+"""What ended a trial before its stage had ended: a process of it died; its node did, without notice; it was asked to
+give up, because a node of it is taken back, or because the run stops."""
+
+NODE_LOSSES = 10
+"""Nodes that a stage may lose without notice. It is no fault of the program as a rule, but one that brings its machines
+down must come to an end."""
 
 
 @dataclass
@@ -17,18 +26,25 @@ class StageOutcome:
     """What became of one stage.
 
     Attributes:
-        status: `waiting` and `running` are left only by an interrupted run.
+        status: `waiting` and `running` are left only by a run that was stopped.
         message: the reason in one sentence, empty where the stage is done.
         traceback: of a program's error, for its author.
         seconds: spent in the last attempt.
-        retries: attempts that were lost before, with their processes or their node.
+        lost: attempts that were lost, by cause.
+        cause: of the last attempt's loss.
     """
 
     status: Status = "waiting"
     message: str = ""
     traceback: str = ""
     seconds: float = 0.0
-    retries: int = 0
+    lost: Counter[Cause] = field(default_factory=Counter)
+    cause: Cause | None = None
+
+    @property
+    def retries(self) -> int:
+        """Attempts that count against `max_retries`."""
+        return self.lost["process"]
 
 
 class Agenda:
@@ -37,7 +53,7 @@ class Agenda:
     Args:
         parents: stage -> its parent; a parent that is not itself a stage here is done already.
         seconds: estimated seconds by stage; 1 where unknown.
-        max_retries: lost attempts that a stage may have before it counts as failed.
+        max_retries: attempts that a stage may lose with a process before it counts as failed.
     """
 
     def __init__(
@@ -46,6 +62,8 @@ class Agenda:
         self.outcomes = {name: StageOutcome() for name in parents}
         self.seconds = {name: float((seconds or {}).get(name, 1.0)) for name in parents}
         self.max_retries = max_retries
+        self._limits: dict[Cause, float] = {"process": max_retries, "node": NODE_LOSSES}
+        self.stopped = False
         self.running: set[str] = set()
         self._children: dict[str, list[str]] = {name: [] for name in parents}
         roots = []
@@ -75,12 +93,16 @@ class Agenda:
 
     @property
     def exhausted(self) -> bool:
-        """Nothing runs and nothing can start."""
-        return not self._ready and not self.running
+        """Nothing runs and nothing can start any more."""
+        return not self.running and (self.stopped or not self._ready)
+
+    def stop(self) -> None:
+        """Let no stage start any more; those that have not ended are left `waiting`."""
+        self.stopped = True
 
     def take(self) -> str | None:
         """The stage to start next, running from now on; None while none is ready."""
-        if not self._ready:
+        if self.stopped or not self._ready:
             return None
         name = heapq.heappop(self._ready)[2]
         self.running.add(name)
@@ -100,14 +122,16 @@ class Agenda:
             return []
         return self._give_up(name)
 
-    def lose(self, name: str, reason: str) -> bool:
-        """A running stage's processes are gone: True where it is offered again, False where it has failed for good."""
+    def lose(self, name: str, reason: str, cause: Cause = "process") -> bool:
+        """A running stage's trial is gone: True where it is offered again, False where it has failed for good."""
         outcome = self.outcomes[name]
-        if outcome.retries >= self.max_retries:
-            times = f"{outcome.retries + 1} times" if outcome.retries else "once"
-            self.finish(name, "failed", f"its processes were lost {times}; the last time: {reason}")
+        outcome.lost[cause] += 1
+        outcome.cause = cause
+        if outcome.lost[cause] > self._limits.get(cause, math.inf):
+            whose = "nodes" if cause == "node" else "processes"
+            times = f"{outcome.lost[cause]} times" if outcome.lost[cause] > 1 else "once"
+            self.finish(name, "failed", f"its {whose} were lost {times}; the last time: {reason}")
             return False
-        outcome.retries += 1
         outcome.status, outcome.message = "waiting", reason
         self.running.remove(name)
         self._push(name)

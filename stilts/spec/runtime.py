@@ -24,7 +24,9 @@ class Runtime(Frozen):
     checkpoint_seconds: Annotated[float, Field(gt=0, strict=False)] = 600
     """Seconds between resume states inside a stage."""
     max_retries: Annotated[int, Field(ge=0)] = 3
-    """Restarts of a trial after a lost node or a killed process. Errors of the program do not retry."""
+    """Restarts of a trial after a killed process. Errors of the program do not retry. Not counted are trials that give
+    way to a stop or to a node being taken back with notice (spot machines), however often; nor nodes that die without
+    notice, until a stage has lost ten of them and the next makes it fail, for it may be what brings them down."""
     keep: Literal["none", "intermediate", "all"] = "intermediate"
     """Weights that stay in the store: those of stages that other stages start from, all, or none at the end."""
     idle_seconds: Annotated[float, Field(gt=0, strict=False)] = 60

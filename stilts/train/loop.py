@@ -33,7 +33,7 @@ from stilts.train.curriculum import Curriculum, Source, TrainPart
 from stilts.train.deepspeed import full_weights, make_engine, optimizer_step, release, set_learning_rate
 from stilts.train.features import Features
 from stilts.train.model import Model
-from stilts.train.ranks import Ranks
+from stilts.train.ranks import Preempted, Ranks
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ def train(
 
     Raises:
         Diverged: the loss is NaN or infinite.
+        Preempted: a rank was asked to give up its machine; the resume state of the step before is stored.
         StiltsError: there is nothing to train on, sequences are longer than the model's positions, or a task's share
             comes to no step.
     """
@@ -169,7 +170,7 @@ class _Run:
         try:
             for step in range(first, self.steps):
                 self._step(step)
-        except Diverged:
+        except (Diverged, Preempted):
             self.engine.destroy()  # the gang's next stage finds the memory free
             raise
         weights = full_weights(self.engine) if self.best is None else self.best
@@ -195,7 +196,10 @@ class _Run:
         state.load_optimizer(self.engine, state.meta["step"])
         self.best = state.best()
         self.result = TrainResult.from_json(state.meta["result"])
-        return state.meta["step"]
+        step: int = state.meta["step"]
+        if self._evaluation_due(step) and step not in [done for done, _ in self.result.dev]:
+            self._evaluate(step)  # the machine was needed before
+        return step
 
     def _resumable(self) -> ResumeState | None:
         state = None if self.resume is None else self.resume.find(self.ranks)
@@ -251,9 +255,11 @@ class _Run:
         set_learning_rate(self.engine, learning_rate(self.recipe, step, self.steps), source.head.name)
         optimizer_step(self.engine)
         due = time.monotonic() - self.saved >= self.runtime.checkpoint_seconds
-        loss_sum, save = self.ranks.sum(total.item(), float(due and self.ranks.leader))
+        loss_sum, save, drain = self.ranks.sum(
+            total.item(), float(due and self.ranks.leader), float(self.ranks.drain.is_set())
+        )
         self._count(step + 1, source, rows, loss_sum / count, time.monotonic() - began)
-        self._after(step + 1, source, save > 0)
+        self._after(step + 1, source, save > 0, drain > 0)
 
     def _count(self, step: int, source: Source, rows: Features, loss: float, seconds: float) -> None:
         if not math.isfinite(loss):
@@ -272,15 +278,25 @@ class _Run:
         self.window_tokens += tokens
         self.window_seconds += seconds
 
-    def _after(self, step: int, source: Source, save: bool) -> None:
-        """What follows a step: report, dev evaluation, resume state."""
+    def _after(self, step: int, source: Source, save: bool, drain: bool) -> None:
+        """What follows a step: report, dev evaluation, resume state; asked to give way, the resume state alone."""
         self._report(step, source)
-        if self.dev_score is not None and self._evaluation_due(step):
+        evaluate = self._evaluation_due(step)
+        if drain and (evaluate or step < self.steps):
+            self._give_way(step)
+        if evaluate:
             self._evaluate(step)
         if self.resume is not None and save and step < self.steps:
             self._save(step)
 
+    def _give_way(self, step: int) -> None:
+        if self.resume is not None:
+            self._save(step)
+        raise Preempted(f"gave way after step {step} of {self.steps}")
+
     def _evaluation_due(self, step: int) -> bool:
+        if self.dev_score is None:
+            return False
         return step % (self.recipe.evaluate_every or self.curriculum.steps_per_epoch) == 0 or step == self.steps
 
     def _evaluate(self, step: int) -> None:

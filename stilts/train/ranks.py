@@ -4,8 +4,9 @@ import ipaddress
 import os
 import platform
 import socket
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,13 @@ import psutil
 import torch
 import torch.distributed as dist
 
+from stilts.errors import StiltsError
+
 T = TypeVar("T")
+
+
+class Preempted(StiltsError):
+    """This trial was asked to give up its machines. What it has done is stored, and its stage goes on elsewhere."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +31,13 @@ class Ranks:
         rank: from 0; rank 0 leads.
         world: number of ranks.
         device: where this rank's tensors live.
+        drain: set, by another thread, when this rank is asked to give up its machine as soon as nothing is lost by it.
     """
 
     rank: int
     world: int
     device: torch.device
+    drain: threading.Event = field(default_factory=threading.Event, compare=False)
 
     @property
     def leader(self) -> bool:
@@ -68,6 +77,15 @@ class Ranks:
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
         return total.tolist()
+
+    def give_way(self) -> None:
+        """A moment at which all that was done is stored (collective).
+
+        Raises:
+            Preempted: on every rank, where any was asked to give up its machine.
+        """
+        if self.sum(float(self.drain.is_set()))[0]:
+            raise Preempted("gave way")
 
     def share(self, tensor: torch.Tensor) -> torch.Tensor:
         """Overwrite a tensor with the leader's."""

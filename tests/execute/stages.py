@@ -60,6 +60,25 @@ def _witness(job: StageJob, ranks: Any, attempt: int) -> None:
     raise StiltsError(f"{len(held)} placement groups are held")
 
 
+def _walk(job: StageJob, ranks: Any, attempt: int) -> None:
+    """Steps of a tenth of a second until it is asked to give way, and ten more from there in the next attempt."""
+    state = Path(job.store) / f"{job.name}.step"
+    done = int(state.read_text()) if state.exists() else 0
+    walked = Path(job.store) / f"{job.name}.walked"
+    for step in range(done + 1, done + (11 if done else 600)):
+        time.sleep(0.1)
+        if ranks.leader:
+            with walked.open("a") as file:
+                file.write(f"{step} {attempt}\n")
+        try:
+            ranks.give_way()
+        except StiltsError:
+            if ranks.leader:
+                time.sleep(0.5)  # others have left by then
+                state.write_text(str(step))
+            raise
+
+
 def reduce(job: StageJob, ranks: Any, attempt: int) -> None:
     import torch
 
@@ -97,5 +116,6 @@ _BEHAVIOURS = {
     "slow": _slow_once,
     "fenced": _claim_lost_once,
     "witness": _witness,
+    "walk": _walk,
     "always": lambda job, ranks, attempt: os.kill(os.getpid(), signal.SIGKILL),
 }

@@ -24,7 +24,7 @@ def ray_folder() -> Iterator[str]:
 def start(ray_folder: str, store: Path, *names: str) -> subprocess.Popen:
     paths = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, str(HERE / "driver.py"), ray_folder, str(store), *names]
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths})
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, start_new_session=True)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
@@ -44,11 +44,12 @@ def gone(processes: list[int]) -> bool:
     return not any(psutil.pid_exists(process) for process in processes)
 
 
-def test_an_interrupt_stops_the_trials_and_the_driver(ray_folder: str, tmp_path: Path) -> None:
-    driver = start(ray_folder, tmp_path, "sleep-100-a", "sleep-100-b")
-    assert wait_until(lambda: len(ranks(tmp_path)) == 2, 90)
-    driver.send_signal(signal.SIGINT)
+def test_an_interrupt_of_the_terminal_lets_the_trials_write_their_state(ray_folder: str, tmp_path: Path) -> None:
+    driver = start(ray_folder, tmp_path, "walk-a", "walk-b")
+    assert wait_until(lambda: len(list(tmp_path.glob("*.walked"))) == 2, 90)
+    os.killpg(driver.pid, signal.SIGINT)
     assert driver.wait(timeout=60) == 130
+    assert len(list(tmp_path.glob("walk-?.step"))) == 2
     assert wait_until(lambda: gone(ranks(tmp_path)), 20)
 
 

@@ -48,7 +48,7 @@ class NodeLoss(tune.Callback):
         self.lose = lose
 
     def on_trial_result(self, iteration: int, trials: list, trial: Trial, result: dict, **info: Any) -> None:
-        if not result["done"]:
+        if "step" in result:
             self.lose()
 
     def __getstate__(self) -> dict:
@@ -67,5 +67,5 @@ def test_a_stage_moves_on_when_its_node_dies(cluster: Cluster, make_job: Callabl
     runtime = Runtime(accelerator="cpu")
     outcome = execute([job], runtime=runtime, callbacks=[NodeLoss(lose)], stage_function="stages:behave")
     assert outcome.complete
-    assert outcome.stages[job.name].retries == 1
+    assert outcome.stages[job.name].lost == {"node": 1}
     assert outcome.stages[job.name].seconds < 50

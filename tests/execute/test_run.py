@@ -162,13 +162,13 @@ def test_nothing_to_run_is_complete() -> None:
 
 
 class Killer(tune.Callback):
-    """Kills the process of the trial itself, once: as soon as it reports, or when it has ended and stays warm."""
+    """Kills the process of the trial itself, once: when its stage reports, or when it has ended and stays warm."""
 
     def __init__(self, stage: str, ended: bool) -> None:
         self.stage, self.ended = stage, ended
 
     def on_trial_result(self, iteration: int, trials: list, trial: Trial, result: dict, **info: Any) -> None:
-        if trial.config["stage"] == self.stage and result["done"] == self.ended:
+        if trial.config["stage"] == self.stage and (result["done"] if self.ended else "step" in result):
             self.stage = "none any more"
             os.kill(result["pid"], signal.SIGKILL)
 

@@ -13,6 +13,7 @@ from stilts.execute.uploader import Uploader
 from stilts.store.claim import ClaimLost
 from stilts.store.local import LocalStore
 from stilts.store.protocol import Unreachable
+from stilts.train.ranks import Preempted
 
 
 def held() -> None:
@@ -55,6 +56,19 @@ def test_leaving_waits_for_what_was_submitted(tmp_path: Path) -> None:
     with Uploader(held) as uploader:
         uploader.submit(lambda: (time.sleep(0.1), store.write("late", b"x")))
     assert store.read("late") == b"x"
+
+
+def test_giving_way_waits_for_what_was_submitted(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+
+    def stage() -> None:
+        with Uploader(held) as uploader:
+            uploader.submit(lambda: (time.sleep(0.1), store.write("state", b"x")))
+            raise Preempted("gave way")
+
+    with pytest.raises(Preempted):
+        stage()
+    assert store.read("state") == b"x"
 
 
 def test_the_first_error_drops_the_rest_and_comes_out(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-from stilts.plan.agenda import Agenda
+from stilts.plan.agenda import NODE_LOSSES, Agenda
 
 
 def drain(agenda: Agenda) -> list[str]:
@@ -59,6 +59,32 @@ def test_a_lost_stage_is_offered_again_until_its_retries_are_used_up() -> None:
     assert "3 times" in agenda.outcomes["a"].message
     assert agenda.outcomes["b"].status == "not run"
     assert agenda.exhausted
+
+
+def test_preemptions_are_not_counted_and_lost_nodes_only_after_many() -> None:
+    agenda = Agenda({"a": None}, max_retries=0)
+    for _ in range(1000):
+        assert agenda.take() == "a"
+        assert agenda.lose("a", "taken back", "preemption")
+    for _ in range(NODE_LOSSES):
+        agenda.take()
+        assert agenda.lose("a", "node died", "node")
+    assert agenda.outcomes["a"].retries == 0
+    agenda.take()
+    assert not agenda.lose("a", "node died", "node")
+    assert agenda.outcomes["a"].message == "its nodes were lost 11 times; the last time: node died"
+
+
+def test_a_stopped_agenda_offers_nothing_and_leaves_the_rest_waiting() -> None:
+    agenda = Agenda({"a": None, "b": "a", "c": None})
+    agenda.take(), agenda.take()
+    agenda.stop()
+    assert not agenda.exhausted
+    agenda.finish("a", "done")
+    agenda.lose("c", "gave way", "stop")
+    assert agenda.take() is None
+    assert agenda.exhausted
+    assert [outcome.status for outcome in agenda.outcomes.values()] == ["done", "waiting", "waiting"]
 
 
 def test_retries_are_counted_by_stage() -> None:

@@ -2,6 +2,8 @@
 
 import math
 from pathlib import Path
+from typing import Any, ClassVar
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -12,10 +14,11 @@ from stilts.evaluate.predict import forward
 from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
 from stilts.train.batch import collate
+from stilts.train.checkpoint import ResumeStore
 from stilts.train.features import Features
 from stilts.train.loop import Diverged, TrainResult, learning_rate, train
 from stilts.train.model import Model
-from stilts.train.ranks import Ranks
+from stilts.train.ranks import Preempted, Ranks
 from tests.train.toys import CONFIG, NO_DROPOUT, load_model, make_base, make_features, one_part
 
 
@@ -170,6 +173,53 @@ def test_the_best_dev_weights_leave_the_stage(base: Path, ranks: Ranks, stage: i
     left = forward(model, table, {}, ranks)
     assert all((a == b).all() for a, b in zip(left, seen[1], strict=True))
     assert any((a != b).any() for a, b in zip(left, seen[2], strict=True))
+
+
+class Asked(ResumeStore):
+    """Notes at which steps a state was saved."""
+
+    steps: ClassVar[list[int]] = []
+
+    def save(self, engine: Any, meta: dict[str, Any], *rest: Any) -> None:
+        super().save(engine, meta, *rest)
+        self.steps.append(meta["step"])
+
+
+@pytest.mark.parametrize("ask_at", [3, 4, 7])
+def test_a_stage_gives_way_after_its_step_and_goes_on_with_the_same_bits(
+    dropping_base: Path, ranks: Ranks, tmp_path: Path, ask_at: int
+):
+    """Asked at a step in the middle, at one whose dev evaluation is due, and at the last: that is done afterwards."""
+    fields = {"epochs": 1, "evaluate_every": 2, "selection": "best-dev"}
+    table = make_features("classification", 56)
+    parts = one_part(table, "classification", recipe(**fields))
+
+    def stage(folder: Path, ask: bool) -> tuple[TrainResult, Model]:
+        model = load_model(dropping_base, "classification", 2, seed=0)
+
+        def score() -> dict[str, float]:
+            return {"classification": float(forward(model, table, {}, ranks)[0].sum())}
+
+        def report(progress: dict[str, Any]) -> None:
+            if ask and progress["step"] == ask_at - 1:
+                ranks.drain.set()
+
+        with patch("stilts.train.loop.REPORT_SECONDS", 0.0):
+            options = {"dev_score": score, "report": report, "resume": Asked(folder)}
+            return train(model, parts, recipe(**fields), Runtime(), ranks, **options), model
+
+    whole, one = stage(tmp_path / "whole", ask=False)
+    Asked.steps.clear()
+    try:
+        with pytest.raises(Preempted, match=f"gave way after step {ask_at} of 7"):
+            stage(tmp_path / "resume", ask=True)
+    finally:
+        ranks.drain.clear()
+    assert Asked.steps == [ask_at]
+    again, two = stage(tmp_path / "resume", ask=False)
+    assert curve(again) == curve(whole)
+    assert (again.dev, again.best_step) == (whole.dev, whole.best_step)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
 
 
 def test_dev_is_scored_once_an_epoch_by_default(base: Path, ranks: Ranks):
