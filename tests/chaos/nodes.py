@@ -1,0 +1,144 @@
+"""A Ray cluster of several nodes, all processes of this machine, and the processes that run in it.
+
+The head has no CPUs, so that trials live on the other nodes. Every process that is started here, and all that come of
+it, carry a mark in their environment: that is how they are found, and nobody else's are touched.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from tests import servers
+from tests.chaos import trace
+
+MARK = "STILTS_CHAOS_MARK"
+NODES, CPUS = 2, 2
+
+_GROUPS = """
+import ray
+ray.init(log_to_driver=False, logging_level="ERROR")
+print("groups", *(group["state"] for group in ray.util.placement_group_table().values()))
+"""
+
+
+class Nodes:
+    """Context manager: the cluster, up; its ranks trace what they do.
+
+    Args:
+        folder: for the trace, caches, and temporary files of everything that runs in it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.trace = folder / "trace.jsonl"
+        self.mark = uuid.uuid4().hex
+        self.temporary = folder / "tmp"
+        (self.temporary / "ray").mkdir(parents=True, exist_ok=True)  # Ray notes there where the cluster is
+        root = str(Path(__file__).resolve().parents[2])
+        paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._set = {
+            trace.FILE: str(self.trace),
+            MARK: self.mark,
+            "PYTHONPATH": paths,
+            "TMPDIR": str(self.temporary),
+            "STILTS_CACHE": str(self.temporary / "cache"),
+            **servers.KEYS,
+        }
+        self._before = {name: os.environ.get(name) for name in self._set}
+
+    def __enter__(self) -> "Nodes":
+        from ray.cluster_utils import Cluster
+
+        os.environ.update(self._set)
+        # Short, because Ray puts Unix sockets into it.
+        self._ray_folder = tempfile.TemporaryDirectory(prefix="chaos-", dir="/tmp", ignore_cleanup_errors=True)
+        # A node that is gone is noticed after some seconds, rather than half a minute.
+        health = {"health_check_initial_delay_ms": 2000, "health_check_period_ms": 1000}
+        head = {"num_cpus": 0, "temp_dir": self._ray_folder.name, "include_dashboard": False}
+        self._cluster = Cluster(initialize_head=True, head_node_args={**head, "_system_config": health})
+        for _ in range(NODES):
+            self.add()
+        self.address: str = self._cluster.address
+        self.environment = {**os.environ, "RAY_ADDRESS": self.address}
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for process in self.ranks() + self.trials():
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signal.SIGCONT)
+        self._cluster.shutdown()
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._ray_folder.cleanup()
+
+    def add(self) -> None:
+        """A node joins."""
+        self._cluster.add_node(num_cpus=CPUS)
+
+    def lose(self, index: int) -> tuple[int, list[int]]:
+        """All processes of a node die at once, as when its machine goes; returns the raylet's and the others' ids."""
+        node = sorted(self._cluster.worker_nodes, key=lambda node: node.node_id)[index % NODES]
+        [raylet] = [info.process for info in node.all_processes["raylet"]]
+        children = psutil.Process(raylet.pid).children(recursive=True)
+        for process in [psutil.Process(raylet.pid), *children]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self._cluster.remove_node(node, allow_graceful=False)
+        return raylet.pid, [child.pid for child in children]
+
+    def marked(self) -> Iterator[psutil.Process]:
+        """Every living process that comes from here, but this one."""
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                ours = process.environ().get(MARK) == self.mark and process.pid != os.getpid()
+                if ours and process.status() != psutil.STATUS_ZOMBIE:
+                    yield process
+
+    def ranks(self) -> list[psutil.Process]:
+        """The rank processes."""
+        return self._titled("ray::Rank")
+
+    def trials(self) -> list[psutil.Process]:
+        """The processes of the trials themselves."""
+        return self._titled("ray::ResourceTrainable", "ray::StageTrial")  # Tune's wrapper has the name at first
+
+    def _titled(self, *titles: str) -> list[psutil.Process]:
+        found = []
+        for process in self.marked():
+            with contextlib.suppress(psutil.Error):
+                if " ".join(process.cmdline()).startswith(titles):
+                    found.append(process)
+        return sorted(found, key=lambda process: process.pid)
+
+    def groups(self) -> list[str]:
+        """The states of all placement groups that there ever were."""
+        asked = subprocess.run(
+            [sys.executable, "-c", _GROUPS], env=self.environment, capture_output=True, text=True, check=True
+        )
+        [told] = [line for line in asked.stdout.splitlines() if line.startswith("groups")]
+        return told.split()[1:]
+
+    def leavings(self, seconds: float = 30.0) -> list[str]:
+        """What is left of the runs when no driver lives: processes, placement groups, temporary files."""
+        deadline = time.monotonic() + seconds
+        while (found := self._leavings()) and time.monotonic() < deadline:
+            time.sleep(1)
+        return found
+
+    def _leavings(self) -> list[str]:
+        processes = [f"process {p.pid}: {' '.join(p.cmdline())[:80]}" for p in self.ranks() + self.trials()]
+        groups = [f"a placement group that is {state}" for state in self.groups() if state != "REMOVED"]
+        left = [*self.temporary.glob("*stilts-*"), *self.temporary.glob("cache/**/resume*")]
+        files = [f"temporary: {path}" for path in left]
+        return processes + groups + files
