@@ -1,11 +1,13 @@
 """Session: one experiment opened on its store, as every command that takes an experiment needs it."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from stilts.data.known import KnownData, sources_are_elsewhere
 from stilts.data.prepare import ABSENT, Catalog
 from stilts.errors import StiltsError
 from stilts.plan.expand import Expansion, expand
@@ -40,13 +42,16 @@ class Session:
     store: Store
     catalog: Catalog
     expansion: Expansion
+    known: KnownData
 
     @classmethod
     def open(cls, path: Path, overrides: Sequence[str] = (), patches: Sequence[Path] = ()) -> "Session":
         experiment = load_experiment(path, overrides, patches=patches)
         store = open_store(experiment.store)
         catalog = Catalog(experiment.data, store.scratch("."))
-        return cls(experiment, store, catalog, expand(experiment, catalog))
+        noted = store.read(_known_path(experiment)) if sources_are_elsewhere(experiment.data) else None
+        known = KnownData(catalog, None if noted is None else json.loads(noted))
+        return cls(experiment, store, catalog, expand(experiment, known), known)
 
     @property
     def results(self) -> Path:
@@ -73,6 +78,9 @@ class Session:
     def _declare(self) -> None:
         name = digest(self.experiment.model_dump(mode="json"))[:SHORT]
         declare(self.store, self.experiment.name, name, resolved_yaml(self.experiment), self._needs())
+        path = _known_path(self.experiment)
+        noted = json.loads(self.store.read(path) or b"{}")
+        self.store.write(path, json.dumps({**noted, **self.known.answers}).encode())
 
     def _needs(self) -> Needs:
         return needs_of(self.expansion, [*(ref.path for ref in self.data()), *self.catalog.folders])
@@ -137,3 +145,8 @@ class Session:
                 f"the store {self.store.uri} has {free / 1e9:.1f} GB free and this run needs {need / 1e9:.1f} GB "
                 "at its peak; free some space, set runtime.keep: none, lower runtime.max_parallel, or move the store"
             )
+
+
+def _known_path(experiment: Experiment) -> str:
+    """Where answers about this declaration of data are kept (`data/known.py`)."""
+    return f"experiments/{experiment.name}/known/{digest(experiment.data.model_dump(mode='json'))[:SHORT]}.json"

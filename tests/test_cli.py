@@ -212,6 +212,24 @@ def test_data_is_prepared_and_verified(stilts: Run, experiment: Path, tmp_path: 
     assert "data prepare" in err
 
 
+def test_a_machine_without_the_data_plans_from_the_store(stilts: Run, experiment: Path, tmp_path: Path) -> None:
+    assert stilts("data", "prepare", experiment)[0] == 0
+    planned = stilts("plan", experiment, "--json")[1]
+    for name in ("xtreme", "en.txt"):
+        (tmp_path / name).rename(tmp_path / f"{name}-of-another-machine")
+    again = stilts("plan", experiment, "--json")
+    assert again == (0, planned, ""), again[2]
+    assert stilts("collect", experiment)[0] == 0
+    assert stilts("data", "verify", experiment)[0] == 0
+    code, _, err = stilts("plan", experiment, "--set", "targets.xnli.languages=[en, sw]")
+    assert code == 1
+    assert "the store does not know the test data of xnli in sw" in err
+    assert "data prepare" in err
+    code, _, err = stilts("plan", experiment, "--set", "data.xtreme=mistyped")
+    assert code == 1
+    assert "mistyped is not a folder" in err
+
+
 def test_doctor_examines(stilts: Run) -> None:
     code, out, _ = stilts("doctor", "--store", "store", "--json")
     found = {finding["check"]: finding for finding in json.loads(out)}

@@ -11,6 +11,8 @@ from stilts.execute.run import Outcome, execute
 from stilts.plan.agenda import StageOutcome
 from stilts.plan.summary import Plan, summarize
 from stilts.session import Session
+from stilts.spec.stage import BaseSpec
+from stilts.store.checkpoint import publish_checkpoint
 from stilts.store.many import tell_many
 from stilts.store.mark import mark_of
 from stilts.store.record import clear_failure, stage_path, write_failure
@@ -40,7 +42,7 @@ def _launch(session: Session, console: Console) -> str | None:
         console.print(f"[green]nothing to train[/]: all {len(plan.expansion.graph.stages())} stages are done")
         return None
     session.check_disk(plan)
-    _prepare(session, console)
+    _prepare(session, plan, console)
     figures = summarize(plan)
     console.print(
         f"{figures['cells']} cells, {figures['stages']} stages: {figures['done']} done, "
@@ -56,10 +58,13 @@ def _launch(session: Session, console: Console) -> str | None:
     return _unfinished(outcome)
 
 
-def _prepare(session: Session, console: Console) -> None:
-    """All data into the store before the first trial: a training process never calls the hub."""
+def _prepare(session: Session, plan: Plan, console: Console) -> None:
+    """All data and local checkpoints into the store before the first trial: a training process never calls the hub."""
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     session.prepare(lambda refs: track(refs, "preparing data", console=console, transient=True))
+    for job in plan.jobs.values():
+        if isinstance(job.spec, BaseSpec) and not job.trained:
+            publish_checkpoint(session.store, job.spec)
 
 
 def _note(session: Session, outcome: Outcome) -> None:

@@ -34,6 +34,7 @@ from stilts.plan.cost import training_flops
 from stilts.plan.job import StageJob
 from stilts.plan.shapes import shape
 from stilts.spec.stage import SHORT, BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
+from stilts.store.checkpoint import forget_checkpoint, obtain_checkpoint
 from stilts.store.claim import WAIT_SECONDS, Claim
 from stilts.store.data import publish_table, read_examples
 from stilts.store.local import LocalStore
@@ -139,9 +140,10 @@ class _Stage:
         assert isinstance(spec, BaseSpec)
         if self.uploader is not None and not self.job.trained:
             self.report({"phase": "base model"})
-            identity = spec.identity if spec.source is None else {**spec.identity, "path": spec.source}
-            materialise_base(identity, scratch / "weights", self._text_files(spec, scratch))
+            found = {} if spec.source is None else {"path": str(obtain_checkpoint(self.store, spec))}
+            materialise_base({**spec.identity, **found}, scratch / "weights", self._text_files(spec, scratch))
             self._finish(self.uploader, scratch / "weights", spec.payload(), {})
+            self.uploader.submit(lambda: forget_checkpoint(self.store, spec))
         self.flush()
         if not self.job.evaluations:
             return None

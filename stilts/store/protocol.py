@@ -21,7 +21,9 @@ Paths are relative, with forward slashes. Layout:
     stages/NAME/resume/                          state inside a stage, gone when it is done
     data/                                        canonical examples
     features/                                    encoded training data
+    checkpoints/                                 local base models, on their way to the node that stores them
     experiments/NAME/                            resolved declarations, what each needs, and the runs under way
+    store.json                                   tells this store from every other
     clean/                                       who declares an experiment, or removes what none needs
 """
 
