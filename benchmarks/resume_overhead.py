@@ -38,12 +38,14 @@ def measure(folder: Path, sizes: dict[str, int], steps: int, zero_stage: int) ->
     from stilts.train.ranks import connect
 
     seconds: list[float] = []
+    cpu_seconds: list[float] = []
 
     class Timed(ResumeStore):
         def save(self, *state: Any) -> None:
-            began = time.monotonic()
+            began, cpu = time.monotonic(), time.process_time()
             super().save(*state)
             seconds.append(time.monotonic() - began)
+            cpu_seconds.append(time.process_time() - cpu)
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -72,7 +74,13 @@ def measure(folder: Path, sizes: dict[str, int], steps: int, zero_stage: int) ->
     )
     size = sum(file.stat().st_size for file in store.path.iterdir())
     store.clear()
-    return {"parameters": parameters, "bytes": size, "seconds": seconds, "device": ranks.device.type}
+    return {
+        "parameters": parameters,
+        "bytes": size,
+        "seconds": seconds,
+        "cpu_seconds": cpu_seconds,
+        "device": ranks.device.type,
+    }
 
 
 def main() -> None:
@@ -103,7 +111,7 @@ def main() -> None:
     found |= {"cpus": os.cpu_count(), "load": os.getloadavg()[0]}
     print(
         f"{found['parameters'] / 1e6:.0f} M parameters on {found['device']}: {found['bytes'] / 1e9:.2f} GB a state, "
-        f"{median:.1f} s each ({found['bytes'] / median / 1e9:.2f} GB/s): "
+        f"{median:.1f} s each, {statistics.median(found['cpu_seconds']):.1f} s of them on the CPU ({found['bytes'] / median / 1e9:.2f} GB/s): "
         f"{100 * found['share']:.2f} % of {INTERVAL_SECONDS:.0f} s"
     )
     if arguments.json:

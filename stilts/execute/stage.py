@@ -7,6 +7,7 @@ stage is over when they are in the store.
 """
 
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -72,6 +73,8 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
     claim = Claim(store, stage_path(job.name), lambda who: report({"phase": f"waiting for {who}"}))
     with _held(claim, ranks), temporary_folder() as scratch:
         current = ranks.broadcast(_current(store, job) if ranks.leader else None)
+        if ranks.leader and (current is None or current.trained):
+            _remove_leavings(store, job, done=current is None)
         if current is None:
             return
         with Uploader(claim.check) if ranks.leader else nullcontext() as uploader:
@@ -108,6 +111,19 @@ def _current(store: Store, job: StageJob) -> StageJob | None:
     if artifact.trained and not missing and (artifact.weights or not job.needed):
         return None
     return replace(job, trained=artifact.trained and artifact.weights, evaluations=missing)
+
+
+def _remove_leavings(store: Store, job: StageJob, done: bool) -> None:
+    """What an attempt had still to remove that was killed once the stage was trained.
+
+    Args:
+        done: nothing is left to evaluate.
+    """
+    store.remove(f"{stage_path(job.name)}/resume")
+    for folder in store.scratch(stage_path(job.name)).glob("resume*"):
+        shutil.rmtree(folder, ignore_errors=True)
+    if done and not job.keep_weights:
+        store.remove(f"{stage_path(job.name)}/weights")
 
 
 class _Stage:

@@ -144,3 +144,31 @@ def test_what_another_driver_finished_meanwhile_is_not_trained_again(
     run_stage(job, ranks, lambda report: None)
     assert read_stage(store, job.name) == before
     assert not take_inventory(store, {short})[short].weights
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_what_an_attempt_left_that_was_killed_after_its_record_goes(
+    session: Session, done: dict[str, Any], ranks: Ranks, evaluated: bool
+) -> None:
+    """Its resume states, the halves of one, and weights that nothing starts from."""
+    store, graph = session.store, session.expansion.graph
+    parent = next(node for node in graph if node.key == done["key"])
+    target = next(node for node in graph if not node.children and node.parent == parent.key)
+    found = take_inventory(store)
+    short = target.key[:SHORT]
+    earlier = replace(found[short], weights=True, evaluations=frozenset())
+    (job,) = missing_jobs(graph, {**found, short: earlier}, store.uri, session.experiment.runtime).values()
+    job = replace(job, keep_weights=False)  # when it was planned, nothing was trained
+    folder = Path(store.uri) / "stages" / job.name
+    record = json.loads((folder / "record.json").read_text())
+    manifest = store.put_tree(done["folder"] / "weights", f"stages/{job.name}/weights")
+    (folder / "record.json").write_text(json.dumps({**record, "weights": manifest}))
+    if not evaluated:
+        for file in folder.glob("evaluations/*/*"):
+            file.unlink()
+    for name in ("resume", "resume.writing/one", "resume.old"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "state.json").write_text("{}")
+    run_stage(job, ranks, lambda report: None)
+    assert sorted(path.name for path in folder.iterdir()) == ["claims", "evaluations", "record.json"]
+    assert take_inventory(store, {short})[short].evaluations == found[short].evaluations
