@@ -17,10 +17,24 @@ from pyarrow import fs
 from stilts.store.uri import Location
 
 CONNECT_SECONDS = 10
-REQUEST_SECONDS = 120
+REQUEST_SECONDS = 30
 """A request that has not been answered by then is made again."""
 
 GCS_RETRY = timedelta(seconds=30)
+
+
+_process: int | None = None
+"""The process whose threads carry obstore's requests: a fork of it has none, and would wait for ever."""
+
+
+def check_process() -> None:
+    """Raise in a process that was forked from one that used an object store.
+
+    Raises:
+        RuntimeError: it must be started anew (spawn), as Ray starts its workers.
+    """
+    if _process not in (None, os.getpid()):
+        raise RuntimeError("an object store was used before this process was forked: start it by spawn instead")
 
 
 class Clients:
@@ -31,6 +45,8 @@ class Clients:
     """
 
     def __init__(self, location: Location) -> None:
+        global _process  # noqa: PLW0603
+        _process = _process or os.getpid()
         self.objects = _s3_objects(location) if location.kind == "s3" else _gcs_objects(location)
         self.files = _s3_files(location) if location.kind == "s3" else _gcs_files(location)
         self.root = f"{location.bucket}/{location.prefix}/" if location.prefix else f"{location.bucket}/"

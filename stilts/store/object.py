@@ -35,7 +35,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from stilts.errors import StiltsError
 from stilts.store.cache import Cache
-from stilts.store.clients import Clients
+from stilts.store.clients import Clients, check_process
 from stilts.store.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
 from stilts.store.retry import retried
 from stilts.store.uri import Location
@@ -47,7 +47,10 @@ PARALLEL = 8
 """Requests at a time in one transfer."""
 
 CHUNK = 16 << 20
-"""Bytes of one request of a fetch, and between two looks at the uploads under way."""
+"""Bytes of one request of a fetch."""
+
+UNSENT = 64 << 20
+"""Bytes of a file that may wait to be sent: pyarrow would hold all of it in memory."""
 
 _TREE = ".tree-"
 _DAMAGED = ".damaged"
@@ -59,7 +62,7 @@ Answer = TypeVar("Answer")
 
 
 class ObjectStore:
-    """See `Store`. Safe to use from several threads; makes its connections on first use, anew after a fork.
+    """See `Store`. Safe to use from several threads, not after a fork. Makes its connections on first use.
 
     Raises:
         StiltsError: no such bucket, no permission, no credentials, no room in the cache.
@@ -72,7 +75,7 @@ class ObjectStore:
         self.cache = cache or Cache()
         digest = hashlib.sha256(self.uri.encode()).hexdigest()
         self._name = f"{location.bucket}-{digest[:12]}"
-        self._made: tuple[int, Clients] | None = None
+        self._made: Clients | None = None
         self._making = threading.Lock()
 
     # --- objects -------------------------------------------------------------------------------------------
@@ -225,7 +228,8 @@ class ObjectStore:
                     digest.update(chunk)
                     size += len(chunk)
                     out.write(chunk)
-                    out.flush()  # or all that waits to be sent is held in memory
+                    if size % UNSENT == 0:
+                        out.flush()
             return {"bytes": size, "sha256": digest.hexdigest()}
 
         return self._ask("writing", path, ask)
@@ -236,7 +240,7 @@ class ObjectStore:
             tree = json.loads(self.read(path) or b"null")
         except ValueError:
             return None
-        if not isinstance(tree, dict) or not {"tree", "single", "files"} <= tree.keys():
+        if not isinstance(tree, dict) or not {"tree", "single"} <= tree.keys() or not _is_manifest(tree.get("files")):
             return None
         check_names(tree["files"])
         name = str(tree["tree"])
@@ -321,11 +325,11 @@ class ObjectStore:
 
     @property
     def _clients(self) -> Clients:
+        check_process()
         with self._making:
-            if self._made is None or self._made[0] != os.getpid():
-                made = retried(lambda: Clients(self.location), f"opening {self.location}")
-                self._made = (os.getpid(), made)
-            return self._made[1]
+            if self._made is None:
+                self._made = retried(lambda: Clients(self.location), f"opening {self.location}")
+            return self._made
 
     @property
     def _objects(self) -> Any:
@@ -369,6 +373,13 @@ class ObjectStore:
 
 def _is_tree(name: str) -> bool:
     return _TREE_NAME.search(name) is not None
+
+
+def _is_manifest(found: Any) -> bool:
+    return isinstance(found, dict) and all(
+        isinstance(file, dict) and isinstance(file.get("bytes"), int) and isinstance(file.get("sha256"), str)
+        for file in found.values()
+    )
 
 
 def _folder(path: str, tree: dict[str, Any]) -> str:
