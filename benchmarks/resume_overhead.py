@@ -102,7 +102,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory(prefix="resume-", dir=arguments.folder) as folder:
         found = measure(Path(folder), sizes, arguments.states, arguments.zero_stage)
-    median = statistics.median(found["seconds"])
+    median, cpu = statistics.median(found["seconds"]), statistics.median(found["cpu_seconds"])
     found |= {
         "median": median,
         "share": median / INTERVAL_SECONDS,
@@ -111,7 +111,7 @@ def main() -> None:
     found |= {"cpus": os.cpu_count(), "load": os.getloadavg()[0]}
     print(
         f"{found['parameters'] / 1e6:.0f} M parameters on {found['device']}: {found['bytes'] / 1e9:.2f} GB a state, "
-        f"{median:.1f} s each, {statistics.median(found['cpu_seconds']):.1f} s of them on the CPU ({found['bytes'] / median / 1e9:.2f} GB/s): "
+        f"{median:.1f} s each, {cpu:.1f} s of them on the CPU ({found['bytes'] / median / 1e9:.2f} GB/s): "
         f"{100 * found['share']:.2f} % of {INTERVAL_SECONDS:.0f} s"
     )
     if arguments.json:
