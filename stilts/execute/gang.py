@@ -25,11 +25,16 @@ CONNECT_SECONDS = 600.0
 PING_SECONDS = 60.0
 RUNNING = "running"
 LOST = "lost"
+AWAY = "away"
 PREEMPTED = "preempted"
 
 
 class LostRank(Exception):
     """A rank's process or node is gone, or it cannot be reached: no fault of the program."""
+
+
+class StoreAway(LostRank):
+    """The store could not be reached, for longer than a stage waits for it: no fault of the program, nor of a node."""
 
 
 class Rank:
@@ -95,9 +100,9 @@ def resolve(dotted: str) -> Callable[..., None]:
 def describe(error: BaseException) -> dict[str, Any]:
     """The result of a stage that did not end well: by the program's fault, or as it gave way or lost its claim."""
     # By name: only the stage function imports what raises them.
-    status = {"Diverged": "diverged", "ClaimLost": LOST, "Preempted": PREEMPTED}.get(type(error).__name__, "failed")
+    known = {"Diverged": "diverged", "ClaimLost": LOST, "Unreachable": AWAY, "Preempted": PREEMPTED}
     return {
-        "status": status,
+        "status": known.get(type(error).__name__, "failed"),
         "error": str(error) if isinstance(error, StiltsError) else f"{type(error).__name__}: {error}",
         "traceback": "".join(traceback.format_exception(error)),
     }
@@ -152,8 +157,8 @@ class Gang:
             elif result["status"] != "done":
                 self._running = {}
                 self._check_alive()
-                if result["status"] == LOST:
-                    raise LostRank(result["error"])
+                if result["status"] in (LOST, AWAY):
+                    raise (StoreAway if result["status"] == AWAY else LostRank)(result["error"])
                 return result
         if not self._running:
             return self._ended

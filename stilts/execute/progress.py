@@ -85,6 +85,7 @@ class Progress(tune.Callback):
         event, detail = {
             "process": ("lost", f"again, retry {outcome.retries} of {self._agenda.max_retries}"),
             "node": ("lost", "with its node, again"),
+            "store": ("lost", "the store, again"),
             "preemption": ("preempted", "goes on"),
             "stop": ("stopped", "goes on with the next run"),
         }[outcome.cause or "process"]

@@ -15,7 +15,7 @@ from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from stilts.execute.drain import Drain
-from stilts.execute.gang import LostRank
+from stilts.execute.gang import LostRank, StoreAway
 from stilts.execute.trial import Drained
 from stilts.plan.agenda import Agenda, Cause
 
@@ -76,13 +76,14 @@ class StageSearcher(Searcher):
         """Nothing: every launch plans anew."""
 
 
-def _reason(trial: Trial) -> str:
-    """The telling line of the error that Tune has just noted for a trial: the last one, of a traceback too."""
+def _reason(trial: Trial) -> tuple[str, str]:
+    """The telling line of the error that Tune has just noted for a trial (of a traceback: the last), and its class."""
     text = Path(trial.error_file).read_text() if trial.error_file else ""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\t")]
     kind, separator, message = (lines or ["Tune gave no reason"])[-1].partition(": ")
-    ours = separator and kind.rpartition(".")[2] in (LostRank.__name__, Drained.__name__)
-    return textwrap.shorten(message if ours else kind + separator + message, 240, placeholder=" ...")
+    name = kind.rpartition(".")[2] if separator else ""
+    ours = name in (LostRank.__name__, StoreAway.__name__, Drained.__name__)
+    return textwrap.shorten(message if ours else kind + separator + message, 240, placeholder=" ..."), name
 
 
 class GangScheduler(FIFOScheduler):
@@ -106,7 +107,9 @@ class GangScheduler(FIFOScheduler):
         self._drain.ended(trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        self._searcher.explain(trial.trial_id, _reason(trial), self._drain.cause(trial))
+        reason, name = _reason(trial)
+        cause = self._drain.cause(trial)
+        self._searcher.explain(trial.trial_id, reason, "store" if name == StoreAway.__name__ else cause)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         self._drain.tick(tune_controller._tune_controller)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal["waiting", "running", "done", "failed", "diverged", "not run"]
-Cause = Literal["process", "node", "preemption", "stop"]
-"""What ended a trial before its stage had ended: a process of it died; its node did, without notice; it was asked to
-give up, because a node of it is taken back, or because the run stops."""
+Cause = Literal["process", "node", "store", "preemption", "stop"]
+"""What ended a trial before its stage had ended: a process of it died; its node did, without notice; the store was out
+of reach for too long; it was asked to give up, because a node of it is taken back, or because the run stops."""
 
 NODE_LOSSES = 10
 """Nodes that a stage may lose without notice. It is no fault of the program as a rule, but one that brings its machines

@@ -19,6 +19,10 @@ class ClaimLost(StiltsError):
     """As the store raises it."""
 
 
+class Unreachable(StiltsError):
+    """As the store raises it."""
+
+
 def behave(job: StageJob, ranks: Any, report: Callable[[dict], None]) -> None:
     """Do what the first word of the stage's name says, and leave `NAME.RANK.PID.ATTEMPT` with start and end times."""
     folder = Path(job.store)
@@ -45,6 +49,11 @@ def _slow_once(job: StageJob, ranks: Any, attempt: int) -> None:
 def _claim_lost_once(job: StageJob, ranks: Any, attempt: int) -> None:
     if attempt == 0:
         raise ClaimLost("another one took over")
+
+
+def _store_away_twice(job: StageJob, ranks: Any, attempt: int) -> None:
+    if attempt < 2:
+        raise Unreachable("the store has not answered for 300 s")
 
 
 def _witness(job: StageJob, ranks: Any, attempt: int) -> None:
@@ -115,6 +124,7 @@ _BEHAVIOURS = {
     "die": _die_once,
     "slow": _slow_once,
     "fenced": _claim_lost_once,
+    "away": _store_away_twice,
     "witness": _witness,
     "walk": _walk,
     "always": lambda job, ranks, attempt: os.kill(os.getpid(), signal.SIGKILL),

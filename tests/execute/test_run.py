@@ -57,6 +57,7 @@ class TestOneRank:
             make_job("diverge-root"),
             make_job("die-root"),
             make_job("fenced-child", "ok-root"),
+            make_job("away-child", "ok-root"),
             make_job("ok-of-the-store", "not-in-this-run"),
         ]
 
@@ -97,6 +98,10 @@ class TestOneRank:
 
     def test_a_lost_claim_is_retried(self, outcome: Outcome) -> None:
         assert (outcome.stages["fenced-child"].status, outcome.stages["fenced-child"].retries) == ("done", 1)
+
+    def test_a_store_that_was_away_counts_against_nothing(self, outcome: Outcome) -> None:
+        stage = outcome.stages["away-child"]
+        assert (stage.status, stage.retries, stage.lost["store"]) == ("done", 0, 2)
 
     def test_gangs_are_reused(self, outcome: Outcome, jobs: list[StageJob]) -> None:
         children = {process for name, _, process, _ in traces(jobs[0]) if name.startswith("ok-child")}
