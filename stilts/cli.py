@@ -77,22 +77,34 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 @app.command()
-def plan(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
+def plan(
+    experiment: ExperimentFile,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Simulate the run on the machines that cluster: describes.")
+    ] = False,
+    patches: Patches = [],
+    overrides: Overrides = [],
+    as_json: Json = False,
+) -> None:
     """Show what an experiment holds: cells, stages, what is done, what a run costs. Starts nothing."""
     from stilts.plan.price import priced
-    from stilts.plan.show import show_plan
+    from stilts.plan.show import show_plan, show_simulation
+    from stilts.plan.simulate import simulation
     from stilts.plan.summary import stage_rows, summarize
     from stilts.session import Session
 
     session = Session.open(experiment, overrides, patches)
     session.complete_declarations()
     found = session.plan()
+    price, simulated = priced(found), simulation(found) if simulate else None
     if as_json:
-        price = priced(found)
-        figures = summarize(found) if price is None else {**summarize(found), "price": price}
-        _print_json({**figures, "absent_data": list(session.absent()), "by_stage": stage_rows(found)})
+        costs = {name: value for name, value in (("price", price), ("simulation", simulated)) if value is not None}
+        absent = list(session.absent())
+        _print_json({**summarize(found), **costs, "absent_data": absent, "by_stage": stage_rows(found)})
         return
     show_plan(found, _console())
+    if simulated is not None:
+        show_simulation(simulated, _console())
     for task, ways in session.absent().items():
         _console().print(f"[yellow]{task}: sizes as declared; before a run, give {ways}[/]")
 

@@ -169,6 +169,21 @@ def test_too_little_disk_is_told_before_training(
     assert "GB free" in err
 
 
+def test_a_plan_is_priced_and_simulated_where_machines_are_described(stilts: Run, experiment: Path) -> None:
+    plain = json.loads(stilts("plan", experiment, "--json")[1])
+    assert not {"price", "simulation"} & set(plain)
+    code, _, err = stilts("plan", experiment, "--simulate")
+    assert (code, "describe the machines" in err) == (1, True)
+    priced = ("--set", "cluster={nodes: {n: {gpus: 1, price_per_hour: 2}}}")
+    found = json.loads(stilts("plan", experiment, "--simulate", "--json", *priced)[1])
+    assert found["price"]["currency"] == "USD"
+    assert found["simulation"]["hours"]["mean"] >= found["simulation"]["hours_at_least"]
+    code, out, _ = stilts("plan", experiment, "--simulate", *priced)
+    assert code == 0
+    assert "USD expected" in out
+    assert "utilisation" in out
+
+
 def test_what_cannot_be_read_at_all(stilts: Run, tmp_path: Path) -> None:
     code, _, err = stilts("plan", tmp_path / "absent.yaml")
     assert code == 1
@@ -255,7 +270,7 @@ def test_the_command_line_is_frozen() -> None:
         "collect": ["--json", "--set", "--with", "experiment"],
         "doctor": ["--json", "--store"],
         "explain": ["--experiment", "--json", "--set", "--with", "-e", "stage"],
-        "plan": ["--json", "--set", "--with", "experiment"],
+        "plan": ["--json", "--set", "--simulate", "--with", "experiment"],
         "run": ["--json", "--set", "--with", "experiment"],
         "score": ["--benchmark", "--json", "--labels", "--predictions"],
         "status": ["--json", "--set", "--with", "experiment"],

@@ -14,13 +14,12 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from stilts.errors import StiltsError
 from stilts.execute.autoscaler import autoscaled, startable
 from stilts.execute.nodes import draining
+from stilts.plan.capacity import at_once
 from stilts.spec.runtime import Runtime
 
 logger = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 5.0
-WAITING_FOR_NODES = 16
-"""Trials that may wait for resources on an autoscaled cluster, so that it sees a demand."""
 PROBE_SECONDS = 60.0
 
 Resources = dict[str, float]
@@ -50,9 +49,8 @@ def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
         nonlocal asked, answer
         if time.monotonic() - asked >= REFRESH_SECONDS:
             asked = time.monotonic()
-            # At least one: a node that is gone for the moment may come back.
-            fits = max(1, fitting(bundle, runtime.ranks, _staying(), limit))
-            answer = min(limit, fits + (WAITING_FOR_NODES if growing else 0))
+            fits = fitting(bundle, runtime.ranks, _staying(), limit)
+            answer = at_once(fits, runtime.max_parallel, growing=growing)
         return answer
 
     return now

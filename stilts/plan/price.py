@@ -6,7 +6,6 @@ resume state, half of `checkpoint_seconds` on average and never more than half o
 a new node, whose boot is paid for. Idle nodes are left out: `simulate` tells of them.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -150,8 +149,3 @@ def longest_chain(plan: Plan) -> float:
         parent = plan.expansion.graph.nodes[key].parent
         done[key] = cost.flops + done.get(str(parent), 0.0)
     return max(done.values(), default=0.0)
-
-
-def by_name(plan: Plan) -> Mapping[str, StageCost]:
-    """Costs by the name that a job has in a run."""
-    return {job.name: plan.costs[key] for key, job in plan.jobs.items()}

@@ -1,4 +1,6 @@
-"""Show a plan on a terminal."""
+"""Show a plan, or what its simulation came to, on a terminal."""
+
+from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -62,6 +64,34 @@ def _stages(plan: Plan) -> Table | Group:
     if len(rows) <= _ROWS:
         return table
     return Group(table, Text(f"... and {len(rows) - _ROWS} more (--json lists all)", style="dim"))
+
+
+_FIGURES = {
+    "hours": ("hours", ".2f"),
+    "cost": ("cost ({currency})", ",.2f"),
+    "utilisation": ("utilisation", ".1%"),
+    "gpu_hours": ("GPU-hours", ",.2f"),
+    "lost_gpu_hours": ("lost GPU-hours", ",.2f"),
+    "interruptions": ("interruptions", ",.1f"),
+    "nodes": ("nodes at once", ",.1f"),
+    "not_done": ("stages not done", ",.1f"),
+}
+
+
+def show_simulation(found: dict[str, Any], console: Console) -> None:
+    """Print the figures of `simulation`: mean, and range over the seeds."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("simulated")
+    for column in ("mean", "least", "most"):
+        table.add_column(column, justify="right")
+    for name, (label, form) in _FIGURES.items():
+        if name != "not_done" or found[name]["most"]:
+            row = label.format(currency=found["currency"])
+            table.add_row(row, *(format(found[name][column], form) for column in ("mean", "least", "most")))
+    least, mean = found["hours_at_least"], found["hours"]["mean"]
+    runs = "1 run" if found["seeds"] == 1 else f"{found['seeds']} runs, in which chance takes nodes at other moments"
+    console.print(table)
+    console.print(f"[dim]{runs}; no run takes less than {least:.2f} hours: {least / (mean or 1):.1%} of the mean[/]")
 
 
 def gigabytes(size: float) -> str:
