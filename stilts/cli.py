@@ -14,7 +14,7 @@ from rich.progress import track
 from rich.table import Table
 
 from stilts import __version__
-from stilts.errors import Problems, StiltsError
+from stilts.errors import LimitReached, Problems, StiltsError
 
 app = typer.Typer(
     help="Run grids of intermediate x target x seed fine-tuning on Ray and DeepSpeed, scored on XTREME.",
@@ -28,6 +28,9 @@ app.add_typer(data_app, name="data")
 INTERRUPTED = 130
 """Exit code of a run that was stopped, as shells have it for SIGINT."""
 
+LIMIT_REACHED = 3
+"""Exit code of a run that stopped at `--max-gpu-hours` or `--max-cost`."""
+
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="YAML file of the experiment.")]
 Overrides = Annotated[list[str], typer.Option("--set", metavar="A.B=C", help="Set a field of the experiment.")]
 Patches = Annotated[
@@ -37,9 +40,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def main() -> None:
-    """Entry point: runs a command and turns errors into messages and exit codes (1: bad input, 70: a defect)."""
+    """Entry point: runs a command and turns errors into messages and exit codes.
+
+    1: bad input, or stages that failed; 3: a limit is reached; 70: a defect.
+    """
     try:
         app()
+    except LimitReached as limit:
+        Console(stderr=True).print(f"[bold yellow]stopped:[/] {escape(str(limit))}", soft_wrap=True, highlight=False)
+        sys.exit(LIMIT_REACHED)
     except StiltsError as error:
         _complain(str(error))
         sys.exit(1)
@@ -110,20 +119,33 @@ def plan(
 
 
 @app.command()
-def run(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
+def run(
+    experiment: ExperimentFile,
+    max_gpu_hours: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop when all launches of the experiment together have held GPUs for so long."),
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, help="Stop when they have cost so much, by the prices in cluster:.")
+    ] = None,
+    patches: Patches = [],
+    overrides: Overrides = [],
+    as_json: Json = False,
+) -> None:
     """Train and evaluate what is missing, then write and print the table. The same command goes on after a stop."""
     from stilts.execute.launch import launch
+    from stilts.execute.meter import Limits
     from stilts.session import Session
 
     session = Session.open(experiment, overrides, patches)
     try:
-        unfinished = launch(session, Console(stderr=True))
+        unfinished = launch(session, Console(stderr=True), Limits(max_gpu_hours, max_cost))
     except KeyboardInterrupt:  # typer would end in a bare "Aborted"
         _complain("interrupted; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
     _collect(session, as_json)
-    if unfinished:
-        raise StiltsError(unfinished)
+    if unfinished is not None:
+        raise unfinished
 
 
 @app.command()
@@ -153,7 +175,7 @@ def _collect(session: Any, as_json: bool) -> None:
 @app.command()
 def status(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
     """Show the state of every stage: done, running (where), failed (why), waiting."""
-    from stilts.collect.status import show_status, stage_states
+    from stilts.collect.status import show_spending, show_status, stage_states
     from stilts.session import Session
 
     session = Session.open(experiment, overrides, patches)
@@ -162,6 +184,7 @@ def status(experiment: ExperimentFile, patches: Patches = [], overrides: Overrid
         _print_json(states)
     else:
         show_status(states, _console())
+        show_spending(session.experiment, session.store, _console())
 
 
 @app.command()

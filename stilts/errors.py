@@ -25,6 +25,10 @@ class Problems(StiltsError):
         super().__init__("\n".join([head, *(f"  - {message}" for message in self.messages)]))
 
 
+class LimitReached(StiltsError):
+    """A run stopped, or did not start, because what a person allowed it to use is used up. Nothing is wrong."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A hint naming the valid name nearest to a wrong one, or all of them where none is near."""
     names = [str(v) for v in valid]

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from stilts.cli import main
+from stilts.store.local import LocalStore
+from stilts.store.spending import Spending, write_spending
 
 PAIRS = "A man eats.\tSomebody eats.\tentailment\nA man eats.\tNobody eats.\tcontradiction\n"
 
@@ -169,6 +171,20 @@ def test_too_little_disk_is_told_before_training(
     assert "GB free" in err
 
 
+def test_limits_are_looked_at_before_anything_runs(stilts: Run, experiment: Path) -> None:
+    code, _, err = stilts("run", experiment, "--max-cost", 5)
+    assert (code, "needs prices" in err) == (1, True)
+    store = LocalStore(experiment.parent / "store")
+    write_spending(store, "tiny", "earlier", Spending(gpu_hours=2.5, cost=6.0, launches=1), "USD")
+    priced = "cluster={nodes: {n: {gpus: 1, cpus: 1, price_per_hour: 2}}}"
+    for limit, said in (("--max-cost=5", "6.00 of 5.00 USD"), ("--max-gpu-hours=2", "2.5 of 2 GPU-hours")):
+        code, _, err = stilts("run", experiment, limit, "--set", priced)
+        assert code == 3
+        assert said in err
+        assert "with a higher limit goes on" in err
+    assert "spent: 2.500 GPU-hours, 6.00 USD in 1 launch" in stilts("status", experiment, "--set", priced)[1]
+
+
 def test_a_plan_is_priced_and_simulated_where_machines_are_described(stilts: Run, experiment: Path) -> None:
     plain = json.loads(stilts("plan", experiment, "--json")[1])
     assert not {"price", "simulation"} & set(plain)
@@ -271,7 +287,7 @@ def test_the_command_line_is_frozen() -> None:
         "doctor": ["--json", "--store"],
         "explain": ["--experiment", "--json", "--set", "--with", "-e", "stage"],
         "plan": ["--json", "--set", "--simulate", "--with", "experiment"],
-        "run": ["--json", "--set", "--with", "experiment"],
+        "run": ["--json", "--max-cost", "--max-gpu-hours", "--set", "--with", "experiment"],
         "score": ["--benchmark", "--json", "--labels", "--predictions"],
         "status": ["--json", "--set", "--with", "experiment"],
         "submission": ["--intermediate", "--json", "--model", "--out", "--set", "--with", "experiment"],

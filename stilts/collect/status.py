@@ -9,10 +9,12 @@ from rich.table import Table
 from stilts.plan.graph import Node
 from stilts.plan.missing import artifact_name
 from stilts.plan.summary import Plan
+from stilts.spec.experiment import Experiment
 from stilts.store.claim import holder
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store
 from stilts.store.record import read_failure, stage_path
+from stilts.store.spending import read_spending
 
 _COLOURS = {"done": "green", "running": "cyan", "failed": "red", "diverged": "red", "waiting": "dim"}
 
@@ -47,3 +49,13 @@ def show_status(states: list[dict[str, Any]], console: Console) -> None:
         first_line = row["detail"].partition("\n")[0]
         table.add_row(row["name"], f"[{_COLOURS[row['state']]}]{row['state']}[/]", escape(first_line))
     console.print(table)
+
+
+def show_spending(experiment: Experiment, store: Store, console: Console) -> None:
+    """What all launches have used so far; nothing where there was none."""
+    currency = experiment.cluster.currency if experiment.cluster is not None else ""
+    spent = read_spending(store, experiment.name, currency)
+    if spent.launches:
+        cost = f", {spent.cost:,.2f} {currency}" if currency else ""
+        launches = "1 launch" if spent.launches == 1 else f"{spent.launches} launches"
+        console.print(f"spent: {spent.gpu_hours:,.3f} GPU-hours{cost} in {launches}")

@@ -3,12 +3,18 @@
 import os
 import time
 from dataclasses import replace
+from functools import partial
 
 from rich.console import Console
 from rich.progress import track
 
+from stilts.errors import LimitReached, StiltsError
+from stilts.execute.drain import Brake
+from stilts.execute.meter import NO_LIMITS, Limits, Meter
+from stilts.execute.progress import Progress
 from stilts.execute.run import Outcome, execute
 from stilts.plan.agenda import StageOutcome
+from stilts.plan.price import Expected, price
 from stilts.plan.summary import Plan, summarize
 from stilts.session import Session
 from stilts.spec.stage import BaseSpec
@@ -16,13 +22,20 @@ from stilts.store.checkpoint import publish_checkpoint
 from stilts.store.many import tell_many
 from stilts.store.mark import mark_of
 from stilts.store.record import clear_failure, stage_path, write_failure
+from stilts.store.spending import Spending
+
+_HIGHER = "The same command with a higher limit goes on."
 
 
-def launch(session: Session, console: Console) -> str | None:
-    """Run the missing stages. Returns what did not end well, in words; None where all is done.
+def launch(session: Session, console: Console, limits: Limits = NO_LIMITS) -> StiltsError | None:
+    """Run the missing stages. Returns what did not end well; None where all is done.
+
+    Args:
+        limits: of what all launches of the experiment may use.
 
     Raises:
-        StiltsError: before anything trains: too little disk, unreadable data, a cluster that cannot run one trial.
+        StiltsError: before anything trains: too little disk, unreadable data, a cluster that cannot run one trial, a
+            limit that is reached already (`LimitReached`) or that nothing is known to measure by.
         KeyboardInterrupt: the run was interrupted; what was stored stays.
     """
     told: set[str] = set()
@@ -33,14 +46,17 @@ def launch(session: Session, console: Console) -> str | None:
             told.add(who)
 
     with session.running(waiting):
-        return _launch(session, console)
+        return _launch(session, console, limits)
 
 
-def _launch(session: Session, console: Console) -> str | None:
+def _launch(session: Session, console: Console, limits: Limits) -> StiltsError | None:
     plan = session.plan(verify=True)
     if not plan.jobs:
         console.print(f"[green]nothing to train[/]: all {len(plan.expansion.graph.stages())} stages are done")
         return None
+    experiment, brake = session.experiment, Brake()
+    meter = Meter(session.store, experiment.name, experiment.runtime, experiment.cluster, limits, brake)
+    _check_limits(plan, meter, limits, console)
     session.check_disk(plan)
     _prepare(session, plan, console)
     figures = summarize(plan)
@@ -51,11 +67,41 @@ def _launch(session: Session, console: Console) -> str | None:
     seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
     mark = mark_of(session.store)
     jobs = [replace(job, mark=mark) for job in plan.jobs.values()]
-    outcome = execute(jobs, runtime=session.experiment.runtime, name=session.experiment.name, seconds=seconds)
+    with meter:
+        outcome = execute(
+            jobs,
+            runtime=experiment.runtime,
+            name=experiment.name,
+            seconds=seconds,
+            callbacks=[meter],
+            progress=partial(Progress, spent=meter.told),
+            brake=brake,
+        )
     _note(session, outcome)
-    if outcome.complete and session.experiment.runtime.keep == "none":
+    if outcome.complete and experiment.runtime.keep == "none":
         _drop_weights(session, plan)
     return _unfinished(outcome)
+
+
+def _check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) -> None:
+    """Say what will not fit the limits, before anything is prepared.
+
+    Raises:
+        StiltsError: a limit of cost without prices.
+        LimitReached: there is nothing left to spend.
+    """
+    cluster = plan.expansion.experiment.cluster
+    if limits.cost is not None and cluster is None:
+        raise StiltsError(
+            "--max-cost needs prices: give the experiment a cluster: section (nodes: {NAME: {gpus: 8, price_per_hour: "
+            "9.8}}), or take --max-gpu-hours"
+        )
+    if reached := meter.reached():
+        raise LimitReached(f"{reached}. {_HIGHER}")
+    expected = Expected(summarize(plan)["gpu_hours"]) if cluster is None else price(plan, cluster)[0]
+    passed = limits.passed(meter.spent + Spending(expected.gpu_hours, expected.cost), meter.currency)
+    if passed:
+        console.print(f"[yellow]by the plan it takes {passed}: the run will stop there, and keep what is done[/]")
 
 
 def _prepare(session: Session, plan: Plan, console: Console) -> None:
@@ -84,9 +130,14 @@ def _drop_weights(session: Session, plan: Plan) -> None:
     tell_many(session.store, lambda name: session.store.remove(f"{stage_path(name)}/weights"), new)
 
 
-def _unfinished(outcome: Outcome) -> str | None:
-    ended = {name: stage for name, stage in outcome.stages.items() if stage.status != "done"}
-    if not ended:
+def _unfinished(outcome: Outcome) -> StiltsError | None:
+    if outcome.complete:
         return None
+    ended = {name: stage for name, stage in outcome.stages.items() if stage.status not in ("done", "waiting")}
     lines = [f"{name}: {stage.status}{': ' if stage.message else ''}{stage.message}" for name, stage in ended.items()]
-    return "\n".join([f"{len(ended)} of {len(outcome.stages)} stages did not end well:", *(f"  - {x}" for x in lines)])
+    said = [f"{len(ended)} of {len(outcome.stages)} stages did not end well:", *(f"  - {x}" for x in lines)]
+    if outcome.stopped is None:
+        return StiltsError("\n".join(said))
+    waiting = sum(stage.status == "waiting" for stage in outcome.stages.values())
+    stopped = f"{outcome.stopped}; {waiting} of {len(outcome.stages)} stages wait. {_HIGHER}"
+    return LimitReached("\n".join([*(said if ended else ()), stopped]))

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,10 +35,11 @@ class Progress(tune.Callback):
     Args:
         agenda: the run's stages; read only.
         console: where to write; a terminal gets the live display, anything else a line for each event.
+        spent: what the run has used so far, in words.
     """
 
-    def __init__(self, agenda: Agenda, console: Console | None = None) -> None:
-        self._agenda = agenda
+    def __init__(self, agenda: Agenda, console: Console | None = None, spent: Callable[[], str] = str) -> None:
+        self._agenda, self._spent = agenda, spent
         self._console = console or Console(stderr=True)
         self._running: dict[str, _Running] = {}
         self._begin = time.monotonic()
@@ -99,7 +101,7 @@ class Progress(tune.Callback):
         line = Text(f"{time.strftime('%H:%M:%S')} ")
         line.append(f"{event:<9} ", style=_STYLES.get(event, ""))
         line.append(f"{name} {detail}".rstrip())
-        line.append(f"  [{summary(self._agenda)}]", style="dim")
+        line.append(f"  [{self._summary()}]", style="dim")
         if reason:
             line.append(f"\n          {reason}")
         self._console.print(line, soft_wrap=True)
@@ -114,12 +116,15 @@ class Progress(tune.Callback):
         rest = len(self._running) - len(shown)
         more = Text(f"and {rest} more" if rest else "", style="dim")
         left = remaining(self._agenda, len(self._running), self._elapsed())
-        status = Text(f"{summary(self._agenda)}, {duration(time.monotonic() - self._begin)} so far")
+        status = Text(f"{self._summary()}, {duration(time.monotonic() - self._begin)} so far")
         status.append(f", about {duration(left)} left" if left is not None else "")
         done = sum(outcome.status == "done" for outcome in self._agenda.outcomes.values())
         whole = Table.grid(padding=(0, 2))
         whole.add_row(ProgressBar(total=len(self._agenda.outcomes), completed=done, width=40), status)
         return Group(table, *([more] if rest else []), whole)
+
+    def _summary(self) -> str:
+        return "; ".join(filter(None, (summary(self._agenda), self._spent())))
 
     def _elapsed(self) -> dict[str, float]:
         now = time.monotonic()
