@@ -6,6 +6,8 @@ the one before it: the grid is to be disturbed, not to be stopped.
 
 import json
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -62,6 +64,7 @@ class Bout:
                 self._see_movement()
                 self._do_what_was_put_off()
                 self._disturb()
+            self._clean()
         problems = [*records.violations, *trace.overlaps(self.scene.attempts())]
         problems += self.scene.nodes.leavings() + self.store.residue()
         found = grid.result(self.scene.experiment, self.store.uri)
@@ -70,6 +73,15 @@ class Bout:
             problems += differences(expected, found)
         self._note("end", seconds=time.time() - began, problems=problems)
         return found, problems
+
+    def _clean(self) -> None:
+        """`stilts clean`, as people do: it takes what killed processes left, and nothing that is needed."""
+        command = [sys.executable, "-m", "stilts", "clean", "--store", self.store.uri, "-y", "--json"]
+        cleaned = subprocess.run(
+            command, env=self.scene.nodes.environment, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert cleaned.returncode == 0, cleaned.stderr
+        self._note("cleaned", found=json.loads(cleaned.stdout))
 
     def _until_done(self) -> Iterator[None]:
         """Drivers run, again and again, until one has ended well and the others have ended, too."""

@@ -92,7 +92,7 @@ def _kill(scene: Scene, processes: list[psutil.Process]) -> str | None:
 def node(scene: Scene) -> str | None:
     if not scene.busy():
         return None
-    raylet, others = scene.nodes.lose(scene.chance.randrange(2))
+    raylet, others = scene.nodes.lose(scene.chance)
     scene.nodes.add()
     return f"raylet {raylet} and {len(others)} processes"
 

@@ -6,6 +6,7 @@ it, carry a mark in their environment: that is how they are found, and nobody el
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -86,16 +87,21 @@ class Nodes:
         """A node joins."""
         self._cluster.add_node(num_cpus=CPUS)
 
-    def lose(self, index: int) -> tuple[int, list[int]]:
-        """All processes of a node die at once, as when its machine goes; returns the raylet's and the others' ids."""
-        node = sorted(self._cluster.worker_nodes, key=lambda node: node.node_id)[index % NODES]
-        [raylet] = [info.process for info in node.all_processes["raylet"]]
-        children = psutil.Process(raylet.pid).children(recursive=True)
-        for process in [psutil.Process(raylet.pid), *children]:
+    def lose(self, chance: random.Random) -> tuple[int, list[int]]:
+        """All processes of a node die at once, as when its machine goes: of one with ranks, where there is any; returns
+        the raylet's id and the others'."""
+        ranks = {process.pid for process in self.ranks()}
+        nodes = []
+        for node in sorted(self._cluster.worker_nodes, key=lambda node: node.node_id):
+            [raylet] = [info.process.pid for info in node.all_processes["raylet"]]
+            nodes.append((node, raylet, psutil.Process(raylet).children(recursive=True)))
+        busy = [one for one in nodes if ranks & {child.pid for child in one[2]}]
+        node, raylet, children = chance.choice(busy or nodes)
+        for process in [psutil.Process(raylet), *children]:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         self._cluster.remove_node(node, allow_graceful=False)
-        return raylet.pid, [child.pid for child in children]
+        return raylet, [child.pid for child in children]
 
     def marked(self) -> Iterator[psutil.Process]:
         """Every living process that comes from here, but this one."""
