@@ -35,6 +35,7 @@ class LocalLedger:
         self._root = root
         self._seen: dict[Path, _Seen] = {}
         self._stop = threading.Event()
+        self._one_at_a_time = threading.Lock()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self.violations: list[str] = []
         self.records: dict[str, float] = {}
@@ -46,20 +47,22 @@ class LocalLedger:
     def __exit__(self, *error: object) -> None:
         self._stop.set()
         self._thread.join()
-        self._look(thorough=True)
+        self.look(thorough=True)
 
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK_SECONDS):
-            self._look()
+            self.look()
 
-    def _look(self, *, thorough: bool = False) -> None:
-        there = [*self._root.glob("stages/*/record.json"), *self._root.glob("stages/*/evaluations/*/*.record.json")]
-        for record in there:
-            for path in [record, *_predictions(record)]:
+    def look(self, *, thorough: bool = False) -> None:
+        """Compare what is there with what was there; `thorough`: by content, even where nothing seems changed."""
+        with self._one_at_a_time:
+            there = [*self._root.glob("stages/*/record.json"), *self._root.glob("stages/*/evaluations/*/*.record.json")]
+            files = {file for record in there for file in (record, *_predictions(record))}
+            for path in files:
                 self._compare(path, thorough)
-        for path in set(self._seen) - {file for record in there for file in [record, *_predictions(record)]}:
-            self.violations.append(f"{path} was there and is gone")
-            del self._seen[path]
+            for path in set(self._seen) - files:
+                self.violations.append(f"{path} was there and is gone")
+                del self._seen[path]
 
     def _compare(self, path: Path, thorough: bool) -> None:
         try:
