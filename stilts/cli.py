@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from stilts import __version__
 from stilts.errors import LimitReached, Problems, StiltsError
+from stilts.spec.secrets import redact
 
 app = typer.Typer(
     help="Run grids of intermediate x target x seed fine-tuning on Ray and DeepSpeed, scored on XTREME.",
@@ -57,7 +59,8 @@ def main() -> None:
         sys.exit(141)
     except Exception as error:
         if os.environ.get("STILTS_DEBUG"):
-            raise
+            sys.stderr.write(redact(traceback.format_exc()))
+            sys.exit(1)
         _complain(
             f"a defect of stilts, or something it did not foresee: {type(error).__name__}: {error}\n"
             "Nothing that was stored is lost. STILTS_DEBUG=1 shows the traceback; please report it."
@@ -66,7 +69,7 @@ def main() -> None:
 
 
 def _complain(message: str) -> None:
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, highlight=False)
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(redact(message))}", soft_wrap=True, highlight=False)
 
 
 def _print_json(value: Any) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from stilts.errors import StiltsError
+from stilts.spec.secrets import redact
 from stilts.store.cache import Cache
 from stilts.store.open import open_store
 
@@ -56,9 +57,9 @@ def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
     try:
         return check()
     except StiltsError as error:
-        return Finding(name, "failed", str(error))
+        return Finding(name, "failed", redact(str(error)))
     except Exception as error:  # a check that breaks is a finding, not the end of the examination
-        return Finding(name, "failed", f"{type(error).__name__}: {error}")
+        return Finding(name, "failed", redact(f"{type(error).__name__}: {error}"))
 
 
 def _version(package: str) -> Finding:

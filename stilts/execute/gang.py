@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from stilts.errors import StiltsError
 from stilts.plan.job import StageJob
 from stilts.spec.runtime import Runtime
+from stilts.spec.secrets import redact
 
 CONNECT_SECONDS = 600.0
 PING_SECONDS = 60.0
@@ -103,8 +104,8 @@ def describe(error: BaseException) -> dict[str, Any]:
     known = {"Diverged": "diverged", "ClaimLost": LOST, "Unreachable": AWAY, "Preempted": PREEMPTED}
     return {
         "status": known.get(type(error).__name__, "failed"),
-        "error": str(error) if isinstance(error, StiltsError) else f"{type(error).__name__}: {error}",
-        "traceback": "".join(traceback.format_exception(error)),
+        "error": redact(str(error) if isinstance(error, StiltsError) else f"{type(error).__name__}: {error}"),
+        "traceback": redact("".join(traceback.format_exception(error))),
     }
 
 
@@ -206,5 +207,5 @@ def brief(error: BaseException) -> str:
     # An actor's death: a general line, indented facts about the actor, then the reason.
     lines = [line for line in str(cause).splitlines() if line.strip() and not line.startswith("\t")]
     told = lines[1:2] if isinstance(cause, RayActorError) and len(lines) > 1 else lines[:1]
-    text = textwrap.shorten(" ".join(told), 240, placeholder=" ...")
+    text = redact(textwrap.shorten(" ".join(told), 240, placeholder=" ..."))
     return text if isinstance(cause, LostRank) else f"{type(cause).__name__}: {text}"

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from stilts.errors import Problems, StiltsError, nearest
 from stilts.spec.experiment import Experiment
+from stilts.spec.secrets import holds_secret, is_secret_name, redact
 
 Location = tuple[str | int, ...]
 
@@ -88,7 +89,7 @@ def load_experiment(
         patches: YAML files laid over it in order, as JSON Merge Patches (RFC 7396): mappings merge, other values
             replace, and an empty value removes the field.
         overrides: `a.b=c` settings; c is read as YAML.
-        environment: replaces `${NAME}` and `${NAME:-default}` in strings; default: the process's own.
+        environment: replaces `${NAME}` and `${NAME:-default}` in strings, but for secrets; default: the process's own.
 
     Raises:
         Problems: every mistake in the file, each with file and line and the path of the field.
@@ -102,14 +103,16 @@ def load_experiment(
         document.problems += over.problems
     for override in overrides:
         _override(data, override, document)
-    data = _expand(data, (), document, os.environ if environment is None else environment)
+    variables = os.environ if environment is None else environment
+    data = _expand(data, (), document, variables)
+    data = _without_secrets(data, (), document, variables)
     try:
         experiment = Experiment.model_validate_json(json.dumps(data))
     except ValidationError as error:
         for location, details in _by_location(error).items():
             _explain(location, details, document)
     if document.problems:
-        raise Problems(document.problems)
+        raise Problems([redact(problem, variables) for problem in document.problems])
     return experiment
 
 
@@ -245,6 +248,9 @@ def _expand(data: Any, location: Location, document: _Document, environment: Map
 
     def replace(match: re.Match[str]) -> str:
         name, default = match.groups()
+        if is_secret_name(name):
+            document.problem(location, f"{name} is secret by its name; {_NO_SECRETS}")
+            return ""
         value = environment.get(name) or default
         if value is None:
             document.problem(location, f"the environment variable {name} is not set; export it, or use --set")
@@ -252,6 +258,29 @@ def _expand(data: Any, location: Location, document: _Document, environment: Map
         return value
 
     return _VARIABLE.sub(replace, data)
+
+
+_NO_SECRETS = (
+    "an experiment is stored and needs no secret: libraries read theirs from the environment, a profile or own files"
+)
+
+
+def _without_secrets(data: Any, location: Location, document: _Document, environment: Mapping[str, str]) -> Any:
+    """The data with another text where a secret stood, so that no later message quotes it."""
+    if isinstance(data, dict):
+        return {
+            _without_secrets(key, location, document, environment): _without_secrets(
+                value, (*location, redact(key, environment)), document, environment
+            )
+            for key, value in data.items()
+        }
+    if isinstance(data, list):
+        return [_without_secrets(item, (*location, i), document, environment) for i, item in enumerate(data)]
+    found = holds_secret(data, environment) if isinstance(data, str) else None
+    if found is None:
+        return data
+    document.problem(location, f"holds {found}; {_NO_SECRETS}")
+    return "secret"
 
 
 def _by_location(error: ValidationError) -> dict[Location, list[dict[str, Any]]]:

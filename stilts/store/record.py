@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from stilts.plan.missing import Artifact
+from stilts.spec.secrets import redact
 from stilts.spec.stage import SHORT, EvaluationSpec
 from stilts.store.many import ask_many
 from stilts.store.protocol import Corrupt, Store
@@ -41,7 +42,8 @@ def read_failure(store: Store, name: str) -> dict[str, Any] | None:
 
 
 def write_failure(store: Store, name: str, failure: dict[str, Any]) -> None:
-    """Note the end of a failed attempt; a later success removes it."""
+    """Note the end of a failed attempt, without secrets that it quotes; a later success removes it."""
+    failure = {name: redact(value) if isinstance(value, str) else value for name, value in failure.items()}
     store.write(f"{stage_path(name)}/failure.json", _json({"schema": SCHEMA, **failure}))
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel
@@ -223,9 +223,16 @@ def _load_encoder(weights: Path) -> tuple[Any, Any]:
     problems = local_checkpoint_problems(weights)
     if problems:
         raise Problems(problems)
-    encoder, found = AutoModel.from_pretrained(
-        weights, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True
-    )
+    try:
+        encoder, found = AutoModel.from_pretrained(
+            weights, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True
+        )
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise StiltsError(
+            f"{weights}: the encoder cannot be loaded: {reason} (Code that comes with a checkpoint is never executed: "
+            "its architecture must be one of transformers' own.)"
+        ) from error
     # The pooler is the one part that checkpoints may lack: no head reads it.
     missing = sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
     if missing:
