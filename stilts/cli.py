@@ -326,6 +326,24 @@ def _confirmed(question: str) -> bool:
     return sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(question)
 
 
+@app.command()
+def watch(
+    cloud: Annotated[str, typer.Option(help="auto, aws, gcp, or package.module:function that returns a notice.")] = (
+        "auto"
+    ),
+    address: Annotated[str, typer.Option(help="Ray cluster; auto: the one that this machine belongs to.")] = "auto",
+    node: Annotated[str, typer.Option(help="Ray node to drain, by its id; here: those of this machine.")] = "here",
+    every: Annotated[float, typer.Option(help="Seconds between questions to the cloud.")] = 5.0,
+    drain_on_rebalance: Annotated[
+        bool, typer.Option("--drain-on-rebalance", help="Drain on AWS's recommendation too, which may come earlier.")
+    ] = False,
+) -> None:
+    """Watch the cloud for the end of this spot machine, and have trials leave it in time. Runs on every node."""
+    from stilts.execute.watch import watch
+
+    watch(cloud, address, node, every, drain_on_rebalance)
+
+
 @data_app.command("prepare")
 def prepare(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = []) -> None:
     """Read every source that an experiment needs into the store, so that training needs no network."""

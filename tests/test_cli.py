@@ -291,6 +291,7 @@ def test_the_command_line_is_frozen() -> None:
         "score": ["--benchmark", "--json", "--labels", "--predictions"],
         "status": ["--json", "--set", "--with", "experiment"],
         "submission": ["--intermediate", "--json", "--model", "--out", "--set", "--with", "experiment"],
+        "watch": ["--address", "--cloud", "--drain-on-rebalance", "--every", "--node"],
     }
     assert list(commands["data"].commands) == ["prepare", "verify"]
 
