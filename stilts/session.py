@@ -26,6 +26,9 @@ from stilts.store.protocol import Store
 from stilts.store.record import read_stage, take_inventory
 from stilts.tasks.base import get_task
 
+_FILES = 8
+"""Data files published at a time: each takes some tens of megabytes of memory."""
+
 _SPEED_SAMPLE = 50
 """Records read to measure speed; more would slow planning and change little."""
 
@@ -124,7 +127,7 @@ class Session:
         lacking.sort(key=lambda ref: ref.task not in absent)  # what must fail, fails before anything is downloaded
         for ref in shown(lacking):
             self.catalog.materialise(ref)
-        tell_many(self.store, lambda ref: self.store.publish(ref.path), lacking)
+        tell_many(self.store, lambda ref: self.store.publish(ref.path), lacking, _FILES)
 
     def absent(self) -> dict[str, str]:
         """Tasks whose data nothing provides, and how to give it: they can be planned, from declared sizes, not run."""

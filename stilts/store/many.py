@@ -14,16 +14,18 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def ask_many(store: Store, ask: Callable[[Item], Answer], items: Iterable[Item]) -> Iterator[Answer]:
+def ask_many(
+    store: Store, ask: Callable[[Item], Answer], items: Iterable[Item], at_once: int = REQUESTS
+) -> Iterator[Answer]:
     """The answers in the order of the items; from a file system, one after the other."""
     if isinstance(store, LocalStore):
         yield from map(ask, items)
         return
-    with ThreadPoolExecutor(REQUESTS) as threads:
+    with ThreadPoolExecutor(at_once) as threads:
         yield from threads.map(ask, items)
 
 
-def tell_many(store: Store, tell: Callable[[Item], object], items: Iterable[Item]) -> None:
+def tell_many(store: Store, tell: Callable[[Item], object], items: Iterable[Item], at_once: int = REQUESTS) -> None:
     """As `ask_many`, where there is nothing to be answered."""
-    for _ in ask_many(store, tell, items):
+    for _ in ask_many(store, tell, items, at_once):
         pass

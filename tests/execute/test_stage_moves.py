@@ -1,8 +1,10 @@
-"""A stage whose store is a bucket, killed in its training, goes on on a machine that has nothing of it."""
+"""A stage whose store is a bucket, killed or drained in its training, goes on where nothing of it is cached."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from stilts.session import Session
 from stilts.store.mark import mark_of
 from stilts.store.record import read_stage
 from stilts.train import loop
-from stilts.train.ranks import Ranks
+from stilts.train.ranks import Preempted, Ranks
 from tests.servers import s3_uri
 from tests.test_main_job import EXPERIMENT
 
@@ -71,8 +73,24 @@ def test_training_goes_on_from_the_state_in_the_bucket(
 
     monkeypatch.setenv("STILTS_CACHE", str(tmp_path / "second"))
     steps: list[int] = []
-    run_stage(stage, ranks, lambda progress: steps.append(progress["step"]) if "loss" in progress else None)
+    asked = replace(ranks, drain=threading.Event())
+
+    def ask(progress: dict[str, Any]) -> None:
+        if "loss" in progress:
+            steps.append(progress["step"])
+            if progress["step"] == 16:
+                asked.drain.set()
+
+    with pytest.raises(Preempted):
+        run_stage(stage, asked, ask)
     assert steps[0] == stored["step"] + 1
+    left = json.loads(session.store.read(f"stages/{stage.name}/resume/2/latest.json") or b"")
+    assert left["step"] == steps[-1]  # not a step is lost
+
+    monkeypatch.setenv("STILTS_CACHE", str(tmp_path / "third"))
+    again: list[int] = []
+    run_stage(stage, ranks, lambda progress: again.append(progress["step"]) if "loss" in progress else None)
+    assert again[0] == left["step"] + 1
     assert not list(session.store.list(f"stages/{stage.name}/resume"))
     there, here = read_stage(undisturbed.store, stage.name), read_stage(session.store, stage.name)
     assert there is not None
