@@ -57,9 +57,11 @@ class Cache:
         try:
             for name in ("copies", "filling", "scratch", "locks"):
                 (self.root / name).mkdir(parents=True, exist_ok=True)
+            os.close(self._open_locked("probe", fcntl.LOCK_SH))
         except OSError as error:
             raise StiltsError(
-                f"the cache {self.root} cannot be written: {error.strerror}; point STILTS_CACHE at a local disk"
+                f"the cache {self.root} cannot be written and locked: {error.strerror}; let STILTS_CACHE name a folder "
+                "on a local disk"
             ) from error
         self.limit = _limit(self.root) if limit is None else limit
         self._uses: dict[str, int] = {}

@@ -5,6 +5,7 @@ what does not exist; read an object in one request (two can see the head of one 
 folders of Google storage that nobody made; remove without leaving an empty object in place of the folder.
 """
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -60,7 +61,8 @@ def _s3_objects(location: Location) -> S3Store:
     if not os.environ.get("AWS_ACCESS_KEY_ID") and importlib.util.find_spec("boto3"):
         from obstore.auth.boto3 import Boto3CredentialProvider
 
-        settings["credential_provider"] = Boto3CredentialProvider()
+        with contextlib.suppress(ValueError):  # it has none
+            settings["credential_provider"] = Boto3CredentialProvider()
     return S3Store(location.bucket, prefix=location.prefix or None, **settings, **_common(location))
 
 

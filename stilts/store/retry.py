@@ -51,7 +51,8 @@ _PERMANENT = (
 _RENEWED = (
     (r"ExpiredToken|EXPIRED_TOKEN|token.*expired", "the credentials have expired; renew them"),
     (
-        r"169\.254\.169\.254|metadata\.google\.internal|MissingCredentials|NoCredentials",
+        r"169\.254\.169\.254|metadata\.google\.internal|MissingCredentials|NoCredentials|token request|"
+        r"OAuth2 access token",
         "no credentials were found; give this machine a role, a profile or the cloud's environment variables",
     ),
 )
@@ -79,8 +80,8 @@ def retried(ask: Callable[[], Answer], what: str) -> Answer:
             raise
         except Exception as error:
             waited = time.monotonic() - began + pause
-            advice = permanent(error) or (renewed(error) if waited > CREDENTIALS_SECONDS else None)
-            if advice:
+            advice, patience = _judge(error)
+            if advice and waited > patience:
                 raise StiltsError(f"{what}: {advice} ({_brief(error)})") from error
             if isinstance(error, FileNotFoundError | FileExistsError) or not _is_of_the_store(error):
                 raise
@@ -96,12 +97,16 @@ def retried(ask: Callable[[], Answer], what: str) -> Answer:
 
 def permanent(error: Exception) -> str | None:
     """What a person can do about an error that will not pass; None for one that may."""
-    return _advice(error, (_NO_BUCKET,) if isinstance(error, FileNotFoundError) else _PERMANENT)
+    advice, patience = _judge(error)
+    return None if patience else advice
 
 
-def renewed(error: Exception) -> str | None:
-    """What a person can do about credentials that are missing, where they are not about to be renewed."""
-    return _advice(error, _RENEWED)
+def _judge(error: Exception) -> tuple[str | None, float]:
+    """What a person can do about an error that does not pass for so many seconds; None for one that may any time."""
+    if isinstance(error, FileNotFoundError):
+        return _advice(error, (_NO_BUCKET,)), 0.0
+    missing = _advice(error, _RENEWED)
+    return (missing, CREDENTIALS_SECONDS) if missing else (_advice(error, _PERMANENT), 0.0)
 
 
 def _advice(error: Exception, table: Sequence[tuple[str, str]]) -> str | None:

@@ -202,7 +202,11 @@ def test_what_is_not_there_is_not_taken_for_a_refusal_by_its_name() -> None:
     ("text", "advice"),
     [
         ("<Code>ExpiredToken</Code>", "have expired"),
-        ("error sending request for url (http://169.254.169.254/latest/api/token)", "no credentials were found"),
+        ("PUT http://169.254.169.254/latest/api/token - status code: 403 Forbidden", "no credentials were found"),
+        (
+            "UNAVAILABLE: Could not create a OAuth2 access token to authenticate the request",
+            "no credentials were found",
+        ),
     ],
 )
 def test_credentials_are_waited_for_a_while(text: str, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:

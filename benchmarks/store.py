@@ -1,0 +1,111 @@
+"""The store's own speed: a tree of weights into it and out of it, on a disk and on an S3 server, and its requests.
+
+    python benchmarks/store.py --megabytes 300                 # S3 is moto's server on this machine, in Python
+    python benchmarks/store.py --store s3://bucket/prefix      # a real one
+
+A fetch is measured with an empty cache, then with the copy that it left. Requests are those of one stage beside its
+training. moto is a Python program that holds objects in memory and shares the processors with the client: its figures
+are a floor, not what a cloud gives.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from stilts.store.cache import Cache
+from stilts.store.claim import Claim
+from stilts.store.local import LocalStore
+from stilts.store.object import ObjectStore
+from stilts.store.open import open_store
+from stilts.store.protocol import Store
+from stilts.store.record import write_stage
+from tests.servers import KEYS, HttpProxy, make_bucket, s3_server, s3_uri
+
+
+def throughput(store: Store, megabytes: int, folder: Path) -> dict[str, float]:
+    """Megabytes a second of one tree: put, fetched, fetched again."""
+    source = folder / "weights"
+    source.mkdir()
+    (source / "model.safetensors").write_bytes(os.urandom(megabytes * 1_000_000))
+    (source / "config.json").write_text("{}")
+    path = f"benchmark/{uuid.uuid4().hex[:12]}"
+    began = time.perf_counter()
+    manifest = store.put_tree(source, path)
+    times = {"put": time.perf_counter() - began}
+    for name in ("fetch", "fetch again"):
+        began = time.perf_counter()
+        store.fetch_tree(path, manifest)
+        times[name] = time.perf_counter() - began
+    store.remove("benchmark")
+    return {name: megabytes / seconds for name, seconds in times.items()}
+
+
+def requests_of_a_stage(endpoint: str, folder: Path) -> dict[str, int]:
+    """Requests of what a stage does to the store beside its weights."""
+    counts = {}
+    with HttpProxy(endpoint) as proxy:
+        store = open_store(s3_uri(proxy.endpoint, "bucket/requests"))
+        name = "a-0123456789ab"
+        (folder / "tree").mkdir()
+        (folder / "tree" / "model.safetensors").write_bytes(b"w" * 1000)
+        (folder / "tree" / "config.json").write_bytes(b"{}")
+        store.read("warm")
+
+        def counted(what: str) -> None:
+            counts[what] = len(proxy.requests)
+            proxy.forget()
+
+        proxy.forget()
+        with Claim(store, f"stages/{name}") as claim:
+            counted("claim taken")
+            claim.check()
+            counted("claim checked")
+            claim._write()
+            counts["claim renewed"] = counts["claim checked"] + len(proxy.requests)
+            proxy.forget()
+            manifest = store.put_tree(folder / "tree", f"stages/{name}/weights")
+            counted("weights of two files put")
+            write_stage(store, name, {"weights": manifest})
+            counted("record written")
+        counted("claim released")
+        store.has_tree(f"stages/{name}/weights", manifest)
+        counted("weights checked by a plan")
+        ObjectStore(store.location, Cache(folder / "other")).fetch_tree(f"stages/{name}/weights", manifest)
+        counted("weights of two files fetched by a node")
+    return counts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megabytes", type=int, default=300)
+    parser.add_argument("--store", help="measure this store instead of a server on this machine")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="stilts-") as temporary:
+        folder = Path(temporary)
+        os.environ["STILTS_CACHE"] = str(folder / "cache")
+        if given.store:
+            show(given.store.partition("?")[0], throughput(open_store(given.store), given.megabytes, folder))
+            return
+        os.environ.update(KEYS)
+        (folder / "disk").mkdir()
+        show("local disk", throughput(LocalStore(folder / "store"), given.megabytes, folder / "disk"))
+        with s3_server() as endpoint:
+            make_bucket(endpoint, "bucket")
+            store = open_store(s3_uri(endpoint, "bucket/speed"))
+            show("S3 on localhost (moto)", throughput(store, given.megabytes, folder))
+            for what, count in requests_of_a_stage(endpoint, folder).items():
+                print(f"{what:40} {count:3} requests")
+
+
+def show(name: str, speeds: dict[str, float]) -> None:
+    print(f"{name:40} " + "  ".join(f"{what} {speed:,.0f} MB/s" for what, speed in speeds.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
