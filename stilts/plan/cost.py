@@ -8,7 +8,7 @@ adds the output layer, as large as the embeddings that it is tied to, on the tok
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from statistics import fmean, median
@@ -180,10 +180,23 @@ def _mean_tokens(ref: DataRef, limit: float) -> float:
 
 @dataclass(frozen=True)
 class Speed:
-    """Operations per second of one rank, and where the figure comes from."""
+    """Operations per second of one rank, and where the figure comes from.
+
+    Attributes:
+        by_tasks: the same of stages on these tasks, where such were measured: masked language modelling, whose output
+            layer is one large product, works at several times the speed of tagging.
+    """
 
     flops: float
     source: str
+    by_tasks: Mapping[tuple[str, ...], float] = field(default_factory=dict)
+
+    def even(self, cost: StageCost, job: StageJob) -> StageCost:
+        """The cost with as many operations as take, at the speed of all, what they take at the speed of their task."""
+        if not isinstance(job.spec, StageSpec):
+            return cost
+        own = self.by_tasks.get(tuple(sorted(part.task for part in job.spec.parts)), self.flops)
+        return replace(cost, flops=cost.flops * self.flops / own)
 
 
 def speed(runtime: Runtime, records: Iterable[Mapping[str, Any]], cluster: Cluster | None = None) -> Speed:
@@ -195,9 +208,15 @@ def speed(runtime: Runtime, records: Iterable[Mapping[str, Any]], cluster: Clust
     else:
         gpu = runtime.accelerator == "gpu" or (runtime.accelerator == "auto" and _gpus_expected())
     kind = "gpu" if gpu else "cpu"
-    measured = [r["speed"]["flops"] for r in records if r.get("speed", {}).get("kind") == kind]
+    measured: dict[tuple[str, ...], list[float]] = {}
+    for record in records:
+        if record.get("speed", {}).get("kind") == kind:
+            tasks = tuple(sorted(record.get("train", {}).get("parts", ())))
+            measured.setdefault(tasks, []).append(record["speed"]["flops"])
     if measured:
-        return Speed(median(measured), f"measured on {len(measured)} stages of this store")
+        found = [flops for some in measured.values() for flops in some]
+        by_tasks = {tasks: median(some) for tasks, some in measured.items()}
+        return Speed(median(found), f"measured on {len(found)} stages of this store", by_tasks)
     if declared and all(declared):
         return Speed(fmean(declared), "declared in cluster:")
     flops = GPU_FLOPS if gpu else CPU_FLOPS

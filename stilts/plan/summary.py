@@ -39,7 +39,9 @@ def make_plan(expansion: Expansion, inventory: Inventory, store: str, records: I
     """
     runtime, cluster = expansion.experiment.runtime, expansion.experiment.cluster
     jobs = missing_jobs(expansion.graph, inventory, store, runtime)
-    return Plan(expansion, inventory, jobs, stage_costs(expansion.graph, jobs), speed(runtime, records, cluster))
+    rate = speed(runtime, records, cluster)
+    costs = {key: rate.even(cost, jobs[key]) for key, cost in stage_costs(expansion.graph, jobs).items()}
+    return Plan(expansion, inventory, jobs, costs, rate)
 
 
 def summarize(plan: Plan) -> dict[str, Any]:

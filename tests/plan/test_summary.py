@@ -129,15 +129,29 @@ def test_what_is_not_known_is_said(expanded: Expand, data: Any, monkeypatch: pyt
 
 
 def test_speed_is_measured_where_it_was_and_assumed_where_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    records = [{"speed": {"kind": "gpu", "flops": f}} for f in (1e14, 3e14, 2e14)] + [
-        {"speed": {"kind": "cpu", "flops": 1}},
+    tasks = {"train": {"parts": {"squad": {}}}}
+    records = [{"speed": {"kind": "gpu", "flops": f}, **tasks} for f in (1e14, 3e14, 2e14)] + [
+        {"speed": {"kind": "cpu", "flops": 1}, **tasks},
         {},
     ]
-    assert speed(Runtime(accelerator="gpu"), records) == Speed(2e14, "measured on 3 stages of this store")
+    found = speed(Runtime(accelerator="gpu"), records)
+    assert found == Speed(2e14, "measured on 3 stages of this store", {("squad",): 2e14})
     assert speed(Runtime(accelerator="gpu"), []).flops == GPU_FLOPS
     assert speed(Runtime(accelerator="cpu"), records[:3]).flops == CPU_FLOPS
     monkeypatch.setenv("RAY_ADDRESS", "x")
     assert speed(Runtime(), []).flops == GPU_FLOPS
+
+
+def test_a_task_is_timed_by_stages_on_it(expanded: Expand) -> None:
+    """XNLI was measured at half the speed of QQP: at the speed of all, their mean, it takes what it took."""
+    measured = {"xnli": 1e14, "qqp": 2e14}
+    records = [{"speed": {"kind": "gpu", "flops": f}, "train": {"parts": {t: {}}}} for t, f in measured.items()]
+    expansion = expanded(targets=["xnli", "pawsx"], runtime={"accelerator": "gpu"})
+    plan = make_plan(expansion, {}, "/store", records)
+    raw = stage_costs(expansion.graph, plan.jobs)
+    seconds = {expansion.graph.nodes[key].slug.rsplit("-", 2)[-2]: (key, took) for key, took in plan.seconds().items()}
+    assert seconds["xnli"][1] == pytest.approx(raw[seconds["xnli"][0]].flops / 1e14)
+    assert seconds["pawsx"][1] == pytest.approx(raw[seconds["pawsx"][0]].flops / 1.5e14)
 
 
 def test_bytes_at_the_peak(expanded: Expand) -> None:
