@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -140,6 +141,8 @@ def run(
     from stilts.execute.meter import Limits
     from stilts.session import Session
 
+    # `ray job stop`, or a batch system that takes the machine back: as Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
     session = Session.open(experiment, overrides, patches)
     try:
         unfinished = launch(session, Console(stderr=True), Limits(max_gpu_hours, max_cost))
@@ -149,6 +152,10 @@ def run(
     _collect(session, as_json)
     if unfinished is not None:
         raise unfinished
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
 
 
 @app.command()

@@ -10,6 +10,7 @@ from rich.progress import track
 
 from stilts.errors import LimitReached, StiltsError
 from stilts.execute.drain import Brake
+from stilts.execute.job import check_job
 from stilts.execute.meter import NO_LIMITS, Limits, Meter
 from stilts.execute.progress import Progress
 from stilts.execute.run import Outcome, execute
@@ -38,6 +39,7 @@ def launch(session: Session, console: Console, limits: Limits = NO_LIMITS) -> St
             limit that is reached already (`LimitReached`) or that nothing is known to measure by.
         KeyboardInterrupt: the run was interrupted; what was stored stays.
     """
+    check_job(session.store.uri)
     told: set[str] = set()
 
     def waiting(who: str) -> None:

@@ -137,7 +137,7 @@ def _trial_name(trial: Any) -> str:
 
 @contextmanager
 def _interruptible(brake: Brake) -> Iterator[None]:
-    """SIGINT stops the run: the first one cleanly, the second at once, a third one without any more ado.
+    """SIGINT or SIGTERM stops the run: the first one cleanly, the second at once, a third one without any more ado.
 
     Raises:
         KeyboardInterrupt: at the end, where one came.
@@ -154,11 +154,13 @@ def _interruptible(brake: Brake) -> Iterator[None]:
             raise KeyboardInterrupt
         brake.stop("interrupted", 0.0 if brake.reason else STOP_SECONDS)
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    # SIGTERM: what `ray job stop` and batch systems send. Ray has put a handler there that ends the process.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     if came:
         raise KeyboardInterrupt
 

@@ -15,9 +15,9 @@ from stilts.errors import StiltsError
 from stilts.execute.autoscaler import autoscaled, startable
 from stilts.execute.cluster import capacity, use_gpu
 from stilts.spec.runtime import Runtime
-from tests.execute.autoscaled import AutoscaledCluster, seconds_until
+from tests.execute.autoscaled import AutoscaledCluster
+from tests.own_ray import seconds_until
 
-ROOT = Path(__file__).resolve().parents[2]
 IDLE_SECONDS = 5.0
 NODES = 2
 EXPERIMENT = """\
@@ -49,7 +49,7 @@ def cluster() -> Iterator[AutoscaledCluster]:
     mode = os.environ.get("RAY_AUTH_MODE")
     # Ray reads it once, when it is imported: the cluster does as this process does.
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    nodes = AutoscaledCluster({"worker": {"CPU": 1}}, NODES, IDLE_SECONDS, [ROOT])
+    nodes = AutoscaledCluster({"worker": {"CPU": 1}}, NODES, IDLE_SECONDS)
     try:
         nodes.connect()
         yield nodes
