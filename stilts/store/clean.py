@@ -349,7 +349,7 @@ class _Examination:
         found += [f"features/{file}" for file in self.store.list("features") if _table(file) is None]
         for name in self.store.list("experiments"):
             files = [f"experiments/{name}/{file}" for file in self.store.list(f"experiments/{name}")]
-            found += [file for file in files if not file.endswith((".yaml", ".json", "/runs", "/spent"))]
+            found += [file for file in files if not file.endswith((".yaml", ".json", "/known", "/runs", "/spent"))]
         for name in self.store.list("data"):
             files = list(self.store.list(f"data/{name}"))
             if name == "index":

@@ -23,6 +23,7 @@ Paths are relative, with forward slashes. Layout:
     features/                                    encoded training data
     checkpoints/                                 local base models, on their way to the node that stores them
     experiments/NAME/                            resolved declarations, what each needs, and the runs under way
+    experiments/NAME/known/                      answers about its data, for machines that have none
     experiments/NAME/spent/                      what each launch has used
     store.json                                   tells this store from every other
     clean/                                       who declares an experiment, or removes what none needs
