@@ -36,7 +36,9 @@ def run(experiment: Path, overrides: list[str], nodes: int) -> tuple[float, dict
     plan = session.plan()
     seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
     with tempfile.TemporaryDirectory(prefix="b-", dir="/tmp") as folder:
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder})
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "temp_dir": folder}
+        )
         for _ in range(nodes):
             cluster.add_node(num_cpus=1)
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")

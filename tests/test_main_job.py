@@ -161,6 +161,23 @@ def test_killed_drivers_go_on_and_end_in_the_same_table(finished: Path, tmp_path
 
 
 @pytest.mark.slow
+def test_a_run_that_stops_at_its_limit_goes_on_to_the_same_table(finished: Path, tmp_path: Path) -> None:
+    experiment = write(tmp_path / "limited")
+    run = stilts(experiment, "run", "--max-gpu-hours", "0.003")
+    assert run.returncode == 3, run.stderr
+    assert "of 0.003 GPU-hours (--max-gpu-hours) are spent" in run.stderr
+    assert "failed" not in run.stderr
+    before = records(experiment.parent)
+    assert len(before) < STAGES
+    run = stilts(experiment, "run", "--max-gpu-hours", "10")
+    assert run.returncode == 0, run.stderr
+    assert "in 2 launches" in stilts(experiment, "status").stdout
+    after = records(experiment.parent)
+    assert {name: after[name] for name in before} == before
+    assert scores(experiment.parent) == scores(finished)
+
+
+@pytest.mark.slow
 def test_two_ranks_and_every_zero_stage(tmp_path: Path) -> None:
     for stage in range(4):
         experiment = write(tmp_path / f"zero{stage}")
