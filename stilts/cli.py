@@ -300,6 +300,7 @@ def clean(
         list[str],
         typer.Option(metavar="NAME", help="Let an experiment go, NAME or NAME/DIGEST, with what it alone needs."),
     ] = [],
+    cache: Annotated[bool, typer.Option("--cache", help="This machine's copies of object stores instead.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without a question.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -310,6 +311,9 @@ def clean(
     from stilts.store.clean import examine
     from stilts.store.open import open_store
 
+    if cache:
+        _clean_cache(yes, as_json)
+        return
     opened = open_store(store)
     found = examine(opened, forget)
     if not as_json:
@@ -325,6 +329,27 @@ def clean(
             f"{len(removed)} of {len(found.items)} removed, {gigabytes(sum(item.bytes for item in removed))} freed"
         )
     elif something:
+        typer.echo("nothing was removed; -y removes it without a question")
+
+
+def _clean_cache(yes: bool, as_json: bool) -> None:
+    from stilts.plan.show import gigabytes
+    from stilts.store.cache import Cache
+
+    cache = Cache()
+    idle = cache.idle()
+    if not as_json:
+        typer.echo(f"{cache.root}: {len(idle)} copies and scratch folders, {gigabytes(sum(idle.values()))}")
+    removed = None
+    if idle and (yes or (not as_json and _confirmed("remove those that nobody uses?"))):
+        removed = [folder for folder in idle if cache.evict(folder)]
+    if as_json:
+        items = {str(folder): size for folder, size in idle.items()}
+        _print_json({"cache": str(cache.root), "items": items, "removed": removed and [str(f) for f in removed]})
+    elif removed is not None:
+        size = gigabytes(sum(idle[folder] for folder in removed))
+        typer.echo(f"{len(removed)} of {len(idle)} removed, {size} freed; the rest is in use")
+    elif idle:
         typer.echo("nothing was removed; -y removes it without a question")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from stilts.cli import main
+from stilts.store.cache import Cache
 from stilts.store.local import LocalStore
 from stilts.store.spending import Spending, write_spending
 
@@ -282,7 +283,7 @@ def test_the_command_line_is_frozen() -> None:
         if name != "data"
     }
     assert options == {
-        "clean": ["--forget", "--json", "--store", "--yes", "-y"],
+        "clean": ["--cache", "--forget", "--json", "--store", "--yes", "-y"],
         "collect": ["--json", "--set", "--with", "experiment"],
         "doctor": ["--json", "--store"],
         "explain": ["--experiment", "--json", "--set", "--with", "-e", "stage"],
@@ -332,6 +333,21 @@ def test_clean_forgets_an_experiment(stilts: Run, declared: Path) -> None:
     code, _, err = stilts("clean", "--store", declared)
     assert code == 1
     assert "no store of stilts" in err
+
+
+def test_clean_empties_this_machines_cache_but_for_what_is_used(
+    stilts: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STILTS_CACHE", str(tmp_path / "cache"))
+    used, gone = Cache(), Cache()
+    for cache, key in ((used, "a" * 32), (gone, "b" * 32)):
+        cache.copy(key, {"file": 2000}, lambda folder: (folder / "file").write_bytes(bytes(2000)) and None)
+    del cache, gone
+    assert "nothing was removed" in stilts("clean", "--cache")[1]
+    found = json.loads(stilts("clean", "--cache", "-y", "--json")[1])
+    assert len(found["items"]) == 2
+    assert [Path(path).name for path in found["removed"]] == ["b" * 32]
+    assert (tmp_path / "cache" / "copies" / ("a" * 32)).is_dir()
 
 
 @pytest.mark.parametrize(("answer", "left"), [("n", True), ("y", False)])

@@ -97,6 +97,15 @@ class Cache:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def idle(self) -> dict[Path, int]:
+        """What may go unless somebody uses it, the least recently used first, with its bytes."""
+        return {folder: _size(folder) for folder in self._oldest_first()}
+
+    def evict(self, folder: Path) -> bool:
+        """Remove a folder of `idle`; False where somebody uses it."""
+        with self._locked("room"):
+            return self._evict(folder)
+
     def _fill(self, key: str, sizes: Mapping[str, int], fill: Callable[[Path], None]) -> None:
         part, note = self.root / "filling" / key, self.root / "filling" / f"{key}.bytes"
         shutil.rmtree(part, ignore_errors=True)

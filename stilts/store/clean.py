@@ -52,11 +52,14 @@ _RECORDS = (".record.json", ".tsv", ".jsonl", ".json")
 _IN_STAGE = ("record.json", "failure.json", "evaluations", "weights", "resume", "resume.writing", "resume.old")
 """What lies in a stage's folder, beside its claims, in the order in which it is removed."""
 _RESUME = _IN_STAGE[-3:]
+_IN_EXPERIMENT = ("known", "spent", "runs")
 _TABLE = re.compile(r"[^.][^/]*?-[0-9a-f]{12}\.arrow")
 _GENERATED = re.compile(r"generated-[0-9a-f]{12}")
 _INDEX = re.compile(r"[0-9a-f]{24}\.json")
-"""Names that stilts gives: tables of data and features, the generated corpus, the index of source files."""
-_IN_STORE = ("store.json", "stages", "data", "features", "experiments", CLEANING, "doctor")
+_CHECKPOINT = re.compile(r"[0-9a-f]{12}")
+"""Names that stilts gives: tables of data and features, the generated corpus, the index of source files, base models
+by their key."""
+_IN_STORE = ("store.json", "stages", "data", "features", "checkpoints", "experiments", CLEANING, "doctor")
 
 
 @dataclass(frozen=True)
@@ -131,8 +134,9 @@ def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waitin
         for declaration in examination.found.forgotten:
             claim.check()
             forget(store, declaration)
-            if not list(store.list(f"experiments/{declaration.name}")):
-                store.remove(f"experiments/{declaration.name}")
+        for name in {d.name for d in examination.found.forgotten} - {d.name for d in examination.kept}:
+            claim.check()
+            _forget_rest(store, f"experiments/{name}")
         by_stage: dict[str | None, list[Item]] = {}
         for item in examination.found.items:
             if item.path in paths:
@@ -145,6 +149,14 @@ def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waitin
             claim.check()
             removed += _clean_stage(examination, name, paths, claim)
     return removed
+
+
+def _forget_rest(store: Store, folder: str) -> None:
+    """What an experiment keeps beside its declarations, and its folder, if nothing else is in it."""
+    for part in _IN_EXPERIMENT:
+        store.remove(f"{folder}/{part}")
+    if not list(store.list(folder)):
+        store.remove(folder)
 
 
 def _clean_stage(examination: "_Examination", name: str, paths: set[str], cleaning: Claim) -> list[Item]:
@@ -198,6 +210,7 @@ class _Examination:
             self._stages()
             self._data()
             self._features()
+            self._checkpoints()
         self._unknown()
         self._sizes()
 
@@ -336,6 +349,12 @@ class _Examination:
             if table is not None and table.removesuffix(".arrow")[: -SHORT - 1] not in tasks:
                 self._add(f"features/{file}", "features that no stage has to train on")
 
+    def _checkpoints(self) -> None:
+        """Local base models on their way into the store."""
+        for name in self.store.list("checkpoints"):
+            if _CHECKPOINT.fullmatch(name) and not (name in self.stages and self._trains(name)):
+                self._add(f"checkpoints/{name}", "a base model that is stored, or that no experiment names")
+
     # --- what is told ------------------------------------------------------------------------------------
 
     def _unknown(self) -> None:
@@ -346,10 +365,12 @@ class _Examination:
             elif name[-SHORT:] not in self.stages:
                 parts = self.store.list(stage_path(name))
                 found += [f"{stage_path(name)}/{part}" for part in parts if part not in (*_IN_STAGE, "claims")]
+        found += [f"checkpoints/{name}" for name in self.store.list("checkpoints") if not _CHECKPOINT.fullmatch(name)]
         found += [f"features/{file}" for file in self.store.list("features") if _table(file) is None]
         for name in self.store.list("experiments"):
             files = [f"experiments/{name}/{file}" for file in self.store.list(f"experiments/{name}")]
-            found += [file for file in files if not file.endswith((".yaml", ".json", "/known", "/runs", "/spent"))]
+            known = (".yaml", ".json", *(f"/{part}" for part in _IN_EXPERIMENT))
+            found += [file for file in files if not file.endswith(known)]
         for name in self.store.list("data"):
             files = list(self.store.list(f"data/{name}"))
             if name == "index":

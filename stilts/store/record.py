@@ -2,14 +2,18 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 from stilts.plan.missing import Artifact
+from stilts.spec.canonical import digest
 from stilts.spec.secrets import redact
 from stilts.spec.stage import SHORT, EvaluationSpec
 from stilts.store.many import ask_many
 from stilts.store.protocol import Corrupt, Store
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 1
 """Version of the records' form; a reader opens every version up to its own."""
@@ -23,8 +27,32 @@ def stage_path(name: str) -> str:
 
 
 def read_stage(store: Store, name: str) -> dict[str, Any] | None:
-    """Record of a stage, None where it is not done or cannot be read as a record."""
-    return _read_json(store, f"{stage_path(name)}/record.json")
+    """Record of a stage, None where it is not done or cannot be read as a record.
+
+    A record whose payload does not give its key, or that lies in another stage's folder, is not what was written there:
+    it counts as absent, and the stage is trained again.
+    """
+    path = f"{stage_path(name)}/record.json"
+    record = _read_json(store, path)
+    if record is None or _is_whole(record, name):
+        return record
+    log.warning(
+        "%s/%s: the record is not what was written (its key is of something else) and is not used", store.uri, path
+    )
+    return None
+
+
+def _is_whole(record: dict[str, Any], name: str) -> bool:
+    """Whether a record's payload, key and place agree, as far as it has them."""
+    key, payload = record.get("key"), record.get("payload")
+    if key is None:
+        return payload is None
+    if not isinstance(key, str) or key[:SHORT] != name[-SHORT:]:
+        return False
+    try:
+        return payload is None or digest(payload) == key
+    except ValueError:
+        return False
 
 
 def write_stage(store: Store, name: str, record: dict[str, Any]) -> None:

@@ -12,8 +12,11 @@ from stilts.data.checkpoint_files import checkpoint_digest
 from stilts.data.sources import hub
 from stilts.data.tables import read_table
 from stilts.errors import StiltsError
+from stilts.spec.canonical import digest
+from stilts.spec.stage import BaseSpec
 from stilts.store.local import LocalStore
 from stilts.store.protocol import Corrupt
+from stilts.store.record import read_stage, take_inventory, write_stage
 from stilts.tasks.base import HubSource, get_task
 from stilts.train.base import materialise_base
 from stilts.train.checkpoint import ResumeStore
@@ -137,6 +140,34 @@ def test_a_manifest_that_leads_out_of_its_folder_is_refused(tmp_path: Path, name
     (tmp_path / "secret").write_bytes(b"x")
     with pytest.raises(Corrupt):
         store.fetch_tree("w", {name: {"bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest()}})
+
+
+@pytest.mark.parametrize(
+    "tampered",
+    [
+        {"payload": {"key_version": 2, "base": {"hub": "evil/model", "revision": "1"}}},
+        {"key": digest({"key_version": 2, "base": {"hub": "evil/model", "revision": "1"}})},
+        {"key": 7},
+        {"key": None},
+        {"payload": {"x": [float(10**30), {"deep": "y"}]}},
+    ],
+)
+def test_a_record_that_is_not_of_its_stage_is_not_used(
+    tmp_path: Path, tampered: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Another model's record in a stage's place is neither trained on nor reported as that stage."""
+    store = LocalStore(tmp_path)
+    spec = BaseSpec({"hub": "good/model", "revision": "1"})
+    name = f"model-{spec.key[:12]}"
+    record = {"name": name, "key": spec.key, "payload": spec.payload(), "weights": {}}
+    write_stage(store, name, record)
+    assert read_stage(store, name) == {"schema": 1, **record}
+    write_stage(store, name, {**record, **tampered})
+    assert read_stage(store, name) is None
+    assert not take_inventory(store)[spec.key[:12]].trained
+    assert f"{name}/record.json: the record is not what was written" in caplog.text
+    write_stage(store, "other-0123456789ab", record)
+    assert read_stage(store, "other-0123456789ab") is None
 
 
 def _resume(folder: Path, **files: bytes) -> ResumeStore:

@@ -390,6 +390,27 @@ def test_what_stilts_did_not_write_is_told_and_stays(store: Store, tmp_path: Pat
     assert all(store.read(path) == b"mine" for path in [*junk, f"{stage_path(name)}/plot.png"])
 
 
+def test_a_base_model_on_its_way_stays_until_it_is_stored(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    session = experiment(store, tmp_path)
+    base = next(node.key[:SHORT] for node in session.expansion.graph if node.is_base)
+    for key in (base, "0123456789ab"):
+        store.write(f"checkpoints/{key}", b"x")
+    assert set(paths(examine(store))) == {"checkpoints/0123456789ab"}
+    finish(session, tmp_path)
+    assert set(paths(examine(store))) == {f"checkpoints/{base}", "checkpoints/0123456789ab"}
+
+
+def test_nothing_is_left_of_a_forgotten_experiment(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path / "store")
+    experiment(store, tmp_path)
+    store.write("experiments/one/spent/a.json", b"{}")
+    assert "known" in store.list("experiments/one")
+    assert examine(store).unknown == []
+    cleaned(store, "one")
+    assert list(store.list("experiments")) == []
+
+
 def test_links_are_removed_and_not_what_they_name(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     session = experiment(store, tmp_path)
