@@ -11,7 +11,7 @@ from stilts.collect.table import CellSource, build_table
 from stilts.evaluate.xtreme import get_benchmark
 from stilts.plan.expand import Expansion
 from stilts.plan.missing import Inventory, artifact_name
-from stilts.spec.stage import SHORT
+from stilts.spec.stage import SHORT, EvaluationSpec
 from stilts.store.data import read_examples
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store
@@ -48,7 +48,7 @@ def gather(expansion: Expansion, store: Store) -> pa.Table:
     statuses: dict[str, Mapping[str, Any]] = {name: {"status": "done"} for name in names if name in done}
     others = [name for name in names if name not in done]
     statuses |= zip(others, ask_many(store, lambda name: _ended(store, name), others), strict=True)
-    records = _read_evaluations(store, sources, inventory)
+    records = _read_evaluations(store, _wanted(sources), inventory)
     return build_table(
         expansion.experiment.name,
         sources,
@@ -58,19 +58,22 @@ def gather(expansion: Expansion, store: Store) -> pa.Table:
     )
 
 
+def _wanted(cells: Sequence[CellSource]) -> dict[tuple[str, str], EvaluationSpec]:
+    return {(cell.stage, spec.path): spec for cell in cells for spec in cell.evaluations}
+
+
+def _chosen_by(cells: Sequence[CellSource]) -> dict[tuple[str, str], EvaluationSpec]:
+    return {(cell.stage, cell.selection.path): cell.selection for cell in cells if cell.selection is not None}
+
+
 def _read_evaluations(
-    store: Store, sources: Sequence[CellSource], inventory: Inventory
+    store: Store, wanted: Mapping[tuple[str, str], EvaluationSpec], inventory: Inventory
 ) -> dict[tuple[str, str], dict[str, Any] | None]:
-    """Records of the cells' evaluations that the inventory has, by stage NAME and path."""
-    there = {artifact.name: artifact.evaluations for artifact in inventory.values()}
-    wanted = {
-        (source.stage, spec.path): spec
-        for source in sources
-        for spec in source.evaluations
-        if spec.path in there.get(source.stage, ())
-    }
-    found = ask_many(store, lambda item: read_evaluation(store, item[0][0], item[1]), wanted.items())
-    return dict(zip(wanted, found, strict=True))
+    """Records of those evaluations (by their stage's NAME and their path) that the inventory has."""
+    held = {artifact.name: artifact.evaluations for artifact in inventory.values()}
+    there = {where: spec for where, spec in wanted.items() if where[1] in held.get(where[0], ())}
+    found = ask_many(store, lambda item: read_evaluation(store, item[0][0], item[1]), there.items())
+    return dict(zip(there, found, strict=True))
 
 
 def gather_submission(
@@ -91,10 +94,11 @@ def gather_submission(
     for choice in choices:
         target, equals, regime = choice.partition("=")
         intermediates |= {target: regime} if equals else dict.fromkeys(official, choice)
+    records = _read_evaluations(store, _wanted(cells) | _chosen_by(cells), inventory)
     return write_submission(
         out,
         cells,
-        read_evaluation=lambda name, spec: read_evaluation(store, name, spec),
+        read_evaluation=lambda name, spec: records.get((name, spec.path)),
         read_predictions=lambda name, spec: read_predictions(store, name, spec),
         read_examples=lambda spec: read_examples(store, spec.data),
         model=model,
