@@ -67,8 +67,9 @@ def test_the_list_is_there_before_the_declaration(session: Session, monkeypatch:
     )
     session.declare()
     (stored,) = declarations(store)
-    endings = [path.rpartition(".")[2] for path in written if path.startswith("experiments/needy")]
-    assert endings == ["json", "yaml"]
+    ours = [path for path in written if path.startswith("experiments/needy")]
+    assert ours[:2] == [stored.path.removesuffix(".yaml") + ".json", stored.path]
+    assert all(path.startswith("experiments/needy/known/") for path in ours[2:])
     store.remove(stored.path)
     assert declarations(store) == [stored]
     session.declare()
