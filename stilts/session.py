@@ -20,7 +20,7 @@ from stilts.store.claim import Claim
 from stilts.store.data import unpublished
 from stilts.store.local import LocalStore
 from stilts.store.many import ask_many, tell_many
-from stilts.store.needs import CLEANING, Declaration, Needs, declarations, declare, list_needs, needs_of, running
+from stilts.store.needs import CLEANING, Declaration, Needs, declare, list_needs, needs_of, running, unlisted
 from stilts.store.open import open_store
 from stilts.store.protocol import Store
 from stilts.store.record import read_stage, take_inventory
@@ -90,8 +90,7 @@ class Session:
 
     def complete_declarations(self) -> None:
         """Write what this experiment needs beside the declarations of it that an older stilts stored without."""
-        stored = [found for found in declarations(self.store) if found.name == self.experiment.name]
-        lacking = [found for found in stored if found.needs is None and self._is_mine(found)]
+        lacking = [found for found in unlisted(self.store, self.experiment.name) if self._is_mine(found)]
         if not lacking:
             return
         needs = self._needs()

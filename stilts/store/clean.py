@@ -29,6 +29,7 @@ from stilts.errors import StiltsError, nearest
 from stilts.plan.missing import Artifact
 from stilts.spec.stage import SHORT, DataRef
 from stilts.store.claim import Claim, holder
+from stilts.store.many import ask_many
 from stilts.store.needs import (
     CLEANING,
     Declaration,
@@ -277,15 +278,16 @@ class _Examination:
                     self._add(run, "left by a killed run")
 
     def _stages(self) -> None:
-        for name in self.store.list("stages"):
-            artifact = self.inventory.get(name[-SHORT:])
-            if _is_stage(name):
-                items = self.of_stage(name, artifact or Artifact(name))
-                who = holder(self.store, stage_path(name)) if items else None
-                if who is not None:
-                    self.found.held[stage_path(name)] = who
-                else:
-                    self.found.items += items
+        def look(name: str) -> tuple[list[Item], str | None]:
+            items = self.of_stage(name, self.inventory.get(name[-SHORT:], Artifact(name)))
+            return items, holder(self.store, stage_path(name)) if items else None
+
+        names = [name for name in self.store.list("stages") if _is_stage(name)]
+        for name, (items, who) in zip(names, ask_many(self.store, look, names), strict=True):
+            if who is not None:
+                self.found.held[stage_path(name)] = who
+            else:
+                self.found.items += items
 
     def of_stage(self, name: str, artifact: Artifact) -> list[Item]:
         """What may go of one stage's folder, if nobody works on it."""
@@ -384,15 +386,11 @@ class _Examination:
 
     def _sizes(self) -> None:
         """Bytes that each experiment needs, counted once and told for each."""
-        sizes: dict[str, int] = {}
-
-        def size(path: str) -> int:
-            if path not in sizes:
-                sizes[path] = self._size(path)
-            return sizes[path]
-
+        paths = list({path: None for declaration in self.kept for path in self._paths(declaration.needs)})
+        sizes = dict(zip(paths, ask_many(self.store, self._size, paths), strict=True))
         for declaration in self.kept:
-            self.found.declarations.append((declaration, sum(map(size, self._paths(declaration.needs)))))
+            size = sum(sizes[path] for path in self._paths(declaration.needs))
+            self.found.declarations.append((declaration, size))
 
     def _paths(self, needs: Needs | None) -> Iterator[str]:
         if needs is not None:

@@ -131,6 +131,13 @@ def declarations(store: Store) -> list[Declaration]:
     return found
 
 
+def unlisted(store: Store, name: str) -> list[Declaration]:
+    """The declarations of an experiment that an older stilts stored, without a list."""
+    files = set(store.list(f"{_ROOT}/{name}"))
+    digests = [file.removesuffix(".yaml") for file in sorted(files) if file.endswith(".yaml")]
+    return [Declaration(name, digest, None) for digest in digests if f"{digest}.json" not in files]
+
+
 @contextmanager
 def running(store: Store, name: str, declare: Callable[[], None], waiting: Callable[[str], None]) -> Iterator[None]:
     """A run of an experiment: declared at its beginning, and known to be under way until its end.
