@@ -145,7 +145,9 @@ class Claim:
         self._renewed = now
 
     def _taken(self) -> ClaimLost:
-        return ClaimLost(f"{self._folder}: attempt {self.attempt} was declared dead and another one took over")
+        return ClaimLost(
+            f"{self._folder}: attempt {self.attempt} was declared dead and another one took over, or the store is gone"
+        )
 
 
 def holder(store: Store, path: str) -> str | None:

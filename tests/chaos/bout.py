@@ -1,7 +1,7 @@
 """One bout: a grid from the first driver to the final table, with faults, and whether it came through.
 
-Moments are chosen by a seeded generator; no fault comes before some stage has made a step, or told a new phase, since
-the one before it: the grid is to be disturbed, not to be stopped.
+Moments are chosen by a seeded generator; most faults wait until some stage has made a step since the one before, the
+others until anything was heard of one: the grid is to be disturbed, not to be stopped.
 """
 
 import json
@@ -21,6 +21,8 @@ from tests.chaos.nodes import Nodes
 from tests.chaos.stores import Place
 
 TICK_SECONDS = 0.2
+EARLY = 0.2
+"""Share of the faults that may come before the first step: while models are loaded and data are encoded."""
 PATIENCE_SECONDS = 600.0
 """A grid in which nothing has moved for so long is stuck."""
 
@@ -51,9 +53,10 @@ class Bout:
         self.scene = Scene(nodes, experiment, store.uri, store, chance)
         self.undone = list(kinds)
         self._open: dict[str, int] = {}
-        self._moved = self._last_fault = time.time()
+        self._moved = self._trained = self._last_fault = time.time()
         self._lines = 0
         self._due: float | None = None
+        self._early: bool | None = None
 
     def run(self, expected: grid.Result | None = None) -> tuple[grid.Result, list[str]]:
         """The outcome, and what was wrong, in words."""
@@ -120,6 +123,7 @@ class Bout:
                 self._open.pop(line["attempt"], None)
             else:
                 self._moved = line["time"]
+                self._trained = line["time"] if line["step"] is not None else self._trained
         for attempt, pid in list(self._open.items()):
             if not psutil.pid_exists(pid):
                 del self._open[attempt]
@@ -134,7 +138,11 @@ class Bout:
                 self._note("over", what=do.__qualname__)
 
     def _disturb(self) -> None:
-        if not self.undone or self.scene.later or self._moved <= self._last_fault:
+        if not self.undone or self.scene.later:
+            return
+        if self._early is None:
+            self._early = self.scene.chance.random() < EARLY
+        if (self._moved if self._early else self._trained) <= self._last_fault:
             return
         if self._due is None:
             self._due = time.time() + self.scene.chance.uniform(*self.gap)
@@ -148,7 +156,7 @@ class Bout:
             return
         during = {attempt.identity: attempt.steps[-1][1] if attempt.steps else 0 for attempt in busy}
         self._note("fault", when, kind=kind, target=target, during=during)
-        self._last_fault, self._due = time.time(), None
+        self._last_fault, self._due, self._early = time.time(), None, None
 
     def _note(self, event: str, when: float | None = None, **facts: Any) -> None:
         line = {"time": when or time.time(), "bout": self.scene.experiment.parent.name, "event": event, **facts}

@@ -125,11 +125,11 @@ def _rank(stage: Stage, rank: int, port: int, out: Path, save_often: bool) -> No
     recipe = Recipe(**{**settings, **stage.recipe})
     model = Model.load(stage.base, [head_spec(family) for family in stage.families], seed=0)
     parts = [part for name in stage.families for part in one_part(make_features(name, 30), name, recipe)]
-    seen = make_features(stage.families[0], 5)
+    scored = next(family for family in stage.families if family != "mlm")
+    seen = make_features(scored, 5)
 
     def dev_score() -> dict[str, float]:
-        rows = forward(model, seen, {}, ranks, head=stage.families[0], family=stage.families[0])
-        return {stage.families[0]: float(sum(abs(row).sum() for row in rows))}
+        return {scored: float(sum(abs(row).sum() for row in forward(model, seen, {}, ranks, head=scored)))}
 
     result = train(
         model,

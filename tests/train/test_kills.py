@@ -41,7 +41,7 @@ def test_two_ranks_and_a_mixture_are_killed_and_go_on_bitwise(dropping_base: Pat
 @pytest.mark.parametrize(
     ("kind", "families", "zero_stage", "precision"),
     [
-        ("xlm-roberta", ("mlm",), 0, "fp32"),
+        ("xlm-roberta", ("mlm", "srl"), 0, "fp32"),
         ("xlm-roberta", ("classification", "mlm", "span_qa"), 1, "fp32"),
         ("bert", ("multiple_choice",), 1, "bf16"),
         ("deberta-v2", ("tagging",), 2, "fp32"),
