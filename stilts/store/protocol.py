@@ -1,7 +1,8 @@
 """Store: where artifacts live. Five promises that every backend keeps.
 
-1. `write` and `put_tree` are atomic: a reader sees the old content, or all of the new, never a part. While a tree is
-   being replaced, and after a kill in that moment, a reader may see none: the record names what should be there.
+1. `write` and `put_tree` are atomic: a reader sees the old content, or all of the new, never a part. On a file system,
+   while a tree is being replaced, and after a kill in that moment, a reader may see none: the record names what should
+   be there. In a bucket it is replaced in one step; a reader in the middle of the old one may find it `Corrupt`.
 2. `create` succeeds for exactly one of several writers of the same path.
 3. What was written is on disk when the call returns; a record written after it can rely on it.
 4. Reading a tree checks every file against its manifest; what does not match raises `Corrupt`.
