@@ -377,8 +377,8 @@ class _Examination:
             files = list(self.store.list(f"data/{name}"))
             if name == "index":
                 found += [f"data/index/{file}" for file in files if not _INDEX.fullmatch(file)]
-            elif not files:
-                found.append(f"data/{name}")
+            elif not files:  # a file, or a folder of tables that went
+                found += [f"data/{name}"] if self.store.measure(f"data/{name}") is not None else []
             elif not _GENERATED.fullmatch(name):
                 found += [f"data/{name}/{file}" for file in files if _table(file) is None]
         leaving = {item.path for item in self.found.items}

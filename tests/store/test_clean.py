@@ -128,7 +128,7 @@ def test_a_forgotten_experiment_takes_only_what_it_alone_needs(store: Store, tmp
     assert two.plan(verify=True).jobs == {}
     assert all(ref.path not in done for ref in two.data())
     assert {name for name in store.list("stages") if read_stage(store, name)} == names(two)
-    assert examine(store).items == []
+    assert (examine(store).items, examine(store).unknown) == ([], [])
 
 
 @HERE
@@ -379,11 +379,18 @@ def test_what_stilts_did_not_write_is_told_and_stays(store: Store, tmp_path: Pat
     session = experiment(store, tmp_path)
     finish(session, tmp_path)
     name = max(names(session))
-    junk = ["notes.txt", "stages/backup/model.bin", "data/mine/corpus.arrow", "features/x.arrow", "experiments/one/log"]
+    junk = [
+        "notes.txt",
+        "data/corpus.txt",
+        "stages/backup/model.bin",
+        "data/mine/corpus.arrow",
+        "features/x.arrow",
+        "experiments/one/log",
+    ]
     for path in junk:
         store.write(path, b"mine")
     store.write(f"{stage_path(name)}/plot.png", b"mine")
-    expected = {"notes.txt", "stages/backup", *junk[2:]}
+    expected = {"notes.txt", "data/corpus.txt", "stages/backup", *junk[3:]}
     assert set(examine(store).unknown) == expected
     assert set(examine(store, ["one"]).unknown) == {*expected, f"{stage_path(name)}/plot.png"}
     cleaned(store, "one")
