@@ -3,10 +3,11 @@
     python benchmarks/simulate_check.py [EXPERIMENT.yaml] [--nodes 2] [--set A.B=C] [--json results/simulate_check.json]
 
 Each node is a process of Ray's with one CPU. The grid (by default the quickstart) is run on them with real Ray and
-DeepSpeed; then the plan of an empty store is simulated on the same nodes, with the speed that the records of the run
-tell (median over the stages), and with each stage's real seconds in place of the cost model's. The first error is that
-of the prediction as a whole, the second that of the simulation alone. The makespan is that of the trials: data are
-prepared, and Ray is up, before. Nodes that share cores with other work make the run longer than its prediction.
+DeepSpeed; then the plan of an empty store is simulated on the same nodes, with the speeds that the records of the run
+tell (medians over the stages of each task), and with each stage's real seconds in place of the cost model's. The first
+error is that of the prediction as a whole, the second that of the simulation alone. The makespan is that of
+the trials: data are prepared, and Ray is up, before. Nodes that share cores with other work make the run longer than
+its prediction.
 """
 
 import argparse

@@ -5,7 +5,8 @@ placement groups tells it: GPU-hours by the GPU; cost by the node, which counts 
 any part of it. The boot of nodes, and nodes that idle before they go, are on the cloud's bill and not on the meter's.
 
 A limit holds over all launches of an experiment in its store, so that what restarts a driver cannot overspend. Two
-drivers at a time learn of each other's use with `WRITE_SECONDS` delay; a killed one has not told of as much.
+drivers at a time learn of each other's use with `WRITE_SECONDS` delay; of a killed one as much may be missing, but
+never more than half of its time.
 """
 
 import contextlib
@@ -73,7 +74,8 @@ class Meter(tune.Callback):
         self._others = read_spending(store, experiment, self.currency)
         self._prices: dict[str, float] = {}
         self._sampled: float | None = None
-        self._every, self._written = SAMPLE_SECONDS, time.monotonic()
+        self._every = SAMPLE_SECONDS
+        self._began = self._written = time.monotonic()
         self._writer: threading.Thread | None = None
 
     def __getstate__(self) -> dict[str, Any]:
@@ -132,7 +134,8 @@ class Meter(tune.Callback):
         reason = self.reached()
         if reason is not None:
             self._brake.stop(reason)
-        if now - self._written >= WRITE_SECONDS and (self._writer is None or not self._writer.is_alive()):
+        due = now - self._written >= min(WRITE_SECONDS, (now - self._began) / 2)
+        if due and (self._writer is None or not self._writer.is_alive()):
             self._written = now
             # The store may be slow, or out of reach for a while, and Tune's loop must go on.
             self._writer = threading.Thread(target=self._write, daemon=True, name="spending")
