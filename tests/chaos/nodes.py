@@ -13,8 +13,9 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
@@ -23,6 +24,9 @@ from tests.chaos import trace
 
 MARK = "STILTS_CHAOS_MARK"
 NODES, CPUS = 2, 2
+STARTS = 3
+
+T = TypeVar("T")
 
 _GROUPS = """
 import ray
@@ -64,7 +68,9 @@ class Nodes:
         # A node that is gone is noticed after some seconds, rather than half a minute.
         health = {"health_check_initial_delay_ms": 2000, "health_check_period_ms": 1000}
         head = {"num_cpus": 0, "temp_dir": self._ray_folder.name, "include_dashboard": False}
-        self._cluster = Cluster(initialize_head=True, head_node_args={**head, "_system_config": health})
+        self._cluster = _in_time(
+            lambda: Cluster(initialize_head=True, head_node_args={**head, "_system_config": health})
+        )
         for _ in range(NODES):
             self.add()
         self.address: str = self._cluster.address
@@ -76,6 +82,9 @@ class Nodes:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(signal.SIGCONT)
         self._cluster.shutdown()
+        for process in self.marked():  # of a node that did not start in time
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         for name, value in self._before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -85,7 +94,7 @@ class Nodes:
 
     def add(self) -> None:
         """A node joins."""
-        self._cluster.add_node(num_cpus=CPUS)
+        _in_time(lambda: self._cluster.add_node(num_cpus=CPUS))
 
     def lose(self, chance: random.Random) -> tuple[int, list[int]]:
         """All processes of a node die at once, as when its machine goes: of one with ranks, where there is any; returns
@@ -148,3 +157,14 @@ class Nodes:
         left = [*self.temporary.glob("*stilts-*"), *self.temporary.glob("cache/**/resume*")]
         files = [f"temporary: {path}" for path in left]
         return processes + groups + files
+
+
+def _in_time(start: Callable[[], T]) -> T:
+    """Start a node. Ray gives it half a minute, which is not enough on a machine that is busy: try again."""
+    for _ in range(STARTS):
+        try:
+            return start()
+        except Exception as error:  # Ray's own class for this is Exception itself
+            if "timed out" not in str(error).lower():
+                raise
+    return start()
