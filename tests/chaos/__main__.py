@@ -74,7 +74,10 @@ def _undisturbed(nodes: Nodes, folder: Path, ranks: int) -> grid.Result:
 
 
 def _done(log: Path) -> int:
-    return sum(line["event"] == "fault" for line in report.read_log(log))
+    """Faults of the bouts that ended."""
+    lines = report.read_log(log)
+    ended = {line["bout"] for line in lines if line["event"] == "end"}
+    return sum(line["event"] == "fault" and line["bout"] in ended for line in lines)
 
 
 def _ended(log: Path, name: str) -> bool:

@@ -102,5 +102,7 @@ def _spread(values: list[float]) -> str:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    """The lines of a log; of a bout that was begun anew, those of the last time."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    begun = {line["bout"]: number for number, line in enumerate(lines) if line["event"] == "begin"}
+    return [line for number, line in enumerate(lines) if number >= begun[line["bout"]]]
