@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from stilts.execute.progress import Progress, duration, remaining, summary
-from stilts.plan.agenda import Agenda
+from stilts.plan.agenda import Agenda, Cause
 
 
 def trial(name: str) -> SimpleNamespace:
@@ -48,6 +48,24 @@ def test_a_pipe_gets_one_line_for_each_event(agenda: Agenda) -> None:
         "failed c",
     ]
     assert "node died" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("cause", "said"),
+    [
+        ("node", "lost c with its node, again"),
+        ("preemption", "preempted c goes on"),
+        ("stop", "stopped c goes on with the next run"),
+    ],
+)
+def test_what_is_no_fault_of_the_stage_is_said_so(agenda: Agenda, cause: Cause, said: str) -> None:
+    out = io.StringIO()
+    progress = Progress(agenda, Console(file=out, width=200))
+    agenda.take(), agenda.take()
+    agenda.lose("c", "taken back", cause)
+    progress.on_trial_error(0, [], trial("c"))
+    assert said in " ".join(out.getvalue().split())
+    assert "taken back" in out.getvalue()
 
 
 def test_a_terminal_shows_what_runs(agenda: Agenda) -> None:

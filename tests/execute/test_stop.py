@@ -40,6 +40,17 @@ def test_what_does_not_give_way_is_killed_in_the_end(make_job: MakeJob) -> None:
     assert outcome.stages["sleep-100"].status == "waiting"
 
 
+def test_a_second_stop_can_only_hasten() -> None:
+    brake = Brake()
+    assert brake.reason is None
+    brake.stop("first", seconds=50)
+    brake.stop("second", seconds=100)
+    assert brake.reason == "first"
+    assert 40 < brake.seconds_left <= 50
+    brake.stop("third", seconds=0)
+    assert brake.seconds_left <= 0
+
+
 def test_a_stop_before_the_first_trial(make_job: MakeJob) -> None:
     brake = Brake()
     brake.stop("nothing to spend")
