@@ -47,14 +47,14 @@ class Machine:
     def run(self, *arguments: str) -> tuple[str, str]:
         """Standard output and error of a command that ends well."""
         with self.start(*arguments) as process:
-            out, err = process.communicate(timeout=400)
+            out, err = process.communicate(timeout=900)
         assert process.returncode == 0, err
         return out, err
 
     def kill(self, when: Any, *arguments: str) -> None:
         """Kill a run as soon as something has happened."""
         with self.start("run", *arguments) as driver:
-            deadline = time.monotonic() + 200
+            deadline = time.monotonic() + 600
             while not when() and driver.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.1)
             driver.send_signal(signal.SIGKILL)
@@ -74,17 +74,15 @@ def weights(store: Store) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def ended(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """A run in the bucket, killed and continued elsewhere, and meanwhile an undisturbed one in a folder."""
+    """A run in the bucket, killed and continued elsewhere; before it an undisturbed one in a folder."""
     folder = tmp_path_factory.mktemp("job")
     local = Machine(folder / "local", str(folder / "store"))
     uri = s3_uri(s3_endpoint, "bucket/runs")
     first, second = (Machine(folder / name, uri) for name in ("first", "second"))
-    with local.start("run", *SMALL) as undisturbed:
-        first.kill(lambda: len(records(open_store(uri))) >= 2, *SMALL)
-        before = records(open_store(uri))
-        _, told = second.run("run", *SMALL)
-        _, undisturbed_told = undisturbed.communicate(timeout=400)
-    assert undisturbed.returncode == 0, undisturbed_told
+    local.run("run", *SMALL)  # not beside the others: Ray gives up where it takes half a minute to start
+    first.kill(lambda: len(records(open_store(uri))) >= 2, *SMALL)
+    before = records(open_store(uri))
+    _, told = second.run("run", *SMALL)
     return {"folder": folder, "local": local, "second": second, "before": before, "told": told, "uri": uri}
 
 
@@ -150,7 +148,7 @@ def test_a_store_that_is_away_delays_and_fails_nothing(ended: dict[str, Any], s3
                 proxy.cut()
                 time.sleep(10)
                 proxy.resume()
-            _, told = driver.communicate(timeout=400)
+            _, told = driver.communicate(timeout=900)
     assert driver.returncode == 0, told
     assert scores(machine.folder) == scores(ended["local"].folder)
     assert weights(store) == weights(open_store(ended["local"].uri))
