@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stilts.errors import StiltsError
-from stilts.store.protocol import Corrupt, Manifest, Measure, check_names, check_path
+from stilts.store.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
 
 STALE_SECONDS = 600.0
 """A writer that has written nothing for so long is dead."""
@@ -39,6 +39,16 @@ _REFUSED = (
     errno.ENAMETOOLONG,
     errno.EOPNOTSUPP,
 )
+_AWAY = (
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+)
+"""What a shared file system answers whose server is away, or was; a hard mount waits instead."""
 
 
 class LocalStore:
@@ -46,6 +56,7 @@ class LocalStore:
 
     Raises:
         StiltsError: the directory cannot be created, read or written, or the disk is full.
+        Unreachable: its file system is shared, and its server does not answer.
     """
 
     def __init__(self, root: Path) -> None:
@@ -184,6 +195,10 @@ def _explained(act: str, target: Path) -> Iterator[None]:
         if error.errno in _REFUSED:
             where = "" if error.filename in (None, str(target)) else f" ({error.filename})"
             raise StiltsError(f"the store cannot {act} {target}: {error.strerror}{where}") from error
+        if error.errno in _AWAY:
+            raise Unreachable(
+                f"the file system of the store does not answer ({act} {target}: {error.strerror})"
+            ) from error
         raise
 
 

@@ -16,6 +16,7 @@ from stilts.errors import StiltsError
 from stilts.store import local
 from stilts.store.local import LocalStore
 from stilts.store.open import open_store
+from stilts.store.protocol import Unreachable
 
 
 @pytest.fixture
@@ -116,6 +117,18 @@ def test_refusals_of_the_system_are_said(store: LocalStore, monkeypatch: pytest.
         store.write("a", b"new")
     assert store.read("a") == b"old"
     assert os.listdir(store.root) == ["a"]
+
+
+@pytest.mark.parametrize("error", [errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN])
+def test_a_shared_file_system_that_is_away_is_no_fault_of_the_program(
+    store: LocalStore, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def away(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "replace", away)
+    with pytest.raises(Unreachable, match="does not answer"):
+        store.write("a", b"new")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
