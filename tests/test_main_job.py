@@ -11,21 +11,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-EXPERIMENT = """\
+from tests.tiny import TINY
+
+EXPERIMENT = (
+    """\
 name: small
 store: {store}
 seeds: [1]
-models:
-  tiny:
-    init:
-      config:
-        model_type: xlm-roberta
-        hidden_size: 32
-        num_hidden_layers: 2
-        num_attention_heads: 2
-        intermediate_size: 64
-        max_position_embeddings: 130
-      tokenizer: {{vocab_size: 500}}
+"""
+    + TINY
+    + """\
     pretrain: [{{task: mlm, recipe: {{max_steps: 20, batch_size: 16, max_length: 64}}}}]
 intermediates: [none, mnli]
 targets: [xnli, udpos, xquad, tatoeba]
@@ -35,6 +30,7 @@ settings: {{squad: {{max_length: 96}}, xquad: {{max_length: 96}}, tatoeba: {{max
 data: {{generate: {{languages: 2, sentences: 60}}}}
 runtime: {{checkpoint_seconds: 0.5}}
 """
+)
 
 STAGES = 8  # mlm, mnli, and xnli, udpos and squad after none and after mnli
 

@@ -13,24 +13,18 @@ import pyarrow.parquet as pq
 
 from stilts.store.open import open_store
 from stilts.store.protocol import Store
+from tests.tiny import TINY
 
 NAME = "grid"
 
-_EXPERIMENT = """\
+_EXPERIMENT = (
+    """\
 name: {name}
 store: {store}
 seeds: [1]
-models:
-  tiny:
-    init:
-      config:
-        model_type: xlm-roberta
-        hidden_size: 32
-        num_hidden_layers: 2
-        num_attention_heads: 2
-        intermediate_size: 64
-        max_position_embeddings: 130
-      tokenizer: {{vocab_size: 500}}
+"""
+    + TINY
+    + """\
     pretrain: [{{task: mlm, recipe: {{max_steps: {steps}, batch_size: 16, max_length: 64}}}}]
 intermediates: {intermediates}
 targets: {targets}
@@ -46,6 +40,7 @@ settings: {{squad: {{max_length: 96}}, xquad: {{max_length: 96}}, tatoeba: {{max
 data: {{generate: {{languages: 2, sentences: 60}}}}
 runtime: {{accelerator: cpu, ranks: {ranks}, max_parallel: 2, checkpoint_seconds: 0.5, max_retries: 100}}
 """
+)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from ray.cluster_utils import Cluster
 
 from stilts.plan.job import StageJob
 from stilts.spec.runtime import Runtime
@@ -37,6 +38,18 @@ def local_ray() -> Iterator[None]:
         del os.environ["PYTHONPATH"]
     else:
         os.environ["PYTHONPATH"] = before
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A head without CPUs, to which a test adds nodes; RAY_ADDRESS leads to it, and the workers can import `stages`."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
+    with tempfile.TemporaryDirectory(prefix="stilts-ray-", dir="/tmp") as folder:
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder})
+        monkeypatch.setenv("RAY_ADDRESS", nodes.address)
+        yield nodes
+        ray.shutdown()
+        nodes.shutdown()
 
 
 @pytest.fixture(scope="module")

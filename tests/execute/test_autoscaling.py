@@ -17,30 +17,25 @@ from stilts.execute.cluster import capacity, use_gpu
 from stilts.spec.runtime import Runtime
 from tests.execute.autoscaled import AutoscaledCluster
 from tests.own_ray import seconds_until
+from tests.tiny import TINY
 
 IDLE_SECONDS = 5.0
 NODES = 2
-EXPERIMENT = """\
+EXPERIMENT = (
+    """\
 name: grid
 store: {store}
 seeds: [1]
-models:
-  tiny:
-    init:
-      config:
-        model_type: xlm-roberta
-        hidden_size: 32
-        num_hidden_layers: 2
-        num_attention_heads: 2
-        intermediate_size: 64
-        max_position_embeddings: 130
-      tokenizer: {{vocab_size: 500}}
+"""
+    + TINY
+    + """\
 intermediates: [none, mnli]
 targets: [xnli, udpos]
 recipe: {{precision: fp32, learning_rate: 1e-3, max_steps: 60, batch_size: 8, max_length: 64}}
 data: {{generate: {{languages: 2, sentences: 60}}}}
 runtime: {{checkpoint_seconds: 0.5, accelerator: cpu}}
 """
+)
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,8 @@
 """Trials leave a node that is taken back, and lose nothing by it."""
 
-import os
-import tempfile
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 import ray
 from ray.cluster_utils import Cluster
 from ray.core.generated.autoscaler_pb2 import DrainNodeReason
@@ -15,22 +10,6 @@ from ray.tune.experiment import Trial
 
 from tests.execute.conftest import MakeJob
 from tests.execute.walks import RUNTIME, AtFirstStep, assert_walked_on, run
-
-HERE = Path(__file__).resolve().parent
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A head without CPUs and three nodes with one each; RAY_ADDRESS leads there."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
-    with tempfile.TemporaryDirectory(prefix="stilts-ray-", dir="/tmp") as folder:
-        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder})
-        monkeypatch.setenv("RAY_ADDRESS", nodes.address)
-        for _ in range(3):
-            nodes.add_node(num_cpus=1)
-        yield nodes
-        ray.shutdown()
-        nodes.shutdown()
 
 
 def take_back(cluster: Cluster, node: str, seconds: float = 60) -> None:
@@ -42,6 +21,8 @@ def take_back(cluster: Cluster, node: str, seconds: float = 60) -> None:
 
 
 def test_a_gang_leaves_when_one_of_its_nodes_is_taken_back(cluster: Cluster, make_job: MakeJob) -> None:
+    for _ in range(3):
+        cluster.add_node(num_cpus=1)
     homes: list[set[str]] = []
 
     class Homes(AtFirstStep):

@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+
+from tests.waiting import wait_until
 
 HERE = Path(__file__).resolve().parent
 
@@ -25,15 +26,6 @@ def start(ray_folder: str, store: Path, *names: str) -> subprocess.Popen:
     paths = os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, str(HERE / "driver.py"), ray_folder, str(store), *names]
     return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": paths}, start_new_session=True)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def ranks(store: Path) -> list[int]:

@@ -1,9 +1,6 @@
 """A cluster of several nodes, all on this machine, reached by its address; and the loss of one of them."""
 
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,20 +15,6 @@ from stilts.plan.job import StageJob
 from stilts.spec.runtime import Runtime
 
 pytestmark = pytest.mark.slow
-
-HERE = Path(__file__).resolve().parent
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A head without CPUs; RAY_ADDRESS leads to it."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), str(HERE.parents[1])]))
-    with tempfile.TemporaryDirectory(prefix="stilts-ray-", dir="/tmp") as folder:
-        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder})
-        monkeypatch.setenv("RAY_ADDRESS", nodes.address)
-        yield nodes
-        ray.shutdown()
-        nodes.shutdown()
 
 
 def test_a_static_cluster_that_is_too_small_is_refused(cluster: Cluster, make_job: Callable[[str], StageJob]) -> None:

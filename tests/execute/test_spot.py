@@ -2,14 +2,11 @@
 
 import json
 import os
-import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 from ray import tune
 from ray.cluster_utils import Cluster
 from ray.tune.experiment import Trial
@@ -19,24 +16,18 @@ from stilts.session import Session
 from stilts.store.record import read_stage
 from tests.execute.metadata import ACTION, REBALANCE, serving
 from tests.execute.test_watch import Watcher
+from tests.tiny import TINY
 
 pytestmark = pytest.mark.slow
 
-EXPERIMENT = """\
+EXPERIMENT = (
+    """\
 name: spot
 store: {store}
 seeds: [1]
-models:
-  tiny:
-    init:
-      config:
-        model_type: xlm-roberta
-        hidden_size: 32
-        num_hidden_layers: 2
-        num_attention_heads: 2
-        intermediate_size: 64
-        max_position_embeddings: 130
-      tokenizer: {{vocab_size: 500}}
+"""
+    + TINY
+    + """\
     pretrain: [{{task: mlm, recipe: {{max_steps: 1500, batch_size: 16, max_length: 64}}}}]
 intermediates: [none]
 targets: [xnli]
@@ -44,18 +35,7 @@ recipe: {{precision: fp32, learning_rate: 1e-3, max_steps: 12, batch_size: 8, ma
 data: {{generate: {{languages: 2, sentences: 60}}}}
 runtime: {{accelerator: cpu, max_retries: 0}}
 """
-
-
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    """A head without CPUs; RAY_ADDRESS leads to it."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2]))
-    with tempfile.TemporaryDirectory(prefix="stilts-ray-", dir="/tmp") as folder:
-        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "temp_dir": folder})
-        monkeypatch.setenv("RAY_ADDRESS", nodes.address)
-        yield nodes
-        ray.shutdown()
-        nodes.shutdown()
+)
 
 
 class Story(tune.Callback):

@@ -16,22 +16,16 @@ from stilts.store.record import read_stage, take_inventory
 from stilts.tasks.base import get_task
 from stilts.train.model import Model, as_trained
 from stilts.train.ranks import Ranks
+from tests.tiny import TINY
 
-EXPERIMENT = """\
+EXPERIMENT = (
+    """\
 name: joint
 store: store
 seeds: [1]
-models:
-  tiny:
-    init:
-      config:
-        model_type: xlm-roberta
-        hidden_size: 32
-        num_hidden_layers: 2
-        num_attention_heads: 2
-        intermediate_size: 64
-        max_position_embeddings: 130
-      tokenizer: {vocab_size: 500}
+"""
+    + TINY
+    + """\
 intermediates:
   joint:
     stages:
@@ -55,6 +49,7 @@ data:
     ccg: {train: ccg.tsv, dev: ccg.tsv}
 runtime: {checkpoint_seconds: 600}
 """
+)
 
 
 @pytest.fixture(scope="module")
