@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -96,7 +97,10 @@ def test_nothing_that_was_stored_before_the_kill_is_trained_again(ended: dict[st
     after = records(open_store(ended["uri"]))
     assert len(after) == STAGES
     assert {name: after[name] for name in ended["before"]} == ended["before"]
-    assert f"of {STAGES - len(ended['before'])} done" in ended["told"]
+    left = re.search(r"of (\d+) done", ended["told"])
+    assert left is not None
+    # Less is left where a rank of the killed driver has ended its stage before it was gone itself.
+    assert int(left[1]) <= STAGES - len(ended["before"])
 
 
 def test_a_third_machine_trains_nothing_and_tells_the_same(ended: dict[str, Any]) -> None:

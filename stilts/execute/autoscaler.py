@@ -21,7 +21,8 @@ _ASK_SECONDS = 0.5
 
 def autoscaled() -> bool:
     """An autoscaler is at work: what does not fit the nodes that there are may fit those to come."""
-    return bool(is_autoscaler_v2())
+    # Asked anew: Ray remembers its answer of the first cluster that this process was connected to.
+    return bool(is_autoscaler_v2(fetch_from_server=True))
 
 
 def startable(bundles: list[dict[str, float]]) -> bool:
