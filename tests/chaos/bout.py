@@ -79,6 +79,7 @@ class Bout:
 
     def _clean(self) -> None:
         """`stilts clean`, as people do: it takes what killed processes left, and nothing that is needed."""
+        self.store.age()
         command = [sys.executable, "-m", "stilts", "clean", "--store", self.store.uri, "-y", "--json"]
         cleaned = subprocess.run(
             command, env=self.scene.nodes.environment, capture_output=True, text=True, check=False, timeout=300

@@ -1,6 +1,7 @@
 """Stores that can be put out of reach: a local folder, and a bucket of an S3 server on localhost."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -24,6 +25,9 @@ class Place(Protocol):
 
     def ledger(self) -> LocalLedger | BucketLedger:
         """What watches its records."""
+
+    def age(self) -> None:
+        """Let so much time pass that what interrupted writers left is taken for that."""
 
     def residue(self) -> list[str]:
         """What an interrupted writer may leave, and a finished grid must not."""
@@ -53,6 +57,10 @@ class Local:
     def ledger(self) -> LocalLedger:
         return LocalLedger(self._real)
 
+    def age(self) -> None:
+        for left in [*self._real.rglob(".aside-*"), *self._real.rglob(".aside-*/**/*")]:
+            os.utime(left, (0, 0))
+
     def residue(self) -> list[str]:
         return _residue(path.relative_to(self._real).as_posix() for path in self._real.rglob("*"))
 
@@ -78,6 +86,9 @@ class Bucket:
 
     def ledger(self) -> BucketLedger:
         return BucketLedger(self._client, self._name)
+
+    def age(self) -> None:
+        """Nothing to do: no listing shows what they left, and the next tree at the place takes it away."""
 
     def residue(self) -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name)
