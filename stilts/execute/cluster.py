@@ -4,7 +4,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import ray
@@ -16,6 +16,7 @@ from stilts.execute.autoscaler import autoscaled, startable
 from stilts.execute.nodes import draining
 from stilts.plan.capacity import at_once
 from stilts.spec.runtime import Runtime
+from stilts.store.open import local_folder
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
         nonlocal asked, answer
         if time.monotonic() - asked >= REFRESH_SECONDS:
             asked = time.monotonic()
-            fits = fitting(bundle, runtime.ranks, _staying(), limit)
+            fits = fitting(bundle, runtime.ranks, _nodes(without=draining()), limit)
             answer = at_once(fits, runtime.max_parallel, growing=growing)
         return answer
 
@@ -71,9 +72,10 @@ def check_store(store: str) -> None:
         StiltsError: a node other than this one does not find what was just written there.
     """
     others = [node for node in ray.nodes() if node["Alive"] and node["NodeManagerAddress"] != _here()]
-    if not others or "://" in store.removeprefix("file://"):
+    folder = local_folder(store)
+    if not others or folder is None:
         return
-    path = Path(store.removeprefix("file://")).resolve()
+    path = folder.resolve()
     path.mkdir(parents=True, exist_ok=True)
     marker = path / f".seen-{uuid.uuid4().hex}"
     marker.touch()
@@ -112,13 +114,9 @@ def _blind(nodes: Sequence[dict], marker: Path) -> list[str]:
     return blind
 
 
-def _nodes() -> list[Resources]:
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-def _staying() -> list[Resources]:
-    leaving = draining()
-    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
+def _nodes(without: Collection[str] = ()) -> list[Resources]:
+    """What each living node has, without those of these ids."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in without]
 
 
 def _too_small(runtime: Runtime, gpu: bool) -> str:

@@ -8,13 +8,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, Literal
 
 from stilts.errors import StiltsError
 from stilts.spec.secrets import redact
 from stilts.store.cache import Cache
-from stilts.store.open import open_store
+from stilts.store.open import local_folder, open_store
 
 _PACKAGES = ("stilts", "ray", "torch", "transformers", "datasets", "deepspeed", "pyarrow", "optuna")
 _LOW_DISK = 20e9
@@ -130,12 +129,13 @@ def _tried(uri: str) -> Finding:
 
 def _disk(uri: str) -> Finding:
     """Where a run writes: the store's disk, or this node's cache of an object store."""
-    if "://" in uri.removeprefix("file://"):
+    folder = local_folder(uri)
+    if folder is None:
         cache = Cache()
         free = shutil.disk_usage(cache.root).free
         found = f"{free / 1e9:.0f} GB free at {cache.root}, of which the cache may take {cache.limit / 1e9:.0f} GB"
         return Finding("cache", _enough(min(free, cache.limit)), f"{found} (STILTS_CACHE, STILTS_CACHE_GB)")
-    folder = Path(uri.removeprefix("file://")).expanduser().absolute()
+    folder = folder.expanduser().absolute()
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free

@@ -14,13 +14,20 @@ def open_store(uri: str) -> Store:
     Raises:
         StiltsError: the scheme is not known, or the URI is not as `store/uri.py` describes.
     """
-    scheme, separator, rest = uri.partition("://")
-    if not separator:
-        return LocalStore(Path(uri))
-    if scheme == "file":
-        return LocalStore(Path(rest))
+    folder = local_folder(uri)
+    if folder is not None:
+        return LocalStore(folder)
+    scheme = uri.partition("://")[0]
     if scheme in SCHEMES:
         from stilts.store.object import ObjectStore
 
         return ObjectStore(parse_uri(uri))
     raise StiltsError(f"the store: no storage for {scheme}://; give a local or shared directory, s3:// or gs://")
+
+
+def local_folder(uri: str) -> Path | None:
+    """The folder of a store on a file system, as the URI names it; None for an object store."""
+    scheme, separator, rest = uri.partition("://")
+    if not separator:
+        return Path(uri)
+    return Path(rest) if scheme == "file" else None
