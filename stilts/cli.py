@@ -308,7 +308,7 @@ def clean(
     from stilts.collect.cleaning import show_findings, to_json
     from stilts.plan.show import gigabytes
     from stilts.store.clean import clean as remove
-    from stilts.store.clean import examine
+    from stilts.store.examine import examine
     from stilts.store.open import open_store
 
     if cache:
@@ -384,7 +384,7 @@ def prepare(experiment: ExperimentFile, patches: Patches = [], overrides: Overri
     session = Session.open(experiment, overrides, patches)
     session.declare()
     session.prepare(lambda refs: track(refs, description="preparing", console=Console(stderr=True)))
-    typer.echo(f"{len(session.data())} data files are ready in {session.store.uri}")
+    typer.echo(f"{len(session.data)} data files are ready in {session.store.uri}")
 
 
 @data_app.command("verify")
@@ -395,7 +395,7 @@ def verify(experiment: ExperimentFile, patches: Patches = [], overrides: Overrid
 
     session = Session.open(experiment, overrides, patches)
     rows = []
-    for ref in track(session.data(), description="verifying", console=Console(stderr=True)):
+    for ref in track(session.data, description="verifying", console=Console(stderr=True)):
         problem = check_examples(session.store, ref)
         rows.append({"path": ref.path, "rows": ref.rows, "identity": ref.identity, "problem": problem})
     wrong = [row["problem"] for row in rows if row["problem"]]

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from stilts.data.known import KnownData, sources_are_elsewhere
@@ -86,7 +87,7 @@ class Session:
         self.store.write(path, json.dumps({**noted, **self.known.answers}).encode())
 
     def _needs(self) -> Needs:
-        return needs_of(self.expansion, [*(ref.path for ref in self.data()), *self.catalog.folders])
+        return needs_of(self.expansion, [*(ref.path for ref in self.data), *self.catalog.folders])
 
     def complete_declarations(self) -> None:
         """Write what this experiment needs beside the declarations of it that an older stilts stored without."""
@@ -102,6 +103,7 @@ class Session:
         text = self.store.read(declaration.path)
         return text is not None and read_resolved(text.decode(errors="replace")) == self.experiment
 
+    @cached_property
     def data(self) -> list[DataRef]:
         """Everything that is read from a source, once each."""
         refs: dict[str, DataRef] = {}
@@ -121,7 +123,7 @@ class Session:
         Raises:
             StiltsError: nothing provides a task's data, or it cannot be read.
         """
-        lacking = unpublished(self.store, self.data())
+        lacking = unpublished(self.store, self.data)
         absent = self.absent()
         lacking.sort(key=lambda ref: ref.task not in absent)  # what must fail, fails before anything is downloaded
         for ref in shown(lacking):
@@ -130,7 +132,7 @@ class Session:
 
     def absent(self) -> dict[str, str]:
         """Tasks whose data nothing provides, and how to give it: they can be planned, from declared sizes, not run."""
-        found = {ref.task: ref.split for ref in reversed(self.data()) if ref.identity.startswith(ABSENT)}
+        found = {ref.task: ref.split for ref in reversed(self.data) if ref.identity.startswith(ABSENT)}
         return {task: self.catalog.ways(get_task(task), split) for task, split in sorted(found.items())}
 
     def check_disk(self, plan: Plan) -> None:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stilts.plan.show import gigabytes
-from stilts.store.clean import Findings, Item
+from stilts.store.examine import Findings, Item
 
 _ROWS = 40
 """Things listed one by one, the largest first; `--json` lists all."""

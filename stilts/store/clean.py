@@ -1,8 +1,4 @@
-"""Clean: what no stored experiment needs, found and removed.
-
-Needed is the union of what the stored declarations list (`store/needs.py`). All else that stilts wrote may go: stages
-that none names; of the others the evaluations that none names, weights that no `keep` would keep, and resume states of
-what is done; data and features; what killed processes left. What stilts did not write is told and stays.
+"""Clean: what no stored experiment needs, removed (`store/examine.py` finds it).
 
 Invariants:
 1. Whoever cleans holds `CLEANING`, reads the lists after it took that claim, and looks whether it still has it before
@@ -13,108 +9,20 @@ Invariants:
 3. A stage's record goes first, an evaluation's record before its predictions: a kill in the middle leaves nothing that
    a record vouches for and that is not there. What is left has no record; the next cleaning removes it, and a run that
    wants the stage trains it.
-4. The claims of a removed stage stay for `CLAIM_SECONDS`: their number is what keeps a paused attempt from writing
-   (`store/claim.py`).
-5. While a declaration is there whose needs are not listed, only what no experiment can need is removed.
+4. The claims of a removed stage stay for `examine.CLAIM_SECONDS`: their number is what keeps a paused attempt from
+   writing (`store/claim.py`).
 """
 
-import json
-import re
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 
-from stilts.errors import StiltsError, nearest
 from stilts.plan.missing import Artifact
-from stilts.spec.stage import SHORT, DataRef
-from stilts.store.claim import Claim, holder
-from stilts.store.many import ask_many
-from stilts.store.needs import (
-    CLEANING,
-    Declaration,
-    Needs,
-    StageNeeds,
-    dead_runs,
-    declarations,
-    forget,
-    runs,
-)
+from stilts.spec.stage import SHORT
+from stilts.store.claim import Claim
+from stilts.store.examine import IN_EXPERIMENT, IN_STAGE, RECORDS, Examination, Item
+from stilts.store.needs import CLEANING, forget
 from stilts.store.protocol import Store
 from stilts.store.record import stage_path, take_inventory
-
-CLAIM_SECONDS = 86400.0
-"""Longer than any process sleeps and then goes on."""
-LEAVING_SECONDS = 600.0
-"""`stilts doctor` is done with its file after this time."""
-
-_RECORDS = (".record.json", ".tsv", ".jsonl", ".json")
-"""Suffixes of an evaluation's files, the record first."""
-_IN_STAGE = ("record.json", "failure.json", "evaluations", "weights", "resume", "resume.writing", "resume.old")
-"""What lies in a stage's folder, beside its claims, in the order in which it is removed."""
-_RESUME = _IN_STAGE[-3:]
-_IN_EXPERIMENT = ("known", "spent", "runs")
-_TABLE = re.compile(r"[^.][^/]*?-[0-9a-f]{12}\.arrow")
-_GENERATED = re.compile(r"generated-[0-9a-f]{12}")
-_INDEX = re.compile(r"[0-9a-f]{24}\.json")
-_CHECKPOINT = re.compile(r"[0-9a-f]{12}")
-"""Names that stilts gives: tables of data and features, the generated corpus, the index of source files, base models
-by their key."""
-_IN_STORE = ("store.json", "stages", "data", "features", "checkpoints", "experiments", CLEANING, "doctor")
-
-
-@dataclass(frozen=True)
-class Item:
-    """One thing that may go.
-
-    Attributes:
-        path: a file or folder of the store; of an evaluation, the stem of its files.
-        stage: the stage under whose claim it is removed; None where it belongs to none.
-    """
-
-    path: str
-    why: str
-    bytes: int
-    stage: str | None = None
-
-
-@dataclass
-class Findings:
-    """What an examination of a store found.
-
-    Attributes:
-        forgotten: declarations that were asked to go.
-        declarations: the others, with the bytes of the stages and data that each needs.
-        unlisted: declarations of an older stilts, of which nobody knows what they need.
-        running: experiments with a run under way, and who runs them.
-        items: what may go.
-        held: stages that none needs and somebody works on: they stay, and who it is.
-        unknown: paths that stilts did not write.
-    """
-
-    forgotten: list[Declaration] = field(default_factory=list)
-    declarations: list[tuple[Declaration, int]] = field(default_factory=list)
-    unlisted: list[Declaration] = field(default_factory=list)
-    running: dict[str, str] = field(default_factory=dict)
-    items: list[Item] = field(default_factory=list)
-    held: dict[str, str] = field(default_factory=dict)
-    unknown: list[str] = field(default_factory=list)
-
-    @property
-    def bytes(self) -> int:
-        return sum(item.bytes for item in self.items)
-
-
-def examine(store: Store, forgotten: Sequence[str] = ()) -> Findings:
-    """What may go, and what stays. Removes nothing.
-
-    Args:
-        forgotten: experiments that count as not there: `NAME` with all its declarations, or `NAME/DIGEST`.
-
-    Raises:
-        StiltsError: this is no store; there is no such experiment, or a run of it is under way.
-    """
-    return _Examination(store, forgotten).found
 
 
 def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waiting: Callable[[str], None]) -> list[Item]:
@@ -131,7 +39,7 @@ def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waitin
     paths = {item.path for item in wanted}
     removed: list[Item] = []
     with Claim(store, CLEANING, waiting) as claim:
-        examination = _Examination(store, forgotten)
+        examination = Examination(store, forgotten)
         for declaration in examination.found.forgotten:
             claim.check()
             forget(store, declaration)
@@ -154,13 +62,13 @@ def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waitin
 
 def _forget_rest(store: Store, folder: str) -> None:
     """What an experiment keeps beside its declarations, and its folder, if nothing else is in it."""
-    for part in _IN_EXPERIMENT:
+    for part in IN_EXPERIMENT:
         store.remove(f"{folder}/{part}")
     if not list(store.list(folder)):
         store.remove(folder)
 
 
-def _clean_stage(examination: "_Examination", name: str, paths: set[str], cleaning: Claim) -> list[Item]:
+def _clean_stage(examination: Examination, name: str, paths: set[str], cleaning: Claim) -> list[Item]:
     """Remove of one stage's folder what may go, if nobody works on it."""
     store = examination.store
     stage = Claim(store, stage_path(name))
@@ -182,246 +90,8 @@ def _in_order(store: Store, name: str, path: str) -> Iterator[str]:
     """The paths that make up an item of a stage, records first; claims are none of them."""
     if path == stage_path(name):
         there = set(store.list(path))
-        yield from (f"{path}/{part}" for part in _IN_STAGE if part in there)
+        yield from (f"{path}/{part}" for part in IN_STAGE if part in there)
     elif path.startswith(f"{stage_path(name)}/evaluations/"):
-        yield from (path + suffix for suffix in _RECORDS)
+        yield from (path + suffix for suffix in RECORDS)
     else:
         yield path
-
-
-class _Examination:
-    """A store held against what its experiments need."""
-
-    def __init__(self, store: Store, forgotten: Sequence[str]) -> None:
-        self.store = store
-        self.found = Findings()
-        stored = declarations(store)
-        if not stored and not any(_is_stage(name) for name in store.list("stages")):
-            raise StiltsError(f"{store.uri} is no store of stilts: it has neither experiments nor stages")
-        self.found.forgotten = _select(stored, forgotten)
-        self.kept = [declaration for declaration in stored if declaration not in self.found.forgotten]
-        self.found.unlisted = [declaration for declaration in self.kept if declaration.needs is None]
-        self.found.running = self._running({declaration.name for declaration in stored})
-        self.needs = [declaration.needs for declaration in self.kept if declaration.needs is not None]
-        self.inventory = take_inventory(store)
-        self.evaluated = {short: artifact.evaluations for short, artifact in self.inventory.items()}
-        self.stages = self._union()
-        self._leavings()
-        if not self.found.unlisted:
-            self._stages()
-            self._data()
-            self._features()
-            self._checkpoints()
-        self._unknown()
-        self._sizes()
-
-    def _running(self, names: set[str]) -> dict[str, str]:
-        found = {name: ", ".join(runs(self.store, name).values()) for name in sorted(names)}
-        running = {name: who for name, who in found.items() if who}
-        busy = [d for d in self.found.forgotten if d.name in running]
-        if busy:
-            raise StiltsError(
-                f"{busy[0].name} is running on {running[busy[0].name]}: stop that run before you forget the experiment"
-            )
-        return running
-
-    def _add(self, path: str, why: str, stage: str | None = None, bytes: int | None = None) -> None:
-        self.found.items.append(self._item(path, why, stage, bytes))
-
-    def _item(self, path: str, why: str, stage: str | None = None, bytes: int | None = None) -> Item:
-        return Item(path, why, self._size(path) if bytes is None else bytes, stage)
-
-    def _size(self, path: str) -> int:
-        measure = self.store.measure(path)
-        return 0 if measure is None else measure.bytes
-
-    # --- what is needed ----------------------------------------------------------------------------------
-
-    def _union(self) -> dict[str, StageNeeds]:
-        """What all experiments together need of each stage; `keeps` says whether its weights stay now."""
-        union: dict[str, StageNeeds] = {}
-        for needs in self.needs:
-            unfinished = any(self._lacks(short, stage) for short, stage in needs.stages.items())
-            for short, stage in needs.stages.items():
-                keeps = stage.keeps or self._lacks(short, stage) or (stage.feeds and unfinished)
-                known = union.get(short)
-                union[short] = StageNeeds(
-                    name=stage.name,
-                    keeps=keeps or (known is not None and known.keeps),
-                    feeds=stage.feeds or (known is not None and known.feeds),
-                    tasks=stage.tasks,
-                    evaluations=stage.evaluations if known is None else _merged(known.evaluations, stage.evaluations),
-                )
-        return union
-
-    def _lacks(self, short: str, stage: StageNeeds) -> bool:
-        """Whether evaluations are still to be made of a stage."""
-        return not self.evaluated.get(short, frozenset()) >= set(stage.evaluations)
-
-    def _trains(self, short: str) -> bool:
-        """Whether a needed stage has still to train: it never did, or its weights are wanted and gone."""
-        artifact = self.inventory.get(short)
-        return artifact is None or not artifact.trained or (self.stages[short].keeps and not artifact.weights)
-
-    # --- what is not -------------------------------------------------------------------------------------
-
-    def _leavings(self) -> None:
-        for path in self.store.leavings():
-            self._add(path, "left by a killed process")
-        doctor = self.store.measure("doctor")
-        if doctor is not None and time.time() - doctor.modified > LEAVING_SECONDS:
-            self._add("doctor", "left by stilts doctor")
-        for name in self.store.list("experiments"):
-            for run in dead_runs(self.store, name):
-                measure = self.store.measure(run)
-                if measure is not None and time.time() - measure.modified > LEAVING_SECONDS:
-                    self._add(run, "left by a killed run")
-
-    def _stages(self) -> None:
-        def look(name: str) -> tuple[list[Item], str | None]:
-            items = self.of_stage(name, self.inventory.get(name[-SHORT:], Artifact(name)))
-            return items, holder(self.store, stage_path(name)) if items else None
-
-        names = [name for name in self.store.list("stages") if _is_stage(name)]
-        for name, (items, who) in zip(names, ask_many(self.store, look, names), strict=True):
-            if who is not None:
-                self.found.held[stage_path(name)] = who
-            else:
-                self.found.items += items
-
-    def of_stage(self, name: str, artifact: Artifact) -> list[Item]:
-        """What may go of one stage's folder, if nobody works on it."""
-        needed = self.stages.get(name[-SHORT:])
-        artifact = artifact if artifact.name == name else Artifact(name)  # another folder has this key, too
-        folder = stage_path(name)
-        there = set(self.store.list(folder))
-        if needed is None:
-            return self._whole_stage(name, folder, there)
-        items = []
-        for path in sorted(artifact.evaluations - set(needed.evaluations)):
-            size = sum(self._size(f"{folder}/{path}{suffix}") for suffix in _RECORDS)
-            items.append(self._item(f"{folder}/{path}", "an evaluation that no experiment names", name, size))
-        if "weights" in there and artifact.trained and not needed.keeps:
-            items.append(self._item(f"{folder}/weights", "weights that runtime.keep drops", name))
-        if artifact.trained and (artifact.weights or not needed.keeps):
-            resumes = [part for part in _RESUME if part in there]
-            items += [self._item(f"{folder}/{part}", "resume state of a stage that is done", name) for part in resumes]
-        return items
-
-    def _whole_stage(self, name: str, folder: str, there: set[str]) -> list[Item]:
-        if there & set(_IN_STAGE):
-            size = sum(self._size(f"{folder}/{part}") for part in there & set(_IN_STAGE))
-            return [self._item(folder, "a stage that no experiment names", name, size)]
-        claims = self.store.measure(f"{folder}/claims")
-        if there == {"claims"} and claims is not None and time.time() - claims.modified > CLAIM_SECONDS:
-            return [self._item(folder, "old claims of a stage that was removed")]
-        return []
-
-    def _data(self) -> None:
-        needed = {path for needs in self.needs for path in needs.data}
-        for name in self.store.list("data"):
-            folder = f"data/{name}"
-            if name == "index":
-                self._index(needed)
-            elif _GENERATED.fullmatch(name):
-                if folder not in needed:
-                    self._add(folder, "data that no experiment names")
-            else:
-                for file in self.store.list(folder):
-                    table = _table(file)
-                    if table is not None and f"{folder}/{table}" not in needed:
-                        self._add(f"{folder}/{file}", "data that no experiment names")
-
-    def _index(self, needed: set[str]) -> None:
-        """Entries that tell where the tables of source files are, of tables that go."""
-        for file in self.store.list("data/index"):
-            content = self.store.read(f"data/index/{file}") or b""
-            try:
-                path = DataRef(**json.loads(content)).path
-            except (ValueError, TypeError):
-                path = ""
-            if _INDEX.fullmatch(file) and path not in needed:
-                self._add(f"data/index/{file}", "index of data that no experiment names", bytes=len(content))
-
-    def _features(self) -> None:
-        """Features can be made again: they stay for the tasks of stages that have still to train."""
-        tasks = {task for short, stage in self.stages.items() if self._trains(short) for task in stage.tasks}
-        for file in self.store.list("features"):
-            table = _table(file)
-            if table is not None and table.removesuffix(".arrow")[: -SHORT - 1] not in tasks:
-                self._add(f"features/{file}", "features that no stage has to train on")
-
-    def _checkpoints(self) -> None:
-        """Local base models on their way into the store."""
-        for name in self.store.list("checkpoints"):
-            if _CHECKPOINT.fullmatch(name) and not (name in self.stages and self._trains(name)):
-                self._add(f"checkpoints/{name}", "a base model that is stored, or that no experiment names")
-
-    # --- what is told ------------------------------------------------------------------------------------
-
-    def _unknown(self) -> None:
-        found = [name for name in self.store.list(".") if name not in _IN_STORE]
-        for name in self.store.list("stages"):
-            if not _is_stage(name):
-                found.append(stage_path(name))
-            elif name[-SHORT:] not in self.stages:
-                parts = self.store.list(stage_path(name))
-                found += [f"{stage_path(name)}/{part}" for part in parts if part not in (*_IN_STAGE, "claims")]
-        found += [f"checkpoints/{name}" for name in self.store.list("checkpoints") if not _CHECKPOINT.fullmatch(name)]
-        found += [f"features/{file}" for file in self.store.list("features") if _table(file) is None]
-        for name in self.store.list("experiments"):
-            files = [f"experiments/{name}/{file}" for file in self.store.list(f"experiments/{name}")]
-            known = (".yaml", ".json", *(f"/{part}" for part in _IN_EXPERIMENT))
-            found += [file for file in files if not file.endswith(known)]
-        for name in self.store.list("data"):
-            files = list(self.store.list(f"data/{name}"))
-            if name == "index":
-                found += [f"data/index/{file}" for file in files if not _INDEX.fullmatch(file)]
-            elif not files:  # a file, or a folder of tables that went
-                found += [f"data/{name}"] if self.store.measure(f"data/{name}") is not None else []
-            elif not _GENERATED.fullmatch(name):
-                found += [f"data/{name}/{file}" for file in files if _table(file) is None]
-        leaving = {item.path for item in self.found.items}
-        self.found.unknown = sorted(path for path in found if path not in leaving)
-
-    def _sizes(self) -> None:
-        """Bytes that each experiment needs, counted once and told for each."""
-        paths = list({path: None for declaration in self.kept for path in self._paths(declaration.needs)})
-        sizes = dict(zip(paths, ask_many(self.store, self._size, paths), strict=True))
-        for declaration in self.kept:
-            size = sum(sizes[path] for path in self._paths(declaration.needs))
-            self.found.declarations.append((declaration, size))
-
-    def _paths(self, needs: Needs | None) -> Iterator[str]:
-        if needs is not None:
-            yield from needs.data
-            yield from (stage_path(self.inventory[short].name) for short in needs.stages if short in self.inventory)
-
-
-def _select(stored: Sequence[Declaration], wanted: Sequence[str]) -> list[Declaration]:
-    """The declarations that names or `NAME/DIGEST` mean.
-
-    Raises:
-        StiltsError: there is none.
-    """
-    for name in wanted:
-        if not any(name in (declaration.name, declaration.id) for declaration in stored):
-            known = {known for declaration in stored for known in (declaration.name, declaration.id)}
-            hint = nearest(name, known) if known else "the store has none"
-            raise StiltsError(f"no experiment {name!r} in the store; {hint}")
-    return [declaration for declaration in stored if {declaration.name, declaration.id} & set(wanted)]
-
-
-def _is_stage(name: str) -> bool:
-    slug, dash, key = name.rpartition("-")
-    return bool(slug and dash) and len(key) == SHORT and set(key) <= set("0123456789abcdef")
-
-
-def _table(file: str) -> str | None:
-    """The table to which a file of data or features belongs: its own name, or what it begins with."""
-    found = _TABLE.match(file)
-    return None if found is None else found.group()
-
-
-def _merged(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    return one if one == other else tuple(dict.fromkeys((*one, *other)))

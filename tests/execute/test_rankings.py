@@ -114,7 +114,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def found(folder: Path, ranks: Ranks) -> dict[tuple[str, str], tuple[dict[str, Any], Path]]:
     """(task, split-language) -> metrics and prediction file."""
     session = Session.open(folder / "rankings.yaml")
-    for ref in session.data():
+    for ref in session.data:
         session.catalog.materialise(ref)
     for job in session.plan().jobs.values():
         run_stage(job, ranks, lambda progress: None)

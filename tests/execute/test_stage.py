@@ -69,7 +69,7 @@ def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
 @pytest.fixture(scope="module")
 def done(session: Session, ranks: Ranks) -> dict[str, Any]:
     """Every stage of the experiment, run in its order; the record of the mixture."""
-    for ref in session.data():
+    for ref in session.data:
         session.catalog.materialise(ref)
     jobs = list(session.plan().jobs.values())
     reports: list[dict[str, Any]] = []

@@ -15,7 +15,8 @@ from stilts.errors import StiltsError
 from stilts.session import Session
 from stilts.spec.stage import SHORT
 from stilts.store.claim import Claim, ClaimLost
-from stilts.store.clean import CLAIM_SECONDS, Findings, clean, examine
+from stilts.store.clean import clean
+from stilts.store.examine import CLAIM_SECONDS, Findings, examine
 from stilts.store.local import STALE_SECONDS, LocalStore
 from stilts.store.needs import CLEANING, Declaration, declarations
 from stilts.store.protocol import Corrupt, Store
@@ -126,7 +127,7 @@ def test_a_forgotten_experiment_takes_only_what_it_alone_needs(store: Store, tmp
     assert set(done) == set(paths(found))
     assert [declaration.name for declaration in declarations(store)] == ["two"]
     assert two.plan(verify=True).jobs == {}
-    assert all(ref.path not in done for ref in two.data())
+    assert all(ref.path not in done for ref in two.data)
     assert {name for name in store.list("stages") if read_stage(store, name)} == names(two)
     assert (examine(store).items, examine(store).unknown) == ([], [])
 
@@ -228,7 +229,7 @@ def test_data_goes_with_its_index(tmp_path: Path) -> None:
     )
     os.utime(tmp_path / "mlm.txt", (0, 0))
     session = Session.open(other, [f"data.tasks.mlm.train={tmp_path}/mlm.txt"])
-    (ref,) = {ref for ref in session.data() if ref.task == "mlm"}
+    (ref,) = {ref for ref in session.data if ref.task == "mlm"}
     found = paths(examine(store))
     assert ref.path in found
     index = [path for path in found if path.startswith("data/index/")]
@@ -454,7 +455,8 @@ def test_an_unknown_experiment_cannot_be_forgotten(store: Store, tmp_path: Path)
 
 _CLEANER = """
 import sys
-from stilts.store.clean import clean, examine
+from stilts.store.clean import clean
+from stilts.store.examine import examine
 from stilts.store.open import open_store
 store = open_store(sys.argv[1])
 items = examine(store, sys.argv[2:]).items

@@ -48,13 +48,13 @@ def test_a_declaration_lists_all_that_its_graph_holds(session: Session) -> None:
         assert set(stage.evaluations) == set(node.evaluations)
         assert stage.feeds == stage.keeps == bool(node.children)
     assert found.needs.cells == len(session.expansion.cells) == 8
-    assert {ref.path for ref in session.data()} < set(found.needs.data)
+    assert {ref.path for ref in session.data} < set(found.needs.data)
     generated = next(path for path in found.needs.data if path.startswith("data/generated-"))
     assert session.store.measure(generated) is not None
 
 
 def test_the_text_of_a_tokenizer_is_among_the_data(session: Session) -> None:
-    assert any(ref.task == "mlm" for ref in session.data())
+    assert any(ref.task == "mlm" for ref in session.data)
 
 
 def test_the_list_is_there_before_the_declaration(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
