@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -454,15 +453,22 @@ def test_an_unknown_experiment_cannot_be_forgotten(store: Store, tmp_path: Path)
 # --- kills -------------------------------------------------------------------------------------------------
 
 _CLEANER = """
-import sys
+import os, signal, sys
 from stilts.store.clean import clean
 from stilts.store.examine import examine
 from stilts.store.open import open_store
 store = open_store(sys.argv[1])
-items = examine(store, sys.argv[2:]).items
-print("ready", flush=True)
-clean(store, items, sys.argv[2:], lambda who: None)
+removals, remove = int(sys.argv[2]), store.remove
+def counted(path):
+    global removals
+    if removals == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    removals -= 1
+    remove(path)
+store.remove = counted
+clean(store, examine(store, sys.argv[3:]).items, sys.argv[3:], lambda who: None)
 """
+"""Dies when it has removed so many things and is about to remove one more."""
 
 
 def _vouched(store: Store, session: Session) -> None:
@@ -478,29 +484,22 @@ def _vouched(store: Store, session: Session) -> None:
 
 @SLOWLY_ELSEWHERE
 def test_a_kill_at_any_moment_leaves_nothing_that_a_record_vouches_for_in_vain(store: Store, tmp_path: Path) -> None:
-    draw = random.Random(3)
     rest = experiment(store, tmp_path, "rest", "[none]", "[udpos]")
     finish(rest, tmp_path)
-    kills = 0
-    for _ in range(3):
+    for removals in (0, 2, 5, 9):  # the experiment's own files; then those of its first stages
         session = experiment(store, tmp_path)
         finish(session, tmp_path)
-        cleaner = subprocess.Popen(
-            [sys.executable, "-c", _CLEANER, store.uri, "one"],
-            stdout=subprocess.PIPE,
+        cleaner = subprocess.run(
+            [sys.executable, "-c", _CLEANER, store.uri, str(removals), "one"],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            check=False,
         )
-        assert cleaner.stdout is not None
-        assert cleaner.stdout.readline() == b"ready\n"
-        time.sleep(draw.uniform(0.0, 0.4))
-        cleaner.send_signal(signal.SIGKILL)
-        kills += cleaner.wait() == -signal.SIGKILL
+        assert cleaner.returncode == -signal.SIGKILL
         try:
             _vouched(store, session)
         except Corrupt as error:
             pytest.fail(str(error))
         assert rest.plan(verify=True).jobs == {}
-    assert kills
     cleaned(store, *(d.id for d in declarations(store) if d.name == "one"))
     assert {name for name in store.list("stages") if read_stage(store, name)} == names(rest)
     assert rest.plan(verify=True).jobs == {}
