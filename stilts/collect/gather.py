@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from stilts.collect.submission import write_submission
-from stilts.collect.table import CellSource, build_table
+from stilts.collect.table import CellSource, build_table, independent
 from stilts.evaluate.xtreme import get_benchmark
 from stilts.plan.expand import Expansion
 from stilts.plan.missing import Inventory, artifact_name
@@ -27,6 +27,7 @@ def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]
             intermediate=cell.intermediate,
             target=cell.target,
             seed=cell.seed,
+            intermediate_seed=cell.intermediate_seed,
             stage=names[branch.chain[-1]],
             chain=tuple(names[key] for key in branch.chain),
             evaluations=branch.evaluations,
@@ -88,7 +89,10 @@ def gather_submission(
         StiltsError: no such model, target or regime, or nothing to submit.
     """
     inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
-    cells = cell_sources(expansion, inventory)
+    cells = independent(
+        cell_sources(expansion, inventory),
+        lambda cell: (cell.model, cell.intermediate, cell.target, cell.seed, cell.intermediate_seed),
+    )
     official = [cell.target for cell in cells if cell.official]
     intermediates: dict[str, str] = {}
     for choice in choices:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stilts.collect.table import STATUSES
+from stilts.collect.table import STATUSES, cell_of, independent
 from stilts.evaluate.xtreme import Benchmark, task_average
 from stilts.tasks.base import get_task
 
@@ -51,8 +51,9 @@ Scores = dict[tuple[Row, str], dict[int, Score]]
 
 
 def rows_of(table: pa.Table, split: str, condition: str) -> list[dict[str, Any]]:
-    """The rows of one split under one condition."""
-    return table.filter((pc.field("split") == split) & (pc.field("condition") == condition)).to_pylist()
+    """The rows of one split under one condition, of independent cells."""
+    rows = table.filter((pc.field("split") == split) & (pc.field("condition") == condition)).to_pylist()
+    return independent(rows, cell_of)
 
 
 def language_scores(rows: Sequence[Mapping[str, Any]], benchmark: Benchmark) -> Scores:

@@ -6,7 +6,7 @@ null and `status` says why. Everything that is shown or published is computed fr
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -38,6 +38,7 @@ SCHEMA = pa.schema(
         ("task", pa.string()),
         ("setting", pa.string()),
         ("seed", pa.int64()),
+        ("intermediate_seed", pa.int64()),
         ("split", pa.string()),
         ("language", pa.string()),
         ("condition", pa.string()),
@@ -52,10 +53,17 @@ SCHEMA = pa.schema(
         ("stage", pa.string()),
         ("error", pa.string()),
     ],
-    metadata={"stilts.results": "2", _BENCHMARK: XTREME.name},
+    metadata={"stilts.results": "3", _BENCHMARK: XTREME.name},
 )
-"""`target` is a name of the experiment, `task` what was evaluated. `condition` is `clean` or like `swap@0.1`, of which
-`noise` and `rate` are the parts, and `changed_share` is what it changed of the characters (see `data.noise`)."""
+"""`target` is a name of the experiment, `task` what was evaluated. `seed` is the target stage's,
+`intermediate_seed` that of the stages before it (null: there are none that take a cell's). `condition` is `clean` or
+like `swap@0.1`, of which `noise` and `rate` are the parts, and `changed_share` is what it changed of the characters
+(see `data.noise`)."""
+
+T = TypeVar("T")
+
+Cell = tuple[str, str, str, int, int | None]
+"""(model, intermediate, target, seed, intermediate seed)"""
 
 ReadEvaluation = Callable[[str, EvaluationSpec], dict[str, Any] | None]
 """(stage NAME, evaluation) -> its record, None where there is none."""
@@ -76,6 +84,7 @@ class CellSource:
         selection: the training task's dev set on the same stage (English, or of the one language that the stage was
             trained in), by which regimes and seeds are chosen; None where there is none (retrieval, and tasks whose
             dev set serves as the test).
+        intermediate_seed: of the stages before the target's; None where there are none that take a cell's.
     """
 
     model: str
@@ -88,6 +97,7 @@ class CellSource:
     selection: EvaluationSpec | None = None
     task: str = ""
     setting: str = ZERO_SHOT
+    intermediate_seed: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task", self.task or self.target)
@@ -131,6 +141,7 @@ def build_table(
                 "task": cell.task,
                 "setting": cell.setting,
                 "seed": cell.seed,
+                "intermediate_seed": cell.intermediate_seed,
                 "split": spec.split,
                 "language": spec.language,
                 "stage": cell.stage,
@@ -139,6 +150,28 @@ def build_table(
             rows += [shared | row for row in _measured(task, records[where], cell, statuses)]
     metadata = {**(SCHEMA.metadata or {}), _BENCHMARK: benchmark.name.encode()}
     return pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(metadata))
+
+
+def independent(found: Sequence[T], cell: Callable[[T], Cell]) -> list[T]:
+    """Of cells in which every seed of one phase meets every seed of the other, those of which both are the same.
+
+    They share nothing, so that intervals and tests over them hold; the others are for the decomposition of variance.
+    Where a target's seed never meets itself (`intermediate_seeds: shared`), all stay.
+
+    Args:
+        cell: to which cell something belongs.
+    """
+    own = {cell(item)[:-1] for item in found if _meets_itself(*cell(item))}
+    return [item for item in found if _meets_itself(*cell(item)) or cell(item)[:-1] not in own]
+
+
+def cell_of(row: Mapping[str, Any]) -> Cell:
+    """The cell of a row of the table."""
+    return row["model"], row["intermediate"], row["target"], row["seed"], row["intermediate_seed"]
+
+
+def _meets_itself(model: str, intermediate: str, target: str, seed: int, intermediate_seed: int | None) -> bool:
+    return intermediate_seed is None or intermediate_seed == seed
 
 
 def benchmark_of(table: pa.Table) -> Benchmark:

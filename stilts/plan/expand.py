@@ -46,6 +46,7 @@ class Cell:
 
     Attributes:
         target: its name in the experiment; `task`: what is evaluated.
+        intermediate_seed: of its intermediate stages; None where none of them takes a cell's seed.
         branches: one; where the target is trained language by language, one for each language.
     """
 
@@ -54,6 +55,7 @@ class Cell:
     target: str
     task: str
     seed: int
+    intermediate_seed: int | None
     branches: tuple[Branch, ...]
 
     @property
@@ -253,37 +255,39 @@ class _Expander:
             slug = f"{slug}-{_stage_slug(stage)}"
             chain.append(self._add(chain[-1], slug, f"models.{model}.pretrain.{i}", stage, PRETRAIN_SEED))
         for name, regime in self.experiment.intermediates.items():
-            for seed in self.experiment.seeds:
-                nodes, end = self._regime(name, regime.stages, seed, chain, slug, allowances[name])
+            for first, seed in self._seeds(regime):
+                nodes, end = self._regime(name, regime.stages, first, chain, slug, allowances[name])
                 for target, found in endings.items():
-                    self._cell(model, name, target, seed, nodes, end, found)
+                    branches = self._branches(seed, nodes, end, found)
+                    task = self.experiment.targets[target].task or target
+                    self.out.cells.append(Cell(model, name, target, task, seed, first, branches))
+
+    def _seeds(self, regime: RegimeDecl) -> Iterator[tuple[int | None, int]]:
+        """(seed of the intermediate stages, seed of the target stage) of each cell of a target."""
+        seeds, how = self.experiment.seeds, self.experiment.intermediate_seeds
+        vary = any(stage.seed is None for stage in regime.stages)
+        for seed in seeds:
+            firsts = {"own": (seed,), "shared": seeds[:1], "crossed": seeds}[how] if vary else (None,)
+            yield from ((first, seed) for first in firsts)
 
     def _regime(
         self,
         name: str,
         stages: Sequence[StageDecl],
-        seed: int,
+        seed: int | None,
         chain: Sequence[Node],
         slug: str,
         allowances: Sequence[Allowance],
     ) -> tuple[list[Node], str]:
         """The chain up to the end of the intermediate stages, and its name."""
-        nodes, seed = list(chain), self.experiment.seeds[0] if self.experiment.share_intermediate_seeds else seed
+        nodes = list(chain)
         for i, (stage, allowance) in enumerate(zip(stages, allowances, strict=True)):
             slug = f"{slug}-{_stage_slug(stage)}"
             nodes.append(self._add(nodes[-1], slug, f"intermediates.{name}.{i}", stage, seed, allowance))
         return nodes, slug
 
-    def _cell(
-        self,
-        model: str,
-        regime: str,
-        target: str,
-        seed: int,
-        nodes: Sequence[Node],
-        slug: str,
-        endings: Sequence[_Ending],
-    ) -> None:
+    def _branches(self, seed: int, nodes: Sequence[Node], slug: str, endings: Sequence[_Ending]) -> tuple[Branch, ...]:
+        """The chains of one cell, put into the graph."""
         branches: list[Branch] = []
         used: dict[str, Node] = {}
         for ending in endings:
@@ -296,8 +300,7 @@ class _Expander:
             branches.append(Branch(tuple(node.key for node in chain), ending.evaluations, ending.selection))
         for node in used.values():
             node.uses += 1
-        task = self.experiment.targets[target].task or target
-        self.out.cells.append(Cell(model, regime, target, task, seed, tuple(branches)))
+        return tuple(branches)
 
 
 def _tasks(stage: StageDecl) -> list[str]:

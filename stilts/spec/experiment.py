@@ -259,8 +259,10 @@ class Experiment(Frozen):
     """Fields by training task (`squad` for xquad and mlqa); they win over `recipe`."""
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Evaluation settings by task (max_length, stride, layer ...); a target's own win over them."""
-    share_intermediate_seeds: bool = False
-    """Train intermediate stages once, with the first seed, and vary the seed of the target stage alone."""
+    intermediate_seeds: Literal["own", "shared", "crossed"] = "own"
+    """Seed of a cell's intermediate stages. own: the cell's. shared: the first seed for all, so that they train once and
+    the seed of the target stage alone varies. crossed: each seed of the intermediate stages meets each seed of the
+    target stage, which tells apart how much of the spread comes from which phase."""
     data: DataDecl = DataDecl()
     runtime: Runtime = Runtime()
     cluster: Cluster | None = None

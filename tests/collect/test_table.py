@@ -3,13 +3,22 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stilts.collect.table import SCHEMA, benchmark_of, build_table, main_value, parquet
+from stilts.collect.table import SCHEMA, benchmark_of, build_table, independent, main_value, parquet
 from stilts.evaluate.xtreme import XTREME, XTREME_R
 from stilts.spec.stage import Condition
 
 
 def rows(grid):
     return grid.table().to_pylist()
+
+
+def test_of_crossed_cells_those_count_that_share_nothing() -> None:
+    cells = [("m", "mnli", "xnli", seed, first) for seed in (1, 2) for first in (1, 2)]
+    shared = [("m", "squad", "xnli", seed, 1) for seed in (1, 2)]
+    baseline = [("m", "none", "xnli", seed, None) for seed in (1, 2)]
+    kept = independent([*cells, *shared, *baseline], lambda cell: cell)
+    # squad's seed 2 does not meet itself: the design shares one intermediate seed
+    assert kept == [cells[0], cells[3], *shared, *baseline]
 
 
 def test_every_metric_has_a_row_and_the_main_one_is_marked(grid):
@@ -28,6 +37,7 @@ def test_every_metric_has_a_row_and_the_main_one_is_marked(grid):
         "task": "panx",
         "setting": "zero-shot",
         "seed": 3,
+        "intermediate_seed": None,
         "split": "test",
         "language": "de",
         "condition": "clean",
@@ -105,7 +115,7 @@ def test_parquet_keeps_the_table(grid, tmp_path):
     (tmp_path / "results.parquet").write_bytes(parquet(grid.table()))
     read = pq.read_table(tmp_path / "results.parquet")
     assert read.equals(grid.table())
-    assert pa.schema(read.schema).metadata[b"stilts.results"] == b"2"
+    assert pa.schema(read.schema).metadata[b"stilts.results"] == b"3"
 
 
 def test_main_value_of_an_unlabelled_record_is_none():

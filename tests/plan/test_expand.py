@@ -1,5 +1,6 @@
 """Expansion: which cells there are, what they share, and what is said about an experiment that cannot be."""
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -106,9 +107,25 @@ def _hub(**fields: Any) -> dict[str, Any]:
 
 
 def test_shared_intermediate_seeds(expanded: Expand) -> None:
-    found = _chains(expanded(intermediates={"two": ["squad", "mnli"]}, seeds=[7, 8], share_intermediate_seeds=True))
+    found = _chains(expanded(intermediates={"two": ["squad", "mnli"]}, seeds=[7, 8], intermediate_seeds="shared"))
     assert found["two", "xnli", 7] == ["squad-7", "mnli-7", "xnli-7"]
     assert found["two", "xnli", 8] == ["squad-7", "mnli-7", "xnli-8"]
+
+
+def test_crossed_intermediate_seeds(expanded: Expand) -> None:
+    regimes = {"none": [], "mnli": ["mnli"], "fixed": [{"task": "mnli", "seed": 9}]}
+    own = expanded(intermediates=regimes, seeds=[7, 8])
+    crossed = expanded(intermediates=regimes, seeds=[7, 8], intermediate_seeds="crossed")
+    found = [(cell.intermediate, cell.intermediate_seed, cell.seed) for cell in crossed.cells]
+    assert found == [
+        *(("none", None, seed) for seed in (7, 8)),
+        *(("mnli", first, seed) for seed in (7, 8) for first in (7, 8)),
+        *(("fixed", None, seed) for seed in (7, 8)),
+    ]
+    nodes = [[crossed.graph.nodes[key].name for key in cell.branches[0].chain[1:]] for cell in crossed.cells]
+    seeds = [[re.findall(r"-s(\d)-", name)[0] for name in names] for names in nodes]
+    assert seeds[2:6] == [["7", "7"], ["8", "7"], ["7", "8"], ["8", "8"]]
+    assert set(own.graph.nodes) < set(crossed.graph.nodes)
 
 
 def test_a_stages_own_seed_wins(expanded: Expand) -> None:

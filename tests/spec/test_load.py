@@ -289,7 +289,7 @@ def test_the_processs_own_environment_is_the_default(tmp_path: Path, monkeypatch
         GOOD.replace("[none, mnli]", "{none: [], two: [{task: mnli, recipe: {epochs: null}, seed: 3}, squad]}"),
         GOOD.replace("[xnli, xquad]", "{xnli: {languages: [no, sw]}, xquad: {settings: {max_length: 256}}, tatoeba: }"),
         GOOD.replace("}", ", pretrain: [mlm]}"),
-        _plus("recipe: {learning_rate: 1e-5}\nrecipes: {squad: {warmup: 0.1}}\nshare_intermediate_seeds: true"),
+        _plus("recipe: {learning_rate: 1e-5}\nrecipes: {squad: {warmup: 0.1}}\nintermediate_seeds: shared"),
         _plus("languages: [no, 'true', '1e3', '2020-01-01', 'null']\nstore: ไทย é\nresults: '1:30'"),
         _plus("data: {generate: {languages: 2}, tasks: {mlm: {train: 'x/{lang}'}}}\nruntime: {keep: all}"),
     ],
