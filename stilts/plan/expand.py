@@ -256,7 +256,8 @@ class _Expander:
             chain.append(self._add(chain[-1], slug, f"models.{model}.pretrain.{i}", stage, PRETRAIN_SEED))
         for name, regime in self.experiment.intermediates.items():
             for first, seed in self._seeds(regime):
-                nodes, end = self._regime(name, regime.stages, first, chain, slug, allowances[name])
+                own = seed if first is None else first
+                nodes, end = self._regime(name, regime.stages, own, chain, slug, allowances[name])
                 for target, found in endings.items():
                     branches = self._branches(seed, nodes, end, found)
                     task = self.experiment.targets[target].task or target
@@ -274,7 +275,7 @@ class _Expander:
         self,
         name: str,
         stages: Sequence[StageDecl],
-        seed: int | None,
+        seed: int,
         chain: Sequence[Node],
         slug: str,
         allowances: Sequence[Allowance],

@@ -260,9 +260,9 @@ class Experiment(Frozen):
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Evaluation settings by task (max_length, stride, layer ...); a target's own win over them."""
     intermediate_seeds: Literal["own", "shared", "crossed"] = "own"
-    """Seed of a cell's intermediate stages. own: the cell's. shared: the first seed for all, so that they train once and
-    the seed of the target stage alone varies. crossed: each seed of the intermediate stages meets each seed of the
-    target stage, which tells apart how much of the spread comes from which phase."""
+    """Seed of a cell's intermediate stages. own: the cell's. shared: the first seed for all, so that they train once
+    and the seed of the target stage alone varies. crossed: each seed of the intermediate stages meets each seed of the
+    target stage, which tells how much of the spread comes from which phase."""
     data: DataDecl = DataDecl()
     runtime: Runtime = Runtime()
     cluster: Cluster | None = None

@@ -1,0 +1,28 @@
+"""Analyse: every table of an experiment, from what the store holds. Whatever is shown or written is made of these."""
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from stilts.collect.gather import gather
+from stilts.collect.options import Options
+from stilts.errors import StiltsError, nearest
+from stilts.plan.expand import Expansion
+from stilts.store.protocol import Store
+
+Tables = Mapping[str, pa.Table]
+"""Tables by name; NAME.parquet in the results folder is the same."""
+
+
+def analyse(expansion: Expansion, store: Store, options: Options) -> Tables:
+    """The results of an experiment and what follows from them.
+
+    Raises:
+        StiltsError: the baseline is none of the experiment's regimes.
+    """
+    regimes = expansion.experiment.intermediates
+    if options.baseline not in regimes and options.baseline != Options().baseline:
+        raise StiltsError(
+            f"--baseline: the experiment has no regime {options.baseline!r}; {nearest(options.baseline, regimes)}"
+        )
+    return {"results": gather(expansion, store)}
