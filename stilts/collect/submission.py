@@ -5,9 +5,9 @@ XTREME's evaluate.py reads for these examples, or nothing is written; what is no
 """
 
 import json
-import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stilts.collect.aggregate import official_order
-from stilts.collect.scores import spread
-from stilts.collect.table import CellSource, ReadEvaluation, main_value
+from stilts.collect.choice import DevScores, best_cell, best_regime, candidates, dev_scores
+from stilts.collect.table import CellSource, ReadEvaluation
 from stilts.errors import Problems, StiltsError, nearest
 from stilts.evaluate.predictions import read_predictions as parse_predictions
 from stilts.evaluate.predictions import suffix
@@ -28,20 +28,12 @@ from stilts.tasks.base import Task, get_task
 SCHEMA = 1
 MANIFEST = "manifest.json"
 SPLIT = "test"
-STAND_IN = {"tatoeba": "bucc2018", "xquad": "mlqa", "tydiqa": "xquad"}
-"""What has no dev data is chosen by a target of its kind: Tatoeba by BUCC (both search with the encoder as it is),
-XQuAD by MLQA (one SQuAD stage serves both), TyDiQA, whose dev set is the test, by XQuAD's English dev set."""
 
 ReadPredictions = Callable[[str, EvaluationSpec], bytes | None]
 """(stage NAME, evaluation) -> its prediction file in XTREME's form, None where there is none."""
 
 ReadExamples = Callable[[EvaluationSpec], pa.Table]
 """evaluation -> the canonical examples that it predicts."""
-
-DevScore = Callable[[CellSource], float | None]
-
-Dev = tuple[str, dict[tuple[str, int], float | None]]
-"""What the scores are, and the scores by (intermediate, seed)."""
 
 
 def write_submission(
@@ -79,8 +71,7 @@ def write_submission(
     problems: list[str] = []
     cells = [cell for cell in cells if cell.official]
     for target in official_order(benchmark):
-        dev = _dev_scores(target, cells, read_evaluation)
-        choice = _choose(target, cells, dev, given.get(target))
+        choice = _choose(target, cells, dev_scores(target, cells, read_evaluation), given.get(target))
         if isinstance(choice, str):
             manifest["missing"][target] = choice
             continue
@@ -133,86 +124,25 @@ def _check_given(cells: Sequence[CellSource], given: Mapping[str, str]) -> None:
 
 
 def _choose(
-    target: str, cells: Sequence[CellSource], dev: Dev, given: str | None
+    target: str, cells: Sequence[CellSource], dev: DevScores, given: str | None
 ) -> tuple[CellSource, dict[str, Any]] | str:
     """The cell to submit and how it was chosen, or why there is none."""
     of_target = [cell for cell in cells if cell.target == target]
     if not of_target:
         return "not a zero-shot target of the experiment"
-    source, scores = dev
-    regimes = {
-        regime: _regime(
-            [scores.get((cell.intermediate, cell.seed)) for cell in of_target if cell.intermediate == regime]
-        )
-        for regime in dict.fromkeys(cell.intermediate for cell in of_target)
-    }
-    scored = {regime: entry["dev"] for regime, entry in regimes.items() if entry["dev"] is not None}
-    if given is None and not scored:
+    regimes = candidates(of_target, dev)
+    regime = given if given is not None else best_regime(regimes)
+    if regime is None:
         return "no dev score to choose an intermediate by; name one with --intermediate"
-    # Of equals the first wins: regimes and seeds stand in the experiment's order.
-    regime = given if given is not None else max(scored, key=lambda name: scored[name])
-    cell = max(
-        (cell for cell in of_target if cell.intermediate == regime),
-        key=lambda cell: _or_least(scores.get((regime, cell.seed))),
-    )
+    cell = best_cell([cell for cell in of_target if cell.intermediate == regime], dev)
     return cell, {
         "intermediate": regime,
         "seed": cell.seed,
         "stage": cell.stage,
-        "chosen_by": "given" if given is not None else source,
-        "dev": scores.get((regime, cell.seed)),
-        "regimes": regimes,
+        "chosen_by": "given" if given is not None else dev.source,
+        "dev": dev.of(cell),
+        "regimes": {name: asdict(candidate) for name, candidate in regimes.items()},
     }
-
-
-def _or_least(score: float | None) -> float:
-    return -math.inf if score is None else score
-
-
-def _regime(scores: Sequence[float | None]) -> dict[str, Any]:
-    found = spread([score for score in scores if score is not None])
-    return {
-        "dev": None if found is None else found.mean,
-        "n": 0 if found is None else found.n,
-        "planned": len(scores),
-    }
-
-
-def _dev_scores(target: str, cells: Sequence[CellSource], read_evaluation: ReadEvaluation) -> Dev:
-    """The first kind of dev score that there is, so that regimes are compared by one kind: on English dev, or on dev in
-    all languages; the target's own, or its stand-in's."""
-    kinds: dict[str, DevScore] = {
-        "English": lambda cell: _selection_score(cell, read_evaluation),
-        "all languages": lambda cell: _evaluated_score(cell, read_evaluation),
-    }
-    for source in (target, STAND_IN.get(target)):
-        of_source = [cell for cell in cells if cell.target == source]
-        for kind, score in kinds.items():
-            scores = {(cell.intermediate, cell.seed): score(cell) for cell in of_source}
-            if any(value is not None for value in scores.values()):
-                return f"dev score of {source} ({kind})", scores
-    return "", {}
-
-
-def _selection_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float | None:
-    if cell.selection is None:
-        return None
-    record = read_evaluation(cell.stage, cell.selection)
-    return None if record is None else main_value(record)
-
-
-def _evaluated_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float | None:
-    """Mean over languages on dev, of evaluations or of what BUCC's thresholds reached; None where one is missing."""
-    clean = [spec for spec in cell.evaluations if spec.condition is None]
-    on_dev = [spec for spec in clean if spec.split == "dev"]
-    tuned = [spec for spec in clean if spec.tune is not None]
-    values = []
-    for spec in on_dev or tuned:
-        record = read_evaluation(cell.stage, spec)
-        if record is not None:
-            values.append(main_value(record) if on_dev else record["extra"].get("tuned_f1"))
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(on_dev or tuned) else None
 
 
 # --- the files
