@@ -1,0 +1,15 @@
+"""The tables of learning curves and of what the choice of a checkpoint costs."""
+
+import pyarrow as pa
+
+from stilts.collect.learning.curves import curves_table
+from stilts.collect.learning.selection import selection_table
+from stilts.collect.learning.stages import used_stages
+from stilts.plan.expand import Expansion
+from stilts.store.protocol import Store
+
+
+def learning_tables(expansion: Expansion, store: Store) -> dict[str, pa.Table]:
+    """`curves` and `selection` of an experiment, as the store is now."""
+    stages = used_stages(expansion, store)
+    return {"curves": curves_table(stages), "selection": selection_table(stages)}
