@@ -262,6 +262,13 @@ def test_a_machine_without_the_data_plans_from_the_store(stilts: Run, experiment
     assert "mistyped is not a folder" in err
 
 
+def test_an_unknown_baseline_is_named_before_anything_is_written(stilts: Run, experiment: Path, tmp_path: Path) -> None:
+    code, _, err = stilts("collect", experiment, "--baseline", "nonee")
+    assert code == 1
+    assert "--baseline: the experiment has no regime 'nonee'; did you mean 'none'" in err
+    assert not (tmp_path / "results").exists()
+
+
 def test_doctor_examines(stilts: Run) -> None:
     code, out, _ = stilts("doctor", "--store", "store", "--json")
     found = {finding["check"]: finding for finding in json.loads(out)}
@@ -284,7 +291,7 @@ def test_the_command_line_is_frozen() -> None:
     }
     assert options == {
         "clean": ["--cache", "--forget", "--json", "--store", "--yes", "-y"],
-        "collect": ["--json", "--set", "--with", "experiment"],
+        "collect": ["--baseline", "--difference", "--json", "--set", "--with", "experiment"],
         "doctor": ["--json", "--store"],
         "explain": ["--experiment", "--json", "--set", "--with", "-e", "stage"],
         "plan": ["--json", "--set", "--simulate", "--with", "experiment"],

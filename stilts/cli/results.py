@@ -1,0 +1,117 @@
+"""collect, explain, score, submission: what came out."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from stilts.cli.base import ExperimentFile, Json, Overrides, Patches, console, print_json
+
+Baseline = Annotated[str, typer.Option(metavar="REGIME", help="Regime that the others are compared to.")]
+Difference = Annotated[
+    float, typer.Option(min=0, metavar="POINTS", help="Say how many seeds a difference of so many points would need.")
+]
+
+
+def collect(
+    experiment: ExperimentFile,
+    baseline: Baseline = "none",
+    difference: Difference = 1.0,
+    patches: Patches = [],
+    overrides: Overrides = [],
+    as_json: Json = False,
+) -> None:
+    """Write results.parquet, what follows from it, and the tables, from what the store holds."""
+    from stilts.collect.options import Options
+    from stilts.session import Session
+
+    show_results(Session.open(experiment, overrides, patches), Options(baseline, difference), as_json)
+
+
+def show_results(session: Any, options: Any, as_json: bool) -> None:
+    """Write and print the tables of an experiment."""
+    from stilts.collect.analyse import analyse
+    from stilts.collect.render import render_terminal, write_results
+
+    table = analyse(session.expansion, session.store, options)["results"]
+    files = write_results(session.results, table)
+    if as_json:
+        print_json(table.to_pylist())
+        return
+    screen = console()
+    render_terminal(screen, table)
+    screen.print(f"[dim]{len(files)} files in {session.results}[/]")
+
+
+def explain(
+    stage: Annotated[str, typer.Argument(help="Name of a stage, or the beginning of its key.")],
+    experiment: Annotated[Path, typer.Option("--experiment", "-e", help="YAML file of the experiment.")],
+    patches: Patches = [],
+    overrides: Overrides = [],
+    as_json: Json = False,
+) -> None:
+    """Say why a stage is not reused: the fields in which it differs from the nearest stage in the store."""
+    from stilts.collect.explain import explain_stage
+    from stilts.session import Session
+
+    session = Session.open(experiment, overrides, patches)
+    found = explain_stage(session.expansion, session.plan().inventory, session.store, stage)
+    if as_json:
+        print_json(found)
+        return
+    screen = console()
+    screen.print(f"[bold]{found['stage']}[/]: {found['verdict']}")
+    if found["differences"]:
+        table = Table("field", "wanted", f"in {found['nearest']}", box=None, header_style="bold")
+        for row in found["differences"]:
+            table.add_row(row["field"], escape(json.dumps(row["wanted"])), escape(json.dumps(row["stored"])))
+        screen.print(table)
+
+
+def score(
+    predictions: Annotated[Path, typer.Option(help="Folder with TASK/test-LANGUAGE files.")],
+    labels: Annotated[Path, typer.Option(help="Folder with the gold, in the same layout.")],
+    benchmark: Annotated[str, typer.Option(help="xtreme or xtreme-r")] = "xtreme",
+    as_json: Json = False,
+) -> None:
+    """Score a prediction folder in XTREME's layout as its evaluate.py does."""
+    from stilts.evaluate.score import score_folder
+    from stilts.evaluate.show import show_scores
+
+    scores = score_folder(predictions, labels, benchmark)
+    if as_json:
+        print_json(scores)
+    else:
+        show_scores(scores, console())
+
+
+def submission(
+    experiment: ExperimentFile,
+    out: Annotated[Path, typer.Option(help="Folder to write.")],
+    intermediate: Annotated[
+        list[str], typer.Option(metavar="[TARGET=]REGIME", help="Take this regime, not the best on dev.")
+    ] = [],
+    model: Annotated[str | None, typer.Option(help="Base model, where the experiment has several.")] = None,
+    patches: Patches = [],
+    overrides: Overrides = [],
+    as_json: Json = False,
+) -> None:
+    """Write XTREME's prediction folder, of the best intermediate per target on dev."""
+    from stilts.collect.gather import gather_submission
+    from stilts.session import Session
+
+    session = Session.open(experiment, overrides, patches)
+    manifest = gather_submission(session.expansion, session.store, out, model, intermediate)
+    if as_json:
+        print_json(manifest)
+        return
+    table = Table("target", "intermediate", "seed", "dev", box=None, header_style="bold")
+    for name, choice in manifest["targets"].items():
+        dev = "-" if choice.get("dev") is None else f"{choice['dev']:.1f}"
+        table.add_row(name, str(choice["intermediate"]), str(choice["seed"]), dev)
+    console().print(table)
+    for name, why in manifest.get("missing", {}).items():
+        console().print(f"[yellow]left out {name}: {escape(why)}[/]")

@@ -1,0 +1,95 @@
+"""plan, run, status: an experiment before, while and after it runs."""
+
+import signal
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from stilts.cli.base import ExperimentFile, Json, Overrides, Patches, complain, console, print_json
+from stilts.cli.results import show_results
+
+INTERRUPTED = 130
+"""Exit code of a run that was stopped, as shells have it for SIGINT."""
+
+
+def plan(
+    experiment: ExperimentFile,
+    simulate: Annotated[
+        bool, typer.Option("--simulate", help="Simulate the run on the machines that cluster: describes.")
+    ] = False,
+    patches: Patches = [],
+    overrides: Overrides = [],
+    as_json: Json = False,
+) -> None:
+    """Show what an experiment holds: cells, stages, what is done, what a run costs. Starts nothing."""
+    from stilts.plan.price import priced
+    from stilts.plan.show import show_plan, show_simulation
+    from stilts.plan.simulate import simulation
+    from stilts.plan.summary import stage_rows, summarize
+    from stilts.session import Session
+
+    session = Session.open(experiment, overrides, patches)
+    session.complete_declarations()
+    found = session.plan()
+    price, simulated = priced(found), simulation(found) if simulate else None
+    if as_json:
+        costs = {name: value for name, value in (("price", price), ("simulation", simulated)) if value is not None}
+        absent = list(session.absent())
+        print_json({**summarize(found), **costs, "absent_data": absent, "by_stage": stage_rows(found)})
+        return
+    show_plan(found, console())
+    if simulated is not None:
+        show_simulation(simulated, console())
+    for task, ways in session.absent().items():
+        console().print(f"[yellow]{task}: sizes as declared; before a run, give {ways}[/]")
+
+
+def run(
+    experiment: ExperimentFile,
+    max_gpu_hours: Annotated[
+        float | None,
+        typer.Option(min=0, help="Stop when all launches of the experiment together have held GPUs for so long."),
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, help="Stop when they have cost so much, by the prices in cluster:.")
+    ] = None,
+    patches: Patches = [],
+    overrides: Overrides = [],
+    as_json: Json = False,
+) -> None:
+    """Train and evaluate what is missing, then write and print the table. The same command goes on after a stop."""
+    from stilts.collect.options import Options
+    from stilts.execute.launch import launch
+    from stilts.execute.meter import Limits
+    from stilts.session import Session
+
+    # `ray job stop`, or a batch system that takes the machine back: as Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
+    session = Session.open(experiment, overrides, patches)
+    try:
+        unfinished = launch(session, Console(stderr=True), Limits(max_gpu_hours, max_cost))
+    except KeyboardInterrupt:  # typer would end in a bare "Aborted"
+        complain("interrupted; the same command goes on from here")
+        raise typer.Exit(INTERRUPTED) from None
+    show_results(session, Options(), as_json)
+    if unfinished is not None:
+        raise unfinished
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def status(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
+    """Show the state of every stage: done, running (where), failed (why), waiting."""
+    from stilts.collect.status import show_spending, show_status, stage_states
+    from stilts.session import Session
+
+    session = Session.open(experiment, overrides, patches)
+    states = stage_states(session.plan(), session.store)
+    if as_json:
+        print_json(states)
+    else:
+        show_status(states, console())
+        show_spending(session.experiment, session.store, console())

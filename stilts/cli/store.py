@@ -1,0 +1,72 @@
+"""clean: what no experiment of a store needs."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from stilts.cli.base import Json, console, print_json
+
+
+def clean(
+    store: Annotated[str, typer.Option(help="Store to clean.")] = "stilts-store",
+    forget: Annotated[
+        list[str],
+        typer.Option(metavar="NAME", help="Let an experiment go, NAME or NAME/DIGEST, with what it alone needs."),
+    ] = [],
+    cache: Annotated[bool, typer.Option("--cache", help="This machine's copies of object stores instead.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without a question.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List what no experiment of a store needs; remove it when that is confirmed. Never what a run uses."""
+    from stilts.collect.cleaning import show_findings, to_json
+    from stilts.plan.show import gigabytes
+    from stilts.store.clean import clean as remove
+    from stilts.store.examine import examine
+    from stilts.store.open import open_store
+
+    if cache:
+        _clean_cache(yes, as_json)
+        return
+    opened = open_store(store)
+    found = examine(opened, forget)
+    if not as_json:
+        show_findings(found, console())
+    something = bool(found.items or found.forgotten)
+    removed = None
+    if something and (yes or (not as_json and _confirmed(f"remove this ({gigabytes(found.bytes)})?"))):
+        removed = remove(opened, found.items, forget, lambda who: None)
+    if as_json:
+        print_json(to_json(found, removed))
+    elif removed is not None:
+        typer.echo(
+            f"{len(removed)} of {len(found.items)} removed, {gigabytes(sum(item.bytes for item in removed))} freed"
+        )
+    elif something:
+        typer.echo("nothing was removed; -y removes it without a question")
+
+
+def _clean_cache(yes: bool, as_json: bool) -> None:
+    from stilts.plan.show import gigabytes
+    from stilts.store.cache import Cache
+
+    cache = Cache()
+    idle = cache.idle()
+    if not as_json:
+        typer.echo(f"{cache.root}: {len(idle)} copies and scratch folders, {gigabytes(sum(idle.values()))}")
+    removed = None
+    if idle and (yes or (not as_json and _confirmed("remove those that nobody uses?"))):
+        removed = [folder for folder in idle if cache.evict(folder)]
+    if as_json:
+        items = {str(folder): size for folder, size in idle.items()}
+        print_json({"cache": str(cache.root), "items": items, "removed": removed and [str(f) for f in removed]})
+    elif removed is not None:
+        size = gigabytes(sum(idle[folder] for folder in removed))
+        typer.echo(f"{len(removed)} of {len(idle)} removed, {size} freed; the rest is in use")
+    elif idle:
+        typer.echo("nothing was removed; -y removes it without a question")
+
+
+def _confirmed(question: str) -> bool:
+    """Whether a person says yes; nobody is asked in a pipe."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(question)
