@@ -17,16 +17,15 @@ from stilts.collect.scores import (
     Row,
     Score,
     Scores,
-    Spread,
     distinct,
     language_scores,
     paired,
     rows_of,
-    spread,
     spread_of,
     task_scores,
     worst,
 )
+from stilts.collect.statistics.spread import Spread, spread
 from stilts.collect.table import CLEAN, STATUSES, ZERO_SHOT, benchmark_of
 from stilts.evaluate.xtreme import Benchmark, group_averages
 from stilts.spec.experiment import NONE

@@ -19,7 +19,8 @@ from rich.text import Text
 from stilts.collect.aggregate import Entry, Summary, ended, splits, summarise, summarise_languages, targets
 from stilts.collect.fit import blocks, fits
 from stilts.collect.render_robustness import render_robustness, robustness_files
-from stilts.collect.scores import Row, Spread
+from stilts.collect.scores import Row
+from stilts.collect.statistics.spread import Spread
 from stilts.collect.table import parquet
 from stilts.collect.text import escape_latex, escape_markdown, number
 from stilts.store.local import LocalStore

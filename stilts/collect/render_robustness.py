@@ -19,7 +19,8 @@ from rich.text import Text
 
 from stilts.collect.fit import blocks
 from stilts.collect.robustness import Loss, Robustness, robustness
-from stilts.collect.scores import MEAN, Spread
+from stilts.collect.scores import MEAN
+from stilts.collect.statistics.spread import Spread
 from stilts.collect.table import parquet
 from stilts.collect.text import escape_latex, escape_markdown, number
 

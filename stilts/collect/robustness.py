@@ -16,15 +16,14 @@ from stilts.collect.scores import (
     MEAN,
     Row,
     Score,
-    Spread,
     distinct,
     language_scores,
     paired,
     rows_of,
-    spread,
     spread_of,
     worst,
 )
+from stilts.collect.statistics.spread import Spread, spread
 from stilts.collect.table import CLEAN, benchmark_of
 
 SPARED = 0.1

@@ -5,7 +5,6 @@ status instead of a number. Seeds that share one artifact (retrieval on the base
 equal ones.
 """
 
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stilts.collect.statistics.spread import Spread, spread
 from stilts.collect.table import STATUSES, cell_of, independent
 from stilts.evaluate.xtreme import Benchmark, task_average
 from stilts.tasks.base import get_task
@@ -35,15 +35,6 @@ class Score:
     value: float | None
     status: str
     stages: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean, standard deviation (n - 1; None for n = 1) and number of observations."""
-
-    mean: float
-    sd: float | None
-    n: int
 
 
 Scores = dict[tuple[Row, str], dict[int, Score]]
@@ -85,13 +76,6 @@ def task_scores(rows: Iterable[Mapping[str, Any]], benchmark: Benchmark) -> Scor
         stages = frozenset(part["stage"] for part in parts)
         scores.setdefault(((model, intermediate), target), {})[seed] = Score(value, status, stages)
     return scores
-
-
-def spread(values: Sequence[float]) -> Spread | None:
-    """Mean and standard deviation of the sample, None of nothing."""
-    if not values:
-        return None
-    return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
 
 
 def distinct(by_seed: Mapping[int, Score]) -> list[Score]:

@@ -2,7 +2,7 @@
 
 import re
 
-from stilts.collect.scores import Spread
+from stilts.collect.statistics.spread import Spread
 
 
 def number(spread: Spread, sign: str = "") -> str:
