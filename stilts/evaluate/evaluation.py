@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from stilts.data.noise import perturb
 from stilts.errors import StiltsError
 from stilts.evaluate import mining
+from stilts.evaluate.gold import gold_of
 from stilts.evaluate.metrics import RANKS, score
 from stilts.evaluate.pool import Pool
 from stilts.evaluate.predictions import write_predictions
@@ -103,7 +104,6 @@ class _Side:
 
     ids: list[str]
     texts: list[str]
-    gold: list[list[str]]
     vectors: np.ndarray
 
 
@@ -120,11 +120,10 @@ class _Run:
         """With the task's head."""
         family, lengths = get_family(self.task.family), Lengths.of(self.spec.settings)
         features, outputs = self._outputs(table)
-        predictions, gold = family.decode(table, features, outputs, self.task, lengths), family.gold(table, self.task)
-        if self.task.family != "span_qa":
-            return predictions, gold
-        ids = table["id"].to_pylist()
-        return dict(zip(ids, predictions, strict=True)), None if gold is None else _by_id(ids, gold)
+        predictions: Any = family.decode(table, features, outputs, self.task, lengths)
+        if self.task.family == "span_qa":
+            predictions = dict(zip(table["id"].to_pylist(), predictions, strict=True))
+        return predictions, gold_of(self.task, table)
 
     def answer(
         self, table: pa.Table, tune: pa.Table | None
@@ -146,27 +145,23 @@ class _Run:
         features, outputs = self._outputs(table)
         best = best_spans(table, features, outputs, Lengths.of(self.spec.settings))
         ids = table["id"].to_pylist()
-        gold = get_family(self.task.family).gold(table, self.task)
         answers = {id_: (answer.text, answer.null_margin) for id_, answer in zip(ids, best, strict=True)}
-        return answers, None if gold is None else _by_id(ids, gold)
+        return answers, gold_of(self.task, table)
 
     def search(self, table: pa.Table) -> tuple[list[str], list[str] | None]:
         """Tatoeba: for each English sentence, the foreign one with the highest cosine."""
         foreign, english = self._sides(table)
         found = mining.nearest(english.vectors, foreign.vectors)
-        complete = all(english.gold)
-        return [foreign.ids[row] for row in found], [ids[0] for ids in english.gold] if complete else None
+        return [foreign.ids[row] for row in found], gold_of(self.task, table)
 
     def rank(self, table: pa.Table, pool: Pool) -> tuple[dict[str, list[str]], dict[str, list[str]] | None]:
         """LAReQA and Mewsli-X: for each query, the candidates with the highest cosines."""
-        queries, right = queries_of(table), pool.right()
+        queries = queries_of(table)
         found = mining.rank(self._vectors(queries), pool.vectors(self.spec.settings, self._vectors), RANKS)
-        ids, keys = queries["id"].to_pylist(), queries["keys"].to_pylist()
-        predictions = {id_: [pool.names[row] for row in rows] for id_, rows in zip(ids, found.tolist(), strict=True)}
-        gold = {id_: [name for key in of for name in right.get(key, ())] for id_, of in zip(ids, keys, strict=True)}
-        if not any(keys):
-            return predictions, None
-        if lost := [id_ for id_, names in gold.items() if not names]:
+        rows = zip(queries["id"].to_pylist(), found.tolist(), strict=True)
+        predictions = {id_: [pool.names[row] for row in best] for id_, best in rows}
+        gold = gold_of(self.task, table, pool)
+        if lost := [id_ for id_, names in (gold or {}).items() if not names]:
             what = f"{self.task.name} {self.spec.split}/{self.spec.language}"
             logger.warning("%s: %d queries have no right candidate, first %r, and score 0", what, len(lost), lost[0])
         return predictions, gold
@@ -187,14 +182,14 @@ class _Run:
             )
         threshold, f1 = mining.best_threshold(known, known_gold)
         pairs = {(foreign, english) for margin, foreign, english in candidates if margin >= threshold}
-        return pairs, gold or None, {"threshold": threshold, "tuned_f1": f1}
+        return pairs, gold, {"threshold": threshold, "tuned_f1": f1}
 
-    def _candidates(self, table: pa.Table) -> tuple[list[tuple[float, str, str]], set[tuple[str, str]]]:
+    def _candidates(self, table: pa.Table) -> tuple[list[tuple[float, str, str]], set[tuple[str, str]] | None]:
         """(margin, foreign id, English id) of each mined pair, and the gold pairs."""
         foreign, english = self._sides(table)
         rows = mining.mine_sentences(foreign.vectors, english.vectors, foreign.texts, english.texts)
         candidates = [(margin, foreign.ids[i], english.ids[j]) for margin, i, j in rows]
-        return candidates, {(id_, other) for id_, ids in zip(foreign.ids, foreign.gold, strict=True) for other in ids}
+        return candidates, gold_of(self.task, table)
 
     def _sides(self, table: pa.Table) -> tuple[_Side, _Side]:
         """Foreign, English."""
@@ -221,12 +216,4 @@ def with_language(features: pa.Table, language: str) -> pa.Table:
 def _side(table: pa.Table, name: str, vectors: np.ndarray) -> _Side:
     mask = pc.equal(table["side"], name)
     rows = table.filter(mask).to_pydict()
-    return _Side(rows["id"], rows["text"], [ids or [] for ids in rows["gold"]], vectors[mask.to_numpy()])
-
-
-def _by_id(ids: list[str], answers: list[list[str]]) -> dict[str, list[str]]:
-    """Accepted answers by question; rows that share an id share their answers."""
-    gold: dict[str, list[str]] = {}
-    for id_, texts in zip(ids, answers, strict=True):
-        gold.setdefault(id_, []).extend(texts)
-    return gold
+    return _Side(rows["id"], rows["text"], vectors[mask.to_numpy()])

@@ -231,9 +231,19 @@ def normalise_mlqa(text: str, language: str) -> str:
     return " ".join(kept.split())
 
 
-def _scorer(task: Task, language: str) -> Callable[[Any, Any], Scores]:
+def chunks_of(task: Task) -> Callable[[Sequence[str]], Iterator[Hashable]] | None:
+    """What the task's sentences are scored by, of their tags; None where it is not scored by chunks."""
     if task.name == "udpos":
-        return lambda p, g: chunk_f1(p, g, tag_runs)
+        return tag_runs
+    if task.family == "srl":
+        return arguments
+    return entities if task.family == "tagging" and "accuracy" not in task.metrics else None
+
+
+def _scorer(task: Task, language: str) -> Callable[[Any, Any], Scores]:
+    chunks = chunks_of(task)
+    if chunks is not None:
+        return lambda p, g: chunk_f1(p, g, chunks)
     if task.name == "bucc2018":
         return overlap
     if task.name == "mlqa":
@@ -246,9 +256,7 @@ def _family_scorer(task: Task) -> Callable[[Any, Any], Scores]:
     if task.family == "mlm":
         raise StiltsError(f"{task.name} makes no predictions that could be scored")
     if task.family == "tagging":
-        return token_accuracy if "accuracy" in task.metrics else lambda p, g: chunk_f1(p, g, entities)
-    if task.family == "srl":
-        return lambda p, g: chunk_f1(p, g, arguments)
+        return token_accuracy
     if task.family == "parsing":
         return attachment
     if task.family == "dual_encoder":
