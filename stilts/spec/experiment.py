@@ -14,12 +14,13 @@ NONE = "none"
 """Name of the regime without an intermediate stage: the baseline of every comparison."""
 
 
-def _annotation(field: Any) -> Any:
+def annotation(field: Any) -> Any:
+    """The type of a model's field, with its bounds."""
     return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
 _OPTIONAL: dict[str, Any] = {
-    name: (_annotation(field) | None, None) for name, field in Recipe.model_fields.items() if name != "seed"
+    name: (annotation(field) | None, None) for name, field in Recipe.model_fields.items() if name != "seed"
 }
 
 

@@ -1,4 +1,4 @@
-"""Load an experiment: YAML, overrides, environment -> validated `Experiment`; every mistake at once with its line."""
+"""Load an experiment or a search: YAML, overrides, environment -> validated; every mistake at once with its line."""
 
 import json
 import math
@@ -9,16 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
 from stilts.errors import Problems, StiltsError, nearest
 from stilts.spec.experiment import Experiment
+from stilts.spec.search import Tuning
 from stilts.spec.secrets import holds_secret, is_secret_name, redact
 
 Location = tuple[str | int, ...]
+Declared = TypeVar("Declared", bound=Experiment)
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -95,6 +97,29 @@ def load_experiment(
         Problems: every mistake in the file, each with file and line and the path of the field.
         StiltsError: the file cannot be read or is not YAML.
     """
+    return _load(Experiment, path, overrides, environment, patches)
+
+
+def load_tuning(
+    path: Path,
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    patches: Sequence[Path] = (),
+) -> Tuning:
+    """The search declared in a YAML file, laid over the experiment that it names; else as `load_experiment`."""
+    base = _parse(path, _Document(str(path))).get("experiment")
+    if not isinstance(base, str):
+        return _load(Tuning, path, overrides, environment, patches)
+    return _load(Tuning, path.parent / base, overrides, environment, [path, *patches])
+
+
+def _load(
+    kind: type[Declared],
+    path: Path,
+    overrides: Sequence[str],
+    environment: Mapping[str, str] | None,
+    patches: Sequence[Path],
+) -> Declared:
     document = _Document(str(path))
     data = _parse(path, document)
     for patch in patches:
@@ -107,10 +132,10 @@ def load_experiment(
     data = _expand(data, (), document, variables)
     data = _without_secrets(data, (), document, variables)
     try:
-        experiment = Experiment.model_validate_json(json.dumps(data))
+        experiment = kind.model_validate_json(json.dumps(data))
     except ValidationError as error:
         for location, details in _by_location(error).items():
-            _explain(location, details, document)
+            _explain(kind, location, details, document)
     if document.problems:
         raise Problems([redact(problem, variables) for problem in document.problems])
     return experiment
@@ -303,10 +328,12 @@ def _may_follow(detail: dict[str, Any]) -> bool:
     return detail["type"] == "too_short" or any(map(_is_tag, detail["loc"]))
 
 
-def _explain(location: Location, details: list[dict[str, Any]], document: _Document) -> None:
+def _explain(
+    declared: type[Experiment], location: Location, details: list[dict[str, Any]], document: _Document
+) -> None:
     kind, given = details[0]["type"], details[0].get("input")
     if kind == "extra_forbidden":
-        valid = _fields_at(Experiment, location[:-1])
+        valid = _fields_at(declared, location[:-1])
         message = f"unknown key; {nearest(str(location[-1]), valid)}"
     elif kind == "missing":
         message = "is required"
