@@ -86,6 +86,16 @@ class Grid:
             scores = changes.get(target) or dict.fromkeys(get_task(target).languages, metrics_of(target, value))
             self.add(intermediate, target, seed, scores)
 
+    def add_even(self, intermediate: str, target: str, seed: int, value: float, model: str = "base") -> None:
+        """A cell with the same value in every language."""
+        self.add(
+            intermediate,
+            target,
+            seed,
+            dict.fromkeys(get_task(target).languages, metrics_of(target, value)),
+            model=model,
+        )
+
     def read_evaluation(self, stage: str, spec: EvaluationSpec) -> dict[str, Any] | None:
         self.reads.append((stage, spec.key))
         return self.evaluations.get((stage, spec.key))

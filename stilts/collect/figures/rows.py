@@ -1,0 +1,36 @@
+"""Rows of the analysis tables as figures want them."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow.compute as pc
+
+from stilts.collect.analyse import Tables
+
+STATUSES = ("failed", "diverged", "not_run", "missing", "unlabelled")
+"""Columns that count the seeds without a number, worst first."""
+
+
+def pick(tables: Tables, name: str, **equal: Any) -> list[dict[str, Any]]:
+    """The rows of a table whose columns have the given values (None: null), none where there is no such table."""
+    if name not in tables:
+        return []
+    table = tables[name]
+    for column, value in equal.items():
+        field = pc.field(column)
+        table = table.filter(field.is_null() if value is None else field == value)
+    return table.to_pylist()
+
+
+def lacking(row: Mapping[str, Any]) -> str:
+    """Why a row has no number: `failed`, `missing`; a count where only some seeds lack it: `1 failed`. Worst first."""
+    found = [(name, row[name]) for name in STATUSES if row[name]]
+    return ", ".join(
+        name.replace("_", " ") if n == row["planned"] else f"{n} {name.replace('_', ' ')}" for name, n in found
+    )
+
+
+def slug(*parts: str) -> str:
+    """Of names one that is safe in files, ids and LaTeX."""
+    return "-".join(re.sub(r"[^A-Za-z0-9_-]+", "-", part) for part in parts)
