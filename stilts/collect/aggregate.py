@@ -115,7 +115,7 @@ def summarise(table: pa.Table, split: str) -> Summary:
     scores = task_scores(rows, benchmark)
     names = targets(table, split)
     official = {row["target"] for row in rows if row["target"] == row["task"] and row["setting"] == ZERO_SHOT}
-    averages = _average_scores({key: found for key, found in scores.items() if key[1] in official}, benchmark)
+    averages = average_scores({key: found for key, found in scores.items() if key[1] in official}, benchmark)
     shown = {column for _, column in averages}
     return Summary(
         title=f"{split}: mean over languages",
@@ -183,7 +183,7 @@ def _averages(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
     return {**benchmark.groups, benchmark.name: tuple(benchmark.languages)}
 
 
-def _average_scores(scores: Scores, benchmark: Benchmark) -> Scores:
+def average_scores(scores: Scores, benchmark: Benchmark) -> Scores:
     """The averages over tasks, of each row and seed for which all their tasks are planned."""
     averages: Scores = {}
     for row in dict.fromkeys(row for row, _ in scores):

@@ -1,0 +1,79 @@
+"""What base models were pretrained on: how much text of each language."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stilts.plan.expand import Expansion
+from stilts.plan.shapes import config_of
+from stilts.plan.training import MLM
+from stilts.spec.experiment import ModelDecl
+from stilts.spec.stage import BaseSpec, StageSpec
+
+OWN = "sentences of the experiment's masked language modelling before every regime"
+
+_PUBLISHED = Path(__file__).with_name("pretraining.yaml")
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """The pretraining of one model of an experiment.
+
+    Attributes:
+        family: its architecture, as transformers calls it (`xlm-roberta`); None if it is not known offline.
+        sizes: by language; of a language that is not there, none is known.
+        source: unit of the sizes and where they come from; None where there are none.
+    """
+
+    family: str | None
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    source: str | None = None
+
+
+def pretrainings(expansion: Expansion) -> dict[str, Pretraining]:
+    """By model. What is published of a checkpoint, or what a model that begins here was trained on before its regimes.
+
+    Further stages on a published checkpoint are not added: the units differ.
+    """
+    chains = {cell.model: cell.branches[0].chain for cell in expansion.cells}
+    found = {}
+    for model, decl in expansion.experiment.models.items():
+        if model not in chains:
+            continue
+        nodes = [expansion.graph.nodes[key] for key in chains[model][: 1 + len(decl.pretrain)]]
+        base = nodes[0].spec
+        assert isinstance(base, BaseSpec)
+        config = config_of(base)
+        family = (config or {}).get("model_type") or None
+        stages = [node.spec for node in nodes[1:] if isinstance(node.spec, StageSpec)]
+        found[model] = Pretraining(family, *(_own(stages) if decl.init is not None else _of_checkpoint(decl)))
+    return found
+
+
+def _own(stages: list[StageSpec]) -> tuple[dict[str, float], str | None]:
+    sizes: dict[str, float] = {}
+    for part in (part for stage in stages for part in stage.parts if part.task == MLM):
+        limit = part.recipe.max_examples
+        for ref in part.train:
+            if ref.rows is not None:
+                sizes[ref.language] = sizes.get(ref.language, 0) + min(ref.rows, limit or ref.rows)
+    return sizes, OWN if sizes else None
+
+
+def _of_checkpoint(decl: ModelDecl) -> tuple[Mapping[str, float], str | None]:
+    published = _published()
+    name = published["models"].get((decl.hub or "").rpartition("/")[2].lower())
+    if name is None:
+        return {}, None
+    corpus = published["corpora"][name]
+    return corpus["sizes"], f"{corpus['unit']} ({corpus['source']})"
+
+
+@cache
+def _published() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(_PUBLISHED.read_text())
+    return content
