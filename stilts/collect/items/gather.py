@@ -190,6 +190,8 @@ def _paired(
         else:
             absent = next(where for where in (ours, theirs) if where not in columns)
             lacking[reasons.get(absent, "not predicted")].append(seed)
+    if not differences and len(lacking) == 1:
+        return Found(None, items, (), next(iter(lacking)))
     note = "; ".join(f"{why}: seed {', '.join(map(str, seeds))}" for why, seeds in lacking.items())
     draws = np.mean(list(differences.values()), axis=0) if differences else None
     return Found(draws, items, tuple(differences), note or None)
