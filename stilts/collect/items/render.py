@@ -24,8 +24,8 @@ HEADER = ("model", "intermediate", "seeds", "mean", "better", "worse", "neither"
 
 LEGEND = (
     "Points against the baseline, averaged over seeds, with the 95 % interval of a paired bootstrap over test items. "
-    f"Better, worse: Holm-adjusted p < {ALPHA:g} over the languages and regimes of a target. The seeds are taken as they "
-    "are: what other seeds would change is in the table over seeds."
+    f"Better, worse: Holm-adjusted p < {ALPHA:g} over the languages and regimes of a target. The seeds are taken as "
+    "they are: what other seeds would change is in the table over seeds."
 )
 
 Row = Mapping[str, Any]
