@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from stilts.collect.submission import write_submission
-from stilts.collect.table import CellSource, build_table, independent
+from stilts.collect.table import CellSource, ReadEvaluation, build_table, independent
 from stilts.evaluate.xtreme import get_benchmark
 from stilts.plan.expand import Expansion
 from stilts.plan.missing import Inventory, artifact_name
@@ -77,6 +77,14 @@ def _read_evaluations(
     return dict(zip(there, found, strict=True))
 
 
+def gather_choice(expansion: Expansion, store: Store) -> tuple[list[CellSource], ReadEvaluation]:
+    """Independent cells and their records, those of dev data included: what an intermediate is chosen by."""
+    inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
+    cells = independent(cell_sources(expansion, inventory), lambda cell: cell.cell)
+    records = _read_evaluations(store, _wanted(cells) | _chosen_by(cells), inventory)
+    return cells, lambda name, spec: records.get((name, spec.path))
+
+
 def gather_submission(
     expansion: Expansion, store: Store, out: Path, model: str | None, choices: Sequence[str]
 ) -> dict[str, Any]:
@@ -88,21 +96,16 @@ def gather_submission(
     Raises:
         StiltsError: no such model, target or regime, or nothing to submit.
     """
-    inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
-    cells = independent(
-        cell_sources(expansion, inventory),
-        lambda cell: (cell.model, cell.intermediate, cell.target, cell.seed, cell.intermediate_seed),
-    )
+    cells, read = gather_choice(expansion, store)
     official = [cell.target for cell in cells if cell.official]
     intermediates: dict[str, str] = {}
     for choice in choices:
         target, equals, regime = choice.partition("=")
         intermediates |= {target: regime} if equals else dict.fromkeys(official, choice)
-    records = _read_evaluations(store, _wanted(cells) | _chosen_by(cells), inventory)
     return write_submission(
         out,
         cells,
-        read_evaluation=lambda name, spec: records.get((name, spec.path)),
+        read_evaluation=read,
         read_predictions=lambda name, spec: read_predictions(store, name, spec),
         read_examples=lambda spec: read_examples(store, spec.data),
         model=model,

@@ -103,6 +103,11 @@ class CellSource:
         object.__setattr__(self, "task", self.task or self.target)
 
     @property
+    def cell(self) -> "Cell":
+        """Which cell it is of."""
+        return self.model, self.intermediate, self.target, self.seed, self.intermediate_seed
+
+    @property
     def official(self) -> bool:
         """Whether it is what XTREME's tables are of: a task under its own name, trained on English."""
         return self.target == self.task and self.setting == ZERO_SHOT

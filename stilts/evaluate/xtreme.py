@@ -37,7 +37,8 @@ class Benchmark:
 
     def missing(self, task: str, given: Iterable[str]) -> list[str]:
         """The task's languages that are not among the given ones."""
-        return [language for language in self.languages[task] if language not in set(given)]
+        there = set(given)
+        return [language for language in self.languages[task] if language not in there]
 
 
 _XNLI = words("ar bg de el en es fr hi ru sw th tr ur vi zh")
