@@ -70,8 +70,11 @@ class Session:
         records = ask_many(self.store, lambda name: read_stage(self.store, name), sample)
         return make_plan(self.expansion, inventory, self.store.uri, filter(None, records))
 
-    def running(self, waiting: Callable[[str], None]) -> AbstractContextManager[None]:
-        """Declared, and known to the store as under way, from the beginning of a run to its end (`store/needs.py`)."""
+    def running(self, waiting: Callable[[str], None]) -> AbstractContextManager[str]:
+        """Declared, and known to the store as under way, from the beginning of a run to its end (`store/needs.py`).
+
+        Gives the run's folder in the store.
+        """
         return running(self.store, self.experiment.name, self._declare, waiting)
 
     def declare(self) -> None:

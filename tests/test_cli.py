@@ -297,7 +297,7 @@ def test_the_command_line_is_frozen() -> None:
         "plan": ["--json", "--set", "--simulate", "--with", "experiment"],
         "run": ["--json", "--max-cost", "--max-gpu-hours", "--set", "--with", "experiment"],
         "score": ["--benchmark", "--json", "--labels", "--predictions"],
-        "status": ["--json", "--set", "--with", "experiment"],
+        "status": ["--json", "--set", "--watch", "--with", "experiment"],
         "submission": ["--intermediate", "--json", "--model", "--out", "--set", "--with", "experiment"],
         "watch": ["--address", "--cloud", "--drain-on-rebalance", "--every", "--node"],
     }

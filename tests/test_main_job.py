@@ -118,7 +118,7 @@ def test_a_corrupt_artifact_is_rebuilt(finished: Path) -> None:
 
 def test_the_other_commands_read_the_same_store(finished: Path, tmp_path: Path) -> None:
     experiment = finished / "small.yaml"
-    states = json.loads(stilts(experiment, "status", "--json").stdout)
+    states = json.loads(stilts(experiment, "status", "--json").stdout)["stages"]
     assert {row["state"] for row in states} == {"done"}
     out = tmp_path / "submission"
     made = stilts(experiment, "submission", "--out", str(out), "--intermediate", "tatoeba=none", "--json")

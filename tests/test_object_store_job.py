@@ -109,7 +109,7 @@ def test_a_third_machine_trains_nothing_and_tells_the_same(ended: dict[str, Any]
     assert "nothing to train" in third.run("run", *SMALL)[1]
     assert records(open_store(ended["uri"])) == before
     assert scores(third.folder) == scores(ended["local"].folder)
-    assert {row["state"] for row in json.loads(third.run("status", "--json", *SMALL)[0])} == {"done"}
+    assert {row["state"] for row in json.loads(third.run("status", "--json", *SMALL)[0])["stages"]} == {"done"}
     assert {row["problem"] for row in json.loads(third.run("data", "verify", "--json", *SMALL)[0])} == {None}
     made = third.run("submission", "--out", "submission", "--intermediate", "tatoeba=none", "--json", *SMALL)[0]
     assert set(json.loads(made)["targets"]) == {"xnli", "tatoeba"}

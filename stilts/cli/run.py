@@ -1,6 +1,7 @@
 """plan, run, status: an experiment before, while and after it runs."""
 
 import signal
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -81,15 +82,33 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-def status(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
+def status(
+    experiment: ExperimentFile,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Follow the runs under way, until the last ends; Ctrl-C ends the watching.")
+    ] = False,
+    patches: Patches = [],
+    overrides: Overrides = [],
+    as_json: Json = False,
+) -> None:
     """Show the state of every stage: done, running (where), failed (why), waiting."""
-    from stilts.collect.status import show_spending, show_status, stage_states
+    from stilts.collect.live import live_runs
+    from stilts.collect.live import watch as follow
+    from stilts.collect.status import show_status, spending_line, spending_of, stage_states
     from stilts.session import Session
 
     session = Session.open(experiment, overrides, patches)
+    if watch and not as_json:
+        try:
+            follow(session.experiment, session.store, console())
+        except KeyboardInterrupt:
+            return
     states = stage_states(session.plan(), session.store)
     if as_json:
-        print_json(states)
-    else:
-        show_status(states, console())
-        show_spending(session.experiment, session.store, console())
+        runs = [run.to_json() for run in live_runs(session.store, session.experiment.name)]
+        spent = asdict(spending_of(session.experiment, session.store))
+        print_json({"stages": states, "spent": spent, "runs": runs})
+        return
+    show_status(states, console())
+    if line := spending_line(session.experiment, session.store):
+        console().print(line)

@@ -14,7 +14,7 @@ from stilts.store.claim import holder
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store
 from stilts.store.record import read_failure, stage_path
-from stilts.store.spending import read_spending
+from stilts.store.spending import Spending, read_spending
 
 _COLOURS = {"done": "green", "running": "cyan", "failed": "red", "diverged": "red", "waiting": "dim"}
 
@@ -51,11 +51,21 @@ def show_status(states: list[dict[str, Any]], console: Console) -> None:
     console.print(table)
 
 
-def show_spending(experiment: Experiment, store: Store, console: Console) -> None:
-    """What all launches have used so far; nothing where there was none."""
-    currency = experiment.cluster.currency if experiment.cluster is not None else ""
-    spent = read_spending(store, experiment.name, currency)
-    if spent.launches:
-        cost = f", {spent.cost:,.2f} {currency}" if currency else ""
-        launches = "1 launch" if spent.launches == 1 else f"{spent.launches} launches"
-        console.print(f"spent: {spent.gpu_hours:,.3f} GPU-hours{cost} in {launches}")
+def spending_of(experiment: Experiment, store: Store) -> Spending:
+    """What all launches have used so far."""
+    return read_spending(store, experiment.name, _currency(experiment))
+
+
+def spending_line(experiment: Experiment, store: Store) -> str:
+    """The same in words; empty where there was no launch."""
+    spent = spending_of(experiment, store)
+    if not spent.launches:
+        return ""
+    currency = _currency(experiment)
+    cost = f", {spent.cost:,.2f} {currency}" if currency else ""
+    launches = "1 launch" if spent.launches == 1 else f"{spent.launches} launches"
+    return f"spent: {spent.gpu_hours:,.3f} GPU-hours{cost} in {launches}"
+
+
+def _currency(experiment: Experiment) -> str:
+    return experiment.cluster.currency if experiment.cluster is not None else ""

@@ -18,6 +18,7 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from stilts.errors import StiltsError
+from stilts.execute.gpu import gpu_facts, together
 from stilts.plan.job import StageJob
 from stilts.spec.runtime import Runtime
 from stilts.spec.secrets import redact
@@ -47,6 +48,7 @@ class Rank:
         self._rank, self._world, self._device = rank, runtime.ranks, device
         self._latest: dict[str, Any] = {}
         self._listener: socket.socket | None = None
+        self._gpu: str | None = None
 
     def address(self) -> tuple[str, int]:
         """Where this rank listens for its peers: on the address by which Ray knows its node, and on no other."""
@@ -62,6 +64,8 @@ class Rank:
 
         device = torch.device(self._device)
         self._ranks = connect(self._rank, self._world, address, port, device, self._listener)
+        if device.type == "cuda":
+            self._gpu = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
 
     def run(self, job: dict[str, Any], stage_function: str) -> dict[str, Any]:
         """Run a stage: `{"status": "done"}`, or `failed`, `diverged` or `preempted` with `error` and `traceback`."""
@@ -79,6 +83,11 @@ class Rank:
     def progress(self) -> dict[str, Any]:
         """What the stage reported last."""
         return self._latest
+
+    @ray.method(concurrency_group="control")
+    def gpu(self) -> dict[str, Any]:
+        """What this rank's GPU does, see `gpu_facts`; empty where it has none."""
+        return {} if self._gpu is None else gpu_facts(self._gpu)
 
     @ray.method(concurrency_group="control")
     def drain(self) -> None:
@@ -126,6 +135,7 @@ class Gang:
             ).remote(rank, runtime, "cuda:0" if gpu else "cpu")
             for rank in range(runtime.ranks)
         ]
+        self._on_gpus = gpu
         self._running: dict[ray.ObjectRef, int] = {}
         self._ended: dict[str, Any] = {"status": "done"}
         self._connect()
@@ -176,10 +186,11 @@ class Gang:
     def _progress(self) -> dict[str, Any]:
         try:
             latest: dict[str, Any] = ray.get(self._ranks[0].progress.remote(), timeout=PING_SECONDS)
+            gpus = ray.get([rank.gpu.remote() for rank in self._ranks], timeout=PING_SECONDS) if self._on_gpus else []
         except RayError:
             # Busy in a long compilation that holds the interpreter's lock; or dead, which the next wait will tell.
             return {}
-        return latest
+        return {**latest, **together(gpus)}
 
     def _check_alive(self) -> None:
         """An error that a lost peer causes in the others must not pass for an error of the program."""

@@ -13,6 +13,7 @@ from stilts.execute.drain import Brake
 from stilts.execute.job import check_job
 from stilts.execute.meter import NO_LIMITS, Limits, Meter
 from stilts.execute.progress import Progress
+from stilts.execute.publisher import Publisher
 from stilts.execute.run import Outcome, execute
 from stilts.plan.agenda import StageOutcome
 from stilts.plan.price import Expected, price
@@ -47,11 +48,11 @@ def launch(session: Session, console: Console, limits: Limits = NO_LIMITS) -> St
             console.print(f"waiting for {who}, which cleans the store or begins another run")
             told.add(who)
 
-    with session.running(waiting):
-        return _launch(session, console, limits)
+    with session.running(waiting) as run, Publisher(session.store, run) as publish:
+        return _launch(session, console, limits, publish)
 
 
-def _launch(session: Session, console: Console, limits: Limits) -> StiltsError | None:
+def _launch(session: Session, console: Console, limits: Limits, publish: Publisher) -> StiltsError | None:
     plan = session.plan(verify=True)
     if not plan.jobs:
         console.print(f"[green]nothing to train[/]: all {len(plan.expansion.graph.stages())} stages are done")
@@ -76,7 +77,7 @@ def _launch(session: Session, console: Console, limits: Limits) -> StiltsError |
             name=experiment.name,
             seconds=seconds,
             callbacks=[meter],
-            progress=partial(Progress, spent=meter.told),
+            progress=partial(Progress, spent=meter.told, publish=publish),
             brake=brake,
         )
     _note(session, outcome)

@@ -1,7 +1,6 @@
 """What a person sees of a run: a live display on a terminal, one line an event in a pipe or a log file."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -11,13 +10,15 @@ from ray import tune
 from ray.tune.experiment import Trial
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
-from stilts.plan.agenda import Agenda, Status
+from stilts.plan.agenda import Agenda
+from stilts.plan.progress import REPORTED, RunProgress, StageProgress, counts_of, duration, facts, progress_of, summary
+from stilts.plan.show_progress import show_progress
 
-ROWS = 20
+Publish = Callable[[Callable[[], RunProgress]], None]
+"""Is offered the progress all the time, and takes it when it is due."""
+
 SAY_SECONDS = 60.0
 """In a pipe, a long stage says this often where it is."""
 
@@ -36,10 +37,17 @@ class Progress(tune.Callback):
         agenda: the run's stages; read only.
         console: where to write; a terminal gets the live display, anything else a line for each event.
         spent: what the run has used so far, in words.
+        publish: tells others.
     """
 
-    def __init__(self, agenda: Agenda, console: Console | None = None, spent: Callable[[], str] = str) -> None:
-        self._agenda, self._spent = agenda, spent
+    def __init__(
+        self,
+        agenda: Agenda,
+        console: Console | None = None,
+        spent: Callable[[], str] = str,
+        publish: Publish | None = None,
+    ) -> None:
+        self._agenda, self._spent, self._publish = agenda, spent, publish
         self._console = console or Console(stderr=True)
         self._running: dict[str, _Running] = {}
         self._begin = time.monotonic()
@@ -52,6 +60,20 @@ class Progress(tune.Callback):
     def showing(self) -> AbstractContextManager[Any]:
         """The context in which the display is alive."""
         return self._live if self._console.is_terminal else nullcontext()
+
+    @property
+    def now(self) -> RunProgress:
+        """How far the run is."""
+        now = time.monotonic()
+        running = []
+        for name, stage in list(self._running.items()):
+            reported = {fact: stage.latest[fact] for fact in REPORTED if fact in stage.latest}
+            running.append(StageProgress(name, now - stage.since, reported))
+        return progress_of(self._agenda, now - self._begin, tuple(running))
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._publish is not None:
+            self._publish(lambda: self.now)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         name = trial.config["stage"]
@@ -69,7 +91,7 @@ class Progress(tune.Callback):
         running.latest = result
         if not self._console.is_terminal and time.monotonic() - running.said > SAY_SECONDS:
             running.said = time.monotonic()
-            self._say("at", trial.config["stage"], ", ".join(filter(None, _facts(running))))
+            self._say("at", trial.config["stage"], ", ".join(facts(running.latest)))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         name = trial.config["stage"]
@@ -107,28 +129,10 @@ class Progress(tune.Callback):
         self._console.print(line, soft_wrap=True)
 
     def _render(self) -> Group:
-        table = Table(box=None, pad_edge=False, header_style="dim")
-        for column in ("running", "step", "loss", "tokens/s", "left"):
-            table.add_column(column, justify="left" if column == "running" else "right")
-        shown = list(self._running.items())[:ROWS]
-        for name, running in shown:
-            table.add_row(*_row(name, running))
-        rest = len(self._running) - len(shown)
-        more = Text(f"and {rest} more" if rest else "", style="dim")
-        left = remaining(self._agenda, len(self._running), self._elapsed())
-        status = Text(f"{self._summary()}, {duration(time.monotonic() - self._begin)} so far")
-        status.append(f", about {duration(left)} left" if left is not None else "")
-        done = sum(outcome.status == "done" for outcome in self._agenda.outcomes.values())
-        whole = Table.grid(padding=(0, 2))
-        whole.add_row(ProgressBar(total=len(self._agenda.outcomes), completed=done, width=40), status)
-        return Group(table, *([more] if rest else []), whole)
+        return show_progress(self.now, self._spent())
 
     def _summary(self) -> str:
-        return "; ".join(filter(None, (summary(self._agenda), self._spent())))
-
-    def _elapsed(self) -> dict[str, float]:
-        now = time.monotonic()
-        return {name: now - running.since for name, running in self._running.items()}
+        return "; ".join(filter(None, (summary(counts_of(self._agenda)), self._spent())))
 
 
 _STYLES = {
@@ -136,72 +140,3 @@ _STYLES = {
     **dict.fromkeys(("failed", "diverged"), "red"),
     **dict.fromkeys(("lost", "preempted", "stopped"), "yellow"),
 }
-
-
-def _row(name: str, running: _Running) -> list[str]:
-    latest = running.latest
-    step, steps = latest.get("step"), latest.get("steps")
-    phase = latest.get("phase", "" if step is not None else "starting")
-    count = "" if step is None else f"{step}/{steps}" if steps else str(step)
-    loss, speed, eta = latest.get("loss"), latest.get("tokens_per_second"), latest.get("eta")
-    return [
-        name,
-        f"{phase} {count}".strip(),
-        "" if loss is None else f"{loss:.3f}",
-        "" if speed is None else f"{speed:,.0f}",
-        "" if eta is None else duration(eta),
-    ]
-
-
-def _facts(running: _Running) -> list[str]:
-    """What the row says, in words: `step 120/400`, `loss 1.203`, `8,120 tokens/s`, `35.0 s left`."""
-    _, where, loss, speed, eta = _row("", running)
-    return [
-        f"step {where}" if where[:1].isdigit() else where,
-        loss and f"loss {loss}",
-        speed and f"{speed} tokens/s",
-        eta and f"{eta} left",
-    ]
-
-
-def summary(agenda: Agenda) -> str:
-    """Counts by status: `3 of 12 done, 2 running, 2 waiting, 1 failed, 4 not run`."""
-    counts = Counter(outcome.status for outcome in agenda.outcomes.values())
-    parts = [f"{counts['done']} of {len(agenda.outcomes)} done"]
-    others: tuple[Status, ...] = ("running", "waiting", "failed", "diverged", "not run")
-    parts += [f"{counts[status]} {status}" for status in others if counts[status]]
-    return ", ".join(parts)
-
-
-def remaining(agenda: Agenda, at_once: int, elapsed: dict[str, float]) -> float | None:
-    """Seconds to the end of the run: the larger of the work left over the trials at once, and the longest chain left.
-
-    The estimates are scaled by what the finished stages really took; None before the first has finished, and where
-    every stage has used up its estimate.
-
-    Args:
-        at_once: trials that run now.
-        elapsed: seconds that each of them has run.
-    """
-    done = [name for name, outcome in agenda.outcomes.items() if outcome.status == "done"]
-    expected = sum(agenda.seconds[name] for name in done)
-    if not expected or not at_once:
-        return None
-    scale = sum(agenda.outcomes[name].seconds for name in done) / expected
-    work, longest = 0.0, 0.0
-    for name, outcome in agenda.outcomes.items():
-        if outcome.status in ("waiting", "running"):
-            spent = elapsed.get(name, 0.0)
-            work += max(0.0, scale * agenda.seconds[name] - spent)
-            longest = max(longest, scale * agenda.chain[name] - spent)
-    return max(work / at_once, longest) or None
-
-
-def duration(seconds: float) -> str:
-    """`8.4 s`, `3 min 20 s`, `2 h 5 min` or `3 d 4 h`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, hours = int(seconds // 60), int(seconds // 3600)
-    if minutes < 60:
-        return f"{minutes} min {int(seconds % 60)} s"
-    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"

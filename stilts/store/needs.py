@@ -7,7 +7,8 @@ Invariants: the list is there before the declaration, and goes after it, so that
 of an older stilts, of which nobody knows what it needs. Declaring and cleaning exclude each other by one claim,
 `CLEANING`: a run looks at what the store holds only after it declared, so that whatever it finds there stays; a cleaner
 reads the lists only while it holds the claim, and looks whether it still does before each removal. While a run is under
-way it holds a claim of its own, `experiments/NAME/runs/ID`, so that its experiment is not forgotten under it.
+way it holds a claim of its own, `experiments/NAME/runs/ID`, so that its experiment is not forgotten under it; beside
+the claim it tells how far it is (`store/progress.py`).
 """
 
 import json
@@ -139,8 +140,8 @@ def unlisted(store: Store, name: str) -> list[Declaration]:
 
 
 @contextmanager
-def running(store: Store, name: str, declare: Callable[[], None], waiting: Callable[[str], None]) -> Iterator[None]:
-    """A run of an experiment: declared at its beginning, and known to be under way until its end.
+def running(store: Store, name: str, declare: Callable[[], None], waiting: Callable[[str], None]) -> Iterator[str]:
+    """A run of an experiment: declared at its beginning, and known to be under way until its end. Gives its folder.
 
     Args:
         declare: writes the declaration.
@@ -156,7 +157,7 @@ def running(store: Store, name: str, declare: Callable[[], None], waiting: Calla
             lease.acquire()
             stack.callback(_remove_quietly, store, run)
             stack.push(lease)
-        yield
+        yield run
 
 
 def _remove_quietly(store: Store, run: str) -> None:
@@ -166,16 +167,17 @@ def _remove_quietly(store: Store, run: str) -> None:
 
 def runs(store: Store, name: str) -> dict[str, str]:
     """Runs of an experiment that are under way: who, by path."""
-    found = {path: holder(store, path) for path in _runs(store, name)}
+    found = {path: holder(store, path) for path in all_runs(store, name)}
     return {path: who for path, who in found.items() if who is not None}
 
 
 def dead_runs(store: Store, name: str) -> list[str]:
     """What killed runs left; asked for while `CLEANING` is held, else one that begins could be among them."""
-    return [path for path in _runs(store, name) if holder(store, path) is None]
+    return [path for path in all_runs(store, name) if holder(store, path) is None]
 
 
-def _runs(store: Store, name: str) -> list[str]:
+def all_runs(store: Store, name: str) -> list[str]:
+    """Folders of the runs of an experiment, living and dead."""
     folder = f"{_ROOT}/{name}/{_RUNS}"
     return [f"{folder}/{run}" for run in store.list(folder)]
 

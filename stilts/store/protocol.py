@@ -23,7 +23,7 @@ Paths are relative, with forward slashes. Layout:
     data/                                        canonical examples
     features/                                    encoded training data
     checkpoints/                                 local base models, on their way to the node that stores them
-    experiments/NAME/                            resolved declarations, what each needs, and the runs under way
+    experiments/NAME/                            resolved declarations, what each needs, and the runs under way (runs/)
     experiments/NAME/known/                      answers about its data, for machines that have none
     experiments/NAME/spent/                      what each launch has used
     store.json                                   tells this store from every other

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from stilts.execute.progress import Progress, duration, remaining, summary
+from stilts.execute.progress import Progress
 from stilts.plan.agenda import Agenda, Cause
 
 
@@ -90,27 +90,3 @@ def test_a_phase_stands_where_there_are_no_steps(agenda: Agenda) -> None:
     progress.on_trial_result(0, [], trial("a"), {"phase": "evaluating"})
     console.print(progress._render())
     assert "evaluating" in out.getvalue()
-
-
-def test_the_summary_counts(agenda: Agenda) -> None:
-    agenda.take()
-    agenda.finish("a", "failed")
-    agenda.take()
-    assert summary(agenda) == "0 of 3 done, 1 running, 1 failed, 1 not run"
-
-
-def test_the_time_left_is_scaled_by_what_is_done(agenda: Agenda) -> None:
-    assert remaining(agenda, 1, {}) is None
-    agenda.take()
-    agenda.finish("a", "done", seconds=20.0)  # twice the estimate
-    agenda.take(), agenda.take()
-    assert remaining(agenda, 1, {"b": 10.0}) == pytest.approx(30 + 20)
-    assert remaining(agenda, 2, {"b": 10.0}) == pytest.approx(30)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(8.44, "8.4 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (3600 * 76, "3 d 4 h")],
-)
-def test_durations_read_well(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

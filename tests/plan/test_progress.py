@@ -1,0 +1,44 @@
+"""What is told of a run: counts, the time left, and words for them."""
+
+import pytest
+
+from stilts.plan.agenda import Agenda
+from stilts.plan.progress import counts_of, duration, facts, remaining, summary
+
+
+@pytest.fixture
+def agenda() -> Agenda:
+    return Agenda({"a": None, "b": "a", "c": None}, {"a": 10.0, "b": 20.0, "c": 10.0}, max_retries=1)
+
+
+def test_the_summary_counts(agenda: Agenda) -> None:
+    agenda.take()
+    agenda.finish("a", "failed")
+    agenda.take()
+    assert summary(counts_of(agenda)) == "0 of 3 done, 1 running, 1 failed, 1 not run"
+
+
+def test_the_time_left_is_scaled_by_what_is_done(agenda: Agenda) -> None:
+    assert remaining(agenda, 1, {}) is None
+    agenda.take()
+    agenda.finish("a", "done", seconds=20.0)  # twice the estimate
+    agenda.take(), agenda.take()
+    assert remaining(agenda, 1, {"b": 10.0}) == pytest.approx(30 + 20)
+    assert remaining(agenda, 2, {"b": 10.0}) == pytest.approx(30)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(8.44, "8.4 s"), (200, "3 min 20 s"), (7500, "2 h 5 min"), (3600 * 76, "3 d 4 h")],
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_what_was_reported_in_words() -> None:
+    reported = {"step": 12, "steps": 40, "loss": 1.2034, "tokens_per_second": 8120.4, "eta": 35.0}
+    assert ", ".join(facts(reported)) == "step 12/40, loss 1.203, 8,120 tokens/s, 35.0 s left"
+    assert ", ".join(facts({"phase": "evaluating xnli/de", "step": 1, "steps": 15})) == "evaluating xnli/de 1/15"
+    assert facts({}) == ["starting"]
+    gpu = {"step": 1, "gpu_use": 97.4, "gpu_memory": 12.3e9, "gpu_memory_total": 80e9}
+    assert facts(gpu) == ["step 1", "GPU 97%, 12.3/80.0 GB"]
