@@ -113,7 +113,8 @@ class Session:
         for node in self.expansion.graph:
             own = node.spec.data if isinstance(node.spec, StageSpec) else node.spec.text
             refs |= {ref.path: ref for ref in own}
-            for evaluation in node.evaluations.values():
+            watched = (what.evaluation for what in node.watched.values())
+            for evaluation in (*node.evaluations.values(), *watched):
                 refs |= {ref.path: ref for ref in evaluation.refs}
         return list(refs.values())
 

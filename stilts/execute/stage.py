@@ -31,7 +31,7 @@ from stilts.evaluate.predictions import suffix
 from stilts.execute.resume import ResumeCopies
 from stilts.execute.temporary import temporary_folder
 from stilts.execute.uploader import Uploader
-from stilts.plan.cost import training_flops
+from stilts.plan.cost import training_flops, watching_flops
 from stilts.plan.job import StageJob
 from stilts.plan.shapes import shape
 from stilts.spec.stage import SHORT, BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
@@ -191,6 +191,7 @@ class _Stage:
             self.ranks,
             mixing=spec.mixing,
             dev_score=self._dev_score(spec, model),
+            watch=self._watch(model),
             report=self._report_while_held,
             resume=resume,
         )
@@ -258,6 +259,7 @@ class _Stage:
         size = shape(model.config.to_dict())
         seen = [(part, result.parts[part.task]) for part in spec.parts]
         flops = sum(training_flops(part, size, found.examples, found.tokens) for part, found in seen)
+        flops += len(result.watched) * watching_flops(self.job.watched, size)
         kind = "gpu" if self.ranks.device.type == "cuda" else "cpu"
         best = [step for step, _ in result.dev].index(result.best_step) if result.dev else None
         return {
@@ -275,9 +277,21 @@ class _Stage:
                 "score": None if best is None else result.dev[best][1],
                 "parts": {} if best is None else result.dev_parts[best],
                 "curve": result.dev,
+                "languages": self._watched(result),
             },
             "speed": {"kind": kind, "flops": flops / max(result.seconds, 1e-9) / self.ranks.world},
         }
+
+    def _watched(self, result: TrainResult) -> dict[str, Any] | None:
+        """What was scored beside English dev, and its scores at each step, in the same order."""
+        if not self.job.watched:
+            return None
+        watched = []
+        for what in self.job.watched:
+            spec = what.evaluation
+            identity = {"task": spec.task, "split": spec.split, "language": spec.language, "key": spec.key}
+            watched.append({**identity, "examples": what.examples})
+        return {"watched": watched, "curve": result.watched}
 
     # --- data --------------------------------------------------------------------------------------------
 
@@ -325,11 +339,21 @@ class _Stage:
         task = as_trained(get_task(part.task), model)
         as_in_training = {name: getattr(part.recipe, name) for name in ("max_length", "stride", "max_query_length")}
         settings = {**task.settings, **{name: value for name, value in as_in_training.items() if value is not None}}
-        dev = EvaluationSpec(task.name, task.version, "dev", ref.language, ref, None, settings)
-        table = self._read(ref)
+        return self._scorer(EvaluationSpec(task.name, task.version, "dev", ref.language, ref, None, settings), model)
+
+    def _watch(self, model: Model) -> Callable[[], list[float]] | None:
+        """The main number of everything that is watched."""
+        scores = [self._scorer(what.evaluation, model, what.examples) for what in self.job.watched]
+        return (lambda: [score() for score in scores]) if scores else None
+
+    def _scorer(self, spec: EvaluationSpec, model: Model, examples: int | None = None) -> Callable[[], float]:
+        """The main number of an evaluation, of its first so many examples, as the model stands when it is called."""
+        task = as_trained(get_task(spec.task), model)
+        table = self._read(spec.data).slice(0, examples)
+        tune = None if spec.tune is None else self._read(spec.tune)
 
         def score() -> float:
-            metrics = evaluate(task, dev, table, None, model.tokenizer, self._forward(model, task)).metrics
+            metrics = evaluate(task, spec, table, tune, model.tokenizer, self._forward(model, task)).metrics
             assert metrics is not None
             return main_number(metrics)
 

@@ -6,6 +6,7 @@ bidirectional attention); the forward pass alone a third. XLM-R Large at s = 128
 adds the output layer, as large as the embeddings that it is tied to, on the tokens that it predicts.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from stilts.plan.job import StageJob
 from stilts.plan.shapes import Shape, shape_of
 from stilts.spec.cluster import Cluster
 from stilts.spec.runtime import Runtime
-from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
+from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, Part, StageSpec, Watched
 from stilts.tasks.base import get_task
 
 GPU_FLOPS = 1.2e14
@@ -76,6 +77,7 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predi
         examples, tokens = sum(rows for _, rows, _ in seen), sum(much for _, _, much in seen)
         if size is not None:
             flops = sum(training_flops(part, size, rows, much) for part, rows, much in seen)
+            flops += _checkpoints(node.spec, examples) * watching_flops(job.watched, size)
     predicted = 0
     for evaluation in job.evaluations:
         rows, operations = predicting(evaluation, size)
@@ -106,6 +108,23 @@ def training_flops(part: Part, size: Shape, examples: float, tokens: float) -> f
         predicted = part.recipe.mlm_probability or task.recipe["mlm_probability"]
     length = min(tokens / max(examples, 1), part.recipe.max_length)
     return tokens * size.flops_per_token(length, training=True, predicted=predicted)
+
+
+def watching_flops(watched: Iterable[Watched], size: Shape) -> float:
+    """Operations of scoring one checkpoint on what is watched. English dev, a small part of that, is not counted."""
+    total = 0.0
+    for what in watched:
+        rows, flops = _reading(what.evaluation.data, what.evaluation, size)
+        total += flops * min(rows, what.examples or rows) / max(rows, 1)
+    return total
+
+
+def _checkpoints(spec: StageSpec, examples: float) -> int:
+    """Dev evaluations of a stage that sees so many examples: at intervals, and at the end."""
+    steps = math.ceil(examples / spec.recipe.batch_size)
+    rows = sum(part.rows for part in spec.parts) or examples
+    every = spec.recipe.evaluate_every or math.ceil(rows / spec.recipe.batch_size)
+    return math.ceil(steps / every) if steps else 0
 
 
 def _predicting(evaluation: EvaluationSpec, size: Shape | None) -> tuple[int, float]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from stilts.data.noise import noise_problems
 from stilts.data.prepare import CANDIDATES, EVERY
@@ -10,8 +10,10 @@ from stilts.errors import Problems, nearest
 from stilts.plan.problems import Collector
 from stilts.plan.training import Data
 from stilts.spec.experiment import Experiment, TargetDecl
-from stilts.spec.stage import Condition, DataRef, EvaluationSpec
+from stilts.spec.stage import Condition, DataRef, EvaluationSpec, Watched
 from stilts.tasks.base import Task, all_tasks, get_task, private_language
+
+ENGLISH = "en"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,39 @@ class Evaluator:
         decl = self.experiment.targets.get(task.name, TargetDecl())
         own = decl.task in (None, task.name)  # else another task's settings, under this one's name
         return self._evaluation(task, decl if own else TargetDecl(), "dev", language, None)
+
+    def watched(self, name: str, decl: TargetDecl) -> tuple[Watched, ...]:
+        """What a target's stage is scored on during its training: nothing where the experiment has no curves.
+
+        Rankings are left out: a pool of candidates is too much to search again and again.
+        """
+        curves, task = self.experiment.curves, get_task(decl.task or name)
+        if curves is None or task.family == "dual_encoder":
+            return ()
+        found = [
+            self._evaluation(task, decl, split, language, None)
+            for split in curves.splits
+            if split in task.splits
+            for language in self._curve_languages(task, split, curves.languages)
+        ]
+        return tuple(Watched(spec, curves.examples) for spec in found if spec.data.labelled)
+
+    def _curve_languages(self, task: Task, split: str, wanted: Literal["present"] | tuple[str, ...]) -> list[str]:
+        known = (*self._official(task), *self.invented)
+        there = [language for language in known if language != ENGLISH and self.data.has(task, split, language)]
+        return there if wanted == "present" else [language for language in wanted if language in there]
+
+    def check_curves(self) -> None:
+        """Note languages of the curves that no target has."""
+        curves = self.experiment.curves
+        if curves is not None and isinstance(curves.languages, tuple):
+            tasks = [
+                task for name, decl in self.experiment.targets.items() if (task := all_tasks().get(decl.task or name))
+            ]
+            known = dict.fromkeys(language for task in tasks for language in self._official(task))
+            self.problems.attempt(
+                "curves", _refuse_unknown, "the experiment", [*known, *self.invented], curves.languages
+            )
 
     def check_noise(self) -> None:
         """Note targets that are named for noise and are none."""

@@ -15,7 +15,7 @@ from stilts.plan.graph import Graph, Node
 from stilts.plan.problems import Collector
 from stilts.plan.training import MLM, Data, Trainer, Training
 from stilts.spec.experiment import Experiment, ModelDecl, RegimeDecl, StageDecl, TargetDecl
-from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec
+from stilts.spec.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec, Watched
 from stilts.tasks.base import all_tasks, get_task
 
 PRETRAIN_SEED = 0
@@ -86,13 +86,15 @@ def expand(experiment: Experiment, data: Data) -> Expansion:
 
 @dataclass(frozen=True)
 class _Ending:
-    """How a target ends a chain: a stage (none for retrieval), what is evaluated after it, and its selection."""
+    """How a target ends a chain: a stage (none for retrieval), what it is scored on while it trains, what is evaluated
+    after it, and its selection."""
 
     where: str
     slug: str
     stage: StageDecl | None
     evaluations: tuple[EvaluationSpec, ...]
     selection: EvaluationSpec | None
+    watched: tuple[Watched, ...] = ()
 
 
 class _Expander:
@@ -152,6 +154,7 @@ class _Expander:
                 self.problems.attempt(f"{section}.{name}", get_task, name, repeat=True)
         self.problems.attempt("languages", self.evaluator.check_languages)
         self.evaluator.check_noise()
+        self.evaluator.check_curves()
         self.evaluator.check_settings()
 
     def _check_stages(self) -> dict[str, list[Allowance]]:
@@ -181,10 +184,18 @@ class _Expander:
         return allot(regime.budget, regime.stages, parts)
 
     def _check_endings(self, endings: dict[str, list[_Ending]]) -> None:
+        watched = False
         for found in endings.values():
             for ending in found:
                 if ending.stage is not None:
-                    self.problems.attempt(ending.where, self.trainer.stage, "", ending.slug, ending.stage, 0)
+                    spec = self.problems.attempt(ending.where, self.trainer.stage, "", ending.slug, ending.stage, 0)
+                    watched |= spec is not None and spec.selects and bool(ending.watched)
+        if self.experiment.curves is not None and not watched and not self.problems.messages:
+            self.problems.add(
+                "curves",
+                "no target has any: its stage must be evaluated on dev (recipe: {selection: best-dev}), and the task "
+                "have labelled files in the languages and splits of the curves",
+            )
 
     # --- targets -----------------------------------------------------------------------------------------
 
@@ -195,13 +206,13 @@ class _Expander:
             if decl.setting != "zero-shot":
                 raise StiltsError(f"setting: {decl.task or name} has nothing to train")
             return [_Ending(where, "", None, specs, None)]
-        selection = self.evaluator.selection(trained)
+        selection, watched = self.evaluator.selection(trained), self.evaluator.watched(name, decl)
         if decl.setting == "zero-shot":
-            return [_Ending(where, trained, StageDecl(task=trained), specs, selection)]
+            return [_Ending(where, trained, StageDecl(task=trained), specs, selection, watched)]
         training: Training = "translated" if decl.setting.startswith("translate") else "in-language"
         if decl.setting.endswith("-all"):
             stage = StageDecl(task=trained, training=training)
-            return [_Ending(where, f"{trained}.{decl.setting}", stage, specs, selection)]
+            return [_Ending(where, f"{trained}.{decl.setting}", stage, specs, selection, watched)]
         there = self.trainer.languages(get_task(trained), training)
         by_language = {lang: tuple(s for s in specs if s.language == lang) for lang in there}
         named = decl.languages if isinstance(decl.languages, tuple) else ()
@@ -295,6 +306,8 @@ class _Expander:
             chain = list(nodes)
             if ending.stage is not None:
                 chain.append(self._add(nodes[-1], f"{slug}-{ending.slug}", ending.slug, ending.stage, seed))
+                if isinstance(chain[-1].spec, StageSpec) and chain[-1].spec.selects:
+                    chain[-1].watched |= {what.evaluation.path: what for what in ending.watched}
             wanted = ending.evaluations if ending.selection is None else (*ending.evaluations, ending.selection)
             chain[-1].evaluations |= {spec.path: spec for spec in wanted}
             used |= {node.key: node for node in chain}

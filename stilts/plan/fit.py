@@ -51,7 +51,7 @@ def _too_long(node: Node, limit: int) -> Iterator[str]:
                     f"max_length {part.recipe.max_length} of {part.task} is more than the model's {limit} positions; "
                     "lower it (recipe:, recipes:)"
                 )
-    for evaluation in node.evaluations.values():
+    for evaluation in (*node.evaluations.values(), *(what.evaluation for what in node.watched.values())):
         length = evaluation.settings.get("max_length", 0)
         if length > limit:
             yield (

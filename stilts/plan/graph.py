@@ -6,7 +6,7 @@ Invariants: a node's parent stands before it; two nodes never share a key; a nod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from stilts.spec.stage import SHORT, BaseSpec, EvaluationSpec, StageSpec
+from stilts.spec.stage import SHORT, BaseSpec, EvaluationSpec, StageSpec, Watched
 
 
 @dataclass
@@ -17,6 +17,7 @@ class Node:
         slug: readable part of its name; not identity.
         parent: key of the parent; None for a base.
         evaluations: by path, in order of first use.
+        watched: what it is scored on during its training, by path.
         uses: number of cells whose chain passes through it.
     """
 
@@ -25,6 +26,7 @@ class Node:
     parent: str | None
     children: list[str] = field(default_factory=list)
     evaluations: dict[str, EvaluationSpec] = field(default_factory=dict)
+    watched: dict[str, Watched] = field(default_factory=dict)
     uses: int = 0
 
     @property

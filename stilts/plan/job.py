@@ -5,7 +5,7 @@ from typing import Any
 
 from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
-from stilts.spec.stage import BaseSpec, Condition, DataRef, EvaluationSpec, Mixing, Part, StageSpec
+from stilts.spec.stage import BaseSpec, Condition, DataRef, EvaluationSpec, Mixing, Part, StageSpec, Watched
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class StageJob:
         spec: the stage to train, or the base model to materialise.
         parent: NAME of the parent's artifact; None for a base.
         evaluations: those still missing.
+        watched: what it is scored on at every dev evaluation of its training.
         keep_weights: whether the weights stay in the store.
         trained: the record is there and the weights can be read: only the evaluations are missing.
         store: URI.
@@ -33,6 +34,7 @@ class StageJob:
     store: str
     runtime: Runtime
     needed: bool = False
+    watched: tuple[Watched, ...] = ()
     mark: str | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -43,6 +45,7 @@ class StageJob:
             "stage": _stage_to_json(self.spec) if isinstance(self.spec, StageSpec) else None,
             "parent": self.parent,
             "evaluations": [_evaluation_to_json(e) for e in self.evaluations],
+            "watched": [[_evaluation_to_json(what.evaluation), what.examples] for what in self.watched],
             "keep_weights": self.keep_weights,
             "trained": self.trained,
             "store": self.store,
@@ -59,6 +62,7 @@ class StageJob:
             spec=spec,
             parent=data["parent"],
             evaluations=tuple(_evaluation_from_json(e) for e in data["evaluations"]),
+            watched=tuple(Watched(_evaluation_from_json(e), examples) for e, examples in data["watched"]),
             keep_weights=data["keep_weights"],
             trained=data["trained"],
             store=data["store"],

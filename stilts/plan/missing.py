@@ -66,6 +66,7 @@ def _job(node: Node, graph: Graph, inventory: Inventory, store: str, runtime: Ru
         # Weights that were there before stay: they may be another experiment's intermediate stage.
         keep_weights=runtime.keep == "all" or bool(node.children) or trained,
         trained=trained,
+        watched=() if trained else tuple(node.watched.values()),
         store=store,
         runtime=runtime,
         needed=bool(node.children),

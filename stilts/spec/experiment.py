@@ -232,6 +232,30 @@ class NoiseDecl(Frozen):
         return value
 
 
+class CurvesDecl(Frozen):
+    """Languages other than English in which a target's stage is scored, too, wherever it is scored on English dev.
+
+    The scores go into its record, to tell what another choice of the checkpoint would have given. They choose nothing,
+    and are part of no key: a stage that is trained already stays as it is, without them.
+    """
+
+    languages: Literal["present"] | Annotated[tuple[Language, ...], Field(min_length=1)] = "present"
+    """present: every language of the target whose file is there, with gold."""
+    splits: Annotated[tuple[Literal["dev", "test"], ...], Field(min_length=1)] = ("dev",)
+    """With both, an oracle that chooses on dev can be told by test; with one, it is told by what it has chosen on."""
+    examples: Positive | None = None
+    """The first N of each language; None: all."""
+
+    @field_validator("languages", "splits", mode="after")
+    @classmethod
+    def _distinct(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            _check_distinct(value)
+            if "en" in value:
+                raise ValueError("en is scored anyway: by English dev the weights are selected")
+        return value
+
+
 AVERAGES = ("classification", "tagging", "qa", "retrieval", "multi_choice", "xtreme", "xtreme-r")
 """Columns of result tables that are means over targets: no target is called so."""
 
@@ -254,6 +278,7 @@ class Experiment(Frozen):
     Masked language modelling trains on every language whose text is there, whatever is evaluated."""
     splits: Annotated[tuple[Literal["dev", "test"], ...], Field(min_length=1)] = ("test",)
     noise: NoiseDecl | None = None
+    curves: CurvesDecl | None = None
     recipe: RecipeFields = RecipeFields()
     """Fields for every stage."""
     recipes: dict[str, RecipeFields] = Field(default_factory=dict)

@@ -151,6 +151,11 @@ class StageSpec:
         }
 
     @property
+    def selects(self) -> bool:
+        """Whether it is evaluated on dev while it trains, and the best weights are taken."""
+        return any(part.dev is not None for part in self.parts)
+
+    @property
     def data(self) -> list[DataRef]:
         """All its examples, training and selection."""
         return [ref for part in self.parts for ref in (*part.train, part.dev) if ref is not None]
@@ -235,3 +240,17 @@ class EvaluationSpec:
         """Stem of its two files inside the stage's directory (`.json` record, `.tsv`/`.jsonl` predictions)."""
         condition = "" if self.condition is None else f"-{self.condition.name}"
         return f"evaluations/{self.task}/{self.split}-{self.language}{condition}-{self.key[:SHORT]}"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """On what a model is scored at every dev evaluation of its training, beside what its weights are selected by.
+
+    It changes no weights, so that it is part of no key.
+
+    Attributes:
+        examples: the first so many are scored; None: all.
+    """
+
+    evaluation: EvaluationSpec
+    examples: int | None = None

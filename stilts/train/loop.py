@@ -74,6 +74,7 @@ class TrainResult:
         losses: (step, mean loss of the step), steps counted from 1.
         dev: (step, dev score): the plain mean over the tasks that have one.
         dev_parts: for each of `dev`, the score of each task.
+        watched: (step, scores of what is watched) at the same steps.
         best_step: step whose weights leave the stage.
         parts: by task.
     """
@@ -85,6 +86,7 @@ class TrainResult:
     losses: list[tuple[int, float]] = field(default_factory=list)
     dev: list[tuple[int, float]] = field(default_factory=list)
     dev_parts: list[dict[str, float]] = field(default_factory=list)
+    watched: list[tuple[int, list[float]]] = field(default_factory=list)
     best_step: int = 0
     parts: dict[str, PartResult] = field(default_factory=dict)
 
@@ -92,7 +94,8 @@ class TrainResult:
     def from_json(cls, data: Mapping[str, Any]) -> "TrainResult":
         pairs = {name: [(int(step), float(value)) for step, value in data[name]] for name in ("losses", "dev")}
         parts = {task: PartResult(**part) for task, part in data["parts"].items()}
-        return cls(**{**data, **pairs, "parts": parts})
+        watched = [(int(step), list(map(float, scores))) for step, scores in data.get("watched", ())]
+        return cls(**{**data, **pairs, "parts": parts, "watched": watched})
 
 
 def train(
@@ -104,6 +107,7 @@ def train(
     *,
     mixing: Mixing | None = None,
     dev_score: Callable[[], Mapping[str, float]] | None = None,
+    watch: Callable[[], Sequence[float]] | None = None,
     report: Callable[[dict[str, Any]], None] | None = None,
     resume: ResumeStore | None = None,
 ) -> TrainResult:
@@ -116,6 +120,7 @@ def train(
         dev_score: scores of the model as it stands by task, higher is better, whose plain mean decides; called on
             every rank, on which it must agree, every `recipe.evaluate_every` steps, or once per epoch (of a mixture:
             `data.mixing.epoch_items`), and at the end.
+        watch: scores that are noted beside each of `dev_score`, and decide nothing; called on every rank.
         report: told the progress, about once a second, on the leader:
             step, steps, loss, tokens_per_second, examples, eta (seconds), and of a mixture phase: the step's task.
         resume: where resume states are kept; an interrupted stage goes on from there.
@@ -127,7 +132,7 @@ def train(
             comes to no step.
     """
     curriculum = Curriculum(model, parts, recipe, mixing)
-    return _Run(model, curriculum, recipe, runtime, ranks, dev_score, report, resume).run()
+    return _Run(model, curriculum, recipe, runtime, ranks, dev_score, watch, report, resume).run()
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -151,13 +156,14 @@ class _Run:
         runtime: Runtime,
         ranks: Ranks,
         dev_score: Callable[[], Mapping[str, float]] | None,
+        watch: Callable[[], Sequence[float]] | None,
         report: Callable[[dict[str, Any]], None] | None,
         resume: ResumeStore | None,
     ) -> None:
         self.model, self.recipe, self.runtime, self.ranks = model, recipe, runtime, ranks
         self.curriculum, self.steps = curriculum, curriculum.steps
         self.dev_score = dev_score if recipe.selection == "best-dev" else None
-        self.report, self.resume = report, resume
+        self.watch, self.report, self.resume = watch, report, resume
         self.best: dict[str, torch.Tensor] | None = None
         parts = {source.task: PartResult() for source in curriculum.sources}
         self.result = TrainResult(steps=self.steps, parts=parts)
@@ -309,6 +315,8 @@ class _Run:
             self.result.best_step = step
         self.result.dev.append((step, score))
         self.result.dev_parts.append(scores)
+        if self.watch is not None:
+            self.result.watched.append((step, list(self.watch())))
 
     def _save(self, step: int) -> None:
         assert self.resume is not None

@@ -9,7 +9,17 @@ from stilts.plan.job import StageJob
 from stilts.spec.canonical import KEY_VERSION
 from stilts.spec.recipe import Recipe
 from stilts.spec.runtime import Runtime
-from stilts.spec.stage import EXAMPLE_FIELDS, BaseSpec, Condition, DataRef, EvaluationSpec, Mixing, Part, StageSpec
+from stilts.spec.stage import (
+    EXAMPLE_FIELDS,
+    BaseSpec,
+    Condition,
+    DataRef,
+    EvaluationSpec,
+    Mixing,
+    Part,
+    StageSpec,
+    Watched,
+)
 
 BASE = BaseSpec({"hub": "FacebookAI/xlm-roberta-base", "revision": "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089"})
 TRAIN = DataRef("xnli", "train", "en", "sha256:aa", rows=100, tokens=4000)
@@ -197,7 +207,8 @@ def test_no_field_of_the_runtime_moves_a_key(name: str) -> None:
     assert runtime != Runtime()
     noisy = replace(EVALUATION, condition=NOISE, pool=TRAIN)
     for spec in (STAGE, MIXTURE):
-        job = StageJob("a-0", spec, "b-0", (EVALUATION, noisy), True, False, "/store", runtime)
+        watched = (Watched(EVALUATION), Watched(noisy, 200))
+        job = StageJob("a-0", spec, "b-0", (EVALUATION, noisy), True, False, "/store", runtime, watched=watched)
         again = StageJob.from_json(job.to_json())
         assert again == job
         assert again.spec.key == spec.key

@@ -1,6 +1,7 @@
 """The training loop on one rank."""
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
@@ -204,8 +205,11 @@ def test_a_stage_gives_way_after_its_step_and_goes_on_with_the_same_bits(
             if ask and progress["step"] == ask_at - 1:
                 ranks.drain.set()
 
+        def watch() -> list[float]:
+            return [float(forward(model, table, {}, ranks)[1].sum())]
+
         with patch("stilts.train.loop.REPORT_SECONDS", 0.0):
-            options = {"dev_score": score, "report": report, "resume": Asked(folder)}
+            options = {"dev_score": score, "watch": watch, "report": report, "resume": Asked(folder)}
             return train(model, parts, recipe(**fields), Runtime(), ranks, **options), model
 
     whole, one = stage(tmp_path / "whole", ask=False)
@@ -219,7 +223,39 @@ def test_a_stage_gives_way_after_its_step_and_goes_on_with_the_same_bits(
     again, two = stage(tmp_path / "resume", ask=False)
     assert curve(again) == curve(whole)
     assert (again.dev, again.best_step) == (whole.dev, whole.best_step)
+    assert again.watched == whole.watched
+    assert [step for step, _ in whole.watched] == [2, 4, 6, 7]
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+
+
+def test_what_is_watched_changes_nothing(dropping_base: Path, ranks: Ranks):
+    """Whatever it does with the model and with random numbers; and it decides nothing."""
+    fields = {"evaluate_every": 2, "selection": "best-dev"}
+    table = make_features("classification")
+
+    def stage(watched: bool) -> tuple[TrainResult, Model]:
+        model = load_model(dropping_base, "classification", 2, seed=0)
+        scores = iter([1.0, 3.0, 2.0])
+
+        def watch() -> list[float]:
+            torch.manual_seed(7)
+            return [float(forward(model, table, {}, ranks)[0].sum()), float(torch.rand(1))]
+
+        options = {"dev_score": lambda: {"a": next(scores)}, "watch": watch if watched else None}
+        parts = one_part(table, "classification", recipe(**fields))
+        return train(model, parts, recipe(**fields), Runtime(), ranks, **options), model
+
+    (plain, one), (found, two) = stage(False), stage(True)
+    assert curve(found) == curve(plain)
+    assert (found.dev, found.best_step) == (plain.dev, plain.best_step) == ([(2, 1.0), (4, 3.0), (5, 2.0)], 4)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert plain.watched == []
+    assert [(step, len(scores)) for step, scores in found.watched] == [(2, 2), (4, 2), (5, 2)]
+
+
+def test_a_resume_state_from_before_there_was_anything_to_watch_is_read():
+    older = {name: value for name, value in asdict(TrainResult(steps=3)).items() if name != "watched"}
+    assert TrainResult.from_json(older) == TrainResult(steps=3)
 
 
 def test_dev_is_scored_once_an_epoch_by_default(base: Path, ranks: Ranks):

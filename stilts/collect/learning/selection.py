@@ -9,13 +9,15 @@ Invariant: in every column of scores `mean` is the plain mean of the language ro
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 import pyarrow as pa
 
 from stilts.collect.learning.stages import TARGET, UsedStage
 from stilts.collect.scores import MEAN
+from stilts.collect.statistics.intervals import t_interval
+from stilts.collect.statistics.spread import spread
 from stilts.collect.table import STATUSES
 
 ENGLISH = "en"
@@ -198,6 +200,8 @@ def _over_seeds(rows: Sequence[Row]) -> Row:
 
 
 def _numbers(name: str, values: Sequence[float]) -> Row:
-    if not values:
+    found = spread(values)
+    if found is None:
         return {}
-    return {name: fmean(values), f"{name}_sd": stdev(values) if len(values) > 1 else None}
+    low, high = t_interval(found) or (None, None)
+    return {name: found.mean, f"{name}_sd": found.sd, f"{name}_low": low, f"{name}_high": high}
