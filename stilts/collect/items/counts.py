@@ -11,7 +11,7 @@ have neither a predicted nor a gold pair and count all the same: how many pairs 
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from operator import eq
 from typing import Any
 
@@ -60,30 +60,28 @@ def items_of(task: Task, language: str, table: pa.Table, pool: pa.Table | None =
     gold = gold_of(task, table, None if pool is None else Pool(pool))
     if gold is None:
         return None
-    chunks = chunks_of(task)
-    if chunks is not None:
-        return Items(len(gold), partial(_count_chunks, chunks, gold, [set(chunks(tags)) for tags in gold]), _f1)
     if task.name == "bucc2018":
         ids = table.filter(pc.equal(table["side"], "foreign"))["id"].to_pylist()
         return Items(len(ids), partial(_count_pairs, {id_: row for row, id_ in enumerate(ids)}, gold), _f1)
-    if task.family in ("tagging", "parsing"):
-        return Items(len(gold), partial(_count_words, gold), _share)
-    if task.family == "classification" and "f1" in task.metrics:
-        return Items(len(gold), partial(_count_labels, gold, task.labels[1]), _accuracy_and_f1)
-    return Items(len(gold), partial(_score_each, task.name, language, gold), _mean)
+    return Items(len(gold), *_of_each(task, language, gold))
 
 
 # --- counts
 
 
-def _score_each(task: str, language: str, gold: Any, predictions: Any) -> Counts:
-    """[items, 1]: each item's own score."""
-    found: Iterable[tuple[Any, Any]]
+def _of_each(task: Task, language: str, gold: Any) -> tuple[Callable[[Any], Counts], Callable[[Means], Means]]:
+    """How to count predictions that are given item by item, and how to score the means of these counts."""
+    chunks = chunks_of(task)
+    if chunks is not None:
+        wanted = [set(chunks(tags)) for tags in gold]
+        return partial(_count_chunks, chunks, gold, wanted), _f1
+    if task.family in ("tagging", "parsing"):
+        return partial(_count_words, gold), _share
+    if task.family == "classification" and "f1" in task.metrics:
+        return partial(_count_labels, gold, task.labels[1]), _accuracy_and_f1
     if isinstance(gold, Mapping):
-        found = (({id_: predictions[id_]} if id_ in predictions else {}, {id_: right}) for id_, right in gold.items())
-    else:
-        found = (([ours], [right]) for ours, right in zip(predictions, gold, strict=True))
-    return np.array([[main_number(score(task, language, ours, right))] for ours, right in found])
+        return partial(_score_answers, cache(partial(_score_one, task.name, language)), gold), _mean
+    return partial(_score_labels, gold), _mean
 
 
 def _count_chunks(
@@ -116,17 +114,41 @@ def _count_words(gold: Sequence[Sequence[Any]], predictions: Any) -> Counts:
 
 def _count_labels(gold: Sequence[str], positive: str, predictions: Sequence[str]) -> Counts:
     """[examples, 4]: whether the label is right; of the positive one, whether it is right, predicted, gold."""
+    _check_number(predictions, gold)
     pairs = zip(predictions, gold, strict=True)
     return _whole((p == g, p == g == positive, p == positive, g == positive) for p, g in pairs)
+
+
+def _score_labels(gold: Sequence[Any], predictions: Sequence[str]) -> Counts:
+    """[examples, 1]: 100 where the label is right; compared as text, as `metrics.accuracy` does."""
+    _check_number(predictions, gold)
+    return np.array([[100.0 * (str(p) == str(g))] for p, g in zip(predictions, gold, strict=True)])
+
+
+def _score_answers(score_one: Callable[..., float], gold: Mapping[str, Sequence[str]], predictions: Any) -> Counts:
+    """[questions or queries, 1]: each one's own score; models that agree on an answer have it scored once."""
+    answers = ((tuple(right), predictions.get(id_)) for id_, right in gold.items())
+    return np.array([[score_one(right, tuple(a) if isinstance(a, list) else a)] for right, a in answers])
+
+
+def _score_one(task: str, language: str, right: Sequence[str], answer: Any) -> float:
+    """The official score of a question or query as if it were the only one; `answer` None: it has none."""
+    return main_number(score(task, language, {} if answer is None else {"": answer}, {"": right}))
 
 
 def _whole(counts: Iterable[Sequence[int]]) -> Counts:
     return np.array(list(counts), np.uint16)
 
 
+def _check_number(predictions: Sequence[Any], gold: Sequence[Any]) -> None:
+    if len(predictions) != len(gold):
+        raise ValueError(f"{len(predictions)} predictions, and {len(gold)} examples")
+
+
 def _check_words(predictions: Sequence[Sequence[Any]], gold: Sequence[Sequence[Any]]) -> None:
-    if list(map(len, predictions)) != list(map(len, gold)):
-        raise ValueError("the sentences are not those of the examples")
+    _check_number(predictions, gold)
+    if any(len(ours) != len(right) for ours, right in zip(predictions, gold, strict=True)):
+        raise ValueError("the sentences have other lengths than those of the examples")
 
 
 # --- scores of means
