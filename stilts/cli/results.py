@@ -36,13 +36,13 @@ def show_results(session: Any, options: Any, as_json: bool) -> None:
     from stilts.collect.analyse import analyse
     from stilts.collect.render import render_terminal, write_results
 
-    table = analyse(session.expansion, session.store, options)["results"]
-    files = write_results(session.results, table)
+    tables = analyse(session.expansion, session.store, options)
+    files = write_results(session.results, tables)
     if as_json:
-        print_json(table.to_pylist())
+        print_json(tables["results"].to_pylist())
         return
     screen = console()
-    render_terminal(screen, table)
+    render_terminal(screen, tables)
     screen.print(f"[dim]{len(files)} files in {session.results}[/]")
 
 

@@ -1,88 +1,95 @@
-"""From the table of results to summaries over languages, tasks and seeds.
+"""The tables over seeds: `summary`, of targets and averages, and `languages`.
 
-Invariants: one task short, and the average over tasks has a status instead of a number, as a task has where a
-language is missing (see `scores.py`). A summary counts what was trained.
+Invariants: a summary counts what was trained; failed and diverged runs are counted, and never left out in silence.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stilts.collect.entry import (
+    AVERAGE,
+    LANGUAGES,
+    SUMMARY,
+    TARGET,
+    Entry,
+    adjust_family,
+    compare,
+    describe,
+    entry_of,
+    entry_table,
+)
+from stilts.collect.options import Options
 from stilts.collect.scores import (
     MEAN,
     Row,
-    Score,
     Scores,
-    distinct,
+    average_scores,
+    averages_of,
     language_scores,
-    paired,
+    official_targets,
     rows_of,
-    spread_of,
     task_scores,
-    worst,
 )
-from stilts.collect.statistics.spread import Spread, spread
-from stilts.collect.table import CLEAN, STATUSES, ZERO_SHOT, benchmark_of
-from stilts.evaluate.xtreme import Benchmark, group_averages
+from stilts.collect.table import CLEAN, ZERO_SHOT, benchmark_of
+from stilts.evaluate.xtreme import Benchmark
 from stilts.spec.experiment import NONE
 from stilts.tasks.base import get_task
 
 _METRICS = {"metric": "mean of exact match and F1"}
 
 
-@dataclass(frozen=True)
-class Entry:
-    """What one row of the table says about one column.
+def summary_table(results: pa.Table, options: Options) -> pa.Table:
+    """SUMMARY of a table of results: every target, and the averages over targets that the benchmark defines.
 
-    Attributes:
-        score: over the seeds that have a number; None where none has.
-        planned: observations planned.
-        lacking: status -> observations without a number, worst status first.
-        difference: to the row without an intermediate, over the seeds that both have; None for that row itself.
+    An average is over targets that are trained on English alone and bear their task's name; others, which are the same
+    tasks in other settings, have their columns and no part in it.
     """
+    records: list[dict[str, Any]] = []
+    for split in splits(results):
+        rows, benchmark = rows_of(results, split, CLEAN), benchmark_of(results)
+        scores, official = task_scores(rows, benchmark), official_targets(rows)
+        averages = average_scores({key: found for key, found in scores.items() if key[1] in official}, benchmark)
+        for kind, found, columns in (
+            (TARGET, scores, targets(results, split)),
+            (AVERAGE, averages, list(averages_of(benchmark))),
+        ):
+            entries = _entries(found, options)
+            for model, intermediate in row_order(rows, options.baseline):
+                where = {"split": split, "model": model, "intermediate": intermediate, "kind": kind}
+                for column in columns:
+                    entry = entries.get(((model, intermediate), column))
+                    if entry is not None:
+                        records.append({**where, "column": column, **vars(entry)})
+    return entry_table(records, SUMMARY, options)
 
-    score: Spread | None
-    planned: int
-    lacking: Mapping[str, int]
-    difference: Spread | None
 
+def languages_table(results: pa.Table, summary: pa.Table, options: Options) -> pa.Table:
+    """LANGUAGES of a table of results.
 
-@dataclass(frozen=True)
-class Summary:
-    """A table over seeds: rows in the experiment's order, entries by (row, column), none where nothing was planned.
-
-    Attributes:
-        title: what the columns are.
-        parts: columns measured: targets, or languages.
-        averages: columns computed of them.
-        benchmark: name of the benchmark whose averages they are.
-        notes: what a reader must know to compare the numbers with published ones.
-        outside: targets of which no average is taken, with what they are.
+    Args:
+        summary: `summary_table` of the same, which has the means over languages.
     """
-
-    title: str
-    split: str
-    rows: tuple[Row, ...]
-    parts: tuple[str, ...]
-    averages: tuple[str, ...]
-    benchmark: str
-    entries: Mapping[tuple[Row, str], Entry]
-    notes: tuple[str, ...] = ()
-    outside: tuple[str, ...] = ()
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        return (*self.parts, *self.averages)
-
-    @property
-    def compared(self) -> tuple[Row, ...]:
-        """The rows that are compared to a baseline; none where nothing can be paired."""
-        paired = {row[0] for (row, _), entry in self.entries.items() if entry.difference}
-        return tuple(row for row in self.rows if row[0] in paired and row[1] != NONE)
+    means = {
+        (row["split"], row["column"], (row["model"], row["intermediate"])): entry_of(row)
+        for row in summary.to_pylist()
+        if row["kind"] == TARGET
+    }
+    records: list[dict[str, Any]] = []
+    for split in splits(results):
+        for target in targets(results, split):
+            rows = rows_of(results.filter(pc.field("target") == target), split, CLEAN)
+            scores = language_scores(rows, benchmark_of(results))
+            entries = _entries({key: found for key, found in scores.items() if key[1] != MEAN}, options)
+            for row in row_order(rows, options.baseline):
+                where = {"split": split, "model": row[0], "intermediate": row[1], "target": target}
+                found = {language: entries.get((row, language)) for language in language_order(rows)}
+                for language, entry in {**found, MEAN: means[split, target, row]}.items():
+                    if entry is not None:
+                        records.append({**where, "language": language, **vars(entry)})
+    return entry_table(records, LANGUAGES, options)
 
 
 def splits(table: pa.Table) -> list[str]:
@@ -105,45 +112,6 @@ def targets(table: pa.Table, split: str) -> list[str]:
     return sorted(found, key=lambda name: order.index(name) if name in order else len(order))
 
 
-def summarise(table: pa.Table, split: str) -> Summary:
-    """Every target, and the averages over targets that the benchmark defines, for one split of the clean data.
-
-    An average is over targets that are trained on English alone and bear their task's name; others, which are the same
-    tasks in other settings, have their columns and no part in it.
-    """
-    benchmark, rows = benchmark_of(table), rows_of(table, split, CLEAN)
-    scores = task_scores(rows, benchmark)
-    names = targets(table, split)
-    official = {row["target"] for row in rows if row["target"] == row["task"] and row["setting"] == ZERO_SHOT}
-    averages = average_scores({key: found for key, found in scores.items() if key[1] in official}, benchmark)
-    shown = {column for _, column in averages}
-    return Summary(
-        title=f"{split}: mean over languages",
-        split=split,
-        rows=row_order(rows),
-        parts=tuple(names),
-        averages=tuple(name for name in _averages(benchmark) if name in shown),
-        benchmark=benchmark.name,
-        entries=_entries(scores | averages),
-        notes=tuple(_coverage(rows, [name for name in names if name in official], benchmark)),
-        outside=tuple(f"{name} ({_kind(rows, name)})" for name in names if name not in official),
-    )
-
-
-def summarise_languages(table: pa.Table, split: str, target: str) -> Summary:
-    """Every language of one target, for one split of the clean data."""
-    benchmark, rows = benchmark_of(table), rows_of(table.filter(pc.field("target") == target), split, CLEAN)
-    return Summary(
-        title=title(rows, target, split),
-        split=split,
-        rows=row_order(rows),
-        parts=language_order(rows),
-        averages=(MEAN,),
-        benchmark=benchmark.name,
-        entries=_entries(language_scores(rows, benchmark)),
-    )
-
-
 def ended(table: pa.Table) -> list[tuple[str, str, str]]:
     """(status, stage NAME, error) of every stage that failed or diverged."""
     bad = table.filter(pc.field("status").isin(["failed", "diverged"])).select(["status", "stage", "error"])
@@ -153,11 +121,11 @@ def ended(table: pa.Table) -> list[tuple[str, str, str]]:
 def title(rows: Sequence[Mapping[str, Any]], target: str, split: str) -> str:
     """What the numbers of one target are: its name, with its task and setting where they are not the usual."""
     metric = get_task(next(row["task"] for row in rows if row["target"] == target)).metric
-    kind = _kind(rows, target)
+    kind = kind_of(rows, target)
     return f"{target}{'' if kind == target else f' ({kind})'} {split}: {_METRICS.get(metric, metric)}"
 
 
-def _kind(rows: Sequence[Mapping[str, Any]], target: str) -> str:
+def kind_of(rows: Sequence[Mapping[str, Any]], target: str) -> str:
     """A target's task, with the setting where it is not the usual one."""
     first = next(row for row in rows if row["target"] == target)
     return first["task"] if first["setting"] == ZERO_SHOT else f"{first['task']}, {first['setting']}"
@@ -171,62 +139,23 @@ def language_order(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return (*official, *sorted(found.keys() - official.keys()))
 
 
-def row_order(rows: Iterable[Mapping[str, Any]]) -> tuple[Row, ...]:
+def row_order(rows: Iterable[Mapping[str, Any]], baseline: str = NONE) -> tuple[Row, ...]:
     """Models as they come; within a model the baseline first."""
     found = dict.fromkeys((row["model"], row["intermediate"]) for row in rows)
     models = list(dict.fromkeys(model for model, _ in found))
-    return tuple(sorted(found, key=lambda row: (models.index(row[0]), row[1] != NONE)))
+    return tuple(sorted(found, key=lambda row: (models.index(row[0]), row[1] != baseline)))
 
 
-def _averages(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
-    """Columns of means over tasks: the benchmark's groups, and all of it, by its name."""
-    return {**benchmark.groups, benchmark.name: tuple(benchmark.languages)}
-
-
-def average_scores(scores: Scores, benchmark: Benchmark) -> Scores:
-    """The averages over tasks, of each row and seed for which all their tasks are planned."""
-    averages: Scores = {}
-    for row in dict.fromkeys(row for row, _ in scores):
-        by_task = {task: scores.get((row, task), {}) for task in benchmark.languages}
-        for name, members in _averages(benchmark).items():
-            for seed in sorted(set.intersection(*(set(by_task[task]) for task in members))):
-                parts = {task: by_task[task][seed] for task in members}
-                averages.setdefault((row, name), {})[seed] = _average(name, parts, benchmark)
-    return averages
-
-
-def _average(name: str, parts: Mapping[str, Score], benchmark: Benchmark) -> Score:
-    stages = frozenset().union(*(part.stages for part in parts.values()))
-    values = {task: part.value for task, part in parts.items() if part.value is not None}
-    if len(values) < len(parts):
-        return Score(None, worst(part.status for part in parts.values()), stages)
-    return Score(group_averages(values, benchmark)[benchmark.overall if name == benchmark.name else name], "ok", stages)
-
-
-def _entries(scores: Scores) -> dict[tuple[Row, str], Entry]:
+def _entries(scores: Scores, options: Options) -> dict[tuple[Row, str], Entry]:
+    """Entries with their comparisons, those of one model being a family."""
     entries = {}
     for (row, column), by_seed in scores.items():
-        found = distinct(by_seed)
-        lacking = Counter(score.status for score in found if score.value is None)
         model, intermediate = row
-        baseline = {} if intermediate == NONE else scores.get(((model, NONE), column), {})
-        entries[row, column] = Entry(
-            score=spread_of(found),
-            planned=len(found),
-            lacking={status: lacking[status] for status in STATUSES if lacking[status]},
-            difference=spread(paired(by_seed, baseline)),
-        )
-    return entries
-
-
-def _coverage(rows: Iterable[Mapping[str, Any]], names: Sequence[str], benchmark: Benchmark) -> list[str]:
-    """Where the planned languages are not the benchmark's, an average is not the published one."""
-    notes = []
-    for name in names:
-        official = benchmark.languages.get(name)
-        planned = {row["language"] for row in rows if row["target"] == name}
-        if official is not None and planned != set(official):
-            others = planned - set(official)
-            extra = f" and {len(others)} of others" if others else ""
-            notes.append(f"{name} {len(planned) - len(others)} of {len(official)} languages{extra}")
-    return notes
+        entry, baseline = describe(by_seed), scores.get(((model, options.baseline), column))
+        if intermediate != options.baseline and baseline is not None:
+            entry = compare(entry, by_seed, baseline, options)
+        entries[row, column] = entry
+    adjusted: dict[tuple[Row, str], Entry] = {}
+    for model in dict.fromkeys(row[0] for row, _ in entries):
+        adjusted |= adjust_family({key: entry for key, entry in entries.items() if key[0][0] == model})
+    return adjusted

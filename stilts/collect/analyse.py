@@ -4,8 +4,11 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
+from stilts.collect.aggregate import languages_table, summary_table
 from stilts.collect.gather import gather
 from stilts.collect.options import Options
+from stilts.collect.statistics.study import study_table
+from stilts.collect.statistics.variance import variance_table
 from stilts.errors import StiltsError, nearest
 from stilts.plan.expand import Expansion
 from stilts.store.protocol import Store
@@ -25,4 +28,16 @@ def analyse(expansion: Expansion, store: Store, options: Options) -> Tables:
         raise StiltsError(
             f"--baseline: the experiment has no regime {options.baseline!r}; {nearest(options.baseline, regimes)}"
         )
-    return {"results": gather(expansion, store)}
+    return over_seeds(gather(expansion, store), options)
+
+
+def over_seeds(results: pa.Table, options: Options) -> Tables:
+    """A table of results, and what it says of several seeds."""
+    summary = summary_table(results, options)
+    return {
+        "results": results,
+        "summary": summary,
+        "languages": languages_table(results, summary, options),
+        "study": study_table(results, options),
+        "variance": variance_table(results),
+    }

@@ -1,8 +1,8 @@
 """Scores of seeds: from rows of the table of results to one number a seed, and to what is said of several seeds.
 
 Invariants: an average stands for everything that it names, or it is not there: one language short and the task has a
-status instead of a number. Seeds that share one artifact (retrieval on the base model) are one observation, not several
-equal ones.
+status instead of a number, one task short and so has the average over tasks. Seeds that share one artifact (retrieval
+on the base model) are one observation, not several equal ones.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stilts.collect.statistics.spread import Spread, spread
-from stilts.collect.table import STATUSES, cell_of, independent
-from stilts.evaluate.xtreme import Benchmark, task_average
+from stilts.collect.table import STATUSES, ZERO_SHOT, cell_of, independent
+from stilts.evaluate.xtreme import Benchmark, group_averages, task_average
 from stilts.tasks.base import get_task
 
 MEAN = "mean"
@@ -76,6 +76,40 @@ def task_scores(rows: Iterable[Mapping[str, Any]], benchmark: Benchmark) -> Scor
         stages = frozenset(part["stage"] for part in parts)
         scores.setdefault(((model, intermediate), target), {})[seed] = Score(value, status, stages)
     return scores
+
+
+def official_targets(rows: Iterable[Mapping[str, Any]]) -> set[str]:
+    """Targets that have a part in averages: those that are trained on English alone and bear their task's name."""
+    return {row["target"] for row in rows if row["target"] == row["task"] and row["setting"] == ZERO_SHOT}
+
+
+def averages_of(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
+    """Averages over tasks -> their tasks: the benchmark's groups, and all of it, by its name."""
+    return {**benchmark.groups, benchmark.name: tuple(benchmark.languages)}
+
+
+def average_scores(scores: Scores, benchmark: Benchmark) -> Scores:
+    """The averages over tasks, of each row and seed for which all their tasks are planned.
+
+    Args:
+        scores: of official targets.
+    """
+    averages: Scores = {}
+    for row in dict.fromkeys(row for row, _ in scores):
+        by_task = {task: scores.get((row, task), {}) for task in benchmark.languages}
+        for name, members in averages_of(benchmark).items():
+            for seed in sorted(set.intersection(*(set(by_task[task]) for task in members))):
+                parts = {task: by_task[task][seed] for task in members}
+                averages.setdefault((row, name), {})[seed] = _average(name, parts, benchmark)
+    return averages
+
+
+def _average(name: str, parts: Mapping[str, Score], benchmark: Benchmark) -> Score:
+    stages = frozenset().union(*(part.stages for part in parts.values()))
+    values = {task: part.value for task, part in parts.items() if part.value is not None}
+    if len(values) < len(parts):
+        return Score(None, worst(part.status for part in parts.values()), stages)
+    return Score(group_averages(values, benchmark)[benchmark.overall if name == benchmark.name else name], "ok", stages)
 
 
 def distinct(by_seed: Mapping[int, Score]) -> list[Score]:

@@ -6,6 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from stilts.collect.analyse import Tables, over_seeds
+from stilts.collect.options import Options
 from stilts.collect.table import CellSource, build_table
 from stilts.evaluate.xtreme import XTREME, Benchmark
 from stilts.spec.stage import Condition, DataRef, EvaluationSpec
@@ -108,6 +110,9 @@ class Grid:
 
     def table(self, benchmark: Benchmark = XTREME) -> pa.Table:
         return build_table("study", self.cells, self.statuses, self.read_evaluation, benchmark)
+
+    def tables(self, benchmark: Benchmark = XTREME, **options: Any) -> Tables:
+        return over_seeds(self.table(benchmark), Options(**options))
 
 
 def changed(condition: Condition | None, language: str) -> dict[str, float]:

@@ -11,40 +11,58 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from stilts.collect.aggregate import Entry, summarise
-from stilts.collect.render import (
-    CSV_COLUMNS,
-    difference_text,
-    latex,
-    markdown,
-    render_terminal,
-    score_text,
-    to_csv,
-    write_results,
-)
-from stilts.collect.scores import Spread
+from stilts.collect.entry import SUMMARY, Entry
+from stilts.collect.render import render_terminal, write_results
+from stilts.collect.render_summary import difference_text, latex, markdown, score_text
+from stilts.collect.summary import summaries
+from stilts.collect.text import interval, probability
+
+
+def summarise(grid):
+    tables = grid.tables()
+    return summaries(tables["results"], tables["summary"])[0]
 
 
 @pytest.mark.parametrize(
-    ("score", "planned", "lacking", "text"),
+    ("entry", "text"),
     [
-        (Spread(71.25, 0.84, 2), 2, {}, "71.2 ±0.8 (n=2)"),
-        (Spread(71.25, None, 1), 1, {}, "71.2 ±- (n=1)"),
-        (Spread(71.25, None, 1), 2, {"failed": 1}, "71.2 ±- (n=1), failed 1/2"),
-        (None, 2, {"failed": 1, "missing": 1}, "failed 1/2, missing 1/2"),
-        (None, 2, {"missing": 2}, "missing"),
-        (None, 1, {"unlabelled": 1}, "unlabelled"),
-        (Spread(0.0, 0.0, 2), 2, {}, "0.0 ±0.0 (n=2)"),
+        (Entry(2, 2, mean=71.25, sd=0.84, low=63.7, high=78.8), "71.2 ±0.8 [63.7, 78.8] (n=2)"),
+        (Entry(1, 1, mean=71.25), "71.2 ±- (n=1)"),
+        (Entry(2, 1, failed=1, mean=71.25), "71.2 ±- (n=1), failed 1/2"),
+        (Entry(2, 0, failed=1, not_run=1), "failed 1/2, not run 1/2"),
+        (Entry(2, 0, missing=2), "missing"),
+        (Entry(1, 0, unlabelled=1), "unlabelled"),
+        (Entry(2, 2, mean=0.0, sd=0.0), "0.0 ±0.0 (n=2)"),
     ],
 )
-def test_cell_text(score, planned, lacking, text):
-    assert score_text(Entry(score, planned, lacking, None)) == text
+def test_cell_text(entry, text):
+    assert score_text(entry) == text
 
 
-def test_difference_text():
-    assert difference_text(Entry(None, 1, {}, Spread(-1.26, 0.3, 2))) == "-1.3 ±0.3 (n=2)"
-    assert difference_text(Entry(None, 1, {}, Spread(1.26, None, 1))) == "+1.3 ±- (n=1)"
-    assert difference_text(Entry(None, 1, {}, None)) == ""
+@pytest.mark.parametrize(
+    ("numbers", "text"),
+    [
+        ({"difference_n": 1, "difference": 1.26, "underpowered": True}, "+1.3 ±- † (n=1)"),
+        (
+            {
+                "difference_n": 5, "difference": -1.26, "difference_sd": 0.3, "difference_low": -1.6,
+                "difference_high": -0.9, "p": 0.0007, "p_holm": 0.0354, "underpowered": False, "seeds_needed": 3,
+            },
+            "-1.3 ±0.3 [-1.6, -0.9] p=0.035* (n=5)",
+        ),
+        (
+            {
+                "difference_n": 5, "difference": 1.0, "difference_sd": 2.0, "difference_low": -1.5,
+                "difference_high": 3.5, "p": 0.33, "p_holm": 1.0, "underpowered": True, "seeds_needed": 34,
+            },
+            "+1.0 ±2.0 [-1.5, +3.5] p=1.00 †34 (n=5)",
+        ),
+        ({"difference_n": 0, "underpowered": True}, ""),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_difference_text(numbers, text):
+    assert difference_text(Entry(5, 5, **numbers)) == text
 
 
 def markdown_cells(text):
@@ -55,41 +73,43 @@ def markdown_cells(text):
 
 
 def test_markdown_csv_and_parquet_agree(xtreme_grid, tmp_path):
-    write_results(tmp_path, xtreme_grid.table())
-    cells = markdown_cells((tmp_path / "table.md").read_text())
+    write_results(tmp_path, xtreme_grid.tables())
+    text = (tmp_path / "table.md").read_text()
+    cells, differences = markdown_cells(text), markdown_cells(text[text.index("Difference to none") :])
     lines = list(csv.DictReader(io.StringIO((tmp_path / "table.csv").read_text())))
-    assert tuple(lines[0]) == CSV_COLUMNS
-    assert len(lines) == len(cells) == 4 * 14
-    summary = summarise(pq.read_table(tmp_path / "results.parquet"), "test")
-    for line in lines:
-        cell = cells[(line["model"], line["intermediate"]), line["column"]]
-        entry = summary.entries[(line["model"], line["intermediate"]), line["column"]]
-        if entry.score is None:
-            assert (line["mean"], line["sd"], line["n"]) == ("", "", "0")
-            assert not re.search(r"\d\.\d", cell)
+    rows = pq.read_table(tmp_path / "summary.parquet").to_pylist()
+    assert list(lines[0]) == SUMMARY.names
+    assert len(lines) == len(rows) == len(cells) == 4 * 14
+    for line, row in zip(lines, rows, strict=True):
+        assert line == {name: "" if value is None else str(value) for name, value in row.items()}
+        where = (row["model"], row["intermediate"]), row["column"]
+        if row["mean"] is None:
+            assert not re.search(r"\d\.\d", cells[where])
             continue
-        assert float(line["mean"]) == entry.score.mean
-        assert line["sd"] == ("" if entry.score.sd is None else str(entry.score.sd))
-        sd = f"{float(line['sd']):.1f}" if line["sd"] else "-"
-        assert cell.startswith(f"{float(line['mean']):.1f} ±{sd} (n={line['n']})")
+        assert cells[where].startswith(f"{row['mean']:.1f} ±" + ("-" if row["sd"] is None else f"{row['sd']:.1f}"))
+        assert f"(n={row['n']})" in cells[where]
+        assert row["low"] is None or f"[{row['low']:.1f}, {row['high']:.1f}]" in cells[where]
+        if row["difference"] is not None:
+            assert differences[where].startswith(f"{row['difference']:+.1f} ±")
+            low, high = row["difference_low"], row["difference_high"]
+            assert low is None or f"[{low:+.1f}, {high:+.1f}]" in differences[where]
 
 
 def test_what_is_lacking_is_said(xtreme_grid):
-    summary = summarise(xtreme_grid.table(), "test")
-    cells = markdown_cells(markdown(summary))
+    cells = markdown_cells(markdown(summarise(xtreme_grid)))
     assert cells[("base", "mnli"), "panx"] == "56.6 ±- (n=1), failed 1/2"
     assert cells[("base", "squad_100%"), "udpos"] == "unlabelled"
     assert cells[("base", "squad_100%"), "xtreme"] == "unlabelled"
     assert "failed 1/2" in cells[("base", "mnli"), "xtreme"]
-    statuses = {(r["intermediate"], r["column"]): r["status"] for r in csv.DictReader(io.StringIO(to_csv([summary])))}
-    assert statuses["mnli", "tagging"] == "failed 1"
-    assert statuses["none", "tagging"] == "ok"
+    rows = {(row["intermediate"], row["column"]): row for row in xtreme_grid.tables()["summary"].to_pylist()}
+    assert [rows["mnli", "tagging"][name] for name in ("planned", "n", "failed", "missing")] == [2, 1, 1, 0]
+    assert [rows["none", "tagging"][name] for name in ("planned", "n", "failed", "missing")] == [2, 2, 0, 0]
 
 
 def test_unplanned_is_blank_and_no_baseline_is_no_comparison(grid):
     grid.add("mnli", "xnli", 1, {"en": {"accuracy": 60.0}})
     grid.add("squad", "pawsx", 1, {"en": {"accuracy": 60.0}})
-    text = markdown(summarise(grid.table(), "test"))
+    text = markdown(summarise(grid))
     assert markdown_cells(text)[("base", "mnli"), "pawsx"] == ""
     assert "Difference" not in text
     assert "xnli 1 of 15 languages" in text
@@ -98,35 +118,40 @@ def test_unplanned_is_blank_and_no_baseline_is_no_comparison(grid):
 @pytest.mark.parametrize(("width", "blocks"), [(100, 3), (130, 3), (160, 2), (250, 1)])
 def test_the_terminal_cuts_nothing(xtreme_grid, width, blocks):
     console = Console(width=width, file=io.StringIO())
-    render_terminal(console, xtreme_grid.table())
+    render_terminal(console, xtreme_grid.tables())
     text = console.file.getvalue()
     assert max(map(len, text.split("\n"))) <= width
     assert "…" not in text
-    summary = summarise(xtreme_grid.table(), "test")
+    summary = summarise(xtreme_grid)
     for column in summary.columns:
         assert re.search(rf"\b{column}\b", text)
     for entry in summary.entries.values():
         assert entry.score is None or f"{entry.score.mean:.1f} ±" in text
     assert "failed bad: out of memory" in text
-    assert text.count("intermediate") - text.count("no intermediate") == blocks
+    scores, worth = text.split("Difference to none, paired by seed: 95 % interval")
+    assert scores.count(" intermediate ") == blocks
+    for entry in summary.entries.values():
+        ends = interval(entry.difference_low, entry.difference_high, "+")
+        assert ends in worth
+        assert entry.p_holm is None or probability(entry.p_holm) in worth
 
 
 def test_names_with_markup_are_shown_as_they_are(grid):
     grid.add("[red]a|b*", "xnli", 1, {"en": "missing"}, status="failed", error="[bold]x | y")
     console = Console(width=100, file=io.StringIO())
-    render_terminal(console, grid.table())
+    render_terminal(console, grid.tables())
     assert "[red]a|b*" in console.file.getvalue()
     assert "[bold]x | y" in console.file.getvalue()
-    assert r"| \[red]a\|b\* | failed |" in markdown(summarise(grid.table(), "test"))
+    assert r"| \[red]a\|b\* | failed |" in markdown(summarise(grid))
 
 
 def test_an_empty_table_is_rendered(grid, tmp_path):
-    render_terminal(Console(file=io.StringIO()), grid.table())
-    assert "results.parquet" in [path.name for path in write_results(tmp_path, grid.table())]
+    render_terminal(Console(file=io.StringIO()), grid.tables())
+    assert "results.parquet" in [path.name for path in write_results(tmp_path, grid.tables())]
 
 
 def test_latex_is_balanced_and_escaped(xtreme_grid):
-    text = latex(summarise(xtreme_grid.table(), "test"))
+    text = latex(summarise(xtreme_grid))
     assert r"squad\_100\%" in text
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 4
     for rows in re.findall(r"\\begin{tabular}{(ll(r+))}(.*?)\\end{tabular}", text, flags=re.DOTALL):
@@ -140,7 +165,7 @@ def test_latex_compiles(xtreme_grid, tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("no pdflatex")
     xtreme_grid.add(r"a&b$c#d~e^f\g{h}<i>|j", "xnli", 0, {"en": {"accuracy": 50.0}})
-    write_results(tmp_path, xtreme_grid.table())
+    write_results(tmp_path, xtreme_grid.tables())
     document = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{table.tex}\end{document}"
     (tmp_path / "paper.tex").write_text(document)
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
@@ -151,11 +176,13 @@ def test_latex_compiles(xtreme_grid, tmp_path):
 
 def test_files_written(xtreme_grid, tmp_path):
     xtreme_grid.add("none", "bucc2018", 0, {"de": {"f1": 60.0}}, split="dev", stage="dev")
-    written = write_results(tmp_path / "new" / "folder", xtreme_grid.table())
+    written = write_results(tmp_path / "new" / "folder", xtreme_grid.tables())
     names = {path.name for path in written}
     assert {"results.parquet", "table.md", "table.csv", "table.tex"} <= names
     assert {f"languages-tatoeba.{kind}" for kind in ("md", "csv")} <= names
-    assert len(names) == 4 + 2 * 9
+    parquets = {f"{name}.parquet" for name in ("results", "summary", "languages", "study", "variance")}
+    assert parquets | {"study.csv", "variance.csv"} <= names
+    assert len(names) == 10 + 2 * 9
     assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == names
     text = (tmp_path / "new" / "folder" / "languages-bucc2018.md").read_text()
     assert text.index("## bucc2018 test: f1") < text.index("## bucc2018 dev: f1")
@@ -163,7 +190,7 @@ def test_files_written(xtreme_grid, tmp_path):
 
 def test_a_crash_leaves_the_old_file(grid, tmp_path, monkeypatch):
     grid.add("none", "xnli", 1, {"en": {"accuracy": 60.0}})
-    write_results(tmp_path, grid.table())
+    write_results(tmp_path, grid.tables())
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def crash(source, target):
@@ -172,5 +199,5 @@ def test_a_crash_leaves_the_old_file(grid, tmp_path, monkeypatch):
     grid.add("mnli", "xnli", 1, {"en": {"accuracy": 61.0}})
     monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
-        write_results(tmp_path, grid.table())
+        write_results(tmp_path, grid.tables())
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from stilts.collect.render import render_terminal, write_results
 from stilts.collect.robustness import robustness
-from stilts.collect.scores import MEAN, Spread
+from stilts.collect.scores import MEAN
+from stilts.collect.statistics.spread import Spread
 from stilts.spec.stage import Condition
 
 SWAP, CASING = Condition("swap", 0.1), Condition("casing", 0.2)
@@ -90,14 +91,14 @@ def test_seeds_that_share_an_artifact_are_one_observation(grid):
 def test_clean_results_alone_have_no_table_of_noise(grid, tmp_path):
     grid.add("none", "xnli", 1, acc(80, 60))
     assert robustness(grid.table(), "test") == []
-    assert not [path for path in write_results(tmp_path, grid.table()) if "robustness" in path.name]
+    assert not [path for path in write_results(tmp_path, grid.tables()) if "robustness" in path.name]
     console = Console(file=io.StringIO())
-    render_terminal(console, grid.table())
+    render_terminal(console, grid.tables())
     assert "Noise" not in console.file.getvalue()
 
 
 def test_the_files_agree(study, tmp_path):
-    write_results(tmp_path, study.table())
+    write_results(tmp_path, study.tables())
     records = pq.read_table(tmp_path / "robustness.parquet").to_pylist()
     lines = list(csv.DictReader(io.StringIO((tmp_path / "robustness.csv").read_text())))
     assert len(records) == len(lines) == 2 * 2 * 3
@@ -121,7 +122,7 @@ def test_the_files_agree(study, tmp_path):
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_terminal_cuts_nothing(study, width):
     console = Console(width=width, file=io.StringIO())
-    render_terminal(console, study.table())
+    render_terminal(console, study.tables())
     text = console.file.getvalue()
     assert max(map(len, text.split("\n"))) <= width
     assert "…" not in text
@@ -132,5 +133,5 @@ def test_the_terminal_cuts_nothing(study, width):
 def test_what_is_missing_is_said(study):
     study.add("squad", "xnli", 1, acc(80, 60), noise={SWAP: {"en": "missing", "zh": "missing"}})
     console = Console(width=120, file=io.StringIO())
-    render_terminal(console, study.table())
+    render_terminal(console, study.tables())
     assert "missing" in console.file.getvalue()

@@ -12,9 +12,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from stilts.collect.aggregate import average_scores, official_order
+from stilts.collect.aggregate import official_order
 from stilts.collect.choice import Candidate, DevScores, best_regime, candidates, dev_scores
-from stilts.collect.scores import Score, Scores, distinct, paired, rows_of, spread_of, task_scores, worst
+from stilts.collect.scores import (
+    Score,
+    Scores,
+    average_scores,
+    distinct,
+    paired,
+    rows_of,
+    spread_of,
+    task_scores,
+    worst,
+)
 from stilts.collect.statistics.intervals import t_interval
 from stilts.collect.statistics.spread import Spread, spread
 from stilts.collect.table import CLEAN, CellSource, ReadEvaluation, benchmark_of

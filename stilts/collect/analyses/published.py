@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import yaml
 
-from stilts.collect.aggregate import average_scores, official_order
+from stilts.collect.aggregate import official_order
 from stilts.collect.analyses.best import PER_TARGET, SPLIT
-from stilts.collect.scores import Score, distinct, rows_of, spread_of, task_scores, worst
+from stilts.collect.scores import Score, average_scores, distinct, rows_of, spread_of, task_scores, worst
 from stilts.collect.statistics.intervals import t_interval
 from stilts.collect.table import CLEAN, ZERO_SHOT, benchmark_of
 from stilts.evaluate.xtreme import XTREME, task_average

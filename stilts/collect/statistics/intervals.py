@@ -6,7 +6,7 @@ At the 3 to 10 seeds that people have, these keep what they promise where a perc
 
 import math
 
-from scipy import stats
+from scipy import special
 
 from stilts.collect.statistics.spread import Spread
 
@@ -25,14 +25,14 @@ def t_interval(spread: Spread) -> Interval | None:
     error = _standard_error(spread)
     if error is None:
         return None
-    half = float(stats.t.ppf((1 + LEVEL) / 2, spread.n - 1)) * error
+    half = float(special.stdtrit(spread.n - 1, (1 + LEVEL) / 2)) * error
     return spread.mean - half, spread.mean + half
 
 
 def t_test(spread: Spread) -> float | None:
     """Two-sided p of the mean being 0 (of differences: the paired t test); None where no variation is seen."""
     error = _standard_error(spread)
-    return None if error is None else float(2 * stats.t.sf(abs(spread.mean / error), spread.n - 1))
+    return None if error is None else float(2 * special.stdtr(spread.n - 1, -abs(spread.mean / error)))
 
 
 def varies(spread: Spread) -> bool:

@@ -1,6 +1,33 @@
-"""Over a whole study: the benchmark's own average, the interquartile mean, and the probability of improvement."""
+"""Over a whole study: the benchmark's own average, the interquartile mean, and the probability of improvement.
 
+The last two, and their intervals, are those of Agarwal et al. 2021 ("Deep reinforcement learning at the edge of the
+statistical precipice"), whose runs are the seeds here. Their bootstrap takes the tasks' runs for independent; here the
+tasks of one seed share its intermediate stage, and with few seeds a percentile interval is too narrow anyway:
+`benchmarks/interval_coverage.py` measures by how much. The interval of the benchmark's average has neither fault.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+from scipy import stats
+
+from stilts.collect.aggregate import row_order, splits
+from stilts.collect.options import Options
+from stilts.collect.scores import (
+    Row,
+    Scores,
+    average_scores,
+    distinct,
+    official_targets,
+    rows_of,
+    spread_of,
+    task_scores,
+)
+from stilts.collect.statistics.intervals import LEVEL, Interval, t_interval
+from stilts.collect.table import CLEAN, benchmark_of
 
 STUDY = pa.schema(
     [
@@ -13,3 +40,120 @@ STUDY = pa.schema(
     ],
     metadata={"stilts.study": "1"},
 )
+"""A row per split and regime of the clean data; all numbers in percent, intervals at 95 %.
+
+tasks: targets trained on English alone under their task's name. n: seeds that have a number for every one of them, of
+those planned; what follows is of these seeds. mean, with its sd over seeds and Student t interval low, high: the
+benchmark's own average over all its tasks, null where the study has not all of them. iqm: mean of the middle half of
+the scores of all tasks and seeds. improvement: probability that a run beats a run of the baseline, mean over the tasks
+of both, a tie being half. Intervals of the last two by a bootstrap over the seeds within each task; null for one seed.
+"""
+
+REPETITIONS = 2000
+"""Of the bootstrap."""
+
+Matrix = npt.NDArray[np.float64]
+"""[seeds, tasks]"""
+
+
+def study_table(results: pa.Table, options: Options) -> pa.Table:
+    """STUDY of a table of results."""
+    records = []
+    for split in splits(results):
+        rows, benchmark = rows_of(results, split, CLEAN), benchmark_of(results)
+        official = official_targets(rows)
+        scores = {key: found for key, found in task_scores(rows, benchmark).items() if key[1] in official}
+        averages = average_scores(scores, benchmark)
+        for row in row_order(rows, options.baseline):
+            model, intermediate = row
+            record: dict[str, Any] = {"split": split, "model": model, "intermediate": intermediate}
+            record |= _average(averages, row, benchmark.name) | _middle(scores, row)
+            if intermediate != options.baseline:
+                record |= _improvement(scores, row, (model, options.baseline))
+            records.append(record)
+    return pa.Table.from_pylist(records, schema=STUDY)
+
+
+def interquartile_mean(scores: Matrix) -> float:
+    """The mean of what is left of all numbers without the lowest and the highest quarter."""
+    return float(stats.trim_mean(scores, 0.25, axis=None))
+
+
+def interquartile_interval(scores: Matrix) -> Interval | None:
+    """The interval of `interquartile_mean` at LEVEL, seeds drawn within each task; None for one seed."""
+    seeds, tasks = scores.shape
+    if seeds < 2:
+        return None
+    drawn = np.random.default_rng(0).integers(seeds, size=(REPETITIONS, seeds, tasks))
+    samples = scores[drawn, np.arange(tasks)].reshape(REPETITIONS, -1)
+    return _percentiles(stats.trim_mean(samples, 0.25, axis=1))
+
+
+def improvement(ours: Matrix, theirs: Matrix) -> float:
+    """The probability that a run of ours beats one of theirs, in percent: mean over the tasks, a tie being half."""
+    return 100 * float(_wins(ours, theirs).mean())
+
+
+def improvement_interval(ours: Matrix, theirs: Matrix) -> Interval | None:
+    """The interval of `improvement` at LEVEL, seeds of both drawn within each task; None where either has one seed."""
+    if min(len(ours), len(theirs)) < 2:
+        return None
+    wins, random = _wins(ours, theirs), np.random.default_rng(0)
+    tasks = wins.shape[2]
+    # How often each seed is drawn says as much as the drawn seeds, and needs no array of all their pairs.
+    drawn = [random.multinomial(n, np.full(n, 1 / n), size=(REPETITIONS, tasks)) / n for n in wins.shape[:2]]
+    return _percentiles(100 * np.einsum("rta,abt,rtb->r", drawn[0], wins, drawn[1], optimize=True) / tasks)
+
+
+def _wins(ours: Matrix, theirs: Matrix) -> npt.NDArray[np.float64]:
+    """[our seeds, their seeds, tasks]: 1 where ours is better, 0.5 for a tie."""
+    return (np.sign(ours[:, None] - theirs[None]) + 1) / 2
+
+
+def _percentiles(samples: npt.NDArray[np.float64]) -> Interval:
+    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _ends(name: str, interval: Interval | None) -> dict[str, float]:
+    return {} if interval is None else {f"{name}low": interval[0], f"{name}high": interval[1]}
+
+
+def _average(averages: Scores, row: Row, name: str) -> dict[str, Any]:
+    found = spread_of(distinct(averages.get((row, name), {})))
+    return {} if found is None else {"mean": found.mean, "sd": found.sd, **_ends("", t_interval(found))}
+
+
+def _middle(scores: Scores, row: Row) -> dict[str, Any]:
+    tasks = _tasks(scores, row)
+    if not tasks:
+        return {"tasks": 0, "planned": 0, "n": 0}
+    found = _matrix(scores, row, tasks)
+    planned = {seed for task in tasks for seed in scores[row, task]}
+    counts = {"tasks": len(tasks), "planned": len(planned), "n": len(found)}
+    if not len(found):
+        return counts
+    return {**counts, "iqm": interquartile_mean(found), **_ends("iqm_", interquartile_interval(found))}
+
+
+def _improvement(scores: Scores, row: Row, baseline: Row) -> dict[str, Any]:
+    tasks = [task for task in _tasks(scores, row) if (baseline, task) in scores]
+    if not tasks:
+        return {}
+    ours, theirs = (_matrix(scores, which, tasks) for which in (row, baseline))
+    if not len(ours) or not len(theirs):
+        return {"baseline": baseline[1]}
+    interval = improvement_interval(ours, theirs)
+    return {"baseline": baseline[1], "improvement": improvement(ours, theirs), **_ends("improvement_", interval)}
+
+
+def _tasks(scores: Scores, row: Row) -> list[str]:
+    return [task for other, task in scores if other == row]
+
+
+def _matrix(scores: Scores, row: Row, tasks: Sequence[str]) -> Matrix:
+    """The seeds that have a number for every one of the tasks, of which there is one at least."""
+    by_task = [scores[row, task] for task in tasks]
+    seeds = sorted(set.intersection(*(set(found) for found in by_task)))
+    whole = [values for seed in seeds if None not in (values := [found[seed].value for found in by_task])]
+    return np.array(whole, dtype=float).reshape(-1, len(tasks))
