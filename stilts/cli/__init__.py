@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 for command in (
     *(run.plan, run.run, run.status),
-    *(results.collect, results.explain, results.score, results.submission),
+    *(results.collect, results.report, results.explain, results.score, results.submission),
     *(store.clean, machine.doctor, machine.watch),
 ):
     app.command()(command)

@@ -1,6 +1,8 @@
-"""collect, explain, score, submission: what came out."""
+"""collect, report, explain, score, submission: what came out."""
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +46,30 @@ def show_results(session: Any, options: Any, as_json: bool) -> None:
     screen = console()
     render_terminal(screen, tables)
     screen.print(f"[dim]{len(files)} files in {session.results}[/]")
+
+
+def report(
+    experiment: ExperimentFile,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: report.html among the results.")] = None,
+    baseline: Baseline = "none",
+    difference: Difference = 1.0,
+    patches: Patches = [],
+    overrides: Overrides = [],
+) -> None:
+    """Write one HTML file that answers what helped, with everything that it rests on. It opens without a network."""
+    from stilts.collect.analyse import analyse
+    from stilts.collect.options import Options
+    from stilts.collect.report.facts import gather_facts
+    from stilts.collect.report.page import write_report
+    from stilts.plan.show import gigabytes
+    from stilts.session import Session
+
+    session, options = Session.open(experiment, overrides, patches), Options(baseline, difference)
+    tables = analyse(session.expansion, session.store, options)
+    facts = gather_facts(session, shlex.join(["stilts", *sys.argv[1:]]))
+    path = out or session.results / "report.html"
+    write_report(path, session.results, tables, facts, options)
+    typer.echo(f"{path} ({gigabytes(path.stat().st_size)})")
 
 
 def explain(
