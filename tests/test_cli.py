@@ -277,6 +277,16 @@ def test_doctor_examines(stilts: Run) -> None:
     assert {"torch", "GPUs", "DeepSpeed ops", "disk", "Ray"} <= set(found)
 
 
+def test_a_report_of_what_has_not_run_says_so(stilts: Run, experiment: Path, tmp_path: Path) -> None:
+    code, out, err = stilts("report", experiment, "--out", tmp_path / "out" / "first.html")
+    page = (tmp_path / "out" / "first.html").read_text()
+    assert (code, err) == (0, "")
+    assert "first.html" in out
+    assert "Nothing was evaluated under noise" in page
+    assert f"stilts report {experiment}" in page
+    assert stilts("report", experiment, "--baseline", "mnli")[0] == 1
+
+
 def test_the_command_line_is_frozen() -> None:
     import typer
 
@@ -295,6 +305,7 @@ def test_the_command_line_is_frozen() -> None:
         "doctor": ["--json", "--store"],
         "explain": ["--experiment", "--json", "--set", "--with", "-e", "stage"],
         "plan": ["--json", "--set", "--simulate", "--with", "experiment"],
+        "report": ["--baseline", "--difference", "--out", "--set", "--with", "experiment"],
         "run": ["--json", "--max-cost", "--max-gpu-hours", "--set", "--with", "experiment"],
         "score": ["--benchmark", "--json", "--labels", "--predictions"],
         "status": ["--json", "--set", "--watch", "--with", "experiment"],
