@@ -7,6 +7,7 @@ import pyarrow as pa
 from stilts.collect.aggregate import languages_table, summary_table
 from stilts.collect.gather import gather
 from stilts.collect.options import Options
+from stilts.collect.robustness import robustness_table
 from stilts.collect.statistics.study import study_table
 from stilts.collect.statistics.variance import variance_table
 from stilts.errors import StiltsError, nearest
@@ -40,4 +41,5 @@ def over_seeds(results: pa.Table, options: Options) -> Tables:
         "languages": languages_table(results, summary, options),
         "study": study_table(results, options),
         "variance": variance_table(results),
+        "robustness": robustness_table(results, options.baseline),
     }

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.text import Text
 
-from stilts.collect.aggregate import ended, splits
+from stilts.collect.aggregate import ended
 from stilts.collect.analyse import Tables
 from stilts.collect.forms import NEEDS, to_csv
 from stilts.collect.render_robustness import render_robustness, robustness_files
@@ -26,7 +26,7 @@ from stilts.store.local import LocalStore
 
 def write_results(folder: Path, tables: Tables) -> list[Path]:
     """Write NAME.parquet of every table, each atomically, and for people table.md, .csv and .tex, study.csv,
-    variance.csv, languages-TARGET.md and .csv, and, where there was noise, robustness.md, .csv, .tex and .parquet."""
+    variance.csv, languages-TARGET.md and .csv, and, where there was noise, robustness.md, .csv and .tex."""
     results, grids = tables["results"], _grids(tables)
     found = summaries(results, tables["summary"])
     sections = [*map(markdown, found), *map(study_markdown, grids), *_ended_section(results)]
@@ -43,7 +43,7 @@ def write_results(folder: Path, tables: Tables) -> list[Path]:
         files[f"languages-{target}.md"] = "\n".join(map(markdown, parts)).encode()
         rows = tables["languages"].filter(pc.field("target") == target)
         files[f"languages-{target}.csv"] = to_csv(rows).encode()
-    files |= robustness_files(results, splits(results))
+    files |= robustness_files(results, tables["robustness"])
     store = LocalStore(folder)
     for name, content in files.items():
         store.write(name, content)
@@ -58,7 +58,7 @@ def render_terminal(console: Console, tables: Tables) -> None:
         print_summary(console, summary)
     for grid in _grids(tables):
         print_study(console, grid)
-    render_robustness(console, results, splits(results))
+    render_robustness(console, results, tables["robustness"])
     for status, stage, error in ended(results):
         console.print(Text.assemble((status, "red"), f" {stage}: {error}"))
 
