@@ -14,6 +14,7 @@ from rich.text import Text
 
 from stilts.collect.aggregate import ended
 from stilts.collect.analyse import Tables
+from stilts.collect.analyses.render import analysis_files, render_analyses
 from stilts.collect.forms import NEEDS, to_csv
 from stilts.collect.render_robustness import render_robustness, robustness_files
 from stilts.collect.render_study import print_study, study_grids, study_latex, study_markdown
@@ -26,7 +27,8 @@ from stilts.store.local import LocalStore
 
 def write_results(folder: Path, tables: Tables) -> list[Path]:
     """Write NAME.parquet of every table, each atomically, and for people table.md, .csv and .tex, study.csv,
-    variance.csv, languages-TARGET.md and .csv, and, where there was noise, robustness.md, .csv and .tex."""
+    variance.csv, languages-TARGET.md and .csv, .md, .tex and .csv of the analyses, and, where there was noise,
+    robustness.md, .csv and .tex."""
     results, grids = tables["results"], _grids(tables)
     found = summaries(results, tables["summary"])
     sections = [*map(markdown, found), *map(study_markdown, grids), *_ended_section(results)]
@@ -43,7 +45,7 @@ def write_results(folder: Path, tables: Tables) -> list[Path]:
         files[f"languages-{target}.md"] = "\n".join(map(markdown, parts)).encode()
         rows = tables["languages"].filter(pc.field("target") == target)
         files[f"languages-{target}.csv"] = to_csv(rows).encode()
-    files |= robustness_files(results, tables["robustness"])
+    files |= robustness_files(results, tables["robustness"]) | analysis_files(tables)
     store = LocalStore(folder)
     for name, content in files.items():
         store.write(name, content)
@@ -52,13 +54,14 @@ def write_results(folder: Path, tables: Tables) -> list[Path]:
 
 def render_terminal(console: Console, tables: Tables) -> None:
     """Print a table a split, cut into blocks of columns that fit the console, what its differences are worth, the whole
-    study, what noise cost, and what failed."""
+    study, what noise cost, what the analyses say, and what failed."""
     results = tables["results"]
     for summary in summaries(results, tables["summary"]):
         print_summary(console, summary)
     for grid in _grids(tables):
         print_study(console, grid)
     render_robustness(console, results, tables["robustness"])
+    render_analyses(console, tables)
     for status, stage, error in ended(results):
         console.print(Text.assemble((status, "red"), f" {stage}: {error}"))
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.console import Console
 
-from stilts.collect.analyses.section import Section, latex, markdown, show
+from stilts.collect.analyses.section import latex, markdown, show
 from stilts.collect.analyses.show_best import best_sections
 from stilts.collect.analyses.show_published import comparable, published_sections
 from stilts.collect.analyses.show_similarity import similarity_sections
@@ -17,10 +17,10 @@ _SECTIONS = {"best": best_sections, "published": published_sections, "similarity
 
 
 def analysis_files(tables: Mapping[str, pa.Table]) -> dict[str, bytes]:
-    """NAME.md, NAME.tex and NAME.csv of `best`, `published` and `similarity`; none of a table without rows."""
+    """NAME.md, .tex and .csv of those of `best`, `published` and `similarity` that are there and have rows."""
     files: dict[str, bytes] = {}
     for name, sections in _SECTIONS.items():
-        found = list(sections(tables[name]))
+        found = list(sections(tables[name])) if name in tables else []
         if found:
             files |= {
                 f"{name}.md": "\n".join(map(markdown, found)).encode(),
@@ -32,11 +32,11 @@ def analysis_files(tables: Mapping[str, pa.Table]) -> dict[str, bytes]:
 
 def render_analyses(console: Console, tables: Mapping[str, pa.Table]) -> None:
     """Print what was chosen, the similarity over all targets, and published numbers where the run has one beside."""
-    similarity = tables["similarity"]
-    sections: list[Section] = [
-        *best_sections(tables["best"]),
-        *similarity_sections(similarity.filter(pc.field("target") == ALL)),
-        *published_sections(comparable(tables["published"])),
-    ]
-    for section in sections:
-        show(console, section)
+    shown = dict(tables)
+    if "similarity" in shown:
+        shown["similarity"] = shown["similarity"].filter(pc.field("target") == ALL)
+    if "published" in shown:
+        shown["published"] = comparable(shown["published"])
+    for name, sections in _SECTIONS.items():
+        for section in sections(shown[name]) if name in shown else ():
+            show(console, section)
