@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from stilts.collect.gather import cell_sources
 from stilts.collect.items.bootstrap import difference, resample
 from stilts.collect.items.counts import Counts, Items, items_of
+from stilts.collect.items.kept import Kept
 from stilts.collect.items.table import SCHEMA
 from stilts.collect.options import Options
 from stilts.collect.scores import MEAN
@@ -28,7 +29,7 @@ from stilts.spec.stage import SHORT, EvaluationSpec
 from stilts.store.data import read_examples
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store, Unreachable
-from stilts.store.record import read_predictions, take_inventory
+from stilts.store.record import read_evaluation, read_predictions, take_inventory
 from stilts.tasks.base import get_task
 
 Where = tuple[str, str]
@@ -85,10 +86,13 @@ class Found:
 Shown = Callable[[Sequence[Group]], Iterable[Group]]
 
 
-def items_table(expansion: Expansion, store: Store, options: Options, shown: Shown = iter) -> pa.Table:
+def items_table(
+    expansion: Expansion, store: Store, options: Options, kept: Kept | None = None, shown: Shown = iter
+) -> pa.Table:
     """The differences of every regime to the baseline in every language of clean data, tested over test items.
 
     Args:
+        kept: counts of earlier times, which are not made again.
         shown: wraps the loop over what is read together, to show its progress.
 
     Returns:
@@ -103,7 +107,7 @@ def items_table(expansion: Expansion, store: Store, options: Options, shown: Sho
     groups, planned = _plan(cells, options.baseline, held)
     found: dict[Comparison, Found] = {}
     for group in shown([group for group in groups if group.wanted]):
-        found |= _compare(store, group)
+        found |= compare(store, group, kept)
     nothing = Found(None, None, (), "not predicted")
     rows = [(comparison, found.get(comparison, nothing)) for comparison in planned]
     return _table([*rows, *_means(rows)], options.baseline)
@@ -146,7 +150,8 @@ def _place(cell: CellSource, spec: EvaluationSpec) -> tuple[Any, ...]:
 # --- what comes of it
 
 
-def _compare(store: Store, group: Group) -> dict[Comparison, Found]:
+def compare(store: Store, group: Group, kept: Kept | None = None) -> dict[Comparison, Found]:
+    """Every comparison of a group."""
     try:
         items = _items(store, group.spec)
     except Unreachable:
@@ -155,10 +160,7 @@ def _compare(store: Store, group: Group) -> dict[Comparison, Found]:
         return {comparison: Found(None, None, (), str(error)) for comparison in group.comparisons}
     if items is None:
         return {comparison: Found(None, None, (), "no gold") for comparison in group.comparisons}
-    answers = ask_many(store, lambda entry: _count(store, items, *entry), group.wanted.items())
-    read = dict(zip(group.wanted, answers, strict=True))
-    counts = {where: answer for where, answer in read.items() if not isinstance(answer, str)}
-    reasons = {where: answer for where, answer in read.items() if isinstance(answer, str)}
+    counts, reasons = _read(store, group, items, kept)
     scores = resample(np.stack(list(counts.values())), items.score) if counts else np.empty((0, 0))
     columns = dict(zip(counts, scores.T, strict=True))
     return {comparison: _paired(comparison, columns, reasons, items.size) for comparison in group.comparisons}
@@ -169,11 +171,30 @@ def _items(store: Store, spec: EvaluationSpec) -> Items | None:
     return items_of(get_task(spec.task), spec.language, read_examples(store, spec.data), pool)
 
 
-def _count(store: Store, items: Items, where: Where, spec: EvaluationSpec) -> Counts | str:
-    """The counts of an evaluation, or why there are none."""
+def _read(store: Store, group: Group, items: Items, kept: Kept | None) -> tuple[dict[Where, Counts], dict[Where, str]]:
+    """The counts of each evaluation, or why there are none."""
+    known = {} if kept is None else kept.read(group.spec)
+    answers = ask_many(store, lambda entry: _count(store, items, known, *entry), group.wanted.items())
+    read = dict(zip(group.wanted, answers, strict=True))
+    counted = {where: answer for where, answer in read.items() if not isinstance(answer, str)}
+    by_file = dict(counted.values())
+    if kept is not None and by_file.keys() != known.keys():
+        kept.write(group.spec, by_file)
+    reasons = {where: answer for where, answer in read.items() if isinstance(answer, str)}
+    return {where: counts for where, (_, counts) in counted.items()}, reasons
+
+
+def _count(
+    store: Store, items: Items, known: Mapping[str, Counts], where: Where, spec: EvaluationSpec
+) -> tuple[str, Counts] | str:
+    """The digest of an evaluation's predictions and their counts, or why there are none."""
     try:
+        record = read_evaluation(store, where[0], spec)
+        file = "" if record is None else record["predictions"]["sha256"]
+        if file in known:
+            return file, known[file]
         content = read_predictions(store, where[0], spec)
-        return "not predicted" if content is None else items.count(parse_predictions(spec.task, content))
+        return "not predicted" if content is None else (file, items.count(parse_predictions(spec.task, content)))
     except Unreachable:
         raise
     except (StiltsError, ValueError) as error:

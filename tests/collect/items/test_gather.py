@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from stilts.collect.items.gather import items_table
+from stilts.collect.items.kept import FOLDER, Kept
 from stilts.collect.items.table import SCHEMA
 from stilts.collect.options import Options
 from stilts.evaluate.gold import gold_of
@@ -16,6 +18,7 @@ from stilts.evaluate.predictions import write_predictions
 from stilts.session import Session
 from stilts.spec.stage import EvaluationSpec
 from stilts.store.data import read_examples
+from stilts.store.protocol import Store
 from stilts.store.record import stage_path, write_evaluation
 from stilts.tasks.base import get_task
 
@@ -63,8 +66,8 @@ class Study:
         write_evaluation(self.session.store, stage, spec, content, ".json" if spec.task == "xquad" else ".tsv", {})
         return main_number(score(spec.task, spec.language, predictions, gold))
 
-    def rows(self, **options: Any) -> dict[tuple[str, str, str], Row]:
-        table = items_table(self.session.expansion, self.session.store, Options(**options))
+    def rows(self, kept: Kept | None = None, **options: Any) -> dict[tuple[str, str, str], Row]:
+        table = items_table(self.session.expansion, self.session.store, Options(**options), kept)
         assert table.schema == SCHEMA
         rows = table.to_pylist()
         return {(row["intermediate"], row["target"], row["language"]): row for row in rows}
@@ -170,12 +173,48 @@ def test_examples_that_are_gone_are_named(study: Study) -> None:
     assert "is missing" in row["note"]
 
 
-def test_every_prediction_is_read_once(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    for regime in ("none", "mnli", "hellaswag"):
-        study.predict(regime, "udpos", 0.5)
+@pytest.fixture
+def predictions_read(study: Study, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the prediction files that were read."""
     read: list[str] = []
     plain = study.session.store.read
-    monkeypatch.setattr(type(study.session.store), "read", lambda self, path: read.append(path) or plain(path))
+
+    def note(store: Store, path: str) -> bytes | None:
+        if path.startswith("stages/") and not path.endswith("record.json"):
+            read.append(path)
+        return plain(path)
+
+    monkeypatch.setattr(study.session.store, "read", partial(note, study.session.store))
+    return read
+
+
+def test_every_prediction_is_read_once(study: Study, predictions_read: list[str]) -> None:
+    for regime in ("none", "mnli", "hellaswag"):
+        study.predict(regime, "udpos", 0.5)
     study.rows()
-    predictions = [path for path in read if path.endswith(".tsv")]
-    assert len(predictions) == len(set(predictions)) == 6 * len({key[3] for key in study.metrics})
+    assert len(predictions_read) == len(set(predictions_read)) == len(study.metrics)
+
+
+def test_what_was_counted_once_is_not_read_again(study: Study, predictions_read: list[str], tmp_path: Path) -> None:
+    for regime in ("none", "mnli"):
+        for target in ("udpos", "xquad", "tatoeba"):
+            study.predict(regime, target, 0.5)
+    first = study.rows(Kept(tmp_path))
+    assert first == study.rows()
+    predictions_read.clear()
+    assert study.rows(Kept(tmp_path)) == first
+    assert not predictions_read
+    study.predict("mnli", "udpos", 0.1, seeds=(1,))  # trained and evaluated anew
+    changed = study.rows(Kept(tmp_path))
+    assert {path.split("-udpos-")[1][:2] for path in predictions_read} == {"s1"}
+    assert changed == study.rows() != first
+
+
+@pytest.mark.parametrize("damage", ["cut", "other"])
+def test_kept_counts_that_cannot_be_read_are_made_again(study: Study, tmp_path: Path, damage: str) -> None:
+    for regime in ("none", "mnli"):
+        study.predict(regime, "udpos", 0.5)
+    first = study.rows(Kept(tmp_path))
+    for path in (tmp_path / FOLDER).iterdir():
+        path.write_bytes(path.read_bytes()[:-9] if damage == "cut" else b"nothing of the kind")
+    assert study.rows(Kept(tmp_path)) == first
