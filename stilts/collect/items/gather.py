@@ -87,13 +87,13 @@ Shown = Callable[[Sequence[Group]], Iterable[Group]]
 
 
 def items_table(
-    expansion: Expansion, store: Store, options: Options, kept: Kept | None = None, shown: Shown = iter
+    expansion: Expansion, store: Store, options: Options, shown: Shown = iter, kept: Kept | None = None
 ) -> pa.Table:
     """The differences of every regime to the baseline in every language of clean data, tested over test items.
 
     Args:
-        kept: counts of earlier times, which are not made again.
         shown: wraps the loop over what is read together, to show its progress.
+        kept: counts of earlier times, which are not made again.
 
     Returns:
         A table of `SCHEMA`, in the order of the cells.

@@ -67,7 +67,7 @@ class Study:
         return main_number(score(spec.task, spec.language, predictions, gold))
 
     def rows(self, kept: Kept | None = None, **options: Any) -> dict[tuple[str, str, str], Row]:
-        table = items_table(self.session.expansion, self.session.store, Options(**options), kept)
+        table = items_table(self.session.expansion, self.session.store, Options(**options), kept=kept)
         assert table.schema == SCHEMA
         rows = table.to_pylist()
         return {(row["intermediate"], row["target"], row["language"]): row for row in rows}
