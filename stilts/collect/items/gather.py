@@ -221,8 +221,8 @@ def _paired(
 def _means(rows: Sequence[tuple[Comparison, Found]]) -> Iterator[tuple[Comparison, Found]]:
     """The mean over the languages of each target and regime, of the seeds that all of them have.
 
-    Languages that have as many items are drawn alike (see `resample`), so that translations of one test set are not
-    taken for independent.
+    Languages that have as many items are drawn alike (see `resample`), so that translations of one test set (XNLI,
+    PAWS-X, XQuAD) are not taken for independent. MLQA's languages, which share some of their questions, are.
     """
     regimes: dict[Comparison, list[Found]] = defaultdict(list)
     for row, found in rows:
