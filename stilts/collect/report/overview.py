@@ -30,14 +30,14 @@ data; one is `finished` when all its languages have a number, else it counts und
 `LEVEL`; null where nothing is compared: the baseline itself, and `all`."""
 
 
-def overview(results: pa.Table, summary: pa.Table | None) -> pa.Table:
+def overview(results: pa.Table, summary: pa.Table) -> pa.Table:
     """A table of `SCHEMA` from those of results and of summaries."""
     main = results.filter(pc.field("main") & (pc.field("condition") == CLEAN))
     cells: dict[tuple[str, ...], list[str]] = {}
     for row in main.select(["split", "model", "intermediate", "target", "seed", "status"]).to_pylist():
         cells.setdefault(tuple(row[name] for name in list(row)[:5]), []).append(row["status"])
     ended = {cell: worst(statuses) for cell, statuses in cells.items()}
-    compared = [] if summary is None else _compared(summary)
+    compared = _compared(summary)
     rows = []
     for split in dict.fromkeys(cell[0] for cell in ended):
         mine = {cell: status for cell, status in ended.items() if cell[0] == split}

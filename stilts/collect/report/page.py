@@ -24,6 +24,7 @@ from stilts.collect.report.facts import Facts
 from stilts.collect.report.frame import Frame, Row, name, number
 from stilts.collect.report.overview import LEVEL, overview
 from stilts.collect.report.seeds import seeds_table
+from stilts.collect.summary import summaries
 from stilts.collect.table import STATUSES, benchmark_of, parquet
 from stilts.spec.experiment import AVERAGES
 from stilts.store.local import LocalStore
@@ -105,7 +106,7 @@ def own_tables(tables: Tables, facts: Facts) -> dict[str, pa.Table]:
     """The tables that the report adds to those of the analyses."""
     return {
         **facts.tables,
-        "overview": overview(tables["results"], tables.get("summary")),
+        "overview": overview(tables["results"], tables["summary"]),
         "seeds": seeds_table(tables["results"]),
     }
 
@@ -114,7 +115,7 @@ def render(tables: Tables, facts: Facts, options: Options) -> str:
     """The page.
 
     Args:
-        tables: by name; `results` and those of `own_tables` must be there.
+        tables: by name; `results`, `summary` and those of `own_tables` must be there.
     """
     frames = {table: Frame.of(table, content) for table, content in tables.items()}
     environment = _environment()
@@ -178,6 +179,7 @@ def _shared(frames: Mapping[str, Frame], tables: Tables, facts: Facts, options: 
         "averages": AVERAGES,
         "overall": benchmark,
         "overall_title": benchmark.upper(),
+        "notes": {found.split: found for found in summaries(tables["results"], tables["summary"])},
         "statuses": [status.replace(" ", "_") for status in STATUSES if status != "ok"],
         "on_gpu": "gpu" in frames["stages"].unique("accelerator"),
         "number": number,
