@@ -157,7 +157,7 @@ def _text(environment: Environment, file: str) -> str:
 
 
 _FRAMES = (
-    *("overview", "summary", "languages", "seeds", "best", "study", "variance", "selection"),
+    *("overview", "summary", "languages", "items", "seeds", "best", "study", "variance", "selection"),
     *("similarity", "similarity_points", "robustness", "published", "stages"),
 )
 """Tables that templates know by their names; empty where there is none."""

@@ -11,6 +11,7 @@ from stilts.collect.analyses.best import best
 from stilts.collect.analyses.pretraining import Pretraining
 from stilts.collect.analyses.published import beside_published
 from stilts.collect.analyses.similarity import similarity
+from stilts.collect.items.table import SCHEMA as ITEMS
 from stilts.collect.learning.curves import SCHEMA as CURVES
 from stilts.collect.learning.selection import SCHEMA as SELECTION
 from stilts.collect.options import Options
@@ -68,12 +69,15 @@ def _written_by_hand(chance: random.Random) -> dict[str, pa.Table]:
     seeds = {"intermediate_seeds": 3, "target_seeds": 3, "planned": 9, "n": 9, "total_sd": 1.23}
     variance = {"split": "test", "model": "base", "intermediate": "mnli", "column": "xnli", **seeds, **parts}
     place = {"model": "base", "intermediate": "mnli", "target": "xnli"}
+    tested = {"items": 10, "seeds": 3, "planned": 3, "low": -0.52, "high": 3.41, "p": 0.11, "p_holm": 0.22}
+    item = {**place, "split": "test", "language": "sw", "baseline": "none", "difference": 1.4, **tested}
     loss = {**place, "role": "target", "stage": "good", "seed": 1, "series": "loss"}
     curve = [{**loss, "step": step, "steps": 1, "value": 5 / step + chance.random()} for step in range(1, 9)]
     curve += [{**loss, "series": "dev", "language": "en", "step": step, "value": 40.0 + step} for step in (4, 8)]
     scores = {"best_dev": 61.26, "last": 61.04, "oracle": 62.5, "cost": 1.24, "gain": 0.22}
     choice = {**place, "language": "mean", "split": "test", "chosen_on": "dev", "status": "ok", "planned": 3, "n": 3}
     return {
+        "items": pa.Table.from_pylist([item], schema=ITEMS),
         "variance": pa.Table.from_pylist([variance], schema=VARIANCE),
         "curves": pa.Table.from_pylist(curve, schema=CURVES),
         "selection": pa.Table.from_pylist([{**choice, **scores}], schema=SELECTION),

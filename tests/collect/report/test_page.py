@@ -28,7 +28,7 @@ def test_every_number_is_that_of_the_parquet_file(folder, reading):
 def test_the_tables_that_sections_are_made_of_are_on_the_page(reading):
     assert {number.table for number in reading.numbers} == {
         *("summary", "languages", "overview", "plan", "stages", "seeds", "study", "best", "published"),
-        *("selection", "similarity", "robustness", "variance"),
+        *("items", "selection", "similarity", "robustness", "variance"),
     }
 
 
