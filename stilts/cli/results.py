@@ -3,11 +3,14 @@
 import json
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.markup import escape
+from rich.progress import track
 from rich.table import Table
 
 from stilts.cli.base import ExperimentFile, Json, Overrides, Patches, console, print_json
@@ -35,10 +38,9 @@ def collect(
 
 def show_results(session: Any, options: Any, as_json: bool) -> None:
     """Write and print the tables of an experiment."""
-    from stilts.collect.analyse import analyse
     from stilts.collect.render import render_terminal, write_results
 
-    tables = analyse(session.expansion, session.store, options)
+    tables = _analyse(session, options)
     files = write_results(session.results, tables)
     if as_json:
         print_json(tables["results"].to_pylist())
@@ -46,6 +48,14 @@ def show_results(session: Any, options: Any, as_json: bool) -> None:
     screen = console()
     render_terminal(screen, tables)
     screen.print(f"[dim]{len(files)} files in {session.results}[/]")
+
+
+def _analyse(session: Any, options: Any) -> Any:
+    from stilts.collect.analyse import analyse
+    from stilts.collect.items.kept import Kept
+
+    shown = partial(track, description="test items", console=Console(stderr=True), transient=True)
+    return analyse(session.expansion, session.store, options, shown, Kept(session.results))
 
 
 def report(
@@ -57,7 +67,6 @@ def report(
     overrides: Overrides = [],
 ) -> None:
     """Write one HTML file that answers what helped, with everything that it rests on. It opens without a network."""
-    from stilts.collect.analyse import analyse
     from stilts.collect.options import Options
     from stilts.collect.report.facts import gather_facts
     from stilts.collect.report.page import write_report
@@ -65,7 +74,7 @@ def report(
     from stilts.session import Session
 
     session, options = Session.open(experiment, overrides, patches), Options(baseline, difference)
-    tables = analyse(session.expansion, session.store, options)
+    tables = _analyse(session, options)
     facts = gather_facts(session, shlex.join(["stilts", *sys.argv[1:]]))
     path = out or session.results / "report.html"
     write_report(path, session.results, tables, facts, options)

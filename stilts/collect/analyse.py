@@ -5,7 +5,11 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from stilts.collect.aggregate import languages_table, summary_table
+from stilts.collect.analyses.tables import analysis_tables
 from stilts.collect.gather import gather
+from stilts.collect.items.gather import Shown, items_table
+from stilts.collect.items.kept import Kept
+from stilts.collect.learning.tables import learning_tables
 from stilts.collect.options import Options
 from stilts.collect.robustness import robustness_table
 from stilts.collect.statistics.study import study_table
@@ -18,8 +22,14 @@ Tables = Mapping[str, pa.Table]
 """Tables by name; NAME.parquet in the results folder is the same."""
 
 
-def analyse(expansion: Expansion, store: Store, options: Options) -> Tables:
+def analyse(
+    expansion: Expansion, store: Store, options: Options, shown: Shown = iter, kept: Kept | None = None
+) -> Tables:
     """The results of an experiment and what follows from them.
+
+    Args:
+        shown: wraps the loop over the test sets whose predictions are compared, to show its progress.
+        kept: what was counted of predictions before.
 
     Raises:
         StiltsError: the baseline is none of the experiment's regimes.
@@ -29,7 +39,13 @@ def analyse(expansion: Expansion, store: Store, options: Options) -> Tables:
         raise StiltsError(
             f"--baseline: the experiment has no regime {options.baseline!r}; {nearest(options.baseline, regimes)}"
         )
-    return over_seeds(gather(expansion, store), options)
+    tables = over_seeds(gather(expansion, store), options)
+    return {
+        **tables,
+        "items": items_table(expansion, store, options, shown, kept),
+        **analysis_tables(expansion, store, tables["results"], tables["languages"], options.baseline),
+        **learning_tables(expansion, store),
+    }
 
 
 def over_seeds(results: pa.Table, options: Options) -> Tables:

@@ -16,6 +16,8 @@ from stilts.collect.aggregate import ended
 from stilts.collect.analyse import Tables
 from stilts.collect.analyses.render import analysis_files, render_analyses
 from stilts.collect.forms import NEEDS, to_csv
+from stilts.collect.items.render import items_files, render_items
+from stilts.collect.learning.render import render_selection, selection_files
 from stilts.collect.render_robustness import render_robustness, robustness_files
 from stilts.collect.render_study import print_study, study_grids, study_latex, study_markdown
 from stilts.collect.render_summary import latex, markdown, print_summary
@@ -27,8 +29,8 @@ from stilts.store.local import LocalStore
 
 def write_results(folder: Path, tables: Tables) -> list[Path]:
     """Write NAME.parquet of every table, each atomically, and for people table.md, .csv and .tex, study.csv,
-    variance.csv, languages-TARGET.md and .csv, .md, .tex and .csv of the analyses, and, where there was noise,
-    robustness.md, .csv and .tex."""
+    variance.csv, languages-TARGET.md and .csv, and .md, .csv and mostly .tex of what there is of items (regimes by
+    language, over test items), the analyses, selection (of checkpoints) and robustness."""
     results, grids = tables["results"], _grids(tables)
     found = summaries(results, tables["summary"])
     sections = [*map(markdown, found), *map(study_markdown, grids), *_ended_section(results)]
@@ -46,6 +48,7 @@ def write_results(folder: Path, tables: Tables) -> list[Path]:
         rows = tables["languages"].filter(pc.field("target") == target)
         files[f"languages-{target}.csv"] = to_csv(rows).encode()
     files |= robustness_files(results, tables["robustness"]) | analysis_files(tables)
+    files |= items_files(tables["items"]) | selection_files(tables["selection"])
     store = LocalStore(folder)
     for name, content in files.items():
         store.write(name, content)
@@ -53,14 +56,16 @@ def write_results(folder: Path, tables: Tables) -> list[Path]:
 
 
 def render_terminal(console: Console, tables: Tables) -> None:
-    """Print a table a split, cut into blocks of columns that fit the console, what its differences are worth, the whole
-    study, what noise cost, what the analyses say, and what failed."""
+    """Print a table a split, cut into blocks of columns that fit the console, what its differences are worth by seeds
+    and by test items, the whole study, what noise cost, what the analyses say, and what failed."""
     results = tables["results"]
     for summary in summaries(results, tables["summary"]):
         print_summary(console, summary)
     for grid in _grids(tables):
         print_study(console, grid)
+    render_items(console, tables["items"])
     render_robustness(console, results, tables["robustness"])
+    render_selection(console, tables["selection"])
     render_analyses(console, tables)
     for status, stage, error in ended(results):
         console.print(Text.assemble((status, "red"), f" {stage}: {error}"))

@@ -7,6 +7,9 @@ import pyarrow as pa
 import pytest
 
 from stilts.collect.analyse import Tables, over_seeds
+from stilts.collect.analyses import best, published, similarity
+from stilts.collect.items import table as items
+from stilts.collect.learning import curves, selection
 from stilts.collect.options import Options
 from stilts.collect.table import CellSource, build_table
 from stilts.evaluate.xtreme import XTREME, Benchmark
@@ -112,7 +115,16 @@ class Grid:
         return build_table("study", self.cells, self.statuses, self.read_evaluation, benchmark)
 
     def tables(self, benchmark: Benchmark = XTREME, **options: Any) -> Tables:
-        return over_seeds(self.table(benchmark), Options(**options))
+        return {**of_a_store(), **over_seeds(self.table(benchmark), Options(**options))}
+
+
+def of_a_store() -> Tables:
+    """The tables that are made of a store's records, without a row."""
+    schemas = {
+        "items": items.SCHEMA, "best": best.SCHEMA, "published": published.SCHEMA, "curves": curves.SCHEMA,
+        "similarity": similarity.CORRELATIONS, "similarity_points": similarity.POINTS, "selection": selection.SCHEMA,
+    }  # fmt: skip
+    return {name: schema.empty_table() for name, schema in schemas.items()}
 
 
 def changed(condition: Condition | None, language: str) -> dict[str, float]:

@@ -180,10 +180,9 @@ def test_files_written(xtreme_grid, tmp_path):
     names = {path.name for path in written}
     assert {"results.parquet", "table.md", "table.csv", "table.tex"} <= names
     assert {f"languages-tatoeba.{kind}" for kind in ("md", "csv")} <= names
-    tables = ("results", "summary", "languages", "study", "variance", "robustness")
-    parquets = {f"{name}.parquet" for name in tables}
+    parquets = {f"{name}.parquet" for name in xtreme_grid.tables()}
     assert parquets | {"study.csv", "variance.csv"} <= names
-    assert len(names) == 11 + 2 * 9
+    assert len(names) == len(parquets) + 5 + 2 * 9
     assert {path.name for path in (tmp_path / "new" / "folder").iterdir()} == names
     text = (tmp_path / "new" / "folder" / "languages-bucc2018.md").read_text()
     assert text.index("## bucc2018 test: f1") < text.index("## bucc2018 dev: f1")
