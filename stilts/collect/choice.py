@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from stilts.collect.scores import spread
 from stilts.collect.table import CellSource, ReadEvaluation, main_value
+from stilts.spec.stage import EvaluationSpec
 
 STAND_IN = {"tatoeba": "bucc2018", "xquad": "mlqa", "tydiqa": "xquad"}
 """What has no dev data is chosen by a target of its kind: Tatoeba by BUCC (both search with the encoder as it is),
@@ -64,6 +65,11 @@ def dev_scores(target: str, cells: Sequence[CellSource], read_evaluation: ReadEv
     return DevScores("", {})
 
 
+def judged_by(cell: CellSource) -> list[EvaluationSpec]:
+    """Every evaluation that `dev_scores` may ask for."""
+    return [*([cell.selection] if cell.selection is not None else []), *_on_dev(cell)]
+
+
 def candidates(cells: Sequence[CellSource], dev: DevScores) -> dict[str, Candidate]:
     """The regimes of one target's cells, in the experiment's order."""
     regimes: dict[str, list[float | None]] = {}
@@ -102,13 +108,17 @@ def _selection_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float
 
 def _evaluated_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float | None:
     """Mean over languages on dev, of evaluations or of what BUCC's thresholds reached; None where one is missing."""
-    clean = [spec for spec in cell.evaluations if spec.condition is None]
-    on_dev = [spec for spec in clean if spec.split == "dev"]
-    tuned = [spec for spec in clean if spec.tune is not None]
+    specs = _on_dev(cell)
     values = []
-    for spec in on_dev or tuned:
+    for spec in specs:
         record = read_evaluation(cell.stage, spec)
         if record is not None:
-            values.append(main_value(record) if on_dev else record["extra"].get("tuned_f1"))
+            values.append(main_value(record) if spec.split == "dev" else record["extra"].get("tuned_f1"))
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known and len(known) == len(on_dev or tuned) else None
+    return sum(known) / len(known) if known and len(known) == len(specs) else None
+
+
+def _on_dev(cell: CellSource) -> list[EvaluationSpec]:
+    """Evaluations on clean dev data; where there are none, those whose thresholds were chosen on it."""
+    clean = [spec for spec in cell.evaluations if spec.condition is None]
+    return [spec for spec in clean if spec.split == "dev"] or [spec for spec in clean if spec.tune is not None]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from stilts.collect.choice import judged_by
 from stilts.collect.submission import write_submission
 from stilts.collect.table import CellSource, ReadEvaluation, build_table, independent
 from stilts.evaluate.xtreme import get_benchmark
@@ -63,10 +64,6 @@ def _wanted(cells: Sequence[CellSource]) -> dict[tuple[str, str], EvaluationSpec
     return {(cell.stage, spec.path): spec for cell in cells for spec in cell.evaluations}
 
 
-def _chosen_by(cells: Sequence[CellSource]) -> dict[tuple[str, str], EvaluationSpec]:
-    return {(cell.stage, cell.selection.path): cell.selection for cell in cells if cell.selection is not None}
-
-
 def _read_evaluations(
     store: Store, wanted: Mapping[tuple[str, str], EvaluationSpec], inventory: Inventory
 ) -> dict[tuple[str, str], dict[str, Any] | None]:
@@ -78,10 +75,11 @@ def _read_evaluations(
 
 
 def gather_choice(expansion: Expansion, store: Store) -> tuple[list[CellSource], ReadEvaluation]:
-    """Independent cells and their records, those of dev data included: what an intermediate is chosen by."""
+    """Independent cells, and the records by which an intermediate is chosen: those of dev data."""
     inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
     cells = independent(cell_sources(expansion, inventory), lambda cell: cell.cell)
-    records = _read_evaluations(store, _wanted(cells) | _chosen_by(cells), inventory)
+    wanted = {(cell.stage, spec.path): spec for cell in cells for spec in judged_by(cell)}
+    records = _read_evaluations(store, wanted, inventory)
     return cells, lambda name, spec: records.get((name, spec.path))
 
 
