@@ -3,21 +3,20 @@
 A terminal shows the means over languages, Markdown and LaTeX every language; all are made of the table alone.
 """
 
-import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pcsv
 from rich import box
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from stilts.collect.forms import NEEDS, latex_table, markdown_table, to_csv
 from stilts.collect.learning.selection import ENGLISH, OK
 from stilts.collect.scores import MEAN
-from stilts.collect.text import escape_latex, escape_markdown
+from stilts.collect.text import escape_latex, escape_markdown, interval
 
 LEGEND = (
     "Scores at the checkpoint chosen: by English dev; the last one; by the mean over languages (shared); by each "
@@ -33,6 +32,8 @@ HEADER = (
     "model", "intermediate", "language", "n", "step", "English dev", "last", "shared", "oracle", "gain", "shared cost",
     "cost",
 )  # fmt: skip
+_NAMES = 4
+"""Columns of text."""
 _SCORES = ("best_dev", "last", "shared", "oracle")
 _DIFFERENCES = ("gain", "shared_cost", "cost")
 
@@ -40,18 +41,14 @@ Row = Mapping[str, Any]
 
 
 def selection_files(selection: pa.Table) -> dict[str, bytes]:
-    """selection.md, .tex and .csv; none where no target is trained."""
-    if not selection.num_rows:
-        return {}
-    csv = io.BytesIO()
-    pcsv.write_csv(selection, csv)
+    """selection.md, .tex and .csv; none where nothing was trained."""
     found = list(_targets(selection))
+    if not found:
+        return {}
     return {
-        "selection.md": "\n".join([_markdown(title, rows) for title, rows in found]).encode(),
-        "selection.tex": "\n".join(
-            ["% Needs \\usepackage{booktabs}.", *(_latex(*target) for target in found)]
-        ).encode(),
-        "selection.csv": csv.getvalue(),
+        "selection.md": "\n".join([*(_markdown(*target) for target in found), LEGEND, ""]).encode(),
+        "selection.tex": "\n".join([NEEDS, *(_latex(*target) for target in found)]).encode(),
+        "selection.csv": to_csv(selection).encode(),
     }
 
 
@@ -96,9 +93,8 @@ def _difference(row: Row, name: str) -> str:
     """`+1.2 [+0.3, +2.1]`, without the interval where there is none."""
     if row[name] is None:
         return ""
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    interval = "" if low is None else f" [{low:+.1f}, {high:+.1f}]"
-    return f"{row[name]:+.1f}{interval}"
+    bounds = interval(row[f"{name}_low"], row[f"{name}_high"], "+")
+    return f"{row[name]:+.1f} {bounds}".strip()
 
 
 def _labelled(rows: Sequence[Row]) -> Iterator[list[str]]:
@@ -106,21 +102,15 @@ def _labelled(rows: Sequence[Row]) -> Iterator[list[str]]:
 
 
 def _markdown(title: str, rows: Sequence[Row]) -> str:
-    lines = [f"## {escape_markdown(title)}", "", "| " + " | ".join(HEADER) + " |"]
-    lines.append("|---|---|---|---|" + "---:|" * (len(HEADER) - 4))
-    lines += ["| " + " | ".join(map(escape_markdown, cells)) + " |" for cells in _labelled(rows)]
-    return "\n".join([*lines, "", *(f"{note}\n" for note in (*_notes(rows), LEGEND))])
+    table = markdown_table(HEADER, list(_labelled(rows)), _NAMES)
+    return "\n".join([f"## {escape_markdown(title)}", "", *table, "", *(f"{note}\n" for note in _notes(rows))])
 
 
 def _latex(title: str, rows: Sequence[Row]) -> str:
-    lines = ["\\begin{table*}[t]", "\\centering\\scriptsize", "\\setlength{\\tabcolsep}{3pt}"]
-    lines += [f"\\begin{{tabular}}{{llll{'r' * (len(HEADER) - 4)}}}", "\\toprule"]
-    lines += [" & ".join(map(escape_latex, HEADER)) + r" \\", "\\midrule"]
-    lines += [
-        " & ".join(escape_latex(cell).replace("-", "$-$") for cell in cells) + r" \\" for cells in _labelled(rows)
+    cells = [
+        [*row[:_NAMES], *(escape_latex(cell).replace("-", "$-$") for cell in row[_NAMES:])] for row in _labelled(rows)
     ]
-    caption = escape_latex(" ".join([f"{title}.", *_notes(rows), LEGEND]))
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", f"\\caption{{{caption}}}", "\\end{table*}", ""])
+    return latex_table(HEADER, cells, _NAMES, " ".join([f"{title}.", *_notes(rows), LEGEND]))
 
 
 def _rich_table(rows: Sequence[Row]) -> RichTable:
@@ -128,7 +118,7 @@ def _rich_table(rows: Sequence[Row]) -> RichTable:
     several = len({row["model"] for row in rows}) > 1
     shown = [column for column, name in enumerate(HEADER) if name != "language" and (several or name != "model")]
     for column in shown:
-        table.add_column(HEADER[column], justify="left" if column < 4 else "right")
+        table.add_column(HEADER[column], justify="left" if column < _NAMES else "right")
     for cells in _labelled(rows):
         table.add_row(*(Text(cells[column]) for column in shown))
     return table
