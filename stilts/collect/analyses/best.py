@@ -31,7 +31,7 @@ from stilts.collect.table import CLEAN, CellSource, ReadEvaluation, benchmark_of
 from stilts.evaluate.xtreme import Benchmark
 
 PER_TARGET, ONE = "per target", "one for all"
-ALL_TARGETS = "mean dev score over targets"
+ALL_TARGETS = "dev score of all targets (mean)"
 SPLIT = "test"
 
 SCHEMA = pa.schema(

@@ -21,7 +21,6 @@ class Section:
     Attributes:
         header, rows: plain text; every row is as long as the header.
         names: how many columns, from the first, are names; the others are numbers, or say why there is none.
-        remarks: whether the last column is words.
         below: sentences.
     """
 
@@ -30,7 +29,6 @@ class Section:
     rows: tuple[tuple[str, ...], ...]
     names: int
     below: tuple[str, ...] = ()
-    remarks: bool = False
 
 
 def markdown(section: Section) -> str:
@@ -64,10 +62,7 @@ def _rich_table(section: Section, columns: Sequence[str]) -> RichTable:
     shown = [i for i, name in enumerate(section.header) if i < section.names or name in columns]
     table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for i in shown:
-        remark = section.remarks and i == len(section.header) - 1
-        table.add_column(
-            section.header[i], justify="left" if remark or i < section.names else "right", no_wrap=not remark
-        )
+        table.add_column(section.header[i], justify="left" if i < section.names else "right", no_wrap=True)
     for row in section.rows:
         table.add_row(*(Text(row[i]) for i in shown))
     return table

@@ -1,6 +1,6 @@
 """The best intermediate for each target, to be read."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ from stilts.collect.analyses.best import ONE, PER_TARGET
 from stilts.collect.analyses.section import Section
 from stilts.collect.text import interval
 
-HEADER = ("target", "intermediate", "dev", "test", "difference", "best on test", "regret", "chosen by", "note")
+HEADER = ("target", "intermediate", "dev", "test", "difference", "best on test", "regret", "chosen by")
 
 TITLES = {
     PER_TARGET: "the best intermediate for each target, chosen on dev, on test",
@@ -38,8 +38,7 @@ def best_sections(table: pa.Table) -> Iterator[Section]:
             header=HEADER,
             rows=tuple(map(_cells, found)),
             names=2,
-            below=tuple(sentence.format(**words) for sentence in LEGEND),
-            remarks=True,
+            below=(*(sentence.format(**words) for sentence in LEGEND), *_notes(found)),
         )
 
 
@@ -48,13 +47,23 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
         row["target"],
         row["intermediate"] or "",
         _number(row["dev"]),
-        with_interval(row["test"], row["test_low"], row["test_high"], row["n"]),
+        with_interval(row["test"], row["test_low"], row["test_high"], row["n"]) or _absence(row["note"] or ""),
         with_interval(row["difference"], row["difference_low"], row["difference_high"], row["difference_n"], "+"),
         " ".join(filter(None, (row["oracle"], _number(row["oracle_test"])))),
         _number(row["regret"]),
-        (row["chosen_by"] or "").removeprefix("dev score of ").removeprefix("mean dev score over "),
-        row["note"] or "",
+        (row["chosen_by"] or "").removeprefix("dev score of "),
     )
+
+
+def _absence(note: str) -> str:
+    """Why there is no test score: `missing 5/5`."""
+    reasons = [part for part in note.split("; ") if part.startswith("test ")]
+    return reasons[0].removeprefix("test ") if reasons else note
+
+
+def _notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
+        yield f"{', '.join(row['target'] for row in rows if row['note'] == note)}: {note}."
 
 
 def with_interval(value: float | None, low: float | None, high: float | None, n: int | None, sign: str = "") -> str:
