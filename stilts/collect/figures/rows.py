@@ -1,7 +1,7 @@
 """Rows of the analysis tables as figures want them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow.compute as pc
@@ -31,6 +31,17 @@ def lacking(row: Mapping[str, Any]) -> str:
     )
 
 
+def baseline_of(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """The regime that the others are compared to; its own rows name none."""
+    return next((row["baseline"] for row in rows if row["baseline"] is not None), None)
+
+
+def in_order(tables: Tables, targets: Iterable[str]) -> list[str]:
+    """Targets without repetition, in the order of the summary; others after them as they come."""
+    known = list(dict.fromkeys(tables["summary"]["column"].to_pylist())) if "summary" in tables else []
+    return sorted(dict.fromkeys(targets), key=lambda name: known.index(name) if name in known else len(known))
+
+
 def slug(*parts: str) -> str:
     """Of names one that is safe in files, ids and LaTeX."""
-    return "-".join(re.sub(r"[^A-Za-z0-9_-]+", "-", part) for part in parts)
+    return "-".join(re.sub(r"[^A-Za-z0-9_-]+", "-", part).strip("-") for part in parts)

@@ -6,9 +6,10 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from stilts.collect.analyse import Tables
+from stilts.collect.entry import TARGET
 from stilts.collect.figures.drawing import Drawing, captioned
-from stilts.collect.figures.rows import lacking, pick, slug
-from stilts.collect.figures.style import FAINT, GAIN, INK, panels, short, styled
+from stilts.collect.figures.rows import baseline_of, lacking, pick, slug
+from stilts.collect.figures.style import FAINT, GAIN, INK, label_rows, panels, short, styled
 from stilts.collect.scores import distinct, rows_of, task_scores
 from stilts.collect.table import CLEAN, benchmark_of
 
@@ -18,7 +19,7 @@ _ROW = 0.17
 @styled
 def spreads(tables: Tables, split: str, model: str) -> Drawing | None:
     """A panel for each target, a row for each regime; None where no seed has a number."""
-    rows = pick(tables, "summary", split=split, model=model, kind="target")
+    rows = pick(tables, "summary", split=split, model=model, kind=TARGET)
     seeds = _seeds(tables, split, model) if rows else {}
     targets = list(dict.fromkeys(row["column"] for row in rows))
     if not any(seeds.values()):
@@ -26,12 +27,19 @@ def spreads(tables: Tables, split: str, model: str) -> Drawing | None:
     regimes = list(dict.fromkeys(row["intermediate"] for row in rows))
     figure, axes = panels(len(targets), _ROW * len(regimes) + 0.42)
     for panel, target in zip(axes, targets, strict=True):
-        _panel(panel, regimes, {row["intermediate"]: row for row in rows if row["column"] == target}, seeds, target)
+        _panel(
+            panel,
+            regimes,
+            baseline_of(rows),
+            {row["intermediate"]: row for row in rows if row["column"] == target},
+            seeds,
+            target,
+        )
     return captioned(
         f"spreads-{slug(split, model)}",
         f"Every seed: {model}, {split}",
         "Dots: seeds. Bar: mean and its 95 % interval (Student's t). "
-        f"Dotted: mean of {rows[0]['baseline']}. At the right: seeds without a number.",
+        f"Dotted: mean of {baseline_of(rows)}. At the right: seeds without a number.",
         figure,
     )
 
@@ -50,6 +58,7 @@ def _seeds(tables: Tables, split: str, model: str) -> dict[tuple[str, str], list
 def _panel(
     axes: Axes,
     regimes: Sequence[str],
+    baseline: str | None,
     rows: Mapping[str, Mapping[str, Any]],
     seeds: Mapping[tuple[str, str], Sequence[float]],
     target: str,
@@ -59,18 +68,16 @@ def _panel(
         if row is None:
             continue
         found = seeds.get((regime, target), ())
-        color = INK if regime == row["baseline"] else GAIN
+        color = INK if regime == baseline else GAIN
         axes.plot(found, [y - 0.17] * len(found), "o", color=color, alpha=0.75, markersize=2.6, markeredgewidth=0)
         if row["mean"] is not None:
             axes.plot([row["mean"]], [y + 0.2], "|", color=color, markersize=5, markeredgewidth=1.2)
-            if regime == row["baseline"]:
+            if regime == baseline:
                 axes.axvline(row["mean"], color=INK, alpha=2 * FAINT, linestyle=(0, (1, 1.5)), linewidth=0.7)
         if row["low"] is not None:
             axes.plot([row["low"], row["high"]], [y + 0.2] * 2, color=color, linewidth=1)
         axes.text(1.01, y, lacking(row), transform=axes.get_yaxis_transform(), va="center", fontsize=6)
+    if not any(row["mean"] is not None for row in rows.values()):
+        axes.set_xticks([])
     axes.set_title(short(target))
-    axes.set_yticks(range(len(regimes)), [short(name) for name in regimes])
-    axes.set_ylim(len(regimes) - 0.5, -0.5)
-    axes.tick_params(axis="y", length=0)
-    axes.spines.left.set_visible(False)
-    axes.grid(axis="x")
+    label_rows(axes, regimes)

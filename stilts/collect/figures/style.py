@@ -71,6 +71,8 @@ RC: Any = {
     "figure.constrained_layout.wspace": 0.03,
     "savefig.facecolor": "none",
     "savefig.dpi": 300,
+    "hatch.color": INK,
+    "hatch.linewidth": 0.6,
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
 }
@@ -86,12 +88,12 @@ class Mark:
 
     color: str
     marker: str
-    linestyle: str | tuple[int, tuple[float, ...]]
+    linestyle: Any
 
 
 _HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
-_LINES: tuple[str | tuple[int, tuple[float, ...]], ...] = ("-", (0, (4, 1.2)), (0, (1.2, 1)), (0, (5, 1, 1, 1)))
+_LINES = ("-", (0, (4, 1.2)), (0, (1.2, 1)), (0, (5, 1, 1, 1)))
 """Hues: Okabe and Ito (2008), Color Universal Design, without those that vanish on white or black; olive after Tol."""
 
 
@@ -119,15 +121,15 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def panels(number: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of that many panels of a height (in), three in a row, and its panels by rows.
+def panels(number: int, height: float, same_rows: bool = True) -> tuple[Figure, list[Axes]]:
+    """A figure of that many panels of a height (in), two or three in a row, and its panels by rows.
 
-    Labels of the vertical axis stand at each row's first panel alone, so its panels have the same ones.
+    Where all have the `same_rows` on their vertical axis, each row's first panel alone has the labels.
     """
-    across = min(number, 3)
+    across = 2 if number == 4 else min(number, 3)
     down = -(-number // across)
     figure = new_figure(COLUMN if across == 1 else PAGE, height * down + 0.25)
-    found = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+    found = figure.subplots(down, across, sharey=same_rows, squeeze=False).ravel()
     for axes in found[number:]:
         axes.set_visible(False)
     return figure, list(found[:number])
@@ -160,3 +162,12 @@ def plain(value: float) -> str:
 def short(name: str, most: int = 18) -> str:
     """A name that would take the room of the numbers, cut in its middle."""
     return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most - most // 2 - 1) :]}"
+
+
+def label_rows(axes: Axes, labels: Sequence[str]) -> None:
+    """One row for each label, the first on top, and light rules for the values."""
+    axes.set_yticks(range(len(labels)), [short(label) for label in labels])
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines.left.set_visible(False)
+    axes.grid(axis="x")

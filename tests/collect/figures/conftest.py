@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from stilts.collect.entry import LANGUAGES, SUMMARY
 from stilts.evaluate.xtreme import XTREME
 
 TARGETS = tuple(XTREME.languages)
-LANGUAGES = XTREME.languages["panx"]
+SPOKEN = XTREME.languages["panx"]
 REGIMES = ("none", "anli_plus", "mnli", "qqp", "squad2", "squad", "hellaswag", "ccg", "cosmosqa", "csqa", "multi-task")
 SEEDS = (1, 2, 3, 4, 5)
 T = 2.776
@@ -26,7 +27,7 @@ def compared(scores: Mapping[int, float], baseline: Mapping[int, float] | None) 
     """The columns that `summary` and `languages` share, of scores by seed."""
     values = list(scores.values())
     half = T * statistics.stdev(values) / math.sqrt(len(values))
-    row = {
+    row: dict[str, Any] = {
         "planned": len(SEEDS),
         "n": len(values),
         **dict.fromkeys(("failed", "diverged", "not_run", "missing", "unlabelled"), 0),
@@ -34,17 +35,17 @@ def compared(scores: Mapping[int, float], baseline: Mapping[int, float] | None) 
         "sd": statistics.stdev(values),
         "low": statistics.fmean(values) - half,
         "high": statistics.fmean(values) + half,
-        "baseline": "none",
+        "min": min(values),
+        "max": max(values),
         "difference_n": 0,
-        **dict.fromkeys(("difference", "difference_low", "difference_high", "p_holm"), None),
-        "comparisons": 90,
     }
     if baseline is None:
         return row
     differences = [scores[seed] - baseline[seed] for seed in scores]
     mean, half = statistics.fmean(differences), T * statistics.stdev(differences) / math.sqrt(len(differences))
-    found = {"difference_n": len(differences), "difference": mean, "p_holm": 0.01 if abs(mean) > 2 * half else 0.4}
-    return row | found | {"difference_low": mean - half, "difference_high": mean + half}
+    row |= {"baseline": "none", "difference_n": len(differences), "difference": mean, "comparisons": 90}
+    p_holm = 0.01 if abs(mean) > 2 * half else 0.4
+    return row | {"difference_low": mean - half, "difference_high": mean + half, "p_holm": p_holm}
 
 
 def without(row: Mapping[str, Any], status: str, n: int = 5) -> dict[str, Any]:
@@ -77,11 +78,13 @@ def study(grid) -> Callable[..., Tables]:
             who = {"split": "test", "model": model, "intermediate": regime}
             baseline = None if regime == "none" else (seeds | whole)["none", column]
             tables["summary"].append({**who, "column": column, "kind": kind, **compared(scores, baseline)})
-            for language in [*LANGUAGES[:languages], "mean"] if kind == "target" else []:
+            for language in [*SPOKEN[:languages], "mean"] if kind == "target" else []:
                 far = 0 if language == "mean" else rng.gauss(0, 8)
                 theirs = None if baseline is None else {s: v + far + rng.gauss(0, 1) for s, v in baseline.items()}
                 spoken = compared({s: v + far for s, v in scores.items()}, theirs)
                 tables["languages"].append({**who, "target": column, "language": language, **spoken})
-        return {name: pa.Table.from_pylist(rows) for name, rows in tables.items()} | {"results": grid.table()}
+        schemas = {"summary": SUMMARY, "languages": LANGUAGES}
+        made = {name: pa.Table.from_pylist(rows, schema=schemas[name]) for name, rows in tables.items()}
+        return {**made, "results": grid.table()}
 
     return make

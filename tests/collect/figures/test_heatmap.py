@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from stilts.collect.entry import SUMMARY
 from stilts.collect.figures.heatmap import languages, transfer
 from stilts.collect.figures.style import DIVERGING
 
@@ -49,7 +50,7 @@ def compared(difference=None, low=None, high=None, p_holm=None, **others):
     [
         (compared(1.24, 0.2, 2.2, p_holm=0.049), ["+1.2*", "[+0.2, +2.2]"]),
         (compared(-0.04, -1.0, 0.9, p_holm=0.05), ["0.0", "[−1.0, +0.9]"]),
-        (compared(-1.2, -2.0, -0.4, p_holm=0.5, difference_n=3), ["−1.2", "[−2.0, −0.4] n=3"]),
+        (compared(-1.2, -2.0, -0.4, p_holm=0.5, difference_n=3), ["−1.2", "[−2.0, −0.4]", "n=3"]),
         (compared(1.2, difference_n=1), ["+1.2", "n=1"]),
         (compared(n=0, failed=5, difference_n=0), ["failed"]),
         (compared(n=1, diverged=1, missing=3, difference_n=0), ["1 diverged, 3 missing"]),
@@ -60,7 +61,7 @@ def test_what_a_cell_says(study, fields, expected):
     tables = study(regimes=2, targets=2)
     rows = tables["summary"].to_pylist()
     rows[2] |= fields
-    tables["summary"] = pa.Table.from_pylist(rows)
+    tables["summary"] = pa.Table.from_pylist(rows, schema=SUMMARY)
     assert texts(transfer(tables, "test", "xlmr-large"))[: len(expected)] == expected
 
 

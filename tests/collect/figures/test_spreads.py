@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pytest
 
+from stilts.collect.entry import SUMMARY
 from stilts.collect.figures.spreads import spreads
 from stilts.collect.scores import task_scores
 from stilts.collect.table import benchmark_of
@@ -30,7 +31,7 @@ def test_what_is_lacking_is_counted_in_the_margin(study):
     rows = tables["summary"].to_pylist()
     rows[1] |= {"failed": 1, "diverged": 1, "n": 3}
     rows[2] |= {"n": 0, "missing": 5, "mean": None, "low": None, "high": None}
-    tables["summary"] = pa.Table.from_pylist(rows)
+    tables["summary"] = pa.Table.from_pylist(rows, schema=SUMMARY)
     panel = spreads(tables, "test", "xlmr-large").figure.axes[0]
     assert [text.get_text() for text in panel.texts] == ["", "1 failed, 1 diverged", "missing"]
     assert len(lines(panel, "|")) == 2
