@@ -77,11 +77,11 @@ def _study(rows: Sequence[Mapping[str, Any]], benchmark: str) -> tuple[list[str]
         for row in rows
     ]
     legend = (
-        f"n: seeds with a number for every task. {benchmark}: its own average over all its tasks, then over seeds, t "
-        "interval. Interquartile mean: of the middle half of all tasks' and seeds' scores. "
+        f"n: seeds with a number for every task. {benchmark}: its own average over all its tasks, then over seeds. "
+        "Interquartile mean: of the middle half of all tasks' and seeds' scores. "
     )
     legend += "" if baseline is None else f"Better: probability that a run beats one of {baseline}, mean over tasks. "
-    return header, cells, legend + "The intervals of these are of a bootstrap stratified by task. All at 95 %."
+    return header, cells, legend + "95 % intervals: Student's t over seeds; of the last ones, by leaving out seeds."
 
 
 def _variance(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]], str]:

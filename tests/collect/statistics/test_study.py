@@ -8,10 +8,11 @@ from scipy import stats
 
 from stilts.collect.statistics.study import (
     STUDY,
+    bootstrap_improvement,
+    bootstrap_interquartile_mean,
     improvement,
-    improvement_interval,
-    interquartile_interval,
     interquartile_mean,
+    jackknife,
 )
 
 
@@ -36,7 +37,23 @@ def test_the_probability_of_improvement_is_that_of_the_rank_sum_test():
     assert improvement(ours, theirs) == pytest.approx(100 * np.mean(u))
 
 
-def test_the_intervals_are_those_of_a_bootstrap_within_tasks():
+def test_a_mean_s_jackknife_is_students_t():
+    scores = np.random.default_rng(3).normal(70, 2, size=(5, 4))
+    expected = stats.ttest_1samp(scores.mean(axis=1), 0).confidence_interval()
+    assert jackknife(lambda matrix: float(matrix.mean()), scores) == pytest.approx(tuple(expected))
+    assert jackknife(interquartile_mean, scores[:1]) is None
+
+
+def test_the_intervals_to_read_know_that_tasks_share_a_seed():
+    """Scores that differ by seed alone: nine tasks tell no more of the spread over seeds than one."""
+    luck = np.array([-2.0, -1.0, 0.5, 1.0, 3.0])
+    scores = 60 + luck[:, None] + np.zeros(9)
+    low, high = jackknife(interquartile_mean, scores)
+    narrow_low, narrow_high = bootstrap_interquartile_mean(scores)
+    assert high - low > 2 * (narrow_high - narrow_low)
+
+
+def test_the_bootstrap_draws_within_tasks():
     """Drawn by hand, one task after the other, as Agarwal et al. do it."""
     random = np.random.default_rng(7)
     ours, theirs = random.normal(50, 3, size=(5, 4)), random.normal(49, 3, size=(5, 4))
@@ -45,14 +62,14 @@ def test_the_intervals_are_those_of_a_bootstrap_within_tasks():
         draw = [[column[random.integers(5, size=5)] for column in scores.T] for scores in (ours, theirs)]
         middles.append(stats.trim_mean(np.concatenate(draw[0]), 0.25))
         wins.append(np.mean([(a[:, None] > b).mean() for a, b in zip(*draw, strict=True)]))
-    assert interquartile_interval(ours) == pytest.approx(tuple(np.quantile(middles, [0.025, 0.975])), abs=0.3)
-    assert improvement_interval(ours, theirs) == pytest.approx(tuple(100 * np.quantile(wins, [0.025, 0.975])), abs=3)
+    assert bootstrap_interquartile_mean(ours) == pytest.approx(tuple(np.quantile(middles, [0.025, 0.975])), abs=0.3)
+    assert bootstrap_improvement(ours, theirs) == pytest.approx(tuple(100 * np.quantile(wins, [0.025, 0.975])), abs=3)
 
 
 def test_the_intervals_do_not_change_from_call_to_call():
     scores = np.random.default_rng(2).normal(size=(5, 3))
-    assert interquartile_interval(scores) == interquartile_interval(scores)
-    assert improvement_interval(scores, scores) == improvement_interval(scores, scores)
+    assert bootstrap_interquartile_mean(scores) == bootstrap_interquartile_mean(scores)
+    assert bootstrap_improvement(scores, scores) == bootstrap_improvement(scores, scores)
 
 
 def test_one_seed_has_no_intervals(grid):
@@ -88,6 +105,7 @@ def test_a_seed_that_failed_once_is_left_out_and_counted(grid):
     assert (found["mnli"]["planned"], found["mnli"]["n"], found["mnli"]["iqm"]) == (3, 2, 62)
     assert (found["none"]["n"], found["none"]["baseline"], found["none"]["improvement"]) == (3, None, None)
     assert (found["mnli"]["baseline"], found["mnli"]["improvement"]) == ("none", 100)
+    assert (found["mnli"]["improvement_n"], found["mnli"]["improvement_low"]) == (2, None)
     assert study(grid, baseline="mnli")["none"]["improvement"] == 0
 
 

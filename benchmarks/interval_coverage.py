@@ -1,0 +1,205 @@
+"""How often the intervals of the tables cover the truth, and how often Holm's adjustment errs, by simulation.
+
+Draws studies whose truth is known (normal and skewed scores, few seeds), has them analysed by the functions that
+`stilts collect` uses, and counts. A percentile bootstrap stands beside Student's t for contrast.
+
+    python benchmarks/interval_coverage.py --draws 1000 --json coverage.json
+"""
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.table import Table
+
+from stilts.collect.statistics.compare import holm
+from stilts.collect.statistics.intervals import Interval, t_interval, t_test
+from stilts.collect.statistics.spread import spread
+from stilts.collect.statistics.study import (
+    bootstrap_improvement,
+    bootstrap_interquartile_mean,
+    improvement,
+    interquartile_mean,
+    jackknife,
+)
+from stilts.collect.statistics.variance import PARTS, share_intervals
+
+Array = npt.NDArray[np.float64]
+Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
+"""(random, shape) -> deviations of mean 0 and standard deviation 1."""
+
+SEEDS = (3, 5, 10)
+TASKS = 9
+LEVELS = np.linspace(40, 85, TASKS)
+"""Mean score of each task."""
+SHARES = {"all equal": (1.0, 1.0, 1.0), "target alone": (0.0, 1.0, 0.5), "intermediate mostly": (2.0, 0.5, 0.5)}
+"""Standard deviations of the intermediate's seed, the target's, and the residual."""
+
+
+def normal(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    return random.normal(size=shape)
+
+
+def skewed(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Scores that mostly agree, and now and then collapse: a negative exponential, skewness -2."""
+    return 1 - random.exponential(size=shape)
+
+
+SHAPES: dict[str, Draw] = {"normal": normal, "skewed": skewed}
+
+
+@dataclass(frozen=True)
+class Result:
+    """How often an interval covered, or a test erred.
+
+    Attributes:
+        promised: the percentage that is promised; of errors at most, of intervals at least.
+        found: the percentage of the draws.
+        error: twice its standard error, in points.
+    """
+
+    what: str
+    data: str
+    seeds: str
+    promised: float
+    found: float
+    error: float
+
+
+def rate(what: str, data: str, seeds: object, hits: Iterable[bool], promised: float = 95.0) -> Result:
+    found = np.array(list(hits), dtype=float)
+    share = float(found.mean())
+    return Result(what, data, str(seeds), promised, 100 * share, 200 * math.sqrt(share * (1 - share) / len(found)))
+
+
+def covers(interval: Interval | None, truth: float) -> bool:
+    return interval is not None and interval[0] <= truth <= interval[1]
+
+
+def percentile_bootstrap(values: Array, random: np.random.Generator) -> Interval:
+    means = values[random.integers(len(values), size=(1000, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def means(draws: int) -> Iterable[Result]:
+    """The mean of a target over seeds, and the difference of two that share their seeds' luck."""
+    for data, draw in SHAPES.items():
+        for n in SEEDS:
+            random = np.random.default_rng(n)
+            scores = 70 + draw(random, (draws, n))
+            yield rate("mean: Student t", data, n, (covers(t_of(row), 70) for row in scores))
+            drawn = [percentile_bootstrap(row, random) for row in scores]
+            yield rate("mean: percentile bootstrap", data, n, (covers(interval, 70) for interval in drawn))
+            luck = draw(random, (draws, n))
+            pairs = (1 + luck + draw(random, (draws, n))) - (luck + draw(random, (draws, n)))
+            yield rate("paired difference: Student t", data, n, (covers(t_of(row), 1) for row in pairs))
+
+
+def t_of(values: Array) -> Interval | None:
+    found = spread(values.tolist())
+    return None if found is None else t_interval(found)
+
+
+def families(draws: int) -> Iterable[Result]:
+    """45 comparisons (5 regimes x 9 targets) to one baseline, none better: any significant one is an error."""
+    for data, draw in SHAPES.items():
+        random = np.random.default_rng(0)
+        plain, adjusted = [], []
+        for _ in range(draws):
+            scores = draw(random, (6, TASKS, 5))
+            p = [p_of(regime[task] - scores[0, task]) for regime in scores[1:] for task in range(TASKS)]
+            plain.append(min(p) < 0.05)
+            adjusted.append(min(holm(p)) < 0.05)
+        yield rate("any error among 45 comparisons: plain p", data, 5, plain, 5.0)
+        yield rate("any error among 45 comparisons: Holm", data, 5, adjusted, 5.0)
+
+
+def p_of(differences: Array) -> float:
+    found = spread(differences.tolist())
+    p = None if found is None else t_test(found)
+    return 1.0 if p is None else p
+
+
+def studies(draws: int) -> Iterable[Result]:
+    """Nine tasks of different levels; the scores of one seed are independent, or 30 % of their variance is common."""
+    for data, draw in SHAPES.items():
+        for common in (0.0, 0.3):
+            kind = f"{data}, tasks correlated" if common else data
+            random = np.random.default_rng(1)
+            study = partial(draw_study, random, draw, common)
+            many = [(study(2000, 1.0), study(2000)) for _ in range(10)]
+            middle = float(np.mean([interquartile_mean(theirs) for _, theirs in many]))
+            better = float(np.mean([improvement(ours[:500], theirs[:500]) for ours, theirs in many]))
+            for n in SEEDS:
+                found = [(study(n, 1.0), study(n)) for _ in range(draws)]
+                ways: dict[str, tuple[Callable[[Array, Array], Interval | None], float]] = {
+                    "average over tasks: Student t": (lambda a, b: t_of(b.mean(axis=1)), float(LEVELS.mean())),
+                    "interquartile mean: jackknife": (lambda a, b: jackknife(interquartile_mean, b), middle),
+                    "interquartile mean: bootstrap by task": (lambda a, b: bootstrap_interquartile_mean(b), middle),
+                    "improvement: jackknife": (lambda a, b: jackknife(improvement, a, b), better),
+                    "improvement: bootstrap by task": (bootstrap_improvement, better),
+                }
+                for what, (way, truth) in ways.items():
+                    yield rate(what, kind, n, [covers(way(ours, theirs), truth) for ours, theirs in found])
+
+
+def draw_study(random: np.random.Generator, draw: Draw, common: float, n: int, gain: float = 0.0) -> Array:
+    """[n seeds, tasks]"""
+    shared = math.sqrt(common) * draw(random, (n, 1))
+    return LEVELS + gain + 2 * (shared + math.sqrt(1 - common) * draw(random, (n, TASKS)))
+
+
+def parts(draws: int) -> Iterable[Result]:
+    """The shares of the variance, of crossed seeds."""
+    for data, draw in SHAPES.items():
+        for name, sds in SHARES.items():
+            truth = dict(zip(PARTS, 100 * np.square(sds) / np.sum(np.square(sds)), strict=True))
+            for n in SEEDS:
+                random = np.random.default_rng(n)
+                found = []
+                for _ in range(draws):
+                    shapes: tuple[tuple[int, int], ...] = ((n, 1), (1, n), (n, n))
+                    scores = sum(sd * draw(random, shape) for sd, shape in zip(sds, shapes, strict=True))
+                    found.append(share_intervals(np.asarray(scores)))
+                for part in PARTS:
+                    hits = [covers(intervals[part], truth[part]) for intervals in found]
+                    yield rate(f"share of {part} ({name}: {truth[part]:.0f} %)", data, f"{n}x{n}", hits)
+
+
+def show(results: Sequence[Result]) -> None:
+    table = Table("what", "data", "seeds", "promised %", "found %", title="Coverage of intervals, and errors of tests")
+    for result in results:
+        table.add_row(
+            result.what, result.data, result.seeds, f"{result.promised:.0f}", f"{result.found:.1f} ±{result.error:.1f}"
+        )
+    Console(width=120).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--draws", type=int, default=1000, help="studies drawn for each figure; a fifth of the slow ones"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    options = parser.parse_args()
+    results = [
+        *means(options.draws),
+        *families(options.draws),
+        *studies(options.draws // 5),
+        *parts(options.draws // 5),
+    ]
+    show(results)
+    if options.json:
+        options.json.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
