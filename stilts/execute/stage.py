@@ -283,9 +283,15 @@ class _Stage:
         }
 
     def _watched(self, result: TrainResult) -> dict[str, Any] | None:
-        """What was scored beside English dev, and its scores at each step, in the same order."""
+        """What was scored beside English dev, and its scores at each step, in the same order.
+
+        A stage that trains again, for evaluations that came later, keeps what an earlier training of it was scored on,
+        if this one went the same way.
+        """
         if not self.job.watched:
-            return None
+            before = read_stage(self.store, self.job.name)
+            same = before is not None and before["dev"]["curve"] == [list(point) for point in result.dev]
+            return before["dev"].get("languages") if before is not None and same else None
         watched = []
         for what in self.job.watched:
             spec = what.evaluation

@@ -111,6 +111,21 @@ def test_the_oracle_chooses_on_dev_and_is_told_by_test(watched: Session) -> None
         assert row["oracle"] == test[row["oracle_step"]]
 
 
+def test_a_stage_that_trains_again_keeps_its_scores(watched: Session, ranks: Ranks) -> None:
+    """Its weights were not kept, and an experiment without curves evaluates it on noise, too."""
+    folder = Path(watched.store.uri).parent
+    text = (folder / "curves.yaml").read_text().replace("curves: {splits: [dev, test]}\n", "")
+    (folder / "noise.yaml").write_text(f"{text}noise: {{kinds: [swap], rates: [0.1], targets: [xnli]}}\n")
+    session, before = Session.open(folder / "noise.yaml"), _records(watched)
+    jobs = list(session.plan().jobs.values())
+    for job in jobs:
+        run_stage(job, ranks, lambda report: None)
+    [name] = [job.name for job in jobs if not job.trained]
+    assert (again := read_stage(watched.store, name)) is not None
+    assert again["finished"] >= before[name]["finished"]
+    assert again["dev"]["languages"] == before[name]["dev"]["languages"] is not None
+
+
 def test_stages_trained_without_curves_are_left_alone_and_said(plain: Session) -> None:
     folder = Path(plain.store.uri).parent
     text = (folder / "curves.yaml").read_text()
