@@ -1,5 +1,6 @@
 """The analyses to be read: equal numbers in every form, words for what is not there, LaTeX that compiles."""
 
+import io
 import shutil
 import subprocess
 from zlib import crc32
@@ -11,6 +12,7 @@ from rich.console import Console
 from stilts.collect.aggregate import languages_table, summary_table
 from stilts.collect.analyses.best import SCHEMA as BEST
 from stilts.collect.analyses.best import best
+from stilts.collect.analyses.distances import installed
 from stilts.collect.analyses.pretraining import Pretraining
 from stilts.collect.analyses.published import beside_published
 from stilts.collect.analyses.render import analysis_files, render_analyses
@@ -18,6 +20,9 @@ from stilts.collect.analyses.section import Section, latex, markdown, show
 from stilts.collect.analyses.similarity import CORRELATIONS, similarity
 from stilts.collect.options import Options
 from stilts.tasks.base import get_task
+
+if not installed():
+    pytest.skip("needs stilts[similarity]", allow_module_level=True)
 
 SIZES = {language: 10.0 + i for i, language in enumerate(get_task("panx").languages)}
 
@@ -45,7 +50,7 @@ def tables(grid):
 
 
 def printed(tables, width):
-    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=width, record=True, file=io.StringIO())
     render_analyses(console, tables)
     return console.export_text()
 
@@ -107,7 +112,7 @@ def test_published_numbers_are_printed_only_beside_our_own(tables):
 
 def test_markup_and_special_characters_are_text():
     section = Section("a_b [red]&", ("name", "x|y"), (("[bold]%", "-1.5 [-2, 1]"),), 1, ("50 % of <b>",))
-    console = Console(width=80, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(width=80, record=True, file=io.StringIO())
     show(console, section)
     assert {"a_b [red]&", "50 % of <b>"} <= set(console.export_text().splitlines())
     assert "| \\[bold]% | -1.5 \\[-2, 1] |" in markdown(section)
