@@ -76,7 +76,8 @@ class Result:
 def rate(what: str, data: str, seeds: object, hits: Iterable[bool], promised: float = 95.0) -> Result:
     found = np.array(list(hits), dtype=float)
     share = float(found.mean())
-    return Result(what, data, str(seeds), promised, 100 * share, 200 * math.sqrt(share * (1 - share) / len(found)))
+    error = 200 * math.sqrt(share * (1 - share) / len(found))
+    return Result(what, data, str(seeds), promised, round(100 * share, 2), round(error, 2))
 
 
 def covers(interval: Interval | None, truth: float) -> bool:
@@ -198,7 +199,8 @@ def main() -> None:
     ]
     show(results)
     if options.json:
-        options.json.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
+        found = {"draws": options.draws, "figures": [asdict(result) for result in results]}
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

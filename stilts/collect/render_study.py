@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from stilts.collect.fit import fits
 from stilts.collect.forms import latex_table, markdown_table
 from stilts.collect.statistics.variance import PARTS
 from stilts.collect.text import escape_latex, escape_markdown, interval
@@ -45,19 +46,26 @@ def study_latex(grid: Grid) -> str:
 
 
 def print_study(console: Console, grid: Grid) -> None:
-    """Print a grid; the model is left out where there is but one."""
-    title, header, rows, legend = grid
+    """Print a grid, its intervals below their numbers where it is wider than the console."""
+    title, _, _, legend = grid
+    table = _rich_table(grid, " ")
+    console.print(Text(title, style="bold"))
+    console.print(table if fits(console, table) else _rich_table(grid, "\n"))
+    console.print(Text(legend, style="dim"))
+    console.print()
+
+
+def _rich_table(grid: Grid, between: str) -> RichTable:
+    """The model is left out where there is but one; `between` stands before an interval."""
+    _, header, rows, _ = grid
     several = len({row[0] for row in rows}) > 1
     table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for index, name in enumerate(header):
         if several or index:
             table.add_column(name, justify="left" if index < 2 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row if several else row[1:]))
-    console.print(Text(title, style="bold"))
-    console.print(table)
-    console.print(Text(legend, style="dim"))
-    console.print()
+        table.add_row(*(Text(cell.replace(" [", f"{between}[")) for cell in (row if several else row[1:])))
+    return table
 
 
 def _study(rows: Sequence[Mapping[str, Any]], benchmark: str) -> tuple[list[str], list[list[str]], str]:

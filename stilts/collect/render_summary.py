@@ -148,7 +148,7 @@ def _marks(summary: Summary) -> str:
     families = f"{_comparisons(summary, summary.parts)} comparisons of a model"
     families += f" (averages: {_comparisons(summary, summary.averages)})" if summary.averages else ""
     return (
-        f"p: paired t test, adjusted over the {families} (Holm); *: below {ALPHA:g}. †: underpowered: fewer than "
+        f"p: paired t test, adjusted (Holm) over the {families}; *: below {ALPHA:g}. †: underpowered: fewer than "
         f"{FEWEST} pairs, or than the number given, which would show a difference of {summary.points:g} "
         f"with a power of {POWER:.0%}."
     )

@@ -36,8 +36,8 @@ def study(tables: Tables, split: str, model: str) -> Drawing | None:
     return captioned(
         f"study-{slug(split, model)}",
         f"All targets together: {model}, {split}",
-        f"Over {tasks} tasks, in percent, with 95 % intervals: of the mean Student's t, of the others a bootstrap over "
-        f"seeds within tasks. Probability that a run of the regime beats one of {baseline} on a task.",
+        f"Over {tasks} tasks, in percent, with 95 % intervals: Student's t over seeds, of the last two by leaving "
+        f"out seeds. Probability that a run of the regime beats one of {baseline} on a task.",
         figure,
     )
 
