@@ -306,7 +306,7 @@ def test_the_command_line_is_frozen() -> None:
         "explain": ["--experiment", "--json", "--set", "--with", "-e", "stage"],
         "plan": ["--json", "--set", "--simulate", "--with", "experiment"],
         "report": ["--baseline", "--difference", "--out", "--set", "--with", "experiment"],
-        "run": ["--json", "--max-cost", "--max-gpu-hours", "--set", "--with", "experiment"],
+        "run": ["--json", "--max-cost", "--max-gpu-hours", "--set", "--tracker", "--with", "experiment"],
         "score": ["--benchmark", "--json", "--labels", "--predictions"],
         "status": ["--json", "--set", "--watch", "--with", "experiment"],
         "submission": ["--intermediate", "--json", "--model", "--out", "--set", "--with", "experiment"],

@@ -55,6 +55,9 @@ def run(
     max_cost: Annotated[
         float | None, typer.Option(min=0, help="Stop when they have cost so much, by the prices in cluster:.")
     ] = None,
+    tracker: Annotated[
+        list[str], typer.Option(metavar="wandb|mlflow", help="Log there, too; TensorBoard files are written anyway.")
+    ] = [],
     patches: Patches = [],
     overrides: Overrides = [],
     as_json: Json = False,
@@ -69,7 +72,7 @@ def run(
     signal.signal(signal.SIGTERM, _interrupt)
     session = Session.open(experiment, overrides, patches)
     try:
-        unfinished = launch(session, Console(stderr=True), Limits(max_gpu_hours, max_cost))
+        unfinished = launch(session, Console(stderr=True), Limits(max_gpu_hours, max_cost), tracker)
     except KeyboardInterrupt:  # typer would end in a bare "Aborted"
         complain("interrupted; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None

@@ -2,10 +2,12 @@
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
 from stilts.errors import LimitReached, StiltsError
@@ -15,6 +17,8 @@ from stilts.execute.meter import NO_LIMITS, Limits, Meter
 from stilts.execute.progress import Progress
 from stilts.execute.publisher import Publisher
 from stilts.execute.run import Outcome, execute
+from stilts.execute.trackers.callback import Trackers, tracked_stages
+from stilts.execute.trackers.open import open_trackers
 from stilts.plan.agenda import StageOutcome
 from stilts.plan.price import Expected, price
 from stilts.plan.summary import Plan, summarize
@@ -23,21 +27,25 @@ from stilts.spec.stage import BaseSpec
 from stilts.store.checkpoint import publish_checkpoint
 from stilts.store.many import tell_many
 from stilts.store.mark import mark_of
-from stilts.store.record import clear_failure, stage_path, write_failure
+from stilts.store.record import clear_failure, drop_weights, write_failure
 from stilts.store.spending import Spending
 
 _HIGHER = "The same command with a higher limit goes on."
 
 
-def launch(session: Session, console: Console, limits: Limits = NO_LIMITS) -> StiltsError | None:
+def launch(
+    session: Session, console: Console, limits: Limits = NO_LIMITS, trackers: Sequence[str] = ()
+) -> StiltsError | None:
     """Run the missing stages. Returns what did not end well; None where all is done.
 
     Args:
         limits: of what all launches of the experiment may use.
+        trackers: beside those of the experiment, as in `Runtime.trackers`.
 
     Raises:
         StiltsError: before anything trains: too little disk, unreadable data, a cluster that cannot run one trial, a
-            limit that is reached already (`LimitReached`) or that nothing is known to measure by.
+            tracker that cannot log, a limit that is reached already (`LimitReached`) or that nothing is known to
+            measure by.
         KeyboardInterrupt: the run was interrupted; what was stored stays.
     """
     check_job(session.store.uri)
@@ -49,10 +57,12 @@ def launch(session: Session, console: Console, limits: Limits = NO_LIMITS) -> St
             told.add(who)
 
     with session.running(waiting) as run, Publisher(session.store, run) as publish:
-        return _launch(session, console, limits, publish)
+        return _launch(session, console, limits, publish, trackers)
 
 
-def _launch(session: Session, console: Console, limits: Limits, publish: Publisher) -> StiltsError | None:
+def _launch(
+    session: Session, console: Console, limits: Limits, publish: Publisher, more_trackers: Sequence[str]
+) -> StiltsError | None:
     plan = session.plan(verify=True)
     if not plan.jobs:
         console.print(f"[green]nothing to train[/]: all {len(plan.expansion.graph.stages())} stages are done")
@@ -61,6 +71,13 @@ def _launch(session: Session, console: Console, limits: Limits, publish: Publish
     meter = Meter(session.store, experiment.name, experiment.runtime, experiment.cluster, limits, brake)
     _check_limits(plan, meter, limits, console)
     session.check_disk(plan)
+    names = (*experiment.runtime.trackers, *more_trackers)
+    trackers = Trackers(
+        open_trackers(names, experiment.name, session.results),
+        tracked_stages(plan.expansion, plan.jobs),
+        session.store,
+        lambda text: console.print(f"[yellow]{escape(text)}[/]", soft_wrap=True),
+    )
     _prepare(session, plan, console)
     figures = summarize(plan)
     console.print(
@@ -70,13 +87,13 @@ def _launch(session: Session, console: Console, limits: Limits, publish: Publish
     seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
     mark = mark_of(session.store)
     jobs = [replace(job, mark=mark) for job in plan.jobs.values()]
-    with meter:
+    with meter, trackers:
         outcome = execute(
             jobs,
             runtime=experiment.runtime,
             name=experiment.name,
             seconds=seconds,
-            callbacks=[meter],
+            callbacks=[meter, trackers],
             progress=partial(Progress, spent=meter.told, publish=publish),
             brake=brake,
         )
@@ -130,7 +147,7 @@ def _note(session: Session, outcome: Outcome) -> None:
 
 def _drop_weights(session: Session, plan: Plan) -> None:
     new = [job.name for job in plan.jobs.values() if not job.trained]  # others' weights are older than this run
-    tell_many(session.store, lambda name: session.store.remove(f"{stage_path(name)}/weights"), new)
+    tell_many(session.store, lambda name: drop_weights(session.store, name), new)
 
 
 def _unfinished(outcome: Outcome) -> StiltsError | None:

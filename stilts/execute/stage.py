@@ -1,9 +1,9 @@
 """run_stage: what every rank of a gang does for one stage. Knows the store and the model, and nothing of Ray.
 
 Order of writes, so that a kill at any moment loses at most the work since the last resume state: resume states while
-training; weights; the stage's record; each evaluation's predictions, then its record; at last the weights that are
-not kept go. All of them by the leader, in a thread of its own (`uploader.py`), and only while it holds the claim. The
-stage is over when they are in the store.
+training; weights; the stage's record; each evaluation's predictions, then its record; at last the model card of weights
+that are kept, or weights that are not go. All of them by the leader, in a thread of its own (`uploader.py`), and only
+while it holds the claim. The stage is over when they are in the store.
 """
 
 import platform
@@ -28,6 +28,7 @@ from stilts.evaluate.metrics import main_number
 from stilts.evaluate.pool import Pool
 from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import suffix
+from stilts.execute.card import model_card
 from stilts.execute.resume import ResumeCopies
 from stilts.execute.temporary import temporary_folder
 from stilts.execute.uploader import Uploader
@@ -42,7 +43,15 @@ from stilts.store.local import LocalStore
 from stilts.store.mark import check_mark
 from stilts.store.open import open_store
 from stilts.store.protocol import Corrupt, Store
-from stilts.store.record import read_stage, stage_path, take_inventory, write_evaluation, write_stage
+from stilts.store.record import (
+    drop_weights,
+    read_stage,
+    stage_path,
+    take_inventory,
+    write_card,
+    write_evaluation,
+    write_stage,
+)
 from stilts.tasks.base import Task, get_task
 from stilts.train.base import materialise_base
 from stilts.train.checkpoint import ResumeStore
@@ -86,6 +95,7 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
             else:
                 model = work.train(work.job.spec, scratch)
             work.evaluate(model)
+            work.write_card()
             work.drop_weights()
             work.flush()
 
@@ -123,7 +133,7 @@ def _remove_leavings(store: Store, job: StageJob, done: bool) -> None:
     for folder in store.scratch(stage_path(job.name)).glob("resume*"):
         shutil.rmtree(folder, ignore_errors=True)
     if done and not job.keep_weights:
-        store.remove(f"{stage_path(job.name)}/weights")
+        drop_weights(store, job.name)
 
 
 class _Stage:
@@ -243,10 +253,15 @@ class _Stage:
 
         uploader.submit(write)
 
+    def write_card(self) -> None:
+        """Have a model card put beside weights that stay, with all scores that are there by now."""
+        if self.uploader is not None and self.job.keep_weights and isinstance(self.job.spec, StageSpec):
+            self.uploader.submit(lambda: write_card(self.store, self.job.name, model_card(self.store, self.job.name)))
+
     def drop_weights(self) -> None:
         """Have weights removed that nothing starts from, once all else is stored."""
         if self.uploader is not None and not self.job.keep_weights:
-            self.uploader.submit(lambda: self.store.remove(f"{self.path}/weights"))
+            self.uploader.submit(lambda: drop_weights(self.store, self.job.name))
 
     def _report_while_held(self, progress: dict[str, Any]) -> None:
         """Progress, as long as the claim is held: afterwards another attempt is at work."""

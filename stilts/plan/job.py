@@ -66,7 +66,7 @@ class StageJob:
             keep_weights=data["keep_weights"],
             trained=data["trained"],
             store=data["store"],
-            runtime=Runtime(**data["runtime"]),
+            runtime=Runtime.model_validate(data["runtime"], strict=False),
             needed=data["needed"],
             mark=data["mark"],
         )

@@ -31,3 +31,6 @@ class Runtime(Frozen):
     """Weights that stay in the store: those of stages that other stages start from, all, or none at the end."""
     idle_seconds: Annotated[float, Field(gt=0, strict=False)] = 60
     """A gang without work gives its GPUs back after this time."""
+    trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
+    """Where loss, speed and scores are logged, one run a stage: tensorboard: event files in the results' folder; wandb,
+    mlflow: as their environment variables say (WANDB_API_KEY or WANDB_MODE=offline, MLFLOW_TRACKING_URI)."""

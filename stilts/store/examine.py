@@ -20,7 +20,7 @@ from stilts.store.claim import holder
 from stilts.store.many import ask_many
 from stilts.store.needs import CLEANING, Declaration, Needs, StageNeeds, dead_runs, declarations, runs
 from stilts.store.protocol import Store
-from stilts.store.record import stage_path, take_inventory
+from stilts.store.record import CARD, stage_path, take_inventory
 
 CLAIM_SECONDS = 86400.0
 """Longer than any process sleeps and then goes on."""
@@ -29,7 +29,7 @@ LEAVING_SECONDS = 600.0
 
 RECORDS = (".record.json", ".tsv", ".jsonl", ".json")
 """Suffixes of an evaluation's files, the record first."""
-IN_STAGE = ("record.json", "failure.json", "evaluations", "weights", "resume", "resume.writing", "resume.old")
+IN_STAGE = ("record.json", "failure.json", "evaluations", CARD, "weights", "resume", "resume.writing", "resume.old")
 """What lies in a stage's folder, beside its claims, in the order in which it is removed."""
 _RESUME = IN_STAGE[-3:]
 IN_EXPERIMENT = ("known", "spent", "runs")
@@ -209,7 +209,8 @@ class Examination:
             size = sum(self._size(f"{folder}/{path}{suffix}") for suffix in RECORDS)
             items.append(self._item(f"{folder}/{path}", "an evaluation that no experiment names", name, size))
         if "weights" in there and artifact.trained and not needed.keeps:
-            items.append(self._item(f"{folder}/weights", "weights that runtime.keep drops", name))
+            dropped = [part for part in (CARD, "weights") if part in there]
+            items += [self._item(f"{folder}/{part}", "weights that runtime.keep drops", name) for part in dropped]
         if artifact.trained and (artifact.weights or not needed.keeps):
             resumes = [part for part in _RESUME if part in there]
             items += [self._item(f"{folder}/{part}", "resume state of a stage that is done", name) for part in resumes]

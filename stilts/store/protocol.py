@@ -17,6 +17,7 @@ Paths are relative, with forward slashes. Layout:
 
     stages/NAME/record.json                      the stage is done
     stages/NAME/weights/                         Hugging Face layout
+    stages/NAME/README.md                        model card of weights that are kept
     stages/NAME/evaluations/TASK/SPLIT-LG-KEY.*  predictions, then their record (.record.json)
     stages/NAME/claims/                          who works on it
     stages/NAME/resume/                          state inside a stage, gone when it is done

@@ -18,6 +18,9 @@ log = logging.getLogger(__name__)
 SCHEMA = 1
 """Version of the records' form; a reader opens every version up to its own."""
 
+CARD = "README.md"
+"""The model card of kept weights, beside them."""
+
 _RECORD = ".record.json"
 
 
@@ -97,6 +100,15 @@ def read_evaluation(store: Store, name: str, spec: EvaluationSpec) -> dict[str, 
     return _read_json(store, f"{stage_path(name)}/{spec.path}{_RECORD}")
 
 
+def read_evaluations(store: Store, name: str) -> list[dict[str, Any]]:
+    """Records of all evaluations of a stage, by task and file name."""
+    root = f"{stage_path(name)}/evaluations"
+    folders = [f"{root}/{task}" for task in sorted(store.list(root))]
+    paths = [f"{folder}/{file}" for folder in folders for file in sorted(store.list(folder)) if file.endswith(_RECORD)]
+    records = ask_many(store, lambda path: _read_json(store, path), paths)
+    return [record for record in records if record is not None]
+
+
 def read_predictions(store: Store, name: str, spec: EvaluationSpec) -> bytes | None:
     """Predictions in XTREME's file form, None where there are none.
 
@@ -111,6 +123,17 @@ def read_predictions(store: Store, name: str, spec: EvaluationSpec) -> bytes | N
     if content is None:
         raise Corrupt(f"{store.uri}/{stem}: its predictions are not what was written; run again to rebuild them")
     return content
+
+
+def write_card(store: Store, name: str, text: str) -> None:
+    """Put the model card beside a stage's weights; an older one goes."""
+    store.write(f"{stage_path(name)}/{CARD}", text.encode())
+
+
+def drop_weights(store: Store, name: str) -> None:
+    """Remove a stage's weights, and the card that tells of them."""
+    store.remove(f"{stage_path(name)}/{CARD}")
+    store.remove(f"{stage_path(name)}/weights")
 
 
 def take_inventory(store: Store, keys: set[str] | None = None, *, verify: bool = False) -> dict[str, Artifact]:

@@ -342,6 +342,7 @@ class _Run:
                 "tokens_per_second": rate,
                 "examples": self.result.examples,
                 "eta": (self.steps - step) * per_step / max(rate, 1e-9),
+                "dev": list(self.result.dev),
                 **({"phase": source.task} if len(self.curriculum.sources) > 1 else {}),
             }
         )

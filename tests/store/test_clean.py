@@ -19,7 +19,7 @@ from stilts.store.examine import CLAIM_SECONDS, Findings, examine
 from stilts.store.local import STALE_SECONDS, LocalStore
 from stilts.store.needs import CLEANING, Declaration, declarations
 from stilts.store.protocol import Corrupt, Store
-from stilts.store.record import read_stage, stage_path, take_inventory, write_evaluation, write_stage
+from stilts.store.record import read_stage, stage_path, take_inventory, write_card, write_evaluation, write_stage
 
 EVERYWHERE = pytest.mark.parametrize("store", ["local", "s3"], indirect=True)
 SLOWLY_ELSEWHERE = pytest.mark.parametrize(
@@ -159,6 +159,21 @@ def test_weights_go_that_no_keep_keeps(store: Store, tmp_path: Path) -> None:
     everything = experiment(store, tmp_path, "all", keep="all")
     finish(everything, tmp_path, leaves=True)
     assert examine(store).items == []
+
+
+@HERE
+def test_a_card_goes_with_its_weights(store: Store, tmp_path: Path) -> None:
+    session = experiment(store, tmp_path)
+    finish(session, tmp_path, leaves=True)
+    for name in names(session):
+        write_card(store, name, "---\n---\n")
+    leaves = [stage_path(node.name) for node in session.expansion.graph if not node.children]
+    dropped = {f"{leaf}/{part}" for leaf in leaves for part in ("README.md", "weights")}
+    assert set(paths(examine(store))) == dropped
+    assert examine(store).unknown == []
+    assert set(cleaned(store)) == dropped
+    cleaned(store, "one")
+    assert not any("README.md" in store.list(stage_path(name)) for name in names(session))
 
 
 @HERE
