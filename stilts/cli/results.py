@@ -134,19 +134,14 @@ def submission(
     overrides: Overrides = [],
     as_json: Json = False,
 ) -> None:
-    """Write XTREME's prediction folder, of the best intermediate per target on dev."""
+    """Write XTREME's prediction folder and its zip, of the best intermediate per target on dev."""
     from stilts.collect.gather import gather_submission
+    from stilts.collect.show_submission import show_submission
     from stilts.session import Session
 
     session = Session.open(experiment, overrides, patches)
     manifest = gather_submission(session.expansion, session.store, out, model, intermediate)
     if as_json:
         print_json(manifest)
-        return
-    table = Table("target", "intermediate", "seed", "dev", box=None, header_style="bold")
-    for name, choice in manifest["targets"].items():
-        dev = "-" if choice.get("dev") is None else f"{choice['dev']:.1f}"
-        table.add_row(name, str(choice["intermediate"]), str(choice["seed"]), dev)
-    console().print(table)
-    for name, why in manifest.get("missing", {}).items():
-        console().print(f"[yellow]left out {name}: {escape(why)}[/]")
+    else:
+        show_submission(manifest, out, console())

@@ -2,10 +2,15 @@
 
 Invariants: the choice never looks at a test score; one seed supplies all languages of a target; a file is either what
 XTREME's evaluate.py reads for these examples, or nothing is written; what is not there is listed in manifest.json.
+
+Beside the folder lies the same as an archive, `OUT.zip`, of the prediction files alone: equal files, equal bytes.
 """
 
+import hashlib
+import io
 import json
 import tempfile
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -46,7 +51,7 @@ def write_submission(
     intermediates: Mapping[str, str] | None = None,
     benchmark: Benchmark = XTREME,
 ) -> dict[str, Any]:
-    """Write `TASK/test-LG.tsv|json` and manifest.json; an earlier submission in `out` is replaced as a whole.
+    """Write `TASK/test-LG.tsv|json` and manifest.json, and the archive; an earlier submission in `out` is replaced.
 
     What is submitted is predicted on clean data, by models whose target stage was trained on English.
 
@@ -55,18 +60,22 @@ def write_submission(
         intermediates: target -> regime, for targets whose choice is not left to dev data.
 
     Returns:
-        The manifest: per target the regime, seed and stage, how they were chosen, dev scores of every regime,
-        languages; what is missing, and why.
+        The manifest: whether it is `complete`; per target the regime, seed and stage, how they were chosen, dev scores
+        of every regime, languages, what is missing and why; of every file its examples, bytes and digest.
 
     Raises:
         Problems: prediction files that do not fit their examples.
-        StiltsError: the model is ambiguous or unknown, there is nothing to submit, or `out` holds something else.
+        StiltsError: the model is ambiguous or unknown, there is nothing to submit, or `out` or the archive's place
+            holds something else.
     """
     _check_free(out)
     cells = _of_model(cells, model)
     given = intermediates or {}
     _check_given(cells, given)
-    manifest: dict[str, Any] = {"schema": SCHEMA, "model": cells[0].model, "targets": {}, "missing": {}}
+    manifest: dict[str, Any] = {
+        "schema": SCHEMA, "benchmark": benchmark.name, "complete": False, "model": cells[0].model, "targets": {},
+        "missing": {}, "files": {},
+    }  # fmt: skip
     files: dict[str, bytes] = {}
     problems: list[str] = []
     cells = [cell for cell in cells if cell.official]
@@ -80,7 +89,11 @@ def write_submission(
         if not found:
             manifest["missing"][target] = f"no predictions of {cell.stage}"
             continue
-        files |= {f"{target}/{SPLIT}-{language}.{suffix(target)}": content for language, content in found.items()}
+        for language, (content, examples) in found.items():
+            path = f"{target}/{SPLIT}-{language}.{suffix(target)}"
+            files[path] = content
+            facts = {"examples": examples, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            manifest["files"][path] = facts
         manifest["targets"][target] = {
             **how,
             "languages": sorted(found),
@@ -91,7 +104,11 @@ def write_submission(
     if not files:
         reasons = "\n".join(f"  - {target}: {reason}" for target, reason in manifest["missing"].items())
         raise StiltsError(f"nothing to submit:\n{reasons}")
+    lacking = any(target["missing_languages"] for target in manifest["targets"].values())
+    manifest["complete"] = not manifest["missing"] and not lacking
+    archive_of(out).unlink(missing_ok=True)  # not one of other files beside the new folder, whatever happens now
     _write_folder(out, {**files, MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n"})
+    LocalStore(out.absolute().parent).write(archive_of(out).name, _archive(files))
     return manifest
 
 
@@ -150,8 +167,8 @@ def _choose(
 
 def _target_files(
     cell: CellSource, read_predictions: ReadPredictions, read_examples: ReadExamples, problems: list[str]
-) -> dict[str, bytes]:
-    """Prediction files by language; mistakes in them are appended to `problems`."""
+) -> dict[str, tuple[bytes, int]]:
+    """Prediction files and their examples by language; mistakes in them are appended to `problems`."""
     task = get_task(cell.target)
     files = {}
     for spec in cell.evaluations:
@@ -159,9 +176,10 @@ def _target_files(
         content = read_predictions(cell.stage, spec) if wanted else None
         if content is None:
             continue
-        files[spec.language] = content
+        examples = read_examples(spec)
+        files[spec.language] = content, len(examples)
         where = f"{cell.target}/{SPLIT}-{spec.language}.{suffix(cell.target)} ({cell.stage})"
-        problems += [f"{where}: {problem}" for problem in check_predictions(task, content, read_examples(spec))]
+        problems += [f"{where}: {problem}" for problem in check_predictions(task, content, examples)]
     return files
 
 
@@ -216,6 +234,24 @@ def _check_free(out: Path) -> None:
         raise StiltsError(f"{out} is a file; give a folder")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
         raise StiltsError(f"{out} holds something else than a submission; give an empty or a new folder")
+    if archive_of(out).exists() and not (out / MANIFEST).is_file():
+        raise StiltsError(f"{archive_of(out)} is there, and no submission beside it; give another folder")
+
+
+def archive_of(out: Path) -> Path:
+    """Where the archive of a submission's folder lies."""
+    return out.absolute().with_name(f"{out.absolute().name}.zip")
+
+
+def _archive(files: Mapping[str, bytes]) -> bytes:
+    """The files as a zip archive that depends on nothing but them."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name)  # of 1980, as zip counts
+            entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+            archive.writestr(entry, files[name])
+    return content.getvalue()
 
 
 def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:

@@ -1,17 +1,24 @@
 """XTREME's prediction folder: what is chosen, what is refused, and that it scores as it should."""
 
+import hashlib
+import io
 import json
+import os
+import time
+import zipfile
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from rich.console import Console
 
+from stilts.collect.show_submission import show_submission
 from stilts.collect.submission import check_predictions, write_submission
 from stilts.data.sources.xtreme import read_bucc, read_pairs, read_squad, read_tags, read_tatoeba
 from stilts.errors import Problems, StiltsError
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.score import score_folder
-from stilts.evaluate.xtreme import XTREME_R
+from stilts.evaluate.xtreme import XTREME, XTREME_R, Benchmark
 from stilts.spec.stage import Condition
 from stilts.tasks.base import get_task
 from stilts.tasks.schema import CLASSIFICATION, RANKING, RETRIEVAL, SPAN_QA, TAGGING
@@ -163,7 +170,78 @@ def test_only_a_submission_is_replaced(grid, tmp_path):
     del grid.predictions["base-mnli-xnli-s1", "de"]
     submit(grid, tmp_path / "out")
     assert [path.name for path in (tmp_path / "out" / "xnli").iterdir()] == ["test-en.tsv"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "thesis"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "out.zip", "thesis"]
+
+
+def test_the_archive_is_the_files_and_nothing_else(grid, tmp_path):
+    add_xnli(grid, "mnli", 1, 70.0)
+    add_retrieval(grid, "mnli", 20.0)
+    manifest = submit(grid, tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == [
+            "bucc2018/test-de.tsv", "tatoeba/test-nl.tsv", "xnli/test-de.tsv", "xnli/test-en.tsv"
+        ]  # fmt: skip
+        for name in archive.namelist():
+            content = archive.read(name)
+            assert content == (tmp_path / "out" / name).read_bytes()
+            assert manifest["files"][name]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert set(manifest["files"]) == set(archive.namelist())
+    assert manifest["files"]["xnli/test-de.tsv"]["examples"] == 3
+
+
+def test_the_same_files_are_the_same_archive(grid, tmp_path):
+    add_xnli(grid, "mnli", 1, 70.0)
+    for name in ("one", "two"):
+        submit(grid, tmp_path / name)
+        os.utime(tmp_path / name / "xnli" / "test-en.tsv", (0, 0))
+        time.sleep(0.01)
+    submit(grid, tmp_path / "one")
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+
+
+def test_an_archive_of_something_else_is_not_replaced(grid, tmp_path):
+    add_xnli(grid, "mnli", 1, 70.0)
+    (tmp_path / "out.zip").write_bytes(b"years of work")
+    with pytest.raises(StiltsError, match=r"out.zip is there, and no submission beside it"):
+        submit(grid, tmp_path / "out")
+    assert (tmp_path / "out.zip").read_bytes() == b"years of work"
+    assert not (tmp_path / "out").exists()
+
+
+def shown(manifest, out):
+    console = Console(file=io.StringIO(), width=160)
+    show_submission(manifest, out, console)
+    return console.file.getvalue()
+
+
+def test_what_is_incomplete_is_said_loudly(grid, tmp_path):
+    add_xnli(grid, "mnli", 1, 70.0)
+    manifest = submit(grid, tmp_path / "out")
+    assert manifest["complete"] is False
+    text = shown(manifest, tmp_path / "out")
+    assert "INCOMPLETE: xtreme averages over all of them; 8 targets and 13 languages of the others are missing" in text
+    lines = {line.split()[0]: line for line in text.splitlines()}
+    assert "2 of 15" in lines["xnli"]
+    assert lines["xnli"].rstrip().endswith("ar bg el es fr hi ru sw th tr ur vi zh")
+    assert "0 of 40" in lines["panx"]
+    assert "not a zero-shot target" in lines["panx"]
+    assert "2 files, checked" in text
+
+
+def test_a_whole_submission_is_complete(grid, tmp_path):
+    everything = Benchmark("xtreme", {"xnli": ("en", "de")}, {"classification": ("xnli",)})
+    add_xnli(grid, "mnli", 1, 70.0)
+    assert submit(grid, tmp_path / "out", benchmark=everything)["complete"] is True
+
+
+def test_nothing_is_said_of_what_is_complete(tmp_path):
+    languages = XTREME.languages
+    choice = {"intermediate": "mnli", "seed": 1, "dev": 70.0, "missing_languages": []}
+    whole = {"benchmark": "xtreme", "complete": True, "missing": {}, "files": {}}
+    text = shown({**whole, "targets": dict.fromkeys(languages, choice)}, tmp_path / "out")
+    assert "INCOMPLETE" not in text
+    assert "40 of 40" in text
 
 
 def check(task, content, examples):

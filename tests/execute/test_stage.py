@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import ModelCard
 
 from stilts.errors import StiltsError
 from stilts.execute.stage import run_stage
@@ -118,6 +119,16 @@ def test_a_task_is_evaluated_with_its_own_head(done: dict[str, Any]) -> None:
     assert as_trained(get_task("tatoeba"), model) == get_task("tatoeba")
     with pytest.raises(StiltsError, match="no head 'qqp'; it has nli, ccg, mlm, squad"):
         as_trained(get_task("qqp"), model)
+
+
+def test_kept_weights_have_a_card_with_the_scores(done: dict[str, Any]) -> None:
+    card = ModelCard.load(done["folder"] / "README.md")
+    assert {"anli_plus", "ccg", "mlm", "squad"} < set(card.data.tags)
+    scores = {found.dataset_config: found.metric_value for found in card.data.eval_results}
+    records = [json.loads(path.read_text()) for path in done["folder"].glob("evaluations/tatoeba/*.record.json")]
+    assert scores == {record["language"]: round(record["metrics"]["accuracy"], 2) for record in records} != {}
+    cards = {path.parent.name for path in done["folder"].parent.glob("*/README.md")}
+    assert cards == {done["folder"].name}  # the base model has weights, too, and the target's are not kept
 
 
 def test_nothing_is_left_to_do(session: Session, done: dict[str, Any]) -> None:
