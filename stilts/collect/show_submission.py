@@ -38,5 +38,6 @@ def show_submission(manifest: Mapping[str, Any], out: Path, console: Console) ->
 def _lacks(manifest: Mapping[str, Any]) -> str:
     targets = len(manifest["missing"])
     languages = sum(len(choice["missing_languages"]) for choice in manifest["targets"].values())
-    lacks = [f"{targets} targets"] * bool(targets) + [f"{languages} languages of the others"] * bool(languages)
+    others = " of the others" if targets else ""
+    lacks = [f"{targets} targets"] * bool(targets) + [f"{languages} languages{others}"] * bool(languages)
     return f"{' and '.join(lacks)} are missing"
