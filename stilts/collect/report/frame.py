@@ -111,7 +111,7 @@ def number(row: Row | None, column: str, form: str = "score", per: float = 1.0) 
     text = _FORMS[form](value / per).replace("-", MINUS)
     per_attribute = Markup(' data-per="{}"').format(f"{per:g}") if per != 1 else ""
     return Markup('<data value="{}" data-table="{}" data-row="{}" data-column="{}"{}>{}</data>').format(
-        f"{value:.8g}", row.table, row.index, column, per_attribute, text
+        f"{value:.7g}", row.table, row.index, column, per_attribute, text
     )
 
 

@@ -57,7 +57,10 @@
   const tip = document.getElementById("tip");
   let pinned = null;
   const place = (cell) => {
-    tip.replaceChildren(...[...cell.querySelector(".more").childNodes].map((node) => node.cloneNode(true)));
+    const title = document.createElement("b");
+    const column = [...cell.closest("table").tHead.rows].at(-1).cells[cell.cellIndex];
+    title.append(`${cell.parentElement.cells[0].textContent}, ${column.textContent}: 95 % interval`);
+    tip.replaceChildren(title, ...[...cell.querySelector(".more").childNodes].map((node) => node.cloneNode(true)));
     tip.hidden = false;
     const at = cell.getBoundingClientRect(), size = tip.getBoundingClientRect();
     const left = Math.min(Math.max(8, at.left + at.width / 2 - size.width / 2), innerWidth - size.width - 8);
