@@ -6,9 +6,16 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from stilts.collect.analyse import Tables
+from stilts.collect.figures.curves import curves
 from stilts.collect.figures.drawing import Drawing, svg
+from stilts.collect.figures.robustness import robustness
+from stilts.collect.figures.scatter import scatter
 
-KINDS: Mapping[str, Callable[..., Drawing | None]] = {}
+KINDS: Mapping[str, Callable[..., Drawing | None]] = {
+    "curves": curves,
+    "robustness": robustness,
+    "scatter": scatter,
+}
 """By the names that templates call them; each takes the tables, then what a template gives."""
 
 
@@ -21,10 +28,10 @@ class Chart:
 
 
 def charts_of(tables: Tables) -> Callable[..., Chart | None]:
-    """What draws a chart by its kind: `chart("spreads", split, model)`; None where its tables have nothing to draw."""
+    """What draws a chart: `chart("scatter", split, model, regime)`; None where its tables have nothing to draw."""
 
     def chart(kind: str, *of: str) -> Chart | None:
-        drawing = KINDS[kind](tables, *of) if kind in KINDS else None
+        drawing = KINDS[kind](tables, *of)
         if drawing is None:
             return None
         drawing.figure.supxlabel("")  # its caption, which the page sets in its own type
