@@ -48,18 +48,18 @@ def study_latex(grid: Grid) -> str:
 def print_study(console: Console, grid: Grid) -> None:
     """Print a grid, its intervals below their numbers where it is wider than the console."""
     title, _, _, legend = grid
-    table = _rich_table(grid, " ")
+    wide = _rich_table(grid, " ", padding=1)
     console.print(Text(title, style="bold"))
-    console.print(table if fits(console, table) else _rich_table(grid, "\n"))
+    console.print(wide if fits(console, wide) else _rich_table(grid, "\n", padding=0))
     console.print(Text(legend, style="dim"))
     console.print()
 
 
-def _rich_table(grid: Grid, between: str) -> RichTable:
+def _rich_table(grid: Grid, between: str, padding: int) -> RichTable:
     """The model is left out where there is but one; `between` stands before an interval."""
     _, header, rows, _ = grid
     several = len({row[0] for row in rows}) > 1
-    table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = RichTable(box=box.SIMPLE_HEAD, padding=(0, padding), pad_edge=False)
     for index, name in enumerate(header):
         if several or index:
             table.add_column(name, justify="left" if index < 2 else "right", overflow="fold")
@@ -93,7 +93,7 @@ def _study(rows: Sequence[Mapping[str, Any]], benchmark: str) -> tuple[list[str]
 
 
 def _variance(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]], str]:
-    header = ["model", "intermediate", "column", "seeds", "SD", *(f"% {part}" for part in PARTS)]
+    header = ["model", "intermediate", "column", "seeds", "SD", *PARTS]
     cells = [
         [
             row["model"],
@@ -101,19 +101,20 @@ def _variance(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[s
             row["column"],
             f"{row['intermediate_seeds']}x{row['target_seeds']}",
             f"{row['total_sd']:.1f}",
-            *(_estimate(row, f"{part}_share", f"{part}_share_") for part in PARTS),
+            *(_estimate(row, f"{part}_share", f"{part}_share_", "%", digits=0) for part in PARTS),
         ]
         for row in rows
     ]
     legend = (
         "Share of the variance (SD squared) that comes from the intermediate stage's seed, from the target's, and what "
-        "is left, their interaction included; 95 % intervals."
+        "is left, their interaction included; 95 % intervals, where no score is lacking."
     )
     return header, cells, legend
 
 
-def _estimate(row: Mapping[str, Any], name: str, prefix: str, unit: str = "") -> str:
+def _estimate(row: Mapping[str, Any], name: str, prefix: str, unit: str = "", digits: int = 1) -> str:
     """`71.3 [70.3, 72.3]`, or `-` where there is no number."""
     if row[name] is None:
         return "-"
-    return f"{row[name]:.1f}{unit} {interval(row[f'{prefix}low'], row[f'{prefix}high'])}".strip()
+    ends = interval(row[f"{prefix}low"], row[f"{prefix}high"], digits=digits)
+    return f"{row[name]:.{digits}f}{unit} {ends}".strip()

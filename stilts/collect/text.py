@@ -10,9 +10,9 @@ def number(spread: Spread, sign: str = "") -> str:
     return f"{spread.mean:{sign}.1f} ±{'-' if spread.sd is None else f'{spread.sd:.1f}'}"
 
 
-def interval(low: float | None, high: float | None, sign: str = "") -> str:
+def interval(low: float | None, high: float | None, sign: str = "", digits: int = 1) -> str:
     """`[70.3, 72.3]`, or nothing where there is none."""
-    return "" if low is None or high is None else f"[{low:{sign}.1f}, {high:{sign}.1f}]"
+    return "" if low is None or high is None else f"[{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
 
 def probability(p: float) -> str:
