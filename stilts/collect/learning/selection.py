@@ -143,11 +143,12 @@ def _scored(stage: UsedStage) -> Mapping[str, Scored]:
     return scored
 
 
-def _languages(stage: UsedStage, wanted: Mapping[str, Iterable[str]]) -> Iterator[Row]:
+def _languages(stage: UsedStage, wanted: Mapping[str, Mapping[str, None]]) -> Iterator[Row]:
     scored = _scored(stage)
     for split, languages in wanted.items():
         reported = scored.get(split, {})
-        if stage.record is None or not reported:
+        # Of some of the languages alone, it would have another mean.
+        if stage.record is None or not reported or reported.keys() != languages.keys():
             for language in (MEAN, *languages):
                 yield {"language": language, "split": split, "status": _ended(stage)}
             continue

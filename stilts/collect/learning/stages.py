@@ -1,7 +1,7 @@
 """Stages as cells use them: every training that leads to a result, with what became of it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stilts.collect.table import independent
@@ -28,7 +28,8 @@ class UsedStage:
         stage: NAME of the artifact; stages that cells share come once for each place that they have.
         role: `pretrain`, `intermediate` or `target`.
         alone: the cell has this one target stage; False where it trains one for each language.
-        status: `done`, `failed`, `diverged` or `missing`.
+        before: NAMEs of the stages that it starts from.
+        status: `done`, `failed`, `diverged`, `not run` (a stage before it failed) or `missing`.
         record: of the stage, None where it is not done.
     """
 
@@ -41,6 +42,7 @@ class UsedStage:
     role: str
     alone: bool
     spec: StageSpec
+    before: tuple[str, ...] = ()
     status: str = "missing"
     record: Mapping[str, Any] | None = None
 
@@ -49,28 +51,31 @@ def used_stages(expansion: Expansion, store: Store) -> list[UsedStage]:
     """Every training of an experiment's independent cells with its record, parents first in the order of the cells."""
     inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
     places = list(dict.fromkeys(_places(expansion, inventory)))
-    names = list(dict.fromkeys(place.stage for place in places))
+    names = dict.fromkeys(name for place in places for name in (*place.before, place.stage))
     done = [artifact.name for artifact in inventory.values() if artifact.trained]
     records = dict(zip(done, ask_many(store, lambda name: read_stage(store, name), done), strict=True))
     others = [name for name in names if records.get(name) is None]
     failures = dict(zip(others, ask_many(store, lambda name: read_failure(store, name), others), strict=True))
-    return [_with_record(place, records.get(place.stage), failures.get(place.stage)) for place in places]
+    ended = {name: failure["status"] for name, failure in failures.items() if failure is not None}
+    return [replace(p, status=_status(p, records, ended), record=records.get(p.stage)) for p in places]
 
 
-def _with_record(place: UsedStage, record: Mapping[str, Any] | None, failure: Mapping[str, Any] | None) -> UsedStage:
-    status = "done" if record is not None else failure["status"] if failure is not None else "missing"
-    return UsedStage(**{**vars(place), "status": status, "record": record})
+def _status(place: UsedStage, records: Mapping[str, Any], ended: Mapping[str, str]) -> str:
+    if records.get(place.stage) is not None:
+        return "done"
+    return ended.get(place.stage) or ("not run" if ended.keys() & set(place.before) else "missing")
 
 
 def _places(expansion: Expansion, inventory: Inventory) -> Iterator[UsedStage]:
     for cell in independent(expansion.cells, _seeds_of):
         pretrain = len(expansion.experiment.models[cell.model].pretrain)
         for branch in cell.branches:
-            for position, key in enumerate(branch.chain):
-                node = expansion.graph.nodes[key]
+            chain = [expansion.graph.nodes[key] for key in branch.chain]
+            names = tuple(artifact_name(node, inventory) for node in chain)
+            for position, node in enumerate(chain):
                 if not node.is_base:
-                    role = _role(cell, position, len(branch.chain), pretrain)
-                    yield _place(cell, node, artifact_name(node, inventory), role)
+                    role = _role(cell, position, len(chain), pretrain)
+                    yield _place(cell, node, names[: position + 1], role)
 
 
 def _seeds_of(cell: Cell) -> tuple[str, str, str, int, int | None]:
@@ -85,7 +90,7 @@ def _role(cell: Cell, position: int, length: int, pretrain: int) -> str:
     return TARGET if trains and position == length - 1 else INTERMEDIATE
 
 
-def _place(cell: Cell, node: Node, name: str, role: str) -> UsedStage:
+def _place(cell: Cell, node: Node, names: tuple[str, ...], role: str) -> UsedStage:
     assert isinstance(node.spec, StageSpec)
     own = role == TARGET
     return UsedStage(
@@ -94,8 +99,9 @@ def _place(cell: Cell, node: Node, name: str, role: str) -> UsedStage:
         target=cell.target if own else None,
         task=cell.task if own else None,
         seed=cell.seed if own else node.spec.recipe.seed,
-        stage=name,
+        stage=names[-1],
         role=role,
         alone=len(cell.branches) == 1,
         spec=node.spec,
+        before=names[:-1],
     )

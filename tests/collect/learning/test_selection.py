@@ -87,9 +87,10 @@ def test_over_seeds_there_are_intervals_of_the_differences() -> None:
 
 
 def test_seeds_without_numbers_are_counted_and_say_why() -> None:
+    both: dict[tuple[str, str], list[float]] = {("dev", "de"): DE, ("dev", "zh"): ZH}
     stages = [
-        _stage(1, {("dev", "de"): DE}),
-        _stage(2),
+        _stage(1, both),
+        _stage(2, {("dev", "de"): DE}),
         _stage(3, status="diverged", record=None),
         _stage(4, {("dev", "de"): DE}, status="missing", record=None),
     ]
