@@ -1,10 +1,10 @@
-"""Session: one experiment opened on its store, as every command that takes an experiment needs it."""
+"""Session: one experiment, or one search, opened on its store, as every command that takes one needs it."""
 
 import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,9 +13,11 @@ from stilts.data.prepare import ABSENT, Catalog
 from stilts.errors import StiltsError
 from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import Plan, make_plan, summarize
+from stilts.plan.tuning import Configuration, Subject
 from stilts.spec.canonical import digest
 from stilts.spec.experiment import Experiment
-from stilts.spec.load import load_experiment, read_resolved, resolved_yaml
+from stilts.spec.load import load_experiment, load_tuning, read_resolved, resolved_yaml
+from stilts.spec.search import Search
 from stilts.spec.stage import SHORT, DataRef, StageSpec
 from stilts.store.claim import Claim
 from stilts.store.data import unpublished
@@ -51,10 +53,7 @@ class Session:
     @classmethod
     def open(cls, path: Path, overrides: Sequence[str] = (), patches: Sequence[Path] = ()) -> "Session":
         experiment = load_experiment(path, overrides, patches=patches)
-        store = open_store(experiment.store)
-        catalog = Catalog(experiment.data, store.scratch("."))
-        noted = store.read(_known_path(experiment)) if sources_are_elsewhere(experiment.data) else None
-        known = KnownData(catalog, None if noted is None else json.loads(noted))
+        store, catalog, known = _sources(experiment)
         return cls(experiment, store, catalog, expand(experiment, known), known)
 
     @property
@@ -153,6 +152,47 @@ class Session:
                 f"the store {self.store.uri} has {free / 1e9:.1f} GB free and this run needs {need / 1e9:.1f} GB "
                 "at its peak; free some space, set runtime.keep: none, lower runtime.max_parallel, or move the store"
             )
+
+
+@dataclass(frozen=True)
+class SearchSession:
+    """One search, its experiment opened on its store.
+
+    Attributes:
+        session: of the chain up to the stage that is tuned, with the experiment's own recipe.
+
+    Raises (from `open`):
+        StiltsError: every mistake in the YAML, or what keeps the search from beginning.
+    """
+
+    search: Search
+    subject: Subject
+    session: Session
+
+    @classmethod
+    def open(cls, path: Path, overrides: Sequence[str] = (), patches: Sequence[Path] = ()) -> "SearchSession":
+        tuning = load_tuning(path, overrides, patches=patches)
+        store, catalog, known = _sources(tuning)
+        subject = Subject(tuning, known)
+        subject.check()
+        default = subject.default.expansion
+        return cls(tuning.search, subject, Session(default.experiment, store, catalog, default, known))
+
+    @property
+    def study(self) -> str:
+        """URL of the Optuna study's database."""
+        return self.search.study or f"sqlite:///{(self.session.results / 'study.db').resolve()}"
+
+    def of(self, configuration: Configuration) -> Session:
+        """The session of the same chain with another configuration."""
+        return replace(self.session, experiment=configuration.expansion.experiment, expansion=configuration.expansion)
+
+
+def _sources(experiment: Experiment) -> tuple[Store, Catalog, KnownData]:
+    store = open_store(experiment.store)
+    catalog = Catalog(experiment.data, store.scratch("."))
+    noted = store.read(_known_path(experiment)) if sources_are_elsewhere(experiment.data) else None
+    return store, catalog, KnownData(catalog, None if noted is None else json.loads(noted))
 
 
 def _known_path(experiment: Experiment) -> str:

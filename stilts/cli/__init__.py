@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stilts import __version__
-from stilts.cli import data, machine, results, run, store
+from stilts.cli import data, machine, results, run, search, store
 from stilts.cli.base import complain
 from stilts.errors import LimitReached, StiltsError
 from stilts.spec.secrets import redact
@@ -22,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 for command in (
-    *(run.plan, run.run, run.status),
+    *(run.plan, run.run, run.status, search.tune),
     *(results.collect, results.report, results.explain, results.score, results.submission),
     *(store.clean, machine.doctor, machine.watch),
 ):

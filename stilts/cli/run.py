@@ -13,6 +13,14 @@ from stilts.cli.results import show_results
 INTERRUPTED = 130
 """Exit code of a run that was stopped, as shells have it for SIGINT."""
 
+MaxGpuHours = Annotated[
+    float | None,
+    typer.Option(min=0, help="Stop when all launches of the experiment together have held GPUs for so long."),
+]
+MaxCost = Annotated[
+    float | None, typer.Option(min=0, help="Stop when they have cost so much, by the prices in cluster:.")
+]
+
 
 def plan(
     experiment: ExperimentFile,
@@ -48,13 +56,8 @@ def plan(
 
 def run(
     experiment: ExperimentFile,
-    max_gpu_hours: Annotated[
-        float | None,
-        typer.Option(min=0, help="Stop when all launches of the experiment together have held GPUs for so long."),
-    ] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Stop when they have cost so much, by the prices in cluster:.")
-    ] = None,
+    max_gpu_hours: MaxGpuHours = None,
+    max_cost: MaxCost = None,
     tracker: Annotated[
         list[str], typer.Option(metavar="wandb|mlflow", help="Log there, too; TensorBoard files are written anyway.")
     ] = [],
@@ -69,7 +72,7 @@ def run(
     from stilts.session import Session
 
     # `ray job stop`, or a batch system that takes the machine back: as Ctrl-C.
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
     session = Session.open(experiment, overrides, patches)
     try:
         unfinished = launch(session, Console(stderr=True), Limits(max_gpu_hours, max_cost), tracker)
@@ -81,7 +84,8 @@ def run(
         raise unfinished
 
 
-def _interrupt(number: int, frame: Any) -> None:
+def interrupt(number: int, frame: Any) -> None:
+    """A signal's handler: as Ctrl-C."""
     raise KeyboardInterrupt
 
 

@@ -29,6 +29,7 @@ RUNNING = "running"
 LOST = "lost"
 AWAY = "away"
 PREEMPTED = "preempted"
+STOPPED = "stopped"
 
 
 class LostRank(Exception):
@@ -49,6 +50,7 @@ class Rank:
         self._latest: dict[str, Any] = {}
         self._listener: socket.socket | None = None
         self._gpu: str | None = None
+        self._stage = ""
 
     def address(self) -> tuple[str, int]:
         """Where this rank listens for its peers: on the address by which Ray knows its node, and on no other."""
@@ -68,8 +70,11 @@ class Rank:
             self._gpu = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
 
     def run(self, job: dict[str, Any], stage_function: str) -> dict[str, Any]:
-        """Run a stage: `{"status": "done"}`, or `failed`, `diverged` or `preempted` with `error` and `traceback`."""
+        """Run a stage: `{"status": "done"}`, or `failed`, `diverged`, `preempted` or `stopped` with `error` and
+        `traceback`."""
         self._latest = {}
+        self._ranks.halt.clear()
+        self._stage = job["name"]
         try:
             resolve(stage_function)(StageJob.from_json(job), self._ranks, self._report)
         except (Exception, SystemExit) as error:
@@ -95,6 +100,12 @@ class Rank:
         self._ranks.drain.set()
 
     @ray.method(concurrency_group="control")
+    def halt(self, stage: str) -> None:
+        """Ask a stage to end before its last step; nothing where another one has begun."""
+        if stage == self._stage:
+            self._ranks.halt.set()
+
+    @ray.method(concurrency_group="control")
     def ping(self) -> int:
         """The process id."""
         return os.getpid()
@@ -110,7 +121,13 @@ def resolve(dotted: str) -> Callable[..., None]:
 def describe(error: BaseException) -> dict[str, Any]:
     """The result of a stage that did not end well: by the program's fault, or as it gave way or lost its claim."""
     # By name: only the stage function imports what raises them.
-    known = {"Diverged": "diverged", "ClaimLost": LOST, "Unreachable": AWAY, "Preempted": PREEMPTED}
+    known = {
+        "Diverged": "diverged",
+        "ClaimLost": LOST,
+        "Unreachable": AWAY,
+        "Preempted": PREEMPTED,
+        "Stopped": STOPPED,
+    }
     return {
         "status": known.get(type(error).__name__, "failed"),
         "error": redact(str(error) if isinstance(error, StiltsError) else f"{type(error).__name__}: {error}"),
@@ -163,8 +180,8 @@ class Gang:
         ended, _ = ray.wait(list(self._running), num_returns=1, timeout=seconds)
         for ref in ended:
             result = self._result(ref)
-            if result["status"] == PREEMPTED:
-                self._ended = result  # every rank gives way: the leader may still be storing what was done
+            if result["status"] in (PREEMPTED, STOPPED):
+                self._ended = result  # so does every rank: the leader may still be storing what was done
             elif result["status"] != "done":
                 self._running = {}
                 self._check_alive()
@@ -204,6 +221,11 @@ class Gang:
         """Ask the stage to give up as soon as nothing is lost by it; it then ends as `preempted`, or `done`."""
         for rank in self._ranks:
             rank.drain.remote()
+
+    def halt(self, stage: str) -> None:
+        """Ask a stage to end before its last step; it then ends as `stopped`, or `done`."""
+        for rank in self._ranks:
+            rank.halt.remote(stage)
 
     def kill(self) -> None:
         """End every rank at once."""

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -20,6 +20,7 @@ from stilts.execute.run import Outcome, execute
 from stilts.execute.trackers.callback import Trackers, tracked_stages
 from stilts.execute.trackers.open import open_trackers
 from stilts.plan.agenda import StageOutcome
+from stilts.plan.job import StageJob
 from stilts.plan.price import Expected, price
 from stilts.plan.summary import Plan, summarize
 from stilts.session import Session
@@ -69,7 +70,7 @@ def _launch(
         return None
     experiment, brake = session.experiment, Brake()
     meter = Meter(session.store, experiment.name, experiment.runtime, experiment.cluster, limits, brake)
-    _check_limits(plan, meter, limits, console)
+    check_limits(plan, meter, limits, console)
     session.check_disk(plan)
     names = (*experiment.runtime.trackers, *more_trackers)
     trackers = Trackers(
@@ -78,7 +79,7 @@ def _launch(
         session.store,
         lambda text: console.print(f"[yellow]{escape(text)}[/]", soft_wrap=True),
     )
-    _prepare(session, plan, console)
+    prepare(session, plan.jobs.values(), console)
     figures = summarize(plan)
     console.print(
         f"{figures['cells']} cells, {figures['stages']} stages: {figures['done']} done, "
@@ -97,13 +98,13 @@ def _launch(
             progress=partial(Progress, spent=meter.told, publish=publish),
             brake=brake,
         )
-    _note(session, outcome)
+    note(session, outcome)
     if outcome.complete and experiment.runtime.keep == "none":
         _drop_weights(session, plan)
-    return _unfinished(outcome)
+    return unfinished(outcome)
 
 
-def _check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) -> None:
+def check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) -> None:
     """Say what will not fit the limits, before anything is prepared.
 
     Raises:
@@ -124,17 +125,19 @@ def _check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) ->
         console.print(f"[yellow]by the plan it takes {passed}: the run will stop there, and keep what is done[/]")
 
 
-def _prepare(session: Session, plan: Plan, console: Console) -> None:
+def prepare(session: Session, jobs: Iterable[StageJob], console: Console) -> None:
     """All data and local checkpoints into the store before the first trial: a training process never calls the hub."""
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     session.prepare(lambda refs: track(refs, "preparing data", console=console, transient=True))
-    for job in plan.jobs.values():
+    for job in jobs:
         if isinstance(job.spec, BaseSpec) and not job.trained:
             publish_checkpoint(session.store, job.spec)
 
 
-def _note(session: Session, outcome: Outcome) -> None:
-    def note(item: tuple[str, StageOutcome]) -> None:
+def note(session: Session, outcome: Outcome) -> None:
+    """Write down in the store how stages ended."""
+
+    def one(item: tuple[str, StageOutcome]) -> None:
         name, stage = item
         if stage.status in ("failed", "diverged"):
             failure = {"status": stage.status, "error": stage.message, "traceback": stage.traceback}
@@ -142,7 +145,7 @@ def _note(session: Session, outcome: Outcome) -> None:
         elif stage.status == "done":
             clear_failure(session.store, name)
 
-    tell_many(session.store, note, outcome.stages.items())
+    tell_many(session.store, one, outcome.stages.items())
 
 
 def _drop_weights(session: Session, plan: Plan) -> None:
@@ -150,7 +153,8 @@ def _drop_weights(session: Session, plan: Plan) -> None:
     tell_many(session.store, lambda name: drop_weights(session.store, name), new)
 
 
-def _unfinished(outcome: Outcome) -> StiltsError | None:
+def unfinished(outcome: Outcome) -> StiltsError | None:
+    """What to tell of a run that did not end well; None where it did."""
     if outcome.complete:
         return None
     ended = {name: stage for name, stage in outcome.stages.items() if stage.status not in ("done", "waiting")}

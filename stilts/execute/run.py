@@ -23,7 +23,7 @@ from stilts.errors import StiltsError
 from stilts.execute.cluster import capacity, check_store, use_gpu
 from stilts.execute.drain import STOP_SECONDS, Brake, Drain
 from stilts.execute.progress import Progress
-from stilts.execute.searcher import GangScheduler, StageSearcher
+from stilts.execute.searcher import GangScheduler, Source, StageSearcher
 from stilts.execute.temporary import temporary_folder
 from stilts.execute.trial import StageTrial, resources
 from stilts.plan.agenda import Agenda, StageOutcome
@@ -71,6 +71,7 @@ def execute(
     progress: Callable[[Agenda], Progress] = Progress,
     brake: Brake | None = None,
     stage_function: str = STAGE_FUNCTION,
+    source: Source | None = None,
 ) -> Outcome:
     """Run the stages, and return when none runs or can start any more.
 
@@ -85,19 +86,21 @@ def execute(
         brake: stops the run cleanly when its `stop` is called; see there.
         stage_function: `package.module:function`, called in every rank with the job, its `Ranks` and a function that
             reports a dict (step, steps, loss, tokens_per_second, eta).
+        source: offers more stages while the run goes on.
 
     Raises:
         StiltsError: the cluster cannot be reached, or can never run one trial, or its nodes do not share the store.
         KeyboardInterrupt: SIGINT came; the trials have been stopped.
     """
     brake = brake or Brake()
-    if not jobs:
+    if not jobs and source is None:
         return Outcome({})
     with connected(), temporary_folder() as temporary:
         gpu = use_gpu(runtime)
-        check_store(jobs[0].store)
+        check_store(jobs[0].store if source is None else source.uri)
         agenda = Agenda({job.name: job.parent for job in jobs}, seconds, runtime.max_retries)
-        searcher = StageSearcher(agenda, capacity(runtime, gpu))
+        agenda.open = source is not None
+        searcher = StageSearcher(agenda, capacity(runtime, gpu), source)
         shown = progress(agenda)
         drain = Drain(agenda, brake, shown.tell)
         trainable = tune.with_parameters(
@@ -111,7 +114,7 @@ def execute(
             tune.with_resources(trainable, resources(runtime, gpu)),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=GangScheduler(searcher, drain, runtime.idle_seconds),
+                scheduler=GangScheduler(searcher, drain, runtime.idle_seconds, source),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_name_creator=_trial_name,

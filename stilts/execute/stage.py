@@ -59,7 +59,7 @@ from stilts.train.curriculum import TrainPart
 from stilts.train.heads import heads_of
 from stilts.train.loop import TrainResult, train
 from stilts.train.model import Model, as_trained
-from stilts.train.ranks import Ranks
+from stilts.train.ranks import Ranks, Stopped
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -74,7 +74,8 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
 
     Raises:
         StiltsError: the parent's weights or the data are not as the plan found them; `Diverged`: the loss did;
-            `Preempted`: a rank was asked to give up its machine, and the store has what was done.
+            `Preempted`: a rank was asked to give up its machine, and the store has what was done; `Stopped`: one was
+            asked to end the stage, and the store has nothing of it.
     """
     store = open_store(job.store)
     if job.mark is not None:
@@ -193,27 +194,39 @@ class _Stage:
         heads = heads_of([self._labelled(part) for part in spec.parts])
         model = Model.load(self._weights(self.job.parent), heads, spec.recipe.seed)
         resume, copies = self._resume()
-        result = train(
-            model,
-            [self._train_part(part, model) for part in spec.parts],
-            spec.recipe,
-            self.job.runtime,
-            self.ranks,
-            mixing=spec.mixing,
-            dev_score=self._dev_score(spec, model),
-            watch=self._watch(model),
-            report=self._report_while_held,
-            resume=resume,
-        )
+        try:
+            result = train(
+                model,
+                [self._train_part(part, model) for part in spec.parts],
+                spec.recipe,
+                self.job.runtime,
+                self.ranks,
+                mixing=spec.mixing,
+                dev_score=self._dev_score(spec, model),
+                watch=self._watch(model),
+                report=self._report_while_held,
+                resume=resume,
+            )
+        except Stopped:
+            self._forget(resume, copies)
+            self.flush()
+            raise
         if self.uploader is not None:
             if copies is not None:
                 copies.stop()
             model.save(scratch / "weights")
             facts = self._training_record(spec, result, model)
             self._finish(self.uploader, scratch / "weights", spec.payload(), facts)
+        self._forget(resume, copies)
+        return model
+
+    def _forget(self, resume: ResumeStore, copies: ResumeCopies | None) -> None:
+        """Have the resume states removed once all before is stored: the training is over."""
+        if copies is not None:
+            copies.stop()
+        if self.uploader is not None:
             self.uploader.submit(lambda: self.store.remove(f"{self.path}/resume"))
             self.uploader.submit(resume.clear)
-        return model
 
     def _resume(self) -> tuple[ResumeStore, ResumeCopies | None]:
         """Where resume states are kept: in the store's own folder; or on this machine, with copies in the store."""

@@ -6,7 +6,7 @@ import ray
 from ray import tune
 from ray.util.placement_group import PlacementGroup
 
-from stilts.execute.gang import PREEMPTED, RUNNING, Gang
+from stilts.execute.gang import PREEMPTED, RUNNING, STOPPED, Gang
 from stilts.plan.job import StageJob
 from stilts.spec.runtime import Runtime
 
@@ -24,12 +24,13 @@ def resources(runtime: Runtime, gpu: bool) -> tune.PlacementGroupFactory:
 
 
 class StageTrial(tune.Trainable):
-    """Runs the stage that its configuration names, `{"stage": NAME}`.
+    """Runs the stage that its configuration names, `{"stage": NAME}`; it brings its `job` along where that was not
+    known when the run began.
 
-    Results carry `status`: `running` with the stage's reports, at last `done`, or `failed` or `diverged` with `error`
-    and `traceback`; and `nodes`: the ids of the nodes that it lives on, with spaces between. A lost rank raises
-    instead, for only then another attempt can end otherwise; so does a trial that gave way, for Tune must not reuse
-    its process and its place.
+    Results carry `status`: `running` with the stage's reports, at last `done`, `stopped` where that was asked for, or
+    `failed` or `diverged` with `error` and `traceback`; and `nodes`: the ids of the nodes that it lives on, with spaces
+    between. A lost rank raises instead, for only then another attempt can end otherwise; so does a trial that gave way,
+    for Tune must not reuse its process and its place.
 
     Tune calls `reset_config` to reuse the process, and with it a warm gang, for the next stage.
     """
@@ -50,7 +51,7 @@ class StageTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         # Tune gives a trial up when this fails: all that can go wrong is left to `step`.
-        self._job = self._jobs[new_config["stage"]]
+        self._job = new_config.get("job") or self._jobs[new_config["stage"]]
         return True
 
     def drain(self, reason: str) -> None:
@@ -58,6 +59,11 @@ class StageTrial(tune.Trainable):
         self._asked = reason
         if self._gang is not None:
             self._gang.drain()
+
+    def halt(self, stage: str) -> None:
+        """End a stage before its last step, if this trial still runs it; the gang stays warm."""
+        if self._gang is not None and self._job["name"] == stage:
+            self._gang.halt(stage)
 
     def step(self) -> dict[str, Any]:
         if not self._nodes:
@@ -81,7 +87,7 @@ class StageTrial(tune.Trainable):
     def _stays_warm(self, result: dict[str, Any]) -> bool:
         """ZeRO-3 leaks about the model in every engine, and it takes part in nothing but training."""
         trains = not StageJob.from_json(self._job).trained
-        return result["status"] == "done" and not (self._runtime.zero_stage == 3 and trains)
+        return result["status"] in ("done", STOPPED) and not (self._runtime.zero_stage == 3 and trains)
 
     def cleanup(self) -> None:
         if self._gang is not None:

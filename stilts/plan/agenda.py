@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Status = Literal["waiting", "running", "done", "failed", "diverged", "not run"]
+Status = Literal["waiting", "running", "done", "stopped", "failed", "diverged", "not run"]
 Cause = Literal["process", "node", "store", "preemption", "stop"]
 """What ended a trial before its stage had ended: a process of it died; its node did, without notice; the store was out
 of reach for too long; it was asked to give up, because a node of it is taken back, or because the run stops."""
@@ -26,7 +26,8 @@ class StageOutcome:
     """What became of one stage.
 
     Attributes:
-        status: `waiting` and `running` are left only by a run that was stopped.
+        status: `waiting` and `running` are left only by a run that was stopped; `stopped` is a stage that was wanted no
+            more while it ran.
         message: the reason in one sentence, empty where the stage is done.
         traceback: of a program's error, for its author.
         seconds: spent in the last attempt.
@@ -54,6 +55,9 @@ class Agenda:
         parents: stage -> its parent; a parent that is not itself a stage here is done already.
         seconds: estimated seconds by stage; 1 where unknown.
         max_retries: attempts that a stage may lose with a process before it counts as failed.
+
+    Attributes:
+        open: stages may still be added.
     """
 
     def __init__(
@@ -63,7 +67,7 @@ class Agenda:
         self.seconds = {name: float((seconds or {}).get(name, 1.0)) for name in parents}
         self.max_retries = max_retries
         self._limits: dict[Cause, float] = {"process": max_retries, "node": NODE_LOSSES}
-        self.stopped = False
+        self.stopped = self.open = False
         self.running: set[str] = set()
         self._children: dict[str, list[str]] = {name: [] for name in parents}
         roots = []
@@ -87,6 +91,14 @@ class Agenda:
         for name in reversed(descending):
             chain[name] = self.seconds[name] + max((chain[child] for child in self._children[name]), default=0.0)
         return chain
+
+    def add(self, name: str) -> None:
+        """One more stage, whose parent is done; again where it ended before."""
+        self.outcomes[name] = StageOutcome()
+        self.seconds[name] = self.chain[name] = 1.0
+        self._children[name] = []
+        self._order[name] = len(self._order)
+        self._push(name)
 
     def _push(self, name: str) -> None:
         heapq.heappush(self._ready, (-self.chain[name], self._order[name], name))
@@ -112,7 +124,7 @@ class Agenda:
     def finish(
         self, name: str, status: Status, message: str = "", traceback: str = "", seconds: float = 0.0
     ) -> list[str]:
-        """End a running stage as `done`, `failed` or `diverged`; returns the stages that are `not run` for it."""
+        """End a running stage, as anything but `waiting`; returns the stages that are `not run` for it."""
         self.running.remove(name)
         outcome = self.outcomes[name]
         outcome.status, outcome.message, outcome.traceback, outcome.seconds = status, message, traceback, seconds

@@ -1,6 +1,6 @@
 """Missing: what the store lacks of a graph, and therefore what a run has to do."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from stilts.plan.graph import Graph, Node
@@ -36,12 +36,17 @@ def artifact_name(node: Node, inventory: Inventory) -> str:
     return found.name if found else node.name
 
 
-def missing_jobs(graph: Graph, inventory: Inventory, store: str, runtime: Runtime) -> dict[str, StageJob]:
+def missing_jobs(
+    graph: Graph, inventory: Inventory, store: str, runtime: Runtime, wanted: Collection[str] = ()
+) -> dict[str, StageJob]:
     """The jobs of a run by key, parents first; empty where nothing is missing.
 
     A node runs where evaluations are missing, or where its weights are missing and a child has to train.
+
+    Args:
+        wanted: keys of nodes whose weights something else will start from.
     """
-    needs_weights: set[str] = set()
+    needs_weights = set(wanted)
     running: dict[str, Node] = {}
     for node in reversed(list(graph)):
         artifact = inventory.get(node.key[:SHORT], Artifact(node.name))

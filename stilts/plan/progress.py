@@ -13,7 +13,7 @@ REPORTED = (
 """What the leader of a stage reports of it, as far as there is something to report. `eta`: seconds. `gpu_use`: percent,
 the mean over its GPUs; `gpu_memory` and `gpu_memory_total`: bytes, of its fullest GPU."""
 
-_OTHERS: tuple[Status, ...] = ("running", "waiting", "failed", "diverged", "not run")
+_OTHERS: tuple[Status, ...] = ("running", "waiting", "stopped", "failed", "diverged", "not run")
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def remaining(agenda: Agenda, at_once: int, elapsed: Mapping[str, float]) -> flo
     """Seconds to the end of the run: the larger of the work left over the trials at once, and the longest chain left.
 
     The estimates are scaled by what the finished stages really took; None before the first has finished, and where
-    every stage has used up its estimate.
+    every stage has used up its estimate, and while more stages may come.
 
     Args:
         at_once: trials that run now.
@@ -75,7 +75,7 @@ def remaining(agenda: Agenda, at_once: int, elapsed: Mapping[str, float]) -> flo
     """
     done = [name for name, outcome in agenda.outcomes.items() if outcome.status == "done"]
     expected = sum(agenda.seconds[name] for name in done)
-    if not expected or not at_once:
+    if not expected or not at_once or agenda.open:
         return None
     scale = sum(agenda.outcomes[name].seconds for name in done) / expected
     work, longest = 0.0, 0.0

@@ -143,7 +143,12 @@ def _load(
 
 def resolved_yaml(experiment: Experiment) -> str:
     """The experiment with every default written out; `load_experiment` reads it back to an equal one."""
-    return yaml.dump(experiment.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return to_yaml(experiment.model_dump(mode="json"))
+
+
+def to_yaml(data: dict[str, Any]) -> str:
+    """Plain data as YAML that is read here as the same data."""
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
 def read_resolved(text: str) -> Experiment | None:

@@ -32,7 +32,7 @@ RECORDS = (".record.json", ".tsv", ".jsonl", ".json")
 IN_STAGE = ("record.json", "failure.json", "evaluations", CARD, "weights", "resume", "resume.writing", "resume.old")
 """What lies in a stage's folder, beside its claims, in the order in which it is removed."""
 _RESUME = IN_STAGE[-3:]
-IN_EXPERIMENT = ("known", "spent", "runs")
+IN_EXPERIMENT = ("known", "spent", "runs", "search")
 _TABLE = re.compile(r"[^.][^/]*?-[0-9a-f]{12}\.arrow")
 _GENERATED = re.compile(r"generated-[0-9a-f]{12}")
 _INDEX = re.compile(r"[0-9a-f]{24}\.json")

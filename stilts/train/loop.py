@@ -33,7 +33,7 @@ from stilts.train.curriculum import Curriculum, Source, TrainPart
 from stilts.train.deepspeed import full_weights, make_engine, optimizer_step, release, set_learning_rate
 from stilts.train.features import Features
 from stilts.train.model import Model
-from stilts.train.ranks import Preempted, Ranks
+from stilts.train.ranks import Preempted, Ranks, Stopped
 
 log = logging.getLogger(__name__)
 
@@ -121,13 +121,15 @@ def train(
             every rank, on which it must agree, every `recipe.evaluate_every` steps, or once per epoch (of a mixture:
             `data.mixing.epoch_items`), and at the end.
         watch: scores that are noted beside each of `dev_score`, and decide nothing; called on every rank.
-        report: told the progress, about once a second, on the leader:
-            step, steps, loss, tokens_per_second, examples, eta (seconds), and of a mixture phase: the step's task.
+        report: told the progress, about once a second and after each dev evaluation, on the leader: step, steps, loss,
+            tokens_per_second, examples, eta (seconds); of a mixture phase: the step's task; once there was a dev
+            evaluation, dev: its score, and curve: all so far, as in `TrainResult.dev`.
         resume: where resume states are kept; an interrupted stage goes on from there.
 
     Raises:
         Diverged: the loss is NaN or infinite.
         Preempted: a rank was asked to give up its machine; the resume state of the step before is stored.
+        Stopped: a rank was asked to end the stage.
         StiltsError: there is nothing to train on, sequences are longer than the model's positions, or a task's share
             comes to no step.
     """
@@ -176,7 +178,7 @@ class _Run:
         try:
             for step in range(first, self.steps):
                 self._step(step)
-        except (Diverged, Preempted):
+        except (Diverged, Preempted, Stopped):
             self.engine.destroy()  # the gang's next stage finds the memory free
             raise
         weights = full_weights(self.engine) if self.best is None else self.best
@@ -261,10 +263,11 @@ class _Run:
         set_learning_rate(self.engine, learning_rate(self.recipe, step, self.steps), source.head.name)
         optimizer_step(self.engine)
         due = time.monotonic() - self.saved >= self.runtime.checkpoint_seconds
-        loss_sum, save, drain = self.ranks.sum(
-            total.item(), float(due and self.ranks.leader), float(self.ranks.drain.is_set())
-        )
+        asked = float(self.ranks.drain.is_set()), float(self.ranks.halt.is_set())
+        loss_sum, save, drain, halt = self.ranks.sum(total.item(), float(due and self.ranks.leader), *asked)
         self._count(step + 1, source, rows, loss_sum / count, time.monotonic() - began)
+        if halt and step + 1 < self.steps:
+            raise Stopped(f"stopped after step {step + 1} of {self.steps}")
         self._after(step + 1, source, save > 0, drain > 0)
 
     def _count(self, step: int, source: Source, rows: Features, loss: float, seconds: float) -> None:
@@ -285,13 +288,13 @@ class _Run:
         self.window_seconds += seconds
 
     def _after(self, step: int, source: Source, save: bool, drain: bool) -> None:
-        """What follows a step: report, dev evaluation, resume state; asked to give way, the resume state alone."""
-        self._report(step, source)
+        """What follows a step: dev evaluation, report, resume state; asked to give way, the resume state alone."""
         evaluate = self._evaluation_due(step)
         if drain and (evaluate or step < self.steps):
             self._give_way(step)
         if evaluate:
             self._evaluate(step)
+        self._report(step, source, now=evaluate)
         if self.resume is not None and save and step < self.steps:
             self._save(step)
 
@@ -326,11 +329,10 @@ class _Run:
         self.resume.save(self.engine, json.loads(json.dumps(meta)), self.best, self.ranks)
         self.saved = time.monotonic()
 
-    def _report(self, step: int, source: Source) -> None:
-        now = time.monotonic()
+    def _report(self, step: int, source: Source, *, now: bool = False) -> None:
         if self.report is None or not self.ranks.leader:
             return
-        if now - self.reported < REPORT_SECONDS and step < self.steps:
+        if time.monotonic() - self.reported < REPORT_SECONDS and step < self.steps and not now:
             return
         rate = self.window_tokens / max(self.window_seconds, 1e-9)
         per_step = self.result.tokens / len(self.result.losses)
@@ -344,9 +346,10 @@ class _Run:
                 "eta": (self.steps - step) * per_step / max(rate, 1e-9),
                 "dev": list(self.result.dev),
                 **({"phase": source.task} if len(self.curriculum.sources) > 1 else {}),
+                **({"dev": self.result.dev[-1][1], "curve": list(self.result.dev)} if self.result.dev else {}),
             }
         )
-        self.reported, self.window_tokens, self.window_seconds = now, 0, 0.0
+        self.reported, self.window_tokens, self.window_seconds = time.monotonic(), 0, 0.0
 
 
 def _first_item(rows: Features) -> MicroBatch:

@@ -23,6 +23,10 @@ class Preempted(StiltsError):
     """This trial was asked to give up its machines. What it has done is stored, and its stage goes on elsewhere."""
 
 
+class Stopped(StiltsError):
+    """This stage was asked to end before its last step, for it is wanted no more. Nothing of it is kept."""
+
+
 @dataclass(frozen=True)
 class Ranks:
     """This process among those of its gang. Every rank calls a collective, in the same order.
@@ -32,12 +36,14 @@ class Ranks:
         world: number of ranks.
         device: where this rank's tensors live.
         drain: set, by another thread, when this rank is asked to give up its machine as soon as nothing is lost by it.
+        halt: set, by another thread, when the stage that this rank trains is wanted no more.
     """
 
     rank: int
     world: int
     device: torch.device
     drain: threading.Event = field(default_factory=threading.Event, compare=False)
+    halt: threading.Event = field(default_factory=threading.Event, compare=False)
 
     @property
     def leader(self) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from stilts.errors import Problems, StiltsError
 from stilts.spec.experiment import Experiment
-from stilts.spec.load import load_experiment, resolved_yaml
+from stilts.spec.load import load_experiment, load_tuning, resolved_yaml
 
 GOOD = """\
 name: small
@@ -306,7 +306,9 @@ def test_resolved_yaml_keeps_what_was_not_given_apart(load) -> None:
     assert load(resolved_yaml(load(GOOD))).recipe.model_dump() == {}
 
 
-STUDIES = sorted((Path(__file__).parents[2] / "ray_jobs").glob("*.yaml"))
+JOBS = Path(__file__).parents[2] / "ray_jobs"
+SEARCHES = sorted(JOBS.glob("tune_*.yaml"))
+STUDIES = sorted({*JOBS.glob("*.yaml")} - {*SEARCHES})
 
 
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.name)
@@ -325,15 +327,29 @@ def test_the_small_form_that_a_study_names_loads(file: Path) -> None:
     assert all(model.init for model in small.models.values())
 
 
+@pytest.mark.parametrize("file", SEARCHES, ids=lambda file: file.name)
+def test_the_searches_load(file: Path) -> None:
+    """As they are, and in the small form that their header names."""
+    patches = [file.parents[1] / name for name in re.findall(r"--with (\S+mini\S+)", file.read_text())]
+    for given in ([], patches):
+        found = load_tuning(file, environment={"XTREME_DATA": "/d"}, patches=given)
+        assert (found.name, found.search.target) == (file.stem.replace("_", "-"), file.stem.removeprefix("tune_"))
+
+
 def test_the_readmes_experiments_load(tmp_path: Path) -> None:
     """The first is whole; the second shows what can be said, laid over the first."""
     blocks = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
+    searches = [block for block in blocks if "search:" in block]
+    blocks = [block for block in blocks if block not in searches]
     files = [tmp_path / f"{number}.yaml" for number in range(len(blocks))]
     for file, block in zip(files, blocks, strict=True):
         file.write_text(block)
     assert load_experiment(files[0]).name == "first"
     shown = load_experiment(files[0], patches=files[1:])
     assert {"joint", "with-mlm", "translated"} <= set(shown.intermediates)
+    for block in searches:
+        (tmp_path / "search.yaml").write_text(block.replace("main_grid", str(JOBS / "main_grid")))
+        assert load_tuning(tmp_path / "search.yaml").search.trials
 
 
 # --- patches -------------------------------------------------------------------------------------------------

@@ -1,0 +1,54 @@
+"""tune: find a stage's recipe."""
+
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from stilts.cli.base import Json, Overrides, Patches, complain, console, print_json
+from stilts.cli.run import INTERRUPTED, MaxCost, MaxGpuHours, interrupt
+
+SearchFile = Annotated[Path, typer.Argument(metavar="SEARCH", help="YAML file of the search.")]
+
+
+def tune(
+    search: SearchFile,
+    max_gpu_hours: MaxGpuHours = None,
+    max_cost: MaxCost = None,
+    patches: Patches = [],
+    overrides: Overrides = [],
+    as_json: Json = False,
+) -> None:
+    """Search for a stage's best recipe, then write it with a table and plots. The same command goes on after a stop."""
+    from stilts.collect.figures.drawing import save
+    from stilts.collect.figures.search import draw_search
+    from stilts.collect.trials import best_recipe, render_trials, trials_table, write_trials
+    from stilts.execute.meter import Limits
+    from stilts.execute.tune import open_search
+    from stilts.execute.tune import tune as run_search
+    from stilts.session import SearchSession
+
+    signal.signal(signal.SIGTERM, interrupt)
+    found = SearchSession.open(search, overrides, patches)
+    study = open_search(found)
+    try:
+        unfinished = run_search(found, study, Console(stderr=True), Limits(max_gpu_hours, max_cost))
+    except KeyboardInterrupt:
+        complain("interrupted; the same command goes on from here")
+        raise typer.Exit(INTERRUPTED) from None
+    table = trials_table(study, list(found.search.space.dimensions()))
+    best = None
+    if any(table["dev"].is_valid().to_pylist()):
+        best = best_recipe(table, found.subject.patch(study.best_params), study.study_name, found.subject.metric)
+    results = found.session.results
+    files = write_trials(results, table, found.subject.title, best)
+    files += [file for drawing in draw_search(study) for file in save(drawing, results)]
+    if as_json:
+        print_json(table.to_pylist())
+    else:
+        render_trials(console(), table, found.subject.title)
+        console().print(f"[dim]{len(files)} files in {results}; the best recipe: --with {results / 'best.yaml'}[/]")
+    if unfinished is not None:
+        raise unfinished
