@@ -36,7 +36,8 @@ class Tracker(Protocol):
         """Open a stage's run, or go on with it.
 
         Args:
-            step: the first that will be logged by this process; None: it is not trained, only evaluated.
+            step: the first that this process has seen; None: the stage is not trained, only evaluated. Dev scores of
+                earlier steps may be logged, too: again, where another process has logged them.
         """
 
     def log(self, stage: Tracked, step: int, values: Mapping[str, float]) -> None:

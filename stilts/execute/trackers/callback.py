@@ -97,8 +97,7 @@ class Trackers(tune.Callback):
 
     def _begin(self, name: str, step: int | None) -> None:
         self._each(lambda tracker: tracker.begin(self._stages[name], step))
-        # What came before this step, an earlier launch has logged.
-        self._logged[name] = self._dev[name] = 0 if step is None else step - 1
+        self._logged[name] = self._dev[name] = 0
 
     def _log_dev(self, name: str, curve: Any) -> None:
         for step, score in curve:

@@ -16,16 +16,18 @@ class TensorBoard:
     """Logs to `FOLDER/STAGE/`.
 
     Each process adds a file. It begins with the step that it goes on from, as TensorBoard has it: what an earlier file
-    says of this step and later ones is not shown.
+    says of this step and later ones is not shown, and what it says of earlier steps is not said again.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._writers: dict[str, SummaryWriter] = {}
+        self._from: dict[str, int] = {}
 
     def begin(self, stage: Tracked, step: int | None) -> None:
         folder = self._folder / stage.name
         again = folder.exists()
+        self._from[stage.name] = (step or 0) if again else 0
         writer = SummaryWriter(
             str(folder),
             purge_step=step if again else None,
@@ -38,7 +40,7 @@ class TensorBoard:
             writer.add_text("cells", "  \n".join(stage.cells))
 
     def log(self, stage: Tracked, step: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
+        for name, value in values.items() if step >= self._from[stage.name] else ():
             self._writers[stage.name].add_scalar(name, value, step)
 
     def end(self, stage: Tracked, status: str, step: int, scores: Mapping[str, float]) -> None:

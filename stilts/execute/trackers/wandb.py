@@ -7,6 +7,7 @@ from typing import Any
 
 from stilts.errors import StiltsError
 from stilts.execute.trackers.base import Tracked
+from stilts.spec.secrets import redact
 
 STEP = "step"
 TAG = 64
@@ -17,7 +18,7 @@ class WeightsAndBiases:
     """Logs to Weights & Biases, or to `FOLDER/wandb` where WANDB_MODE=offline (for `wandb sync --append`).
 
     Raises:
-        StiltsError: the package is not there, or nothing says who logs.
+        StiltsError: the package is not there, nothing says who logs, or the server does not take the key.
     """
 
     def __init__(self, experiment: str, folder: Path) -> None:
@@ -25,8 +26,11 @@ class WeightsAndBiases:
             import wandb
         except ImportError:
             raise StiltsError("the tracker wandb needs a package: pip install 'stilts[wandb]'") from None
-        online = os.environ.get("WANDB_MODE", "online") == "online"
-        if online and not wandb.login(prompt=False):
+        try:
+            known = os.environ.get("WANDB_MODE", "online") != "online" or wandb.login(prompt=False)
+        except wandb.Error as error:
+            raise StiltsError(f"the tracker wandb: {redact(str(error))} WANDB_MODE=offline logs to files.") from None
+        if not known:
             raise StiltsError(
                 "the tracker wandb needs a key: set WANDB_API_KEY, run `wandb login`, or set WANDB_MODE=offline"
             )

@@ -1,7 +1,7 @@
 """What stages report reaches the trackers, once each, whatever happens to the trial or to the tracker."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -116,10 +116,10 @@ def test_a_tracker_that_fails_is_left_out(store: LocalStore) -> None:
 
 
 def test_tensorboard_shows_every_step_once_over_several_launches(store: LocalStore, tmp_path: Path) -> None:
-    run(store, 10, 20, 30, done=False, tensorboard=TensorBoard(tmp_path / "board"))
+    run(store, 22, 30, done=False, tensorboard=TensorBoard(tmp_path / "board"))  # dev at 20 came before the first step
     run(store, 25, 35, tensorboard=TensorBoard(tmp_path / "board"))
     found = scalars(tmp_path / "board" / NAME)
-    assert found["loss"] == pytest.approx({step: 1 / step for step in (10, 20, 25, 35, 40)})
+    assert found["loss"] == pytest.approx({step: 1 / step for step in (22, 25, 35, 40)})
     assert found["dev/score"] == {20: 20.0, 40: 60.0}
     assert found["test/xnli/de"] == {40: 55.0}
     content = b"".join(event.SerializeToString() for event in events(tmp_path / "board" / NAME))
@@ -145,9 +145,18 @@ def test_mlflow_has_one_run_over_several_launches(
     assert found.data.metrics["test/xnli/de"] == 55.0
 
 
+@pytest.fixture
+def wandb() -> Iterator[Any]:
+    """The package, as it is when it has just been imported: it reads the environment once."""
+    package = pytest.importorskip("wandb")
+    package.teardown()
+    yield package
+    package.teardown()
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("wandb")
 def test_wandb_logs_offline(store: LocalStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_API_KEY", secret := "s3cr3tM4rk0123456789")
     warned: list[str] = []
@@ -161,13 +170,22 @@ def test_wandb_logs_offline(store: LocalStore, tmp_path: Path, monkeypatch: pyte
     assert not [path for path in files if secret.encode() in path.read_bytes()]
 
 
+@pytest.mark.usefixtures("wandb")
 def test_wandb_without_a_key_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("wandb")
     for name in ("WANDB_API_KEY", "WANDB_MODE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     with pytest.raises(StiltsError, match="needs a key: set WANDB_API_KEY"):
         open_trackers(["wandb"], "one", tmp_path)
+
+
+@pytest.mark.usefixtures("wandb")
+def test_a_wrong_key_is_refused_without_telling_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    monkeypatch.setenv("WANDB_API_KEY", "much-too-short")
+    with pytest.raises(StiltsError, match=r"tracker wandb: .*WANDB_MODE=offline") as refused:
+        open_trackers(["wandb"], "one", tmp_path)
+    assert "much-too-short" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
