@@ -33,7 +33,7 @@ def robustness(tables: Tables, split: str, model: str, target: str) -> Drawing |
         f"robustness-{slug(split, model, target)}",
         f"Under noise: {target}, {model}, {split}",
         "Mean over languages and seeds, in percent; band: 95 % interval over seeds (Student's t). Horizontal axis: "
-        "rate of the noise, 0 being the clean data.",
+        "rate of the noise, from the clean data on. Hollow: of fewer seeds than planned.",
         figure,
     )
 
@@ -46,7 +46,8 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], looks: Mapping[str, Ma
         clean = [(0.0, *_numbers(row, "clean")) for row in found[:1] if row["clean"] is not None]
         points = [*clean, *((row["rate"], *_numbers(row, "noisy")) for row in found)]
         rates, scores, low, high = np.array(points, dtype=float).T
-        axes.plot(rates, scores, color=look.color, marker=look.marker, linestyle=look.linestyle)
+        fill = look.color if all(row["n"] == row["planned"] for row in found) else "none"
+        axes.plot(rates, scores, color=look.color, marker=look.marker, linestyle=look.linestyle, markerfacecolor=fill)
         axes.fill_between(rates, low, high, color=look.color, alpha=band(looks), linewidth=0)
     axes.grid(axis="y")
 

@@ -12,7 +12,7 @@ from stilts.collect.analyses.similarity import ALL
 from stilts.collect.figures.drawing import Drawing, captioned
 from stilts.collect.figures.labels import places
 from stilts.collect.figures.rows import pick, slug
-from stilts.collect.figures.style import FAINT, GAIN, INK, LOSS, panels, styled
+from stilts.collect.figures.style import FAINT, GAIN, INK, LOSS, panels, short, styled
 
 _DISTANCE = "distance_"
 _FEWEST = 3
@@ -37,12 +37,12 @@ def scatter(tables: Tables, split: str, model: str, intermediate: str, target: s
         panel.set_title(feature)
         for row in pick(tables, "similarity", feature=feature, **where):
             panel.set_title(_correlation(row), loc="right", fontsize=6.5)
+    figure.supylabel(f"gain of {short(intermediate)} over {short(points[0]['baseline'])}", fontsize=7.5)
     return captioned(
         f"similarity-{slug(split, model, intermediate, target)}",
         f"Gain and distance to English: {intermediate}, {_name(target)}, {model}, {split}",
-        f"A point is a language: its gain of {intermediate} over {points[0]['baseline']} in points, mean over seeds, "
-        f"on {_name(target)}. Horizontal axis: its distance to English. Line: least squares. r: Pearson's, with its "
-        "95 % interval.",
+        "A point is a language: its gain in points, mean over seeds, against its distance to English. Line: least "
+        "squares. r: Pearson's, with its 95 % interval.",
         figure,
     )
 

@@ -35,11 +35,12 @@ def selection(tables: Tables, split: str, model: str) -> Drawing | None:
         panel.set_title(short(target))
     handles = [Line2D([], [], color=c, marker=m, linestyle="", label=text) for text, c, m in _CHOICES.values()]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
+    chosen_on = " or ".join(sorted({row["chosen_on"] for row in rows if row["chosen_on"] is not None}))
     return captioned(
         f"selection-{slug(split, model)}",
         f"What the choice of a checkpoint costs: {model}, {split}",
-        f"Means over seeds and languages on {split} at the last checkpoint, at the best on English dev, and at the "
-        "best for each language.",
+        f"Means over seeds and languages on {split} at the last checkpoint, at the best on English dev, and (oracle) "
+        f"at the best for each language on its own {chosen_on or split}.",
         figure,
     )
 

@@ -109,6 +109,7 @@ def test_selection():
 
 def test_robustness():
     clean = {"clean": 70.0, "clean_low": 69.0, "clean_high": 71.0, "language": "mean", "target": "xnli"}
+    clean |= {"n": 2, "planned": 3}
     noisy = {0.2: {"noisy": 60.0, "noisy_low": 58.0, "noisy_high": 62.0}, 0.1: {"noisy": 66.0}}
     rows = [
         {**clean, "intermediate": "none", "noise": "swap", "rate": rate, **scores} for rate, scores in noisy.items()
@@ -116,6 +117,7 @@ def test_robustness():
     figure = robustness.robustness(table("robustness", ROBUSTNESS, rows), "test", "base", "xnli").figure
     assert titles(figure) == ["swap"]
     assert dots(figure.axes[0]) == [(0.0, 70.0), (0.1, 66.0), (0.2, 60.0)]
+    assert figure.axes[0].lines[0].get_markerfacecolor() == "none", "a seed is lacking"
 
 
 def similarity(languages):
