@@ -283,6 +283,7 @@ def test_a_report_of_what_has_not_run_says_so(stilts: Run, experiment: Path, tmp
     assert (code, err) == (0, "")
     assert "first.html" in out
     assert "Nothing was evaluated under noise" in page
+    assert "no figures" in out
     assert f"stilts report {experiment}" in page
     assert stilts("report", experiment, "--baseline", "mnli")[0] == 1
 

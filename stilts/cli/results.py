@@ -66,7 +66,8 @@ def report(
     patches: Patches = [],
     overrides: Overrides = [],
 ) -> None:
-    """Write one HTML file that answers what helped, with everything that it rests on. It opens without a network."""
+    """Write one HTML file that answers what helped, with everything that it rests on, and the figures of a paper."""
+    from stilts.collect.figures.write import FOLDER, write_figures
     from stilts.collect.options import Options
     from stilts.collect.report.facts import gather_facts
     from stilts.collect.report.page import write_report
@@ -79,6 +80,8 @@ def report(
     path = out or session.results / "report.html"
     write_report(path, session.results, tables, facts, options)
     typer.echo(f"{path} ({gigabytes(path.stat().st_size)})")
+    figures = write_figures(session.results, tables)
+    typer.echo(f"{len(figures)} files in {session.results / FOLDER}" if figures else "no figures: there are no numbers")
 
 
 def explain(
