@@ -344,7 +344,6 @@ class _Run:
                 "tokens_per_second": rate,
                 "examples": self.result.examples,
                 "eta": (self.steps - step) * per_step / max(rate, 1e-9),
-                "dev": list(self.result.dev),
                 **({"phase": source.task} if len(self.curriculum.sources) > 1 else {}),
                 **({"dev": self.result.dev[-1][1], "curve": list(self.result.dev)} if self.result.dev else {}),
             }

@@ -101,7 +101,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
                 snapshot = json.loads(subprocess.check_output(stilts(folder, "status", "--json"), cwd=folder))
         said = run.communicate()[0]
         assert run.returncode == 0, said
-        assert on_terminal.wait(30) == 0
+        assert on_terminal.wait(30) == 0, b"".join(seen).decode()
         yield Followed(folder, said, in_pipe.communicate(timeout=60)[0], b"".join(seen).decode(), snapshot)
 
 

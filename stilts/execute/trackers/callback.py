@@ -84,7 +84,11 @@ class Trackers(tune.Callback):
 
     def _work(self) -> None:
         while (event := self._events.get()) is not None:
-            event()
+            try:
+                event()
+            except Exception as error:  # a defect here, not in a tracker: training is worth more
+                self._warn(f"what stages report could not be tracked: {redact(f'{type(error).__name__}: {error}')}")
+                return
 
     def _report(self, name: str, result: Mapping[str, Any]) -> None:
         step = int(result["step"])
@@ -93,7 +97,7 @@ class Trackers(tune.Callback):
         if step > self._logged[name]:
             self._log(name, step, {shown: result[fact] for fact, shown in _REPORTED.items() if fact in result})
             self._logged[name] = step
-        self._log_dev(name, result.get("dev", ()))
+        self._log_dev(name, result.get("curve", ()))
 
     def _begin(self, name: str, step: int | None) -> None:
         self._each(lambda tracker: tracker.begin(self._stages[name], step))

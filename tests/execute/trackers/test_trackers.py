@@ -68,7 +68,7 @@ def trial(**result: Any) -> Any:
 def train(trackers: Trackers, *steps: int) -> None:
     for step in steps:
         dev = [[at, at * 1.0] for at in (20, 40) if at <= step]
-        trackers.on_trial_result(0, [], trial(), {"step": step, "steps": 40, "loss": 1 / step, "dev": dev, "pid": 3})
+        trackers.on_trial_result(0, [], trial(), {"step": step, "steps": 40, "loss": 1 / step, "curve": dev, "pid": 3})
 
 
 def run(store: LocalStore, *steps: int, done: bool = True, warned: list[str] | None = None, **by_name: Tracker) -> None:
