@@ -22,8 +22,7 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Search for a stage's best recipe, then write it with a table and plots. The same command goes on after a stop."""
-    from stilts.collect.figures.drawing import save
-    from stilts.collect.figures.search import draw_search
+    from stilts.collect.figures.search import save_search
     from stilts.collect.trials import best_recipe, render_trials, trials_table, write_trials
     from stilts.execute.meter import Limits
     from stilts.execute.tune import open_search
@@ -44,7 +43,7 @@ def tune(
         best = best_recipe(table, found.subject.patch(study.best_params), study.study_name, found.subject.metric)
     results = found.session.results
     files = write_trials(results, table, found.subject.title, best)
-    files += [file for drawing in draw_search(study) for file in save(drawing, results)]
+    files += save_search(study, results)
     if as_json:
         print_json(table.to_pylist())
     else:

@@ -19,6 +19,10 @@ class ClaimLost(StiltsError):
     """As the store raises it."""
 
 
+class Stopped(StiltsError):
+    """As the training loop raises it."""
+
+
 class Unreachable(StiltsError):
     """As the store raises it."""
 
@@ -88,6 +92,12 @@ def _walk(job: StageJob, ranks: Any, attempt: int) -> None:
             raise
 
 
+def _until_halted(job: StageJob, ranks: Any, attempt: int) -> None:
+    if not ranks.halt.wait(30):
+        raise StiltsError("nobody asked it to stop")
+    raise Stopped("stopped after step 1 of 2")
+
+
 def reduce(job: StageJob, ranks: Any, attempt: int) -> None:
     import torch
 
@@ -127,5 +137,6 @@ _BEHAVIOURS = {
     "away": _store_away_twice,
     "witness": _witness,
     "walk": _walk,
+    "endless": _until_halted,
     "always": lambda job, ranks, attempt: os.kill(os.getpid(), signal.SIGKILL),
 }

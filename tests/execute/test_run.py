@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ray.util import placement_group_table
 
 from stilts.errors import StiltsError
 from stilts.execute.run import Outcome, execute
+from stilts.plan.agenda import StageOutcome
 from stilts.plan.job import StageJob
 from stilts.spec.runtime import Runtime
 
@@ -164,6 +165,40 @@ def test_a_run_that_can_never_start_says_so_at_once(make_job: MakeJob) -> None:
 
 def test_nothing_to_run_is_complete() -> None:
     assert execute([], runtime=Runtime()).complete
+
+
+class Stopper:
+    """Offers stages one after the other, and has those stopped that would never end."""
+
+    def __init__(self, jobs: list[StageJob]) -> None:
+        self.uri, self._jobs = jobs[0].store, list(jobs)
+        self.ends: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def offer(self) -> StageJob | None:
+        return self._jobs.pop(0) if self._jobs and len(self.ends) == self._begun else None
+
+    @property
+    def _begun(self) -> int:
+        return 3 - len(self._jobs)
+
+    def reported(self, stage: str, result: Mapping[str, Any]) -> bool:
+        return stage.startswith("endless") and "step" in result
+
+    def ended(self, stage: str, outcome: StageOutcome) -> None:
+        self.ends[stage] = outcome.status
+
+
+def test_a_source_offers_stages_and_has_them_stopped_while_their_gang_stays_warm(make_job: MakeJob) -> None:
+    jobs = [make_job("endless-1"), make_job("endless-2"), make_job("ok-after")]
+    source = Stopper(jobs)
+    outcome = execute((), runtime=Runtime(accelerator="cpu"), source=source, stage_function=BEHAVE)
+    ended = {"endless-1": "stopped", "endless-2": "stopped", "ok-after": "done"}
+    assert source.ends == ended == {name: stage.status for name, stage in outcome.stages.items()}
+    assert len({process for name, _, process, _ in traces(jobs[0]) if name in ended}) == 1
+    assert_nothing_is_left(jobs[0])
 
 
 class Killer(tune.Callback):

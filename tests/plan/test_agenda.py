@@ -99,3 +99,12 @@ def test_a_hundred_thousand_stages_in_a_deep_chain_are_ordered_without_recursion
     agenda = Agenda(parents)
     assert agenda.chain["0"] == 100_000
     assert agenda.take() == "0"
+
+
+def test_a_stage_that_is_added_starts_and_ends_as_the_others() -> None:
+    agenda = Agenda({})
+    assert agenda.exhausted
+    agenda.add("late")
+    assert agenda.take() == "late"
+    agenda.finish("late", "stopped", "stopped after step 3 of 9")
+    assert (agenda.outcomes["late"].status, agenda.exhausted) == ("stopped", True)

@@ -1,49 +1,62 @@
-"""A search's figures: those that Optuna draws of a study."""
+"""A search's figures: those that Optuna draws of a study, in Optuna's style."""
 
+import io
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import matplotlib
 import optuna
+from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
-from stilts.collect.figures.drawing import Drawing
+from stilts.store.local import LocalStore
 
 _SCORE = "English dev score (%)"
+_NO_DATES: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 
-def draw_search(study: optuna.Study) -> Iterator[Drawing]:
-    """History, importances, parallel coordinates, slices and intermediate values, as far as there is something to draw.
+def save_search(study: optuna.Study, folder: Path) -> list[Path]:
+    """Write history, slices, parallel coordinates, importances and intermediate values, as far as there is something to
+    draw, each as `search-NAME.png`, `.pdf` and `.svg`.
 
-    The importances need trials that ran to the end and differ; of fewer than two, only what is there is drawn.
+    All but the last are of trials that ran to the end; the importances need two.
     """
-    done = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-    # Optuna and Jinja-like layouts come with it: loaded where it is drawn.
+    store, files = LocalStore(folder), []
+    for name, plot in _plots(study):
+        # Optuna draws through pyplot, and sets a style of its own for the whole process: both are put back.
+        with warnings.catch_warnings(), matplotlib.rc_context():
+            warnings.simplefilter("ignore")  # all of optuna.visualization.matplotlib is experimental
+            for form, content in _rendered(plot):
+                store.write(f"search-{name}.{form}", content)
+                files.append(folder / f"search-{name}.{form}")
+    return files
+
+
+def _plots(study: optuna.Study) -> Iterator[tuple[str, Callable[[], Any]]]:
     from optuna.visualization import matplotlib as plots
 
+    done = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
     if done:
-        yield _drawn(
-            "history", "Dev score by trial", lambda: plots.plot_optimization_history(study, target_name=_SCORE)
-        )
-        yield _drawn("slice", "Dev score by value", lambda: plots.plot_slice(study, target_name=_SCORE))
-        yield _drawn(
-            "parallel", "Values and dev score", lambda: plots.plot_parallel_coordinate(study, target_name=_SCORE)
-        )
+        yield "history", lambda: plots.plot_optimization_history(study, target_name=_SCORE)
+        yield "slice", lambda: plots.plot_slice(study, target_name=_SCORE)
+        yield "parallel", lambda: plots.plot_parallel_coordinate(study, target_name=_SCORE)
     if done > 1:
-        yield _drawn("importances", "What the dev score depends on", lambda: plots.plot_param_importances(study))
+        yield "importances", lambda: plots.plot_param_importances(study)
     if any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
-        yield _drawn("intermediate", "Dev score by step", lambda: plots.plot_intermediate_values(study))
+        yield "intermediate", lambda: plots.plot_intermediate_values(study)
 
 
-def _drawn(name: str, title: str, plot: Callable[[], Any]) -> Drawing:
-    """Optuna draws through pyplot, and sets a style of its own for the whole process: both are put back."""
+def _rendered(plot: Callable[[], Any]) -> Iterator[tuple[str, bytes]]:
     from matplotlib import pyplot
 
-    with warnings.catch_warnings(), matplotlib.rc_context():
-        warnings.simplefilter("ignore")  # all of optuna.visualization.matplotlib is experimental
-        pyplot.switch_backend("agg")
-        found = plot()
-        figure = (found.flat[0] if hasattr(found, "flat") else found).figure
-        pyplot.close(figure)
-    return Drawing(f"search-{name}", title, title, figure)
+    pyplot.switch_backend("agg")
+    drawn = plot()
+    figure: Figure = (drawn.flat[0] if hasattr(drawn, "flat") else drawn).figure
+    for form, metadata in _NO_DATES.items():
+        content = io.BytesIO()
+        with matplotlib.rc_context({"svg.hashsalt": "search", "pdf.fonttype": 42}):
+            figure.savefig(content, format=form, dpi=200, bbox_inches="tight", metadata=metadata)
+        yield form, content.getvalue()
+    pyplot.close(figure)
