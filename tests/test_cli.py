@@ -311,6 +311,7 @@ def test_the_command_line_is_frozen() -> None:
         "score": ["--benchmark", "--json", "--labels", "--predictions"],
         "status": ["--json", "--set", "--watch", "--with", "experiment"],
         "submission": ["--intermediate", "--json", "--model", "--out", "--set", "--with", "experiment"],
+        "tune": ["--json", "--max-cost", "--max-gpu-hours", "--set", "--with", "search"],
         "watch": ["--address", "--cloud", "--drain-on-rebalance", "--every", "--node"],
     }
     assert list(commands["data"].commands) == ["prepare", "verify"]
