@@ -1,6 +1,8 @@
 """The analyses in a terminal and as files."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import zip_longest
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -38,5 +40,7 @@ def render_analyses(console: Console, tables: Mapping[str, pa.Table]) -> None:
     if "published" in shown:
         shown["published"] = comparable(shown["published"])
     for name, sections in _SECTIONS.items():
-        for section in sections(shown[name]) if name in shown else ():
-            show(console, section)
+        found = list(sections(shown[name])) if name in shown else []
+        for section, following in zip_longest(found, found[1:]):
+            said_again = following is not None and following.below == section.below
+            show(console, replace(section, below=()) if said_again else section)

@@ -132,3 +132,13 @@ def test_latex_compiles(tables, tmp_path):
     log = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert log.returncode == 0, log.stdout.decode(errors="replace")[-2000:]
     assert b"Overfull \\hbox" not in log.stdout
+
+
+def test_what_several_models_have_in_common_is_said_once(tables):
+    similarity = tables["similarity"]
+    other = similarity.set_column(
+        similarity.schema.get_field_index("model"), "model", pa.array(["other"] * len(similarity), pa.string())
+    )
+    text = printed({"similarity": pa.concat_tables([similarity, other])}, 200)
+    assert text.count("gain and distance to English") == 2
+    assert text.count("URIEL") == printed({"similarity": similarity}, 200).count("URIEL")
