@@ -25,6 +25,7 @@ def tune(
     from stilts.collect.figures.search import save_search
     from stilts.collect.trials import best_recipe, render_trials, trials_table, write_trials
     from stilts.execute.meter import Limits
+    from stilts.execute.study import best_of
     from stilts.execute.tune import open_search
     from stilts.execute.tune import tune as run_search
     from stilts.session import SearchSession
@@ -39,8 +40,8 @@ def tune(
         raise typer.Exit(INTERRUPTED) from None
     table = trials_table(study, list(found.search.space.dimensions()))
     best = None
-    if any(table["dev"].is_valid().to_pylist()):
-        best = best_recipe(table, found.subject.patch(study.best_params), study.study_name, found.subject.metric)
+    if (trial := best_of(study)) is not None:
+        best = best_recipe(table, found.subject.patch(trial.params), study.study_name, found.subject.metric)
     results = found.session.results
     files = write_trials(results, table, found.subject.title, best)
     files += save_search(study, results)

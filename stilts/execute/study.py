@@ -70,6 +70,20 @@ def open_study(name: str, url: str, search: Search, subject: Mapping[str, Any]) 
     return study
 
 
+def best_of(study: optuna.Study) -> FrozenTrial | None:
+    """The trial with the highest score, of equals the first; None where none ran to the end."""
+    done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return max(done, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+def is_over(study: optuna.Study, search: Search) -> bool:
+    """Whether every trial of the search has ended."""
+    trials = study.get_trials(deepcopy=False)
+    names = search.space.dimensions().keys()
+    drawn = [trial for trial in trials if trial.params.keys() == names]
+    return len(drawn) >= search.trials and all(trial.state.is_finished() for trial in drawn)
+
+
 def subject_of(subject: Subject) -> dict[str, Any]:
     """What the trials of a study have in common, in plain JSON types: scores of others do not compare."""
     return {
@@ -303,8 +317,8 @@ class Proposals:
         self._best = max(done, default=None)
 
     def _show_best(self, number: int) -> None:
-        best = self._study.best_trial
-        if best.number == number:
+        best = best_of(self._study)
+        if best is not None and best.number == number:
             values = ", ".join(f"{name} {_short(value)}" for name, value in best.params.items())
             self._tell(f"trial {number} is the best so far: dev {best.value:.2f} ({values})")
 
@@ -330,9 +344,9 @@ def drop_worse_weights(study: optuna.Study, store: Store, needed: set[str]) -> N
     Args:
         needed: stages, by the first 12 digits of their key, whose weights an experiment counts on.
     """
-    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    kept = set(study.best_trial.user_attrs["stages"]) if complete else set()
-    for trial in complete:
+    best = best_of(study)
+    kept = set() if best is None else set(best.user_attrs["stages"])
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         for name in trial.user_attrs.get("trained", []):
             if name not in kept and name[-SHORT:] not in needed:
                 drop_weights(store, name)

@@ -17,7 +17,7 @@ from stilts.execute.launch import check_limits, note, prepare, unfinished
 from stilts.execute.meter import NO_LIMITS, Limits, Meter
 from stilts.execute.progress import Progress
 from stilts.execute.run import connected, execute
-from stilts.execute.study import Proposals, drop_worse_weights, open_study, subject_of
+from stilts.execute.study import Proposals, best_of, drop_worse_weights, is_over, open_study, subject_of
 from stilts.plan.missing import missing_jobs
 from stilts.session import SearchSession
 from stilts.spec.stage import SHORT
@@ -62,6 +62,9 @@ def open_search(found: SearchSession) -> optuna.Study:
 
 
 def _tune(found: SearchSession, study: optuna.Study, console: Console, limits: Limits) -> StiltsError | None:
+    if is_over(study, found.search):
+        console.print(f"[green]nothing to search[/]: all {found.search.trials} trials are over")
+        return None
     session, brake = found.session, Brake()
     runtime, store = session.experiment.runtime, session.store
     meter = Meter(store, session.experiment.name, runtime, session.experiment.cluster, limits, brake)
@@ -111,9 +114,10 @@ def _search(
 def _tidy(found: SearchSession, study: optuna.Study) -> None:
     """The best recipe becomes part of the declaration; weights go that nothing starts from."""
     store = found.session.store
-    if not any(trial.state.name == "COMPLETE" for trial in study.get_trials(deepcopy=False)):
+    best = best_of(study)
+    if best is None:
         return
-    found.of(found.subject.configure(study.best_params)).declare()
+    found.of(found.subject.configure(best.params)).declare()
     if found.session.experiment.runtime.keep == "all":
         return
     needs = [declared.needs for declared in declarations(store) if declared.needs is not None]

@@ -1,0 +1,99 @@
+"""A whole search on generated data: Ray, gangs, training, the study, and the experiment that takes its best recipe."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+
+from stilts.plan.summary import summarize
+from stilts.session import Session
+from stilts.store.local import LocalStore
+from stilts.store.record import read_stage
+from tests.tiny import TINY
+
+pytestmark = pytest.mark.slow
+
+EXPERIMENT = (
+    """\
+name: grid
+seeds: [1]
+"""
+    + TINY
+    + """\
+intermediates: [none]
+targets: [xnli]
+settings: {xnli: {max_length: 64}}
+recipe: {precision: fp32, learning_rate: 1e-3, max_steps: 4, batch_size: 8, max_length: 64, selection: best-dev}
+recipes: {xnli: {evaluate_every: 2}}
+data:
+  generate: {languages: 1, sentences: 60}
+runtime: {max_parallel: 1, accelerator: cpu}
+"""
+)
+SEARCH = """\
+experiment: grid.yaml
+name: search
+search:
+  target: xnli
+  trials: 3
+  space: {learning_rate: {low: 1e-4, high: 1e-2, log: true}, batch_size: {choices: [8, 16]}}
+  stopping: {min_steps: 2, reduction: 2}
+"""
+
+
+def stilts(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "stilts", *arguments, f"--set=store={folder / 'store'}"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tune")
+    (folder / "grid.yaml").write_text(EXPERIMENT)
+    (folder / "search.yaml").write_text(SEARCH)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trials(folder: Path) -> list[dict]:
+    return json.loads(stilts(folder, "tune", "search.yaml", "--json").stdout)
+
+
+def test_every_trial_is_over_and_its_values_are_in_the_table(trials: list[dict], folder: Path) -> None:
+    assert [trial["trial"] for trial in trials] == [0, 1, 2]
+    assert trials[0]["learning_rate"] == 1e-3
+    assert trials[0]["batch_size"] == 8
+    assert trials[0]["state"] == "done"
+    assert {trial["state"] for trial in trials} <= {"done", "stopped"}
+    store = LocalStore(folder / "store")
+    for trial in trials:
+        record = read_stage(store, trial["stages"][0])
+        assert (record is not None) == (trial["state"] == "done")
+        if record is not None:
+            assert trial["dev"] == record["dev"]["score"]
+            assert record["train"]["steps"] == 4
+
+
+def test_the_same_command_again_trains_nothing(trials: list[dict], folder: Path) -> None:
+    again = stilts(folder, "tune", "search.yaml", "--json")
+    assert json.loads(again.stdout) == trials
+
+
+def test_an_experiment_with_the_best_recipe_finds_its_stage_trained(trials: list[dict], folder: Path) -> None:
+    best = folder / "results" / "search" / "best.yaml"
+    session = Session.open(folder / "grid.yaml", [f"store={folder / 'store'}"], [best])
+    winner = max((t for t in trials if t["dev"] is not None), key=lambda t: t["dev"])["stages"][0]
+    assert winner[-12:] in {key[:12] for key in session.expansion.graph.nodes}
+    assert summarize(session.plan())["to_train"] == 0
+
+
+def test_the_plots_and_the_study_are_there(trials: list[dict], folder: Path) -> None:
+    results = folder / "results" / "search"
+    assert {"trials.md", "trials.parquet", "study.db"} <= {file.name for file in results.iterdir()}
+    drawn = {file.stem for file in results.glob("*.png")}
+    assert {"search-history", "search-slice", "search-parallel", "search-intermediate"} <= drawn
+    study = optuna.load_study(study_name="search", storage=f"sqlite:///{results / 'study.db'}")
+    assert [trial.number for trial in study.trials] == [trial["trial"] for trial in trials]
