@@ -30,10 +30,11 @@ seeds: [1]
 """
     + TINY
     + """\
-intermediates: [mnli]
+intermediates: [none]
 targets: [xnli]
-recipe: {{precision: fp32, learning_rate: 1e-3, max_steps: 100, batch_size: 8, max_length: 64}}
+recipe: {{precision: fp32, learning_rate: 1e-3, max_steps: 600, evaluate_every: 100, batch_size: 8, max_length: 64}}
 data: {{generate: {{languages: 2, sentences: 60}}}}
+runtime: {{keep: all}}
 """
 )
 
@@ -96,7 +97,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
         snapshot = {}
         while run.poll() is None:
             time.sleep(0.2)
-            if not snapshot and b"/100" in b"".join(seen):
+            if not snapshot and b"/600" in b"".join(seen):
                 on_terminal.send_signal(signal.SIGINT)
                 snapshot = json.loads(subprocess.check_output(stilts(folder, "status", "--json"), cwd=folder))
         said = run.communicate()[0]
@@ -106,17 +107,17 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
 
 
 def test_a_pipe_gets_a_line_for_each_time_and_at_last_the_states(followed: Followed) -> None:
-    lines = [line for line in followed.in_pipe.splitlines() if re.match(r"\d\d:\d\d:\d\d \d of 3 done", line)]
-    steps = [int(step) for line in lines for step in re.findall(r"step (\d+)/100", line)]
+    lines = [line for line in followed.in_pipe.splitlines() if re.match(r"\d\d:\d\d:\d\d \d of 2 done", line)]
+    steps = [int(step) for line in lines for step in re.findall(r"step (\d+)/600", line)]
     assert len(set(steps)) > 1
-    assert any(re.search(r"step \d+/100, loss \d\.\d{3}, [\d,]+ tokens/s, .* left", line) for line in lines)
+    assert any(re.search(r"step \d+/600, loss \d\.\d{3}, [\d,]+ tokens/s, .* left", line) for line in lines)
     assert "spent: " in lines[-1]
-    assert "done 3" in followed.in_pipe
+    assert "done 2" in followed.in_pipe
     assert "Traceback" not in followed.in_pipe
 
 
 def test_a_terminal_shows_the_display_of_the_driver_until_ctrl_c(followed: Followed) -> None:
-    assert re.search(r"xlm-roberta-(mnli|xnli)-s1-\w{12} +\d+/100 +\d\.\d{3} +[\d,]+", followed.on_terminal)
+    assert re.search(r"xlm-roberta-xnli-s1-\w{12} +\d+/600 +\d\.\d{3} +[\d,]+", followed.on_terminal)
     assert "tokens/s" in followed.on_terminal
     assert "process" in followed.on_terminal
     assert "Traceback" not in followed.on_terminal
@@ -126,7 +127,7 @@ def test_json_is_one_snapshot(followed: Followed) -> None:
     (run,) = followed.snapshot["runs"]
     assert run["alive"]
     assert run["age"] < 30
-    assert sum(run["progress"]["counts"].values()) == len(followed.snapshot["stages"]) == 3
+    assert sum(run["progress"]["counts"].values()) == len(followed.snapshot["stages"]) == 2
     (stage,) = run["progress"]["running"]
     assert "running" in {row["state"] for row in followed.snapshot["stages"]}
     assert stage["name"] in {row["name"] for row in followed.snapshot["stages"]}
@@ -142,20 +143,20 @@ def test_tensorboard_has_the_steps_and_scores_of_every_trained_stage(followed: F
         record = json.loads((followed.folder / "store/stages" / folder.name / "record.json").read_bytes())
         losses, found = dict(record["train"]["losses"]), scalars(folder)
         assert found["loss"] == pytest.approx({step: losses[step] for step in found["loss"]})
-        assert 100 in found["loss"]
+        assert 600 in found["loss"]
         assert found["dev/score"] == pytest.approx(dict(record["dev"]["curve"]))
         languages = {name for name in found if name.startswith("test/xnli/")}
         assert len(languages) == (3 if "xnli" in folder.name else 0)
-        assert all(list(found[name]) == [100] for name in languages)
-    assert len(list((followed.folder / "results/followed/tensorboard").iterdir())) == 2
+        assert all(list(found[name]) == [600] for name in languages)
+    assert len(list((followed.folder / "results/followed/tensorboard").iterdir())) == 1
 
 
 def test_kept_weights_have_a_model_card(followed: Followed) -> None:
     cards = {path.parent.name: ModelCard.load(path) for path in followed.folder.glob("store/stages/*/README.md")}
     (name,) = cards
-    assert name.startswith("xlm-roberta-mnli-s1-")
+    assert name.startswith("xlm-roberta-xnli-s1-")
     assert (followed.folder / "store/stages" / name / "weights").is_dir()
-    assert "random weights, trained on mnli" in cards[name].text
+    assert "random weights, trained on xnli" in cards[name].text
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ class Tracked:
         cells: of the experiment that it serves: `MODEL/INTERMEDIATE/TARGET/sSEED`.
         settings: what determined it, flat: `recipe.learning_rate`, `tasks`, `parent`.
         evaluations: those that its trial does.
+        trains: whether its trial trains it, too.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Tracked:
     cells: tuple[str, ...]
     settings: Mapping[str, Any]
     evaluations: tuple[EvaluationSpec, ...] = ()
+    trains: bool = True
 
 
 class Tracker(Protocol):

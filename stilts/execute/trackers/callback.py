@@ -115,16 +115,16 @@ class Trackers(tune.Callback):
 
     def _end(self, name: str, status: str) -> None:
         record, scores = self._outcome(name) if status == "done" else ({}, {})
+        trained = self._stages[name].trains and "train" in record
         if name not in self._logged:
-            if not scores:
+            if not (scores or trained):
                 return
-            self._begin(name, None)
-        else:
-            # The end of what was too short-lived to be reported.
-            for last, loss in record.get("train", {}).get("losses", ())[-1:]:
+            self._begin(name, 1 if trained else None)
+        if trained:  # the end of what was too short-lived to be reported
+            for last, loss in record["train"]["losses"][-1:]:
                 if last > self._logged[name]:
                     self._log(name, last, {"loss": loss})
-            self._log_dev(name, record.get("dev", {}).get("curve", ()))
+            self._log_dev(name, record["dev"]["curve"])
         step = record.get("train", {}).get("steps", self._logged[name])
         self._each(lambda tracker: tracker.end(self._stages[name], status, step, scores))
         del self._logged[name]
@@ -169,7 +169,7 @@ def tracked_stages(expansion: Expansion, jobs: Mapping[str, StageJob]) -> dict[s
         for key in cell.stages:
             cells.setdefault(key, []).append(f"{cell.model}/{cell.intermediate}/{cell.target}/s{cell.seed}")
     return {
-        job.name: Tracked(job.name, key, tuple(cells.get(key, ())), _settings(job), job.evaluations)
+        job.name: Tracked(job.name, key, tuple(cells.get(key, ())), _settings(job), job.evaluations, not job.trained)
         for key, job in jobs.items()
     }
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -95,8 +96,18 @@ def test_every_step_once_though_the_trial_is_started_again(store: LocalStore) ->
 
 def test_what_is_only_evaluated_has_its_scores(store: LocalStore) -> None:
     memory = Memory()
-    run(store, memory=memory)
+    with Trackers({"memory": memory}, {NAME: replace(STAGE, trains=False)}, store, print) as trackers:
+        trackers.on_trial_complete(0, [], trial(status="done"))
     assert memory.told == [("begin", None), ("done", 40, {"test/xnli/de": 55.0})]
+
+
+def test_what_was_too_short_lived_to_be_reported_is_in_the_record(store: LocalStore) -> None:
+    memory = Memory()
+    run(store, memory=memory)
+    assert memory.told[0] == ("begin", 1)
+    assert (40, {"loss": 0.025}) in memory.told
+    assert (20, {"dev/score": 50.0}) in memory.told
+    assert memory.told[-1] == ("done", 40, {"test/xnli/de": 55.0})
 
 
 def test_a_stopped_stage_is_said_to_be_stopped(store: LocalStore) -> None:
