@@ -3,6 +3,7 @@
 import json
 import shlex
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,22 +32,23 @@ def collect(
 ) -> None:
     """Write results.parquet, what follows from it, and the tables, from what the store holds."""
     from stilts.collect.options import Options
+    from stilts.collect.render import render_terminal
     from stilts.session import Session
 
-    show_results(Session.open(experiment, overrides, patches), Options(baseline, difference), as_json)
+    show_results(Session.open(experiment, overrides, patches), Options(baseline, difference), as_json, render_terminal)
 
 
-def show_results(session: Any, options: Any, as_json: bool) -> None:
-    """Write and print the tables of an experiment."""
-    from stilts.collect.render import render_terminal, write_results
+def show_results(session: Any, options: Any, as_json: bool, render: Callable[[Console, Any], None]) -> None:
+    """Write the tables of an experiment, and print them as `render` does; as JSON, each by its name, row by row."""
+    from stilts.collect.render import write_results
 
     tables = _analyse(session, options)
     files = write_results(session.results, tables)
     if as_json:
-        print_json(tables["results"].to_pylist())
+        print_json({name: table.to_pylist() for name, table in tables.items()})
         return
     screen = console()
-    render_terminal(screen, tables)
+    render(screen, tables)
     screen.print(f"[dim]{len(files)} files in {session.results}[/]")
 
 

@@ -67,6 +67,7 @@ def run(
 ) -> None:
     """Train and evaluate what is missing, then write and print the table. The same command goes on after a stop."""
     from stilts.collect.options import Options
+    from stilts.collect.render import render_scores
     from stilts.execute.launch import launch
     from stilts.execute.meter import Limits
     from stilts.session import Session
@@ -79,7 +80,9 @@ def run(
     except KeyboardInterrupt:  # typer would end in a bare "Aborted"
         complain("interrupted; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
-    show_results(session, Options(), as_json)
+    show_results(session, Options(), as_json, render_scores)
+    if not as_json:
+        console().print("[dim]`stilts collect` prints what else they say; `stilts report` makes a page of it[/]")
     if unfinished is not None:
         raise unfinished
 

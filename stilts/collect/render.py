@@ -59,14 +59,28 @@ def render_terminal(console: Console, tables: Tables) -> None:
     """Print a table a split, cut into blocks of columns that fit the console, what its differences are worth by seeds
     and by test items, the whole study, what noise cost, what the analyses say, and what failed."""
     results = tables["results"]
-    for summary in summaries(results, tables["summary"]):
-        print_summary(console, summary)
+    _print_summaries(console, tables)
     for grid in _grids(tables):
         print_study(console, grid)
     render_items(console, tables["items"])
     render_robustness(console, results, tables["robustness"])
     render_selection(console, tables["selection"])
     render_analyses(console, tables)
+    _print_ended(console, results)
+
+
+def render_scores(console: Console, tables: Tables) -> None:
+    """Print a table a split, what its differences are worth, and what failed."""
+    _print_summaries(console, tables)
+    _print_ended(console, tables["results"])
+
+
+def _print_summaries(console: Console, tables: Tables) -> None:
+    for summary in summaries(tables["results"], tables["summary"]):
+        print_summary(console, summary)
+
+
+def _print_ended(console: Console, results: pa.Table) -> None:
     for status, stage, error in ended(results):
         console.print(Text.assemble((status, "red"), f" {stage}: {error}"))
 
