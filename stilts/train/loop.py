@@ -289,12 +289,13 @@ class _Run:
 
     def _after(self, step: int, source: Source, save: bool, drain: bool) -> None:
         """What follows a step: dev evaluation, report, resume state; asked to give way, the resume state alone."""
-        evaluate = self._evaluation_due(step)
-        if drain and (evaluate or step < self.steps):
-            self._give_way(step)
-        if evaluate:
+        due = self._evaluation_due(step)
+        leave = drain and (due or step < self.steps)
+        if due and not leave:
             self._evaluate(step)
-        self._report(step, source, now=evaluate)
+        self._report(step, source, now=due)
+        if leave:
+            self._give_way(step)
         if self.resume is not None and save and step < self.steps:
             self._save(step)
 
