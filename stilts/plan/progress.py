@@ -89,8 +89,8 @@ def remaining(agenda: Agenda, at_once: int, elapsed: Mapping[str, float]) -> flo
 
 def summary(counts: Mapping[str, int]) -> str:
     """Stages by status in words: `3 of 12 done, 2 running, 2 waiting, 1 failed, 4 not run`."""
-    parts = [f"{counts['done']} of {sum(counts.values())} done"]
-    return ", ".join(parts + [f"{counts[status]} {status}" for status in _OTHERS if counts[status]])
+    parts = [f"{counts.get('done', 0)} of {sum(counts.values())} done"]
+    return ", ".join(parts + [f"{counts[status]} {status}" for status in _OTHERS if counts.get(status)])
 
 
 def facts(latest: Mapping[str, Any]) -> list[str]:
