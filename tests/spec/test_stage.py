@@ -197,6 +197,7 @@ _RUNTIMES: dict[str, Any] = {
     "max_retries": 0,
     "keep": "all",
     "idle_seconds": 1,
+    "trackers": ("mlflow",),
 }
 
 
