@@ -41,6 +41,8 @@ def _of_split(tables: Tables, split: str, model: str) -> Iterator[Drawing]:
     for target in in_order(tables, _values(tables, "languages", "target")):
         for one in (heatmap.languages, bars.scores, robustness.robustness):
             yield from _there(one(tables, split, model, target))
+        for kind in _values(tables, "robustness", "noise"):
+            yield from _there(robustness.by_language(tables, split, model, target, kind))
 
 
 def _there(drawing: Drawing | None) -> Iterator[Drawing]:

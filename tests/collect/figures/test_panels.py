@@ -120,6 +120,17 @@ def test_robustness():
     assert figure.axes[0].lines[0].get_markerfacecolor() == "none", "a seed is lacking"
 
 
+def test_robustness_by_language():
+    row = {"clean": 70.0, "intermediate": "none", "target": "xnli", "n": 2, "planned": 2, "rate": 0.1}
+    scores = {("swap", "mean"): 60.0, ("swap", "sw"): 50.0, ("swap", "de"): 65.0, ("drop", "de"): 68.0}
+    rows = [{**row, "noise": kind, "language": language, "noisy": score} for (kind, language), score in scores.items()]
+    tables = table("robustness", ROBUSTNESS, rows)
+    figure = robustness.by_language(tables, "test", "base", "xnli", "swap").figure
+    assert titles(figure) == ["sw", "de"]
+    assert [dots(axes) for axes in figure.axes[:2]] == [[(0.0, 70.0), (0.1, 50.0)], [(0.0, 70.0), (0.1, 65.0)]]
+    assert robustness.by_language(tables, "test", "base", "xnli", "casing") is None
+
+
 def similarity(languages):
     where = {"intermediate": "mnli", "baseline": "none", "target": "all"}
     gains = [{"language": name, "gain": 1 + 2 * i, "distance_syntax": 0.1 * i} for i, name in enumerate(languages)]
