@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import nn
 
 from stilts.spec.recipe import Recipe
@@ -145,7 +146,12 @@ def restore_optimizer_state(engine: Any, fetch: Callable[[str, torch.Size], torc
     Args:
         fetch: the whole tensor of a name and shape, on the engine's device.
     """
-    from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
+    from deepspeed.utils import (
+        safe_set_full_fp32_param,
+        safe_set_full_optimizer_state,
+        safe_set_local_fp32_param,
+        safe_set_local_optimizer_state,
+    )
 
     _link_moments(engine)
     for name, parameter in engine.module.named_parameters():
@@ -154,12 +160,26 @@ def restore_optimizer_state(engine: Any, fetch: Callable[[str, torch.Size], torc
             value = fetch(f"{key}.{name}", shape)
             if _plain(parameter):
                 (parameter.data if key == "weight" else engine.optimizer.state[parameter][key]).copy_(value)
+            elif hasattr(parameter, "ds_id"):
+                part = _partition(parameter, value)
+                if key == "weight":
+                    safe_set_local_fp32_param(parameter, part)
+                else:
+                    safe_set_local_optimizer_state(parameter, part, key)
             elif key == "weight":
                 safe_set_full_fp32_param(parameter, value)
             else:
                 safe_set_full_optimizer_state(parameter, value, key)
     for state in getattr(engine.optimizer, "optimizer", engine.optimizer).state.values():
         state["step"].fill_(steps)
+
+
+def _partition(parameter: Any, value: torch.Tensor) -> torch.Tensor:
+    """This rank's part of a tensor under ZeRO 3; the last one is filled up with zeros. DeepSpeed 0.19 divides a whole
+    tensor itself only where the parts come out even."""
+    size, world, rank = parameter.ds_tensor.numel(), dist.get_world_size(), dist.get_rank()
+    whole = torch.nn.functional.pad(value.flatten(), (0, size * world - value.numel()))
+    return whole[size * rank : size * (rank + 1)]
 
 
 def _link_moments(engine: Any) -> None:
