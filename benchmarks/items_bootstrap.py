@@ -33,7 +33,7 @@ from stilts.collect.items.gather import Comparison, Group, compare
 from stilts.collect.items.kept import Kept
 from stilts.evaluate.predictions import suffix, write_predictions
 from stilts.evaluate.xtreme import XTREME
-from stilts.spec.stage import DataRef, EvaluationSpec
+from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.store.data import publish_table
 from stilts.store.local import LocalStore
 from stilts.store.record import write_evaluation

@@ -103,8 +103,8 @@ def write_experiment(folder: Path, cells: int) -> Path:
 
 def fill_store(experiment: Path, count: int) -> None:
     """Write the artifacts of the first stages: records, evaluations, and small files in the place of weights."""
+    from stilts.identity.stage import StageSpec
     from stilts.session import Session
-    from stilts.spec.stage import StageSpec
 
     session = Session.open(experiment)
     for node in [node for node in session.expansion.graph if isinstance(node.spec, StageSpec)][:count]:

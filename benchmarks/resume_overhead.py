@@ -28,8 +28,8 @@ def measure(folder: Path, sizes: dict[str, int], steps: int, zero_stage: int) ->
     import torch
     from transformers import AutoModel, XLMRobertaConfig
 
-    from stilts.spec.recipe import Recipe
-    from stilts.spec.runtime import Runtime
+    from stilts.experiment.recipe import Recipe
+    from stilts.experiment.runtime import Runtime
     from stilts.train.checkpoint import ResumeStore
     from stilts.train.curriculum import TrainPart
     from stilts.train.heads import HeadSpec, make_head

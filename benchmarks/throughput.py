@@ -89,8 +89,8 @@ def run_stilts(shape: Shape, rows: list[dict[str, Any]], steps: int) -> list[tup
     from transformers import AutoModel
 
     from stilts.data.batching import Sampler
-    from stilts.spec.recipe import Recipe
-    from stilts.spec.runtime import Runtime
+    from stilts.experiment.recipe import Recipe
+    from stilts.experiment.runtime import Runtime
     from stilts.train.curriculum import TrainPart
     from stilts.train.heads import HeadSpec, make_head
     from stilts.train.loop import train

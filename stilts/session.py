@@ -11,14 +11,14 @@ from pathlib import Path
 from stilts.data.known import KnownData, sources_are_elsewhere
 from stilts.data.prepare import ABSENT, Catalog
 from stilts.errors import StiltsError
+from stilts.experiment.experiment import Experiment
+from stilts.experiment.load import load_experiment, load_tuning, read_resolved, resolved_yaml
+from stilts.experiment.search import Search
+from stilts.identity.canonical import digest
+from stilts.identity.stage import SHORT, DataRef, StageSpec
 from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import Plan, make_plan, summarize
 from stilts.plan.tuning import Configuration, Subject
-from stilts.spec.canonical import digest
-from stilts.spec.experiment import Experiment
-from stilts.spec.load import load_experiment, load_tuning, read_resolved, resolved_yaml
-from stilts.spec.search import Search
-from stilts.spec.stage import SHORT, DataRef, StageSpec
 from stilts.store.claim import Claim
 from stilts.store.data import unpublished
 from stilts.store.local import LocalStore

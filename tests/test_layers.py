@@ -9,10 +9,50 @@ import pytest
 import stilts
 
 ROOT = Path(stilts.__file__).parent
-FLOORS = ("errors", "spec", "tasks", "data", "plan", "store", "train", "evaluate", "execute", "collect", "cli")
-LIGHT = ("spec", "tasks", "data", "plan", "store", "collect")
+FLOORS = (
+    "errors",
+    "statistics",
+    "experiment",
+    "spec",
+    "identity",
+    "encoders",
+    "tasks",
+    "data",
+    "schedule",
+    "storage",
+    "plan",
+    "store",
+    "ledger",
+    "train",
+    "evaluate",
+    "results",
+    "show",
+    "execute",
+    "run",
+    "search",
+    "collect",
+    "monitor",
+    "cli",
+)
+LIGHT = (
+    "statistics",
+    "experiment",
+    "spec",
+    "identity",
+    "encoders",
+    "tasks",
+    "data",
+    "schedule",
+    "storage",
+    "plan",
+    "store",
+    "ledger",
+    "results",
+    "show",
+    "collect",
+)
 """Floors that import neither torch nor ray when they are imported."""
-BESIDE = {"__init__": -1, "session": FLOORS.index("store"), "__main__": FLOORS.index("cli")}
+BESIDE = {"__init__": -1, "session": FLOORS.index("ledger"), "__main__": FLOORS.index("cli")}
 """Modules of the package itself: the version, what every command opens before it goes on, and the entry point."""
 
 MODULES = {

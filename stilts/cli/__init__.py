@@ -13,7 +13,7 @@ from stilts import __version__
 from stilts.cli import data, machine, results, run, search, store
 from stilts.cli.base import complain
 from stilts.errors import LimitReached, StiltsError
-from stilts.spec.secrets import redact
+from stilts.experiment.secrets import redact
 
 app = typer.Typer(
     help="Run grids of intermediate x target x seed fine-tuning on Ray and DeepSpeed, scored on XTREME.",

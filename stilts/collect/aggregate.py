@@ -35,7 +35,7 @@ from stilts.collect.scores import (
 )
 from stilts.collect.table import CLEAN, ZERO_SHOT, benchmark_of
 from stilts.evaluate.xtreme import Benchmark
-from stilts.spec.experiment import NONE
+from stilts.experiment.experiment import NONE
 from stilts.tasks.base import get_task
 
 _METRICS = {"metric": "mean of exact match and F1"}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from stilts.collect.scores import spread
 from stilts.collect.table import CellSource, ReadEvaluation, main_value
-from stilts.spec.stage import EvaluationSpec
+from stilts.identity.stage import EvaluationSpec
 
 STAND_IN = {"tatoeba": "bucc2018", "xquad": "mlqa", "tydiqa": "xquad"}
 """What has no dev data is chosen by a target of its kind: Tatoeba by BUCC (both search with the encoder as it is),

@@ -4,11 +4,11 @@ from dataclasses import asdict
 from typing import Any
 
 from stilts.errors import StiltsError, nearest
+from stilts.identity.stage import SHORT
 from stilts.plan.expand import Expansion
 from stilts.plan.explain import nearest_stage
 from stilts.plan.graph import Node
 from stilts.plan.missing import Artifact, Inventory, artifact_name
-from stilts.spec.stage import SHORT
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store
 from stilts.store.record import read_stage

@@ -10,9 +10,9 @@ from stilts.collect.choice import judged_by
 from stilts.collect.submission import write_submission
 from stilts.collect.table import CellSource, ReadEvaluation, build_table, independent
 from stilts.evaluate.xtreme import get_benchmark
+from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.plan.expand import Expansion
 from stilts.plan.missing import Inventory, artifact_name
-from stilts.spec.stage import SHORT, EvaluationSpec
 from stilts.store.data import read_examples
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store

@@ -14,9 +14,9 @@ from rich.live import Live
 from rich.text import Text
 
 from stilts.collect.status import spending_line
+from stilts.experiment.experiment import Experiment
 from stilts.plan.progress import duration, facts
 from stilts.plan.show_progress import show_progress, whole_line
-from stilts.spec.experiment import Experiment
 from stilts.store.claim import holder
 from stilts.store.needs import all_runs
 from stilts.store.progress import Told, read_progress, write_seconds

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from stilts.spec.experiment import NONE
+from stilts.experiment.experiment import NONE
 
 
 @dataclass(frozen=True)

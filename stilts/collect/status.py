@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stilts.experiment.experiment import Experiment
 from stilts.plan.graph import Node
 from stilts.plan.missing import artifact_name
 from stilts.plan.summary import Plan
-from stilts.spec.experiment import Experiment
 from stilts.store.claim import holder
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store

@@ -26,7 +26,7 @@ from stilts.errors import Problems, StiltsError, nearest
 from stilts.evaluate.predictions import read_predictions as parse_predictions
 from stilts.evaluate.predictions import suffix
 from stilts.evaluate.xtreme import XTREME, Benchmark
-from stilts.spec.stage import EvaluationSpec
+from stilts.identity.stage import EvaluationSpec
 from stilts.store.local import LocalStore
 from stilts.tasks.base import Task, get_task
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from stilts.evaluate.metrics import main_number
 from stilts.evaluate.xtreme import XTREME, Benchmark, get_benchmark
-from stilts.spec.stage import EvaluationSpec
+from stilts.identity.stage import EvaluationSpec
 from stilts.tasks.base import Task, get_task
 
 STATUSES = ("failed", "diverged", "not run", "missing", "unlabelled", "ok")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stilts.spec.canonical import digest
-from stilts.spec.recipe import Recipe
-from stilts.spec.stage import SHORT, DataRef
+from stilts.experiment.recipe import Recipe
+from stilts.identity.canonical import digest
+from stilts.identity.stage import SHORT, DataRef
 from stilts.tasks.base import Task
 from stilts.tasks.families import Lengths, get_family
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from stilts.data.prepare import Catalog
 from stilts.errors import StiltsError
-from stilts.spec.data import DataDecl
-from stilts.spec.stage import DataRef
+from stilts.experiment.data import DataDecl
+from stilts.identity.stage import DataRef
 from stilts.tasks.base import Task
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from stilts.data.batching import largest_remainders
 from stilts.errors import Problems, StiltsError, nearest
-from stilts.spec.stage import Mixing
+from stilts.identity.stage import Mixing
 
 
 def shares(sizes: Mapping[str, int], mixing: Mixing) -> dict[str, float]:

@@ -23,9 +23,9 @@ from stilts.data.sources.files import get_format
 from stilts.data.sources.layouts import LAYOUTS, parts
 from stilts.data.tables import DIGEST_VERSION, digest_table, write_table
 from stilts.errors import StiltsError
-from stilts.spec.canonical import digest
-from stilts.spec.data import DataDecl, TaskSource
-from stilts.spec.stage import SHORT, DataRef
+from stilts.experiment.data import DataDecl, TaskSource
+from stilts.identity.canonical import digest
+from stilts.identity.stage import SHORT, DataRef
 from stilts.tasks.base import HubSource, Task, all_tasks, check_language, private_language
 from stilts.tasks.families.checks import has_gold
 

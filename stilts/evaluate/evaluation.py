@@ -21,7 +21,7 @@ from stilts.evaluate.metrics import RANKS, score
 from stilts.evaluate.pool import Pool
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.thresholds import best_null_threshold
-from stilts.spec.stage import EvaluationSpec
+from stilts.identity.stage import EvaluationSpec
 from stilts.tasks.base import Task
 from stilts.tasks.families import Lengths, get_family
 from stilts.tasks.families.dual_encoder import queries_of

@@ -14,7 +14,7 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from stilts.errors import StiltsError
 from stilts.evaluate.metrics import main_number
-from stilts.spec.stage import SHORT
+from stilts.identity.stage import SHORT
 from stilts.store.protocol import Store
 from stilts.store.record import read_evaluations, read_stage, stage_path
 from stilts.tasks.base import get_task

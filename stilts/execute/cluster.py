@@ -14,8 +14,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from stilts.errors import StiltsError
 from stilts.execute.autoscaler import autoscaled, startable
 from stilts.execute.nodes import draining
+from stilts.experiment.runtime import Runtime
 from stilts.plan.capacity import at_once
-from stilts.spec.runtime import Runtime
 from stilts.store.open import local_folder
 
 logger = logging.getLogger(__name__)

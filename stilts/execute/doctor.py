@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from stilts.errors import StiltsError
-from stilts.spec.secrets import redact
+from stilts.experiment.secrets import redact
 from stilts.store.cache import Cache
 from stilts.store.open import local_folder, open_store
 

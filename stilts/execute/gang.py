@@ -19,9 +19,9 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from stilts.errors import StiltsError
 from stilts.execute.gpu import gpu_facts, together
+from stilts.experiment.runtime import Runtime
+from stilts.experiment.secrets import redact
 from stilts.plan.job import StageJob
-from stilts.spec.runtime import Runtime
-from stilts.spec.secrets import redact
 
 CONNECT_SECONDS = 600.0
 PING_SECONDS = 60.0

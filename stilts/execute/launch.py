@@ -19,12 +19,12 @@ from stilts.execute.publisher import Publisher
 from stilts.execute.run import Outcome, execute
 from stilts.execute.trackers.callback import Trackers, tracked_stages
 from stilts.execute.trackers.open import open_trackers
+from stilts.identity.stage import BaseSpec
 from stilts.plan.agenda import StageOutcome
 from stilts.plan.job import StageJob
 from stilts.plan.price import Expected, price
 from stilts.plan.summary import Plan, summarize
 from stilts.session import Session
-from stilts.spec.stage import BaseSpec
 from stilts.store.checkpoint import publish_checkpoint
 from stilts.store.many import tell_many
 from stilts.store.mark import mark_of

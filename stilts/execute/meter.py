@@ -24,8 +24,8 @@ from ray.util import placement_group_table
 
 from stilts.errors import StiltsError
 from stilts.execute.drain import Brake
-from stilts.spec.cluster import Cluster
-from stilts.spec.runtime import Runtime
+from stilts.experiment.machines import Cluster
+from stilts.experiment.runtime import Runtime
 from stilts.store.protocol import Store
 from stilts.store.spending import Spending, read_spending, write_spending
 

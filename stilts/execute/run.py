@@ -26,9 +26,9 @@ from stilts.execute.progress import Progress
 from stilts.execute.searcher import GangScheduler, Source, StageSearcher
 from stilts.execute.temporary import temporary_folder
 from stilts.execute.trial import StageTrial, resources
+from stilts.experiment.runtime import Runtime
 from stilts.plan.agenda import Agenda, StageOutcome
 from stilts.plan.job import StageJob
-from stilts.spec.runtime import Runtime
 
 STAGE_FUNCTION = "stilts.execute.stage:run_stage"
 

@@ -32,10 +32,10 @@ from stilts.execute.card import model_card
 from stilts.execute.resume import ResumeCopies
 from stilts.execute.temporary import temporary_folder
 from stilts.execute.uploader import Uploader
+from stilts.identity.stage import SHORT, BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
 from stilts.plan.cost import training_flops, watching_flops
 from stilts.plan.job import StageJob
 from stilts.plan.shapes import shape
-from stilts.spec.stage import SHORT, BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
 from stilts.store.checkpoint import forget_checkpoint, obtain_checkpoint
 from stilts.store.claim import WAIT_SECONDS, Claim
 from stilts.store.data import publish_table, read_examples

@@ -21,14 +21,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.trial import FrozenTrial, TrialState
 
 from stilts.errors import StiltsError
+from stilts.experiment.search import Dimension, Search, Space, Stopping, is_whole
+from stilts.experiment.secrets import redact
+from stilts.identity.canonical import digest
+from stilts.identity.stage import SHORT
 from stilts.plan.agenda import StageOutcome
 from stilts.plan.job import StageJob
 from stilts.plan.missing import artifact_name
 from stilts.plan.tuning import Subject
-from stilts.spec.canonical import digest
-from stilts.spec.search import Dimension, Search, Space, Stopping, is_whole
-from stilts.spec.secrets import redact
-from stilts.spec.stage import SHORT
 from stilts.store.mark import mark_of
 from stilts.store.protocol import Store
 from stilts.store.record import drop_weights, read_stage, take_inventory

@@ -7,8 +7,8 @@ from ray import tune
 from ray.util.placement_group import PlacementGroup
 
 from stilts.execute.gang import PREEMPTED, RUNNING, STOPPED, Gang
+from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
-from stilts.spec.runtime import Runtime
 
 REPORT_SECONDS = 2.0
 

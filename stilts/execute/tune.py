@@ -18,9 +18,9 @@ from stilts.execute.meter import NO_LIMITS, Limits, Meter
 from stilts.execute.progress import Progress
 from stilts.execute.run import connected, execute
 from stilts.execute.study import Proposals, best_of, drop_worse_weights, is_over, open_study, subject_of
+from stilts.identity.stage import SHORT
 from stilts.plan.missing import missing_jobs
 from stilts.session import SearchSession
-from stilts.spec.stage import SHORT
 from stilts.store.claim import Claim
 from stilts.store.mark import mark_of
 from stilts.store.needs import declarations

@@ -9,8 +9,8 @@ import numpy as np
 from stilts.data.batching import largest_remainders
 from stilts.data.mixing import shares
 from stilts.errors import StiltsError
-from stilts.spec.experiment import BudgetDecl, StageDecl
-from stilts.spec.stage import Mixing, Part
+from stilts.experiment.experiment import BudgetDecl, StageDecl
+from stilts.identity.stage import Mixing, Part
 
 _LENGTHS = ("epochs", "max_steps", "max_tokens")
 """Fields of a recipe that say how long a stage is."""

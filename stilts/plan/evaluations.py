@@ -7,10 +7,10 @@ from typing import Any, Literal
 from stilts.data.noise import noise_problems
 from stilts.data.prepare import CANDIDATES, EVERY
 from stilts.errors import Problems, nearest
+from stilts.experiment.experiment import Experiment, TargetDecl
+from stilts.identity.stage import Condition, DataRef, EvaluationSpec, Watched
 from stilts.plan.problems import Collector
 from stilts.plan.training import Data
-from stilts.spec.experiment import Experiment, TargetDecl
-from stilts.spec.stage import Condition, DataRef, EvaluationSpec, Watched
 from stilts.tasks.base import Task, all_tasks, get_task, private_language
 
 ENGLISH = "en"

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from stilts.data.architectures import architecture, max_tokens
 from stilts.errors import Problems
+from stilts.experiment.runtime import Runtime
+from stilts.identity.stage import BaseSpec
 from stilts.plan.graph import Graph, Node
 from stilts.plan.shapes import config_of
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import BaseSpec
 
 
 def check_fit(graph: Graph, runtime: Runtime) -> None:

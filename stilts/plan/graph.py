@@ -6,7 +6,7 @@ Invariants: a node's parent stands before it; two nodes never share a key; a nod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from stilts.spec.stage import SHORT, BaseSpec, EvaluationSpec, StageSpec, Watched
+from stilts.identity.stage import SHORT, BaseSpec, EvaluationSpec, StageSpec, Watched
 
 
 @dataclass

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from stilts.spec.recipe import Recipe
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import BaseSpec, Condition, DataRef, EvaluationSpec, Mixing, Part, StageSpec, Watched
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
+from stilts.identity.stage import BaseSpec, Condition, DataRef, EvaluationSpec, Mixing, Part, StageSpec, Watched
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from stilts.experiment.runtime import Runtime
+from stilts.identity.stage import SHORT
 from stilts.plan.graph import Graph, Node
 from stilts.plan.job import StageJob
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import SHORT
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ a new node, whose boot is paid for. Idle nodes are left out: `simulate` tells of
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from stilts.experiment.machines import Cluster, NodeType
+from stilts.experiment.runtime import Runtime
 from stilts.plan.cost import StageCost
 from stilts.plan.summary import Plan
-from stilts.spec.cluster import Cluster, NodeType
-from stilts.spec.runtime import Runtime
 
 COLD_SECONDS = 10.0
 """From a placed gang to its first optimizer step: processes, imports, connection (`benchmarks/stage_overhead.py`)."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from stilts.data.architectures import architecture
-from stilts.spec.stage import BaseSpec
+from stilts.identity.stage import BaseSpec
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from statistics import fmean
 from typing import Any
 
 from stilts.errors import StiltsError
+from stilts.experiment.machines import Cluster, NodeType
+from stilts.identity.stage import StageSpec
 from stilts.plan.agenda import Agenda
 from stilts.plan.capacity import at_once
 from stilts.plan.price import (
@@ -31,8 +33,6 @@ from stilts.plan.price import (
     suffices,
 )
 from stilts.plan.summary import Plan
-from stilts.spec.cluster import Cluster, NodeType
-from stilts.spec.stage import StageSpec
 
 SEEDS = 5
 """Simulations of a cluster whose nodes may be lost."""

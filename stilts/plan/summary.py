@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stilts.identity.stage import SHORT
 from stilts.plan.cost import Speed, StageCost, gpu_hours, peak_bytes, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
 from stilts.plan.missing import Inventory, missing_jobs
-from stilts.spec.stage import SHORT
 
 
 @dataclass

@@ -14,12 +14,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from stilts.errors import Problems, StiltsError, nearest
+from stilts.experiment.experiment import NONE, Experiment, StageDecl
+from stilts.experiment.search import LENGTHS, PROBABILITIES, Dimension, Search, Tuning
+from stilts.identity.stage import StageSpec
 from stilts.plan.expand import Branch, Expansion, expand
 from stilts.plan.graph import Graph, Node
 from stilts.plan.training import Data
-from stilts.spec.experiment import NONE, Experiment, StageDecl
-from stilts.spec.search import LENGTHS, PROBABILITIES, Dimension, Search, Tuning
-from stilts.spec.stage import StageSpec
 from stilts.tasks.base import get_task
 
 _MIXING = ("sampling", "cap", "temperature")

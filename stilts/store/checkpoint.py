@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from stilts.data.checkpoint_files import checkpoint_files
-from stilts.spec.stage import SHORT, BaseSpec
+from stilts.identity.stage import SHORT, BaseSpec
 from stilts.store.local import LocalStore
 from stilts.store.protocol import Store
 

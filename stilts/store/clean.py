@@ -16,8 +16,8 @@ Invariants:
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
+from stilts.identity.stage import SHORT
 from stilts.plan.missing import Artifact
-from stilts.spec.stage import SHORT
 from stilts.store.claim import Claim
 from stilts.store.examine import IN_EXPERIMENT, IN_STAGE, RECORDS, Examination, Item
 from stilts.store.needs import CLEANING, forget

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from stilts.errors import StiltsError, nearest
+from stilts.identity.stage import SHORT, DataRef
 from stilts.plan.missing import Artifact
-from stilts.spec.stage import SHORT, DataRef
 from stilts.store.claim import holder
 from stilts.store.many import ask_many
 from stilts.store.needs import CLEANING, Declaration, Needs, StageNeeds, dead_runs, declarations, runs

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stilts.errors import StiltsError
+from stilts.identity.stage import SHORT, StageSpec
 from stilts.plan.expand import Expansion
-from stilts.spec.stage import SHORT, StageSpec
 from stilts.store.claim import Claim, holder
 from stilts.store.protocol import Corrupt, Store
 

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+from stilts.experiment.secrets import redact
+from stilts.identity.canonical import digest
+from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.plan.missing import Artifact
-from stilts.spec.canonical import digest
-from stilts.spec.secrets import redact
-from stilts.spec.stage import SHORT, EvaluationSpec
 from stilts.store.many import ask_many
 from stilts.store.protocol import Corrupt, Store
 

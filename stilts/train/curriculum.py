@@ -16,8 +16,8 @@ import pyarrow as pa
 from stilts.data.batching import Sampler
 from stilts.data.mixing import epoch_items, own_steps, schedule, shares
 from stilts.errors import StiltsError
-from stilts.spec.recipe import Recipe
-from stilts.spec.stage import EXAMPLE_FIELDS, Mixing
+from stilts.experiment.recipe import Recipe
+from stilts.identity.stage import EXAMPLE_FIELDS, Mixing
 from stilts.train.features import Features, in_blocks, spans
 from stilts.train.masking import DEFAULT_PROBABILITY, mask_tokens
 from stilts.train.model import Model

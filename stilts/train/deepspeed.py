@@ -19,8 +19,8 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from stilts.spec.recipe import Recipe
-from stilts.spec.runtime import Runtime
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
 

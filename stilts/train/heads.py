@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from stilts.data.architectures import architecture
-from stilts.spec.canonical import digest
+from stilts.identity.canonical import digest
 from stilts.tasks.base import Task, check_heads
 from stilts.train.biaffine import BiaffineHead, best_relations, parsing_loss
 from stilts.train.features import IGNORED

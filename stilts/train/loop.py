@@ -23,10 +23,10 @@ import torch
 
 from stilts.data.batching import MicroBatch, split_packed, split_padded
 from stilts.errors import StiltsError
-from stilts.spec.canonical import digest
-from stilts.spec.recipe import Recipe
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import EXAMPLE_FIELDS, Mixing
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
+from stilts.identity.canonical import digest
+from stilts.identity.stage import EXAMPLE_FIELDS, Mixing
 from stilts.train.batch import collate
 from stilts.train.checkpoint import ResumeState, ResumeStore
 from stilts.train.curriculum import Curriculum, Source, TrainPart

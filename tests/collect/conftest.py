@@ -13,7 +13,7 @@ from stilts.collect.learning import curves, selection
 from stilts.collect.options import Options
 from stilts.collect.table import CellSource, build_table
 from stilts.evaluate.xtreme import XTREME, Benchmark
-from stilts.spec.stage import Condition, DataRef, EvaluationSpec
+from stilts.identity.stage import Condition, DataRef, EvaluationSpec
 from stilts.tasks.base import get_task
 
 Metrics = dict[str, float]

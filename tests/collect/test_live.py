@@ -9,8 +9,8 @@ from rich.console import Console
 
 from stilts.collect import live
 from stilts.collect.live import live_runs, watch
+from stilts.experiment.experiment import Experiment
 from stilts.plan.progress import RunProgress, StageProgress
-from stilts.spec.experiment import Experiment
 from stilts.store.claim import Claim
 from stilts.store.local import LocalStore
 from stilts.store.progress import read_progress, write_progress

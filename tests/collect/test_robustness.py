@@ -13,7 +13,7 @@ from stilts.collect.render import render_terminal, write_results
 from stilts.collect.render_robustness import robustness_files
 from stilts.collect.robustness import robustness_table
 from stilts.collect.scores import MEAN
-from stilts.spec.stage import Condition
+from stilts.identity.stage import Condition
 
 SWAP, CASING = Condition("swap", 0.1), Condition("casing", 0.2)
 

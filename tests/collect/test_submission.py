@@ -19,7 +19,7 @@ from stilts.errors import Problems, StiltsError
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.score import score_folder
 from stilts.evaluate.xtreme import XTREME, XTREME_R, Benchmark
-from stilts.spec.stage import Condition
+from stilts.identity.stage import Condition
 from stilts.tasks.base import get_task
 from stilts.tasks.schema import CLASSIFICATION, RANKING, RETRIEVAL, SPAN_QA, TAGGING
 

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 
 from stilts.collect.table import SCHEMA, benchmark_of, build_table, independent, main_value, parquet
 from stilts.evaluate.xtreme import XTREME, XTREME_R
-from stilts.spec.stage import Condition
+from stilts.identity.stage import Condition
 
 
 def rows(grid):

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from stilts.data.encode import training_features
-from stilts.spec.recipe import Recipe
-from stilts.spec.stage import DataRef
+from stilts.experiment.recipe import Recipe
+from stilts.identity.stage import DataRef
 from stilts.tasks import schema
 from stilts.tasks.base import get_task
 from stilts.train.base import train_tokenizer

@@ -17,7 +17,7 @@ from stilts.data.sources.generated.lexicon import LOANS, NAMES, WORDS
 from stilts.data.sources.generated.tasks import question
 from stilts.data.tables import read_table
 from stilts.errors import StiltsError
-from stilts.spec.data import DataDecl, Generate
+from stilts.experiment.data import DataDecl, Generate
 from stilts.tasks.base import get_task
 
 SMALL = Generate(languages=3, sentences=400)

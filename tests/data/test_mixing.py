@@ -5,7 +5,7 @@ import pytest
 
 from stilts.data.mixing import epoch_items, own_steps, schedule, shares
 from stilts.errors import Problems, StiltsError
-from stilts.spec.stage import Mixing
+from stilts.identity.stage import Mixing
 
 SIZES = {"mnli": 400, "squad": 100, "qqp": 300}
 

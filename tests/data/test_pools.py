@@ -10,9 +10,9 @@ import pytest
 from stilts.data.prepare import CANDIDATES, EVERY, Catalog
 from stilts.data.tables import read_table
 from stilts.errors import StiltsError
+from stilts.experiment.data import DataDecl, TaskSource
+from stilts.experiment.experiment import Experiment
 from stilts.plan.expand import expand
-from stilts.spec.data import DataDecl, TaskSource
-from stilts.spec.experiment import Experiment
 from stilts.tasks.base import get_task
 
 LAREQA, MEWSLIX = get_task("lareqa"), get_task("mewslix")

@@ -14,7 +14,7 @@ import pytest
 from stilts.data.prepare import Catalog, _read
 from stilts.data.tables import read_table
 from stilts.errors import Problems, StiltsError
-from stilts.spec.data import DataDecl, Generate, TaskSource
+from stilts.experiment.data import DataDecl, Generate, TaskSource
 from stilts.tasks.base import all_tasks, get_task
 
 XNLI, UDPOS = get_task("xnli"), get_task("udpos")
@@ -232,7 +232,7 @@ def test_the_generated_corpus_is_made_once_and_read_as_a_folder(
 def test_reading_imports_neither_torch_nor_ray(folder: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from stilts.data.prepare import Catalog; "
-        "from stilts.spec.data import DataDecl; from stilts.tasks.base import get_task; "
+        "from stilts.experiment.data import DataDecl; from stilts.tasks.base import get_task; "
         f"there = Catalog(DataDecl(xtreme={str(folder / 'xtreme')!r}), Path({str(folder)!r})); "
         "there.ref(get_task('xnli'), 'dev', 'en'); "
         "print({'torch', 'ray', 'datasets'} & set(sys.modules))"

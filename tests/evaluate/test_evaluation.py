@@ -13,7 +13,7 @@ from transformers import PreTrainedTokenizerFast
 
 from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import Evaluated, evaluate
-from stilts.spec.stage import Condition, DataRef, EvaluationSpec
+from stilts.identity.stage import Condition, DataRef, EvaluationSpec
 from stilts.tasks.base import get_task
 from stilts.tasks.schema import SCHEMAS
 

@@ -17,7 +17,7 @@ from stilts.evaluate.evaluation import evaluate
 from stilts.evaluate.metrics import main_number, mean_average_precision, score
 from stilts.evaluate.pool import Pool
 from stilts.evaluate.predictions import read_predictions, write_predictions
-from stilts.spec.stage import DataRef, EvaluationSpec
+from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.tasks.base import get_task
 from stilts.tasks.schema import RANKING
 

@@ -16,7 +16,7 @@ from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import evaluate
 from stilts.evaluate.metrics import score
 from stilts.evaluate.thresholds import best_null_threshold
-from stilts.spec.stage import DataRef, EvaluationSpec
+from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.tasks.base import get_task
 from stilts.tasks.schema import SPAN_QA
 

@@ -9,9 +9,9 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
+from stilts.experiment.runtime import Runtime
+from stilts.identity.stage import BaseSpec
 from stilts.plan.job import StageJob
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import BaseSpec
 
 HERE = Path(__file__).resolve().parent
 MakeJob = Callable[..., StageJob]

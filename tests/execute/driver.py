@@ -6,9 +6,9 @@ import sys
 import ray
 
 from stilts.execute.run import execute
+from stilts.experiment.runtime import Runtime
+from stilts.identity.stage import BaseSpec
 from stilts.plan.job import StageJob
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import BaseSpec
 
 if __name__ == "__main__":
     folder, store, *names = sys.argv[1:]

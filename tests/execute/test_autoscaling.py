@@ -14,7 +14,7 @@ import ray
 from stilts.errors import StiltsError
 from stilts.execute.autoscaler import autoscaled, startable
 from stilts.execute.cluster import capacity, use_gpu
-from stilts.spec.runtime import Runtime
+from stilts.experiment.runtime import Runtime
 from tests.execute.autoscaled import AutoscaledCluster
 from tests.own_ray import seconds_until
 from tests.tiny import TINY

@@ -8,8 +8,8 @@ from huggingface_hub import ModelCard
 
 from stilts.errors import StiltsError
 from stilts.execute.card import model_card
-from stilts.spec.canonical import digest
-from stilts.spec.stage import SHORT, Condition, DataRef, EvaluationSpec
+from stilts.identity.canonical import digest
+from stilts.identity.stage import SHORT, Condition, DataRef, EvaluationSpec
 from stilts.store.local import LocalStore
 from stilts.store.record import write_evaluation, write_stage
 

@@ -5,7 +5,7 @@ import ray
 
 from stilts.errors import StiltsError
 from stilts.execute.cluster import _blind, capacity, check_store, fitting, use_gpu
-from stilts.spec.runtime import Runtime
+from stilts.experiment.runtime import Runtime
 
 
 def test_trials_are_counted_in_whole_bundles_by_node() -> None:

@@ -11,8 +11,8 @@ import pytest
 from stilts.collect.gather import gather
 from stilts.collect.learning.tables import learning_tables
 from stilts.execute.stage import run_stage
+from stilts.identity.stage import StageSpec
 from stilts.session import Session
-from stilts.spec.stage import StageSpec
 from stilts.store.record import read_stage
 from stilts.train.ranks import Ranks
 from tests.tiny import TINY

@@ -13,9 +13,9 @@ from stilts.execute.drain import Brake
 from stilts.execute.meter import NO_LIMITS, Limits, Meter
 from stilts.execute.progress import Progress
 from stilts.execute.run import Outcome
+from stilts.experiment.machines import Cluster, NodeType
+from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
-from stilts.spec.cluster import Cluster, NodeType
-from stilts.spec.runtime import Runtime
 from stilts.store.local import LocalStore
 from stilts.store.spending import Spending, read_spending
 from tests.execute.walks import AtFirstStep, assert_walked_on, run

@@ -12,7 +12,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from stilts.execute.run import execute
-from stilts.spec.runtime import Runtime
+from stilts.experiment.runtime import Runtime
 from tests.execute.conftest import HERE, MakeJob
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from stilts.execute.meter import Limits, held_by, price_of
-from stilts.spec.cluster import Cluster, NodeType
-from stilts.spec.runtime import Runtime
+from stilts.experiment.machines import Cluster, NodeType
+from stilts.experiment.runtime import Runtime
 from stilts.store.spending import Spending
 
 JOB = "01000000"

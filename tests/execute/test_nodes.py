@@ -11,8 +11,8 @@ from ray.tune.experiment import Trial
 
 from stilts.errors import StiltsError
 from stilts.execute.run import execute
+from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
-from stilts.spec.runtime import Runtime
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,10 @@ import pytest
 
 from stilts.errors import StiltsError
 from stilts.execute.study import FAILURES, Proposals, distributions, drop_worse_weights, open_study, subject_of
+from stilts.experiment.search import Space
 from stilts.plan.agenda import StageOutcome
 from stilts.plan.tuning import Subject
 from stilts.session import SearchSession
-from stilts.spec.search import Space
 from stilts.store.local import LocalStore
 from stilts.store.record import read_stage, write_stage
 

@@ -8,8 +8,8 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from stilts.execute.run import Outcome, execute
+from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
-from stilts.spec.runtime import Runtime
 
 RUNTIME = Runtime(accelerator="cpu", max_retries=0)
 

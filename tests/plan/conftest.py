@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from stilts.errors import StiltsError
+from stilts.experiment.experiment import Experiment
+from stilts.identity.stage import DataRef
 from stilts.plan.expand import Expansion, expand
-from stilts.spec.experiment import Experiment
-from stilts.spec.stage import DataRef
 from stilts.tasks.base import Task
 
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from stilts.errors import Problems
+from stilts.experiment.runtime import Runtime
+from stilts.identity.stage import SHORT
 from stilts.plan.cost import stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.graph import Node
 from stilts.plan.missing import Artifact, missing_jobs
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import SHORT
 from tests.plan.conftest import FakeData, declare
 
 Expand = Callable[..., Expansion]

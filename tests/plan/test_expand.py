@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from stilts.errors import Problems, StiltsError
+from stilts.identity.stage import StageSpec
 from stilts.plan.expand import Expansion
-from stilts.spec.stage import StageSpec
 
 Expand = Callable[..., Expansion]
 

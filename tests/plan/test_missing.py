@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
+from stilts.experiment.runtime import Runtime
+from stilts.identity.stage import SHORT
 from stilts.plan.expand import Expansion
 from stilts.plan.graph import Node
 from stilts.plan.job import StageJob
 from stilts.plan.missing import Artifact, artifact_name, missing_jobs
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import SHORT
 
 Expand = Callable[..., Expansion]
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from stilts.experiment.machines import Cluster
 from stilts.plan.expand import Expansion
 from stilts.plan.price import COLD_SECONDS, least_seconds, price, priced, save_seconds
 from stilts.plan.summary import Plan, make_plan, summarize
-from stilts.spec.cluster import Cluster
 
 Expand = Callable[..., Expansion]
 FLOPS = 1e12

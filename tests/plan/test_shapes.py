@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
+from stilts.identity.stage import BaseSpec
 from stilts.plan.shapes import HUB, shape, shape_of
-from stilts.spec.stage import BaseSpec
 
 
 def built(config: dict) -> int:

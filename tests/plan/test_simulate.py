@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 from stilts.errors import StiltsError
+from stilts.experiment.machines import Cluster
 from stilts.plan.expand import Expansion
 from stilts.plan.price import COLD_SECONDS, WARM_SECONDS, least_seconds, price
 from stilts.plan.show import show_simulation
 from stilts.plan.simulate import DISPATCH_SECONDS, Simulated, simulate, simulation
 from stilts.plan.summary import Plan, make_plan
-from stilts.spec.cluster import Cluster
 
 Expand = Callable[..., Expansion]
 Planned = Callable[..., tuple[Plan, Cluster]]

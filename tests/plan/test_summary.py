@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from stilts.experiment.runtime import Runtime
+from stilts.identity.stage import SHORT, BaseSpec
 from stilts.plan.cost import CPU_FLOPS, GPU_FLOPS, Speed, gpu_hours, peak_bytes, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.explain import Difference, differences, nearest_stage
@@ -17,8 +19,6 @@ from stilts.plan.missing import Artifact, missing_jobs
 from stilts.plan.shapes import shape_of
 from stilts.plan.show import gigabytes, show_plan
 from stilts.plan.summary import make_plan, stage_rows, summarize
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import SHORT, BaseSpec
 
 Expand = Callable[..., Expansion]
 

@@ -8,8 +8,8 @@ import pytest
 
 from stilts.data.noise.fields import FIELDS
 from stilts.errors import Problems
+from stilts.identity.stage import Mixing, StageSpec
 from stilts.plan.expand import Expansion
-from stilts.spec.stage import Mixing, StageSpec
 from stilts.tasks.base import _TASKS, get_task, words
 
 Expand = Callable[..., Expansion]

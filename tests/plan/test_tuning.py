@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from stilts.errors import StiltsError
+from stilts.experiment.load import load_experiment, to_yaml
+from stilts.experiment.search import Tuning
 from stilts.plan.expand import expand
 from stilts.plan.tuning import Subject
-from stilts.spec.load import load_experiment, to_yaml
-from stilts.spec.search import Tuning
 from tests.plan.conftest import HUB, FakeData, declare
 
 MakeSubject = Callable[..., Subject]

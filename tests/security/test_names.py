@@ -8,8 +8,8 @@ import pytest
 
 from stilts.data.prepare import Catalog
 from stilts.errors import StiltsError
-from stilts.spec.data import DataDecl, TaskSource
-from stilts.spec.load import load_experiment
+from stilts.experiment.data import DataDecl, TaskSource
+from stilts.experiment.load import load_experiment
 from stilts.store.local import LocalStore
 from stilts.tasks.base import get_task
 

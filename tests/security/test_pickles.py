@@ -12,8 +12,8 @@ from stilts.data.checkpoint_files import checkpoint_digest
 from stilts.data.sources import hub
 from stilts.data.tables import read_table
 from stilts.errors import StiltsError
-from stilts.spec.canonical import digest
-from stilts.spec.stage import BaseSpec
+from stilts.identity.canonical import digest
+from stilts.identity.stage import BaseSpec
 from stilts.store.local import LocalStore
 from stilts.store.protocol import Corrupt
 from stilts.store.record import read_stage, take_inventory, write_stage

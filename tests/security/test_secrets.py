@@ -11,8 +11,8 @@ import pytest
 
 from stilts.errors import Problems, StiltsError
 from stilts.execute.gang import describe
-from stilts.spec.load import load_experiment
-from stilts.spec.secrets import holds_secret, is_secret_name, redact
+from stilts.experiment.load import load_experiment
+from stilts.experiment.secrets import holds_secret, is_secret_name, redact
 from stilts.store.local import LocalStore
 from stilts.store.open import open_store
 from stilts.store.record import read_failure, write_failure

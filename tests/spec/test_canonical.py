@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stilts.spec.canonical import canonical, digest
+from stilts.identity.canonical import canonical, digest
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_the_order_of_a_mapping_does_not_matter_and_of_a_list_does() -> None:
 
 def test_a_digest_is_the_same_in_another_process() -> None:
     value = {"b": [0.1, 1e-7, 2**60], "a": "é"}
-    code = f"from stilts.spec.canonical import digest; print(digest({value!r}))"
+    code = f"from stilts.identity.canonical import digest; print(digest({value!r}))"
     environment = {"PYTHONHASHSEED": "7", "PYTHONPATH": ":".join(p for p in sys.path if p)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == digest(value)

@@ -1,8 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from stilts.spec.cluster import Cluster, NodeType
-from stilts.spec.runtime import Runtime
+from stilts.experiment.machines import Cluster, NodeType
+from stilts.experiment.runtime import Runtime
 
 
 def cluster(**nodes: dict) -> Cluster:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from stilts.errors import Problems, StiltsError
-from stilts.spec.experiment import Experiment
-from stilts.spec.load import load_experiment, load_tuning, resolved_yaml
+from stilts.experiment.experiment import Experiment
+from stilts.experiment.load import load_experiment, load_tuning, resolved_yaml
 
 GOOD = """\
 name: small

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from stilts.errors import Problems
-from stilts.spec.load import load_experiment, load_tuning
-from stilts.spec.search import Dimension, Search, Tuning, is_whole
+from stilts.experiment.load import load_experiment, load_tuning
+from stilts.experiment.search import Dimension, Search, Tuning, is_whole
 
 GRID = """\
 name: grid

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from stilts.plan.job import StageJob
-from stilts.spec.canonical import KEY_VERSION
-from stilts.spec.recipe import Recipe
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import (
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
+from stilts.identity.canonical import KEY_VERSION
+from stilts.identity.stage import (
     EXAMPLE_FIELDS,
     BaseSpec,
     Condition,
@@ -20,6 +19,7 @@ from stilts.spec.stage import (
     StageSpec,
     Watched,
 )
+from stilts.plan.job import StageJob
 
 BASE = BaseSpec({"hub": "FacebookAI/xlm-roberta-base", "revision": "e73636d4f797dec63c3081bb6ed5c7b0bb3f2089"})
 TRAIN = DataRef("xnli", "train", "en", "sha256:aa", rows=100, tokens=4000)

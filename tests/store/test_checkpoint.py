@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stilts.data.checkpoint_files import checkpoint_digest
-from stilts.spec.stage import BaseSpec
+from stilts.identity.stage import BaseSpec
 from stilts.store.checkpoint import forget_checkpoint, obtain_checkpoint, publish_checkpoint
 from stilts.store.local import LocalStore
 from stilts.store.protocol import Corrupt, Store

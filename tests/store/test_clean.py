@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stilts.errors import StiltsError
+from stilts.identity.stage import SHORT
 from stilts.session import Session
-from stilts.spec.stage import SHORT
 from stilts.store.claim import Claim, ClaimLost
 from stilts.store.clean import clean
 from stilts.store.examine import CLAIM_SECONDS, Findings, examine

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stilts.identity.stage import SHORT
 from stilts.session import Session
-from stilts.spec.stage import SHORT
 from stilts.store.claim import Claim, holder
 from stilts.store.local import LocalStore
 from stilts.store.needs import CLEANING, Declaration, dead_runs, declarations, forget, running, runs

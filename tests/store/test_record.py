@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.plan.missing import Artifact
-from stilts.spec.stage import DataRef, EvaluationSpec
 from stilts.store.local import LocalStore
 from stilts.store.protocol import Corrupt, Store
 from stilts.store.record import (

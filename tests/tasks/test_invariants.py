@@ -16,8 +16,8 @@ from stilts.data.sources.files import get_format
 from stilts.evaluate.metrics import main_number, score
 from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import read_predictions, write_predictions
-from stilts.spec.recipe import Recipe
-from stilts.spec.runtime import Runtime
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
 from stilts.tasks.base import Task, all_tasks
 from stilts.tasks.families import Lengths, get_family
 from stilts.train.curriculum import TrainPart

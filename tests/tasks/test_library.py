@@ -9,7 +9,7 @@ from stilts.data.sources.files import FORMATS
 from stilts.data.sources.layouts import LAYOUTS
 from stilts.errors import StiltsError
 from stilts.evaluate.xtreme import XTREME, XTREME_R
-from stilts.spec.recipe import Recipe
+from stilts.experiment.recipe import Recipe
 from stilts.tasks import library
 from stilts.tasks.base import (
     Task,

@@ -13,9 +13,9 @@ from unittest.mock import patch
 import torch
 
 from stilts.evaluate.predict import forward
-from stilts.spec.recipe import Recipe
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import Mixing
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
+from stilts.identity.stage import Mixing
 from stilts.train import features
 from stilts.train import ranks as ranks_module
 from stilts.train.checkpoint import ResumeStore

@@ -110,9 +110,9 @@ def _rank(stage: Stage, rank: int, port: int, out: Path, save_often: bool) -> No
     from safetensors.torch import save_file
 
     from stilts.evaluate.predict import forward
-    from stilts.spec.recipe import Recipe
-    from stilts.spec.runtime import Runtime
-    from stilts.spec.stage import Mixing
+    from stilts.experiment.recipe import Recipe
+    from stilts.experiment.runtime import Runtime
+    from stilts.identity.stage import Mixing
     from stilts.train.checkpoint import ResumeStore
     from stilts.train.loop import train
     from stilts.train.model import Model

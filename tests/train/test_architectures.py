@@ -19,9 +19,9 @@ from transformers import AutoConfig, AutoModelForMaskedLM
 from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import Evaluated, evaluate, with_language
 from stilts.evaluate.predict import forward
-from stilts.spec.recipe import Recipe
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import DataRef, EvaluationSpec
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
+from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.tasks import schema
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.families import Lengths, get_family

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from stilts.spec.recipe import Recipe
-from stilts.spec.runtime import Runtime
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.deepspeed import MOMENTS, make_engine, optimizer_state
 from stilts.train.loop import train

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from stilts.data.batching import epoch_order, split_packed
-from stilts.spec.recipe import Recipe
-from stilts.spec.runtime import Runtime
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
 from stilts.train import features as module
 from stilts.train.batch import collate
 from stilts.train.features import Features, in_blocks

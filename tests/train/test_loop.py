@@ -12,8 +12,8 @@ import torch
 from stilts.data.batching import epoch_order
 from stilts.errors import StiltsError
 from stilts.evaluate.predict import forward
-from stilts.spec.recipe import Recipe
-from stilts.spec.runtime import Runtime
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
 from stilts.train.batch import collate
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.features import Features

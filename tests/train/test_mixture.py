@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from stilts.errors import StiltsError
-from stilts.spec.recipe import Recipe
-from stilts.spec.runtime import Runtime
-from stilts.spec.stage import Mixing
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
+from stilts.identity.stage import Mixing
 from stilts.train.batch import collate
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.curriculum import Curriculum, TrainPart

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stilts.spec.recipe import Recipe
+from stilts.experiment.recipe import Recipe
 from stilts.train.base import materialise_base
 from stilts.train.curriculum import TrainPart
 from stilts.train.heads import HeadSpec

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
+from stilts.experiment.experiment import ModelDecl
+from stilts.identity.stage import BaseSpec, StageSpec
 from stilts.plan.expand import Expansion
 from stilts.plan.shapes import config_of
 from stilts.plan.training import MLM
-from stilts.spec.experiment import ModelDecl
-from stilts.spec.stage import BaseSpec, StageSpec
 
 OWN = "sentences of the experiment's masked language modelling before every regime"
 

@@ -14,7 +14,7 @@ from stilts.collect.figures.rows import in_order, pick, slug
 from stilts.collect.figures.style import Mark, marks, panels, short, styled
 from stilts.collect.learning.curves import DEV, LOSS
 from stilts.collect.learning.stages import TARGET
-from stilts.spec.experiment import NONE
+from stilts.experiment.experiment import NONE
 
 _SERIES = {DEV: "Dev score in percent", LOSS: "Training loss in nats"}
 _HEIGHT = 1.55

@@ -12,7 +12,7 @@ from stilts.collect.figures.drawing import Drawing, captioned
 from stilts.collect.figures.rows import pick, slug
 from stilts.collect.figures.style import Mark, marks, panels, short, styled
 from stilts.collect.scores import MEAN
-from stilts.spec.experiment import NONE
+from stilts.experiment.experiment import NONE
 
 _BELOW = (
     "Mean over {of}, in percent; band: 95 % interval over seeds (Student's t). Horizontal axis: rate of the noise, "

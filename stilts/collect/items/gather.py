@@ -24,8 +24,8 @@ from stilts.collect.statistics.compare import holm
 from stilts.collect.table import CellSource, independent
 from stilts.errors import StiltsError
 from stilts.evaluate.predictions import read_predictions as parse_predictions
+from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.plan.expand import Expansion
-from stilts.spec.stage import SHORT, EvaluationSpec
 from stilts.store.data import read_examples
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store, Unreachable

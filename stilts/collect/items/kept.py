@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 
 from stilts.collect.items.counts import Counts
 from stilts.collect.table import parquet
-from stilts.spec.canonical import digest
-from stilts.spec.stage import SHORT, EvaluationSpec
+from stilts.identity.canonical import digest
+from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.store.local import LocalStore
 
 VERSION = 1

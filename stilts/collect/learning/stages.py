@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stilts.collect.table import independent
+from stilts.identity.stage import SHORT, StageSpec
 from stilts.plan.expand import Cell, Expansion
 from stilts.plan.graph import Node
 from stilts.plan.missing import Inventory, artifact_name
-from stilts.spec.stage import SHORT, StageSpec
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store
 from stilts.store.record import read_failure, read_stage, take_inventory

@@ -16,14 +16,14 @@ import pyarrow as pa
 
 import stilts
 from stilts.collect.status import stage_states
+from stilts.experiment.load import resolved_yaml
+from stilts.experiment.secrets import redact
+from stilts.identity.stage import BaseSpec, StageSpec
 from stilts.plan.graph import Node
 from stilts.plan.missing import artifact_name
 from stilts.plan.price import priced
 from stilts.plan.summary import Plan, summarize
 from stilts.session import Session
-from stilts.spec.load import resolved_yaml
-from stilts.spec.secrets import redact
-from stilts.spec.stage import BaseSpec, StageSpec
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store
 from stilts.store.record import read_stage, stage_path

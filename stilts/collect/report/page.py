@@ -26,7 +26,7 @@ from stilts.collect.report.overview import LEVEL, overview
 from stilts.collect.report.seeds import seeds_table
 from stilts.collect.summary import summaries
 from stilts.collect.table import STATUSES, benchmark_of, parquet
-from stilts.spec.experiment import AVERAGES
+from stilts.experiment.experiment import AVERAGES
 from stilts.store.local import LocalStore
 
 

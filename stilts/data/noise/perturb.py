@@ -15,8 +15,8 @@ from stilts.data.noise.places import draw
 from stilts.data.noise.problems import noise_problems
 from stilts.data.noise.units import Units
 from stilts.errors import Problems
-from stilts.spec.canonical import canonical
-from stilts.spec.stage import Condition
+from stilts.identity.canonical import canonical
+from stilts.identity.stage import Condition
 from stilts.tasks.base import Task
 
 

@@ -3,7 +3,7 @@
 from stilts.data.noise.fields import FIELDS, SCOPES
 from stilts.data.noise.kinds import KINDS
 from stilts.errors import nearest
-from stilts.spec.stage import Condition
+from stilts.identity.stage import Condition
 from stilts.tasks.base import Task
 
 

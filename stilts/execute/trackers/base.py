@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from stilts.spec.stage import EvaluationSpec
+from stilts.identity.stage import EvaluationSpec
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from ray.tune.experiment import Trial
 from stilts.errors import StiltsError
 from stilts.evaluate.metrics import main_number
 from stilts.execute.trackers.base import Tracked, Tracker
+from stilts.experiment.secrets import redact
+from stilts.identity.stage import StageSpec
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
-from stilts.spec.secrets import redact
-from stilts.spec.stage import StageSpec
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store
 from stilts.store.record import read_evaluation, read_stage

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stilts.errors import StiltsError
 from stilts.execute.trackers.base import Tracked
-from stilts.spec.secrets import redact
+from stilts.experiment.secrets import redact
 
 KEY = "stilts.key"
 LONGEST = 5000

@@ -7,7 +7,7 @@ from typing import Any
 
 from stilts.errors import StiltsError
 from stilts.execute.trackers.base import Tracked
-from stilts.spec.secrets import redact
+from stilts.experiment.secrets import redact
 
 STEP = "step"
 TAG = 64

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from stilts.spec.recipe import Recipe
+from stilts.experiment.recipe import Recipe
 from stilts.tasks.base import Task
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 import pytest
 
 from stilts.collect.analyses.pretraining import OWN, pretrainings
+from stilts.experiment.experiment import Experiment
+from stilts.identity.stage import DataRef
 from stilts.plan.expand import expand
-from stilts.spec.experiment import Experiment
-from stilts.spec.stage import DataRef
 
 TINY = {"config": {"model_type": "bert", "hidden_size": 8}, "tokenizer": {"vocab_size": 300}}
 

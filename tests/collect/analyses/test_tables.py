@@ -7,9 +7,9 @@ from stilts.collect.analyses import best, published, similarity
 from stilts.collect.analyses.tables import analysis_tables
 from stilts.collect.gather import gather
 from stilts.collect.options import Options
+from stilts.experiment.experiment import Experiment
+from stilts.identity.stage import DataRef
 from stilts.plan.expand import expand
-from stilts.spec.experiment import Experiment
-from stilts.spec.stage import DataRef
 from stilts.store.local import LocalStore
 from stilts.store.record import write_evaluation, write_stage
 

@@ -11,7 +11,7 @@ from stilts.collect.analyses import best, published, similarity
 from stilts.collect.figures.write import write_figures
 from stilts.collect.learning import selection
 from stilts.collect.render import write_results
-from stilts.spec.stage import Condition
+from stilts.identity.stage import Condition
 
 AWKWARD = r"squad_100%&$#{é}~^\<ß>|"
 TABLES = {

@@ -14,7 +14,7 @@ from stilts.data.tables import read_table
 from stilts.evaluate.gold import gold_of
 from stilts.evaluate.metrics import main_number, score
 from stilts.evaluate.pool import Pool
-from stilts.spec.data import DataDecl, TaskSource
+from stilts.experiment.data import DataDecl, TaskSource
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.schema import CLASSIFICATION, PROPOSITIONS, SPAN_QA
 

@@ -15,8 +15,8 @@ from stilts.collect.options import Options
 from stilts.evaluate.gold import gold_of
 from stilts.evaluate.metrics import main_number, score
 from stilts.evaluate.predictions import write_predictions
+from stilts.identity.stage import EvaluationSpec
 from stilts.session import Session
-from stilts.spec.stage import EvaluationSpec
 from stilts.store.data import read_examples
 from stilts.store.protocol import Store
 from stilts.store.record import stage_path, write_evaluation

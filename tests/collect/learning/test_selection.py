@@ -13,8 +13,8 @@ from stilts.collect.learning.curves import POINTS, curves_table, thin
 from stilts.collect.learning.render import HOW_TO_GET_THEM, UPPER_BOUND, render_selection, selection_files
 from stilts.collect.learning.selection import selection_table
 from stilts.collect.learning.stages import UsedStage
-from stilts.spec.recipe import Recipe
-from stilts.spec.stage import DataRef, Part, StageSpec
+from stilts.experiment.recipe import Recipe
+from stilts.identity.stage import DataRef, Part, StageSpec
 
 DEV = DataRef("xnli", "dev", "en", "sha256:dev")
 SPEC = StageSpec("parent", (Part("xnli", 1, (), DEV, Recipe()),), None, Recipe())

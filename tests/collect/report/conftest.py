@@ -18,7 +18,7 @@ from stilts.collect.options import Options
 from stilts.collect.report.facts import PLAN, STAGES, Facts
 from stilts.collect.report.page import write_report
 from stilts.collect.statistics.variance import VARIANCE
-from stilts.spec.stage import Condition
+from stilts.identity.stage import Condition
 from tests.collect.conftest import Grid, metrics_of
 from tests.collect.report.reading import Reading
 

@@ -10,7 +10,7 @@ from stilts.data.noise import KINDS, noise_problems, perturb
 from stilts.data.noise.fields import FIELDS
 from stilts.data.sources.xtreme import read_squad, read_tags
 from stilts.errors import Problems
-from stilts.spec.stage import Condition
+from stilts.identity.stage import Condition
 from stilts.tasks.base import all_tasks, get_task
 from stilts.tasks.families import get_family
 from stilts.tasks.schema import SCHEMAS

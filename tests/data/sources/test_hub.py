@@ -14,7 +14,7 @@ from stilts.data.prepare import Catalog
 from stilts.data.sources import hub
 from stilts.data.tables import read_table
 from stilts.errors import StiltsError
-from stilts.spec.data import DataDecl, TaskSource
+from stilts.experiment.data import DataDecl, TaskSource
 from stilts.tasks.base import HubSource, all_tasks, get_task
 
 datasets.disable_progress_bars()

@@ -7,7 +7,7 @@ import pytest
 from stilts.data.prepare import Catalog
 from stilts.data.sources.supertags import read_supertags
 from stilts.errors import Problems, StiltsError
-from stilts.spec.data import DataDecl, TaskSource
+from stilts.experiment.data import DataDecl, TaskSource
 from stilts.tasks.base import get_task
 
 CCG = get_task("ccg")

@@ -16,7 +16,7 @@ from stilts.execute.trackers.mlflow import MLflow
 from stilts.execute.trackers.open import open_trackers
 from stilts.execute.trackers.tensorboard import TensorBoard
 from stilts.execute.trackers.wandb import WeightsAndBiases
-from stilts.spec.stage import DataRef, EvaluationSpec
+from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.store.local import LocalStore
 from stilts.store.record import write_evaluation, write_stage
 from tests.execute.trackers.events import events, scalars

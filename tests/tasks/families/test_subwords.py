@@ -50,7 +50,7 @@ def test_unknown_family():
 
 
 def test_lengths_come_from_recipes_and_settings():
-    from stilts.spec.recipe import Recipe
+    from stilts.experiment.recipe import Recipe
 
     assert Lengths.of(Recipe(max_length=384, stride=128, max_query_length=64)) == Lengths(384, 128, 64)
     settings = {"max_length": 64, "n_best": 5, "layer": 14}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from stilts.data.sources.generated import corpus, tasks
 from stilts.data.sources.generated.grammar import sentence, text
 from stilts.data.sources.generated.languages import ENGLISH, Language, invent
-from stilts.spec.data import Generate
+from stilts.experiment.data import Generate
 
 VERSION = 1
 """Raised when the same declaration yields other files."""

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from stilts.spec.recipe import Frozen, NonNegative, Positive
-from stilts.spec.runtime import Runtime
+from stilts.experiment.recipe import Frozen, NonNegative, Positive
+from stilts.experiment.runtime import Runtime
 
 
 class NodeType(Frozen):

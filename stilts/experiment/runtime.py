@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stilts.spec.recipe import Frozen, Positive
+from stilts.experiment.recipe import Frozen, Positive
 
 
 class Runtime(Frozen):

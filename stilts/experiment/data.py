@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stilts.spec.recipe import Frozen, Positive
+from stilts.experiment.recipe import Frozen, Positive
 
 Paths = str | Annotated[tuple[str, ...], Field(min_length=1)]
 """One path, or several that are read one after the other."""

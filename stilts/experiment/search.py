@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError, create_model, model_validator
 
-from stilts.spec.experiment import Experiment, PartDecl, SamplingDecl, annotation
-from stilts.spec.recipe import Frozen, Positive, Recipe
+from stilts.experiment.experiment import Experiment, PartDecl, SamplingDecl, annotation
+from stilts.experiment.recipe import Frozen, Positive, Recipe
 
 NOT_TUNED = ("seed", "selection", "evaluate_every")
 """Fields of a recipe that say how it is judged."""

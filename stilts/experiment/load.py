@@ -15,9 +15,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from stilts.errors import Problems, StiltsError, nearest
-from stilts.spec.experiment import Experiment
-from stilts.spec.search import Tuning
-from stilts.spec.secrets import holds_secret, is_secret_name, redact
+from stilts.experiment.experiment import Experiment
+from stilts.experiment.search import Tuning
+from stilts.experiment.secrets import holds_secret, is_secret_name, redact
 
 Location = tuple[str | int, ...]
 Declared = TypeVar("Declared", bound=Experiment)

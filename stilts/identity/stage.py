@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from stilts.spec.canonical import KEY_VERSION, digest
-from stilts.spec.recipe import Recipe
+from stilts.experiment.recipe import Recipe
+from stilts.identity.canonical import KEY_VERSION, digest
 
 SHORT = 12
 

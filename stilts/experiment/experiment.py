@@ -5,10 +5,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model, field_validator, model_serializer, model_validator
 
-from stilts.spec.cluster import Cluster
-from stilts.spec.data import DataDecl, Revision
-from stilts.spec.recipe import Frozen, Positive, Recipe
-from stilts.spec.runtime import Runtime
+from stilts.experiment.data import DataDecl, Revision
+from stilts.experiment.machines import Cluster
+from stilts.experiment.recipe import Frozen, Positive, Recipe
+from stilts.experiment.runtime import Runtime
 
 NONE = "none"
 """Name of the regime without an intermediate stage: the baseline of every comparison."""
