@@ -22,6 +22,7 @@ import pyarrow as pa
 from stilts.data.encode import features_path, training_features
 from stilts.data.labels import with_labels
 from stilts.data.tables import read_table
+from stilts.encoders.sizes import shape
 from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
 from stilts.evaluate.metrics import main_number
@@ -35,7 +36,6 @@ from stilts.execute.uploader import Uploader
 from stilts.identity.stage import SHORT, BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
 from stilts.plan.cost import training_flops, watching_flops
 from stilts.plan.job import StageJob
-from stilts.plan.shapes import shape
 from stilts.store.checkpoint import forget_checkpoint, obtain_checkpoint
 from stilts.store.claim import WAIT_SECONDS, Claim
 from stilts.store.data import publish_table, read_examples

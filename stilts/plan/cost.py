@@ -16,12 +16,12 @@ from statistics import fmean, median
 from typing import Any
 
 from stilts.data.mixing import epoch_items, shares
+from stilts.encoders.sizes import Shape, shape_of
 from stilts.experiment.machines import Cluster
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import BaseSpec, DataRef, EvaluationSpec, Part, StageSpec, Watched
 from stilts.plan.graph import Graph, Node
 from stilts.plan.job import StageJob
-from stilts.plan.shapes import Shape, shape_of
 from stilts.tasks.base import get_task
 
 GPU_FLOPS = 1.2e14

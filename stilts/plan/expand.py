@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from stilts.data.checkpoint_files import checkpoint_digest, local_checkpoint_problems
+from stilts.encoders.checkpoint_files import checkpoint_digest, local_checkpoint_problems
 from stilts.errors import Problems, StiltsError
 from stilts.experiment.experiment import Experiment, ModelDecl, RegimeDecl, StageDecl, TargetDecl
 from stilts.identity.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec, Watched
 from stilts.plan.budget import FREE, Allowance, allot
+from stilts.plan.check_models import check_fit
 from stilts.plan.evaluations import Evaluator
-from stilts.plan.fit import check_fit
 from stilts.plan.graph import Graph, Node
 from stilts.plan.problems import Collector
 from stilts.plan.training import MLM, Data, Trainer, Training

@@ -7,7 +7,7 @@ have it: the driver publishes it, the node obtains it, and it is removed once th
 import shutil
 from pathlib import Path
 
-from stilts.data.checkpoint_files import checkpoint_files
+from stilts.encoders.checkpoint_files import checkpoint_files
 from stilts.identity.stage import SHORT, BaseSpec
 from stilts.store.local import LocalStore
 from stilts.store.protocol import Store

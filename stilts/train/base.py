@@ -14,8 +14,8 @@ from tokenizers.models import Unigram
 from tokenizers.trainers import UnigramTrainer
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
-from stilts.data.architectures import ARCHITECTURES, Architecture, architecture
-from stilts.data.checkpoint_files import (
+from stilts.encoders.architectures import ARCHITECTURES, Architecture, architecture
+from stilts.encoders.checkpoint_files import (
     CONFIG,
     EXTRAS,
     TOKENIZERS,

@@ -31,7 +31,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from stilts.data.checkpoint_files import safetensors_problems
+from stilts.encoders.checkpoint_files import safetensors_problems
 from stilts.train.deepspeed import optimizer_state, restore_optimizer_state
 from stilts.train.ranks import Ranks
 

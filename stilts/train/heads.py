@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from stilts.data.architectures import architecture
+from stilts.encoders.architectures import architecture
 from stilts.identity.canonical import digest
 from stilts.tasks.base import Task, check_heads
 from stilts.train.biaffine import BiaffineHead, best_relations, parsing_loss

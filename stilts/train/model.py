@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel
 
-from stilts.data.architectures import architecture, max_tokens
-from stilts.data.checkpoint_files import local_checkpoint_problems, safetensors_problems, tensor_files
+from stilts.encoders.architectures import architecture, max_tokens
+from stilts.encoders.checkpoint_files import local_checkpoint_problems, safetensors_problems, tensor_files
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
 from stilts.train.batch import Batch

@@ -11,7 +11,7 @@ from typing import Any
 from tokenizers import processors
 from transformers import AutoTokenizer
 
-from stilts.data.architectures import Architecture, architecture
+from stilts.encoders.architectures import Architecture, architecture
 from stilts.errors import StiltsError
 
 

@@ -18,7 +18,7 @@ from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import BPE
 from transformers import PreTrainedTokenizerFast
 
-from stilts.data.architectures import architecture
+from stilts.encoders.architectures import architecture
 from stilts.train.tokenizer import add_frame
 
 VOCABULARY, MERGES, SETTINGS = "vocab.json", "merges.txt", "tokenizer_config.json"

@@ -4,8 +4,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
+from stilts.encoders.sizes import HUB, shape, shape_of
 from stilts.identity.stage import BaseSpec
-from stilts.plan.shapes import HUB, shape, shape_of
 
 
 def built(config: dict) -> int:

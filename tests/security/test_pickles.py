@@ -8,9 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save, save_file
 
-from stilts.data.checkpoint_files import checkpoint_digest
 from stilts.data.sources import hub
 from stilts.data.tables import read_table
+from stilts.encoders.checkpoint_files import checkpoint_digest
 from stilts.errors import StiltsError
 from stilts.identity.canonical import digest
 from stilts.identity.stage import BaseSpec

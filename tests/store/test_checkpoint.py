@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stilts.data.checkpoint_files import checkpoint_digest
+from stilts.encoders.checkpoint_files import checkpoint_digest
 from stilts.identity.stage import BaseSpec
 from stilts.store.checkpoint import forget_checkpoint, obtain_checkpoint, publish_checkpoint
 from stilts.store.local import LocalStore

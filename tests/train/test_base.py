@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import load_file
 from transformers import AutoModel, AutoTokenizer
 
-from stilts.data.checkpoint_files import checkpoint_digest, local_checkpoint_problems
+from stilts.encoders.checkpoint_files import checkpoint_digest, local_checkpoint_problems
 from stilts.errors import Problems, StiltsError
 from stilts.train.base import materialise_base, train_tokenizer
 from tests.train.toys import make_base

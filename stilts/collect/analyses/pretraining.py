@@ -8,10 +8,10 @@ from typing import Any
 
 import yaml
 
+from stilts.encoders.sizes import config_of
 from stilts.experiment.experiment import ModelDecl
 from stilts.identity.stage import BaseSpec, StageSpec
 from stilts.plan.expand import Expansion
-from stilts.plan.shapes import config_of
 from stilts.plan.training import MLM
 
 OWN = "sentences of the experiment's masked language modelling before every regime"

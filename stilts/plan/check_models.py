@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from stilts.data.architectures import architecture, max_tokens
+from stilts.encoders.architectures import architecture, max_tokens
+from stilts.encoders.sizes import config_of
 from stilts.errors import Problems
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import BaseSpec
 from stilts.plan.graph import Graph, Node
-from stilts.plan.shapes import config_of
 
 
 def check_fit(graph: Graph, runtime: Runtime) -> None:

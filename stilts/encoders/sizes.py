@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stilts.data.architectures import architecture
+from stilts.encoders.architectures import architecture
 from stilts.identity.stage import BaseSpec
 
 
