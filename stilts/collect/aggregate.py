@@ -34,9 +34,9 @@ from stilts.collect.scores import (
     task_scores,
 )
 from stilts.collect.table import CLEAN, ZERO_SHOT, benchmark_of
-from stilts.evaluate.xtreme import Benchmark
 from stilts.experiment.experiment import NONE
 from stilts.tasks.base import get_task
+from stilts.tasks.benchmarks import Benchmark
 
 _METRICS = {"metric": "mean of exact match and F1"}
 

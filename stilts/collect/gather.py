@@ -9,7 +9,6 @@ import pyarrow as pa
 from stilts.collect.choice import judged_by
 from stilts.collect.submission import write_submission
 from stilts.collect.table import CellSource, ReadEvaluation, build_table, independent
-from stilts.evaluate.xtreme import get_benchmark
 from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.plan.expand import Expansion
 from stilts.plan.missing import Inventory, artifact_name
@@ -17,6 +16,7 @@ from stilts.store.data import read_examples
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store
 from stilts.store.record import read_evaluation, read_failure, read_predictions, take_inventory
+from stilts.tasks.benchmarks import get_benchmark
 
 
 def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]:

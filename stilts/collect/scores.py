@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 
 from stilts.collect.statistics.spread import Spread, spread
 from stilts.collect.table import STATUSES, ZERO_SHOT, cell_of, independent
-from stilts.evaluate.xtreme import Benchmark, group_averages, task_average
 from stilts.tasks.base import get_task
+from stilts.tasks.benchmarks import Benchmark, group_averages, task_average
 
 MEAN = "mean"
 """Column of the mean over a target's languages."""

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from stilts.collect.aggregate import official_order
 from stilts.collect.submission import archive_of
-from stilts.evaluate.xtreme import get_benchmark
+from stilts.tasks.benchmarks import get_benchmark
 
 
 def show_submission(manifest: Mapping[str, Any], out: Path, console: Console) -> None:

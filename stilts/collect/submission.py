@@ -25,10 +25,10 @@ from stilts.collect.table import CellSource, ReadEvaluation
 from stilts.errors import Problems, StiltsError, nearest
 from stilts.evaluate.predictions import read_predictions as parse_predictions
 from stilts.evaluate.predictions import suffix
-from stilts.evaluate.xtreme import XTREME, Benchmark
 from stilts.identity.stage import EvaluationSpec
 from stilts.store.local import LocalStore
 from stilts.tasks.base import Task, get_task
+from stilts.tasks.benchmarks import XTREME, Benchmark
 
 SCHEMA = 1
 MANIFEST = "manifest.json"

@@ -11,7 +11,7 @@ from stilts.collect.aggregate import kind_of, language_order, splits, targets, t
 from stilts.collect.entry import Entry, entry_of, points_of
 from stilts.collect.scores import MEAN, Row, averages_of, official_targets, rows_of
 from stilts.collect.table import CLEAN, benchmark_of
-from stilts.evaluate.xtreme import Benchmark
+from stilts.tasks.benchmarks import Benchmark
 
 
 @dataclass(frozen=True)

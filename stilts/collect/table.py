@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stilts.evaluate.metrics import main_number
-from stilts.evaluate.xtreme import XTREME, Benchmark, get_benchmark
 from stilts.identity.stage import EvaluationSpec
 from stilts.tasks.base import Task, get_task
+from stilts.tasks.benchmarks import XTREME, Benchmark, get_benchmark
+from stilts.tasks.metrics import main_number
 
 STATUSES = ("failed", "diverged", "not run", "missing", "unlabelled", "ok")
 """Worst first. failed, diverged: the stage ended so. not run: a stage before it did. missing: not done yet.

@@ -17,7 +17,6 @@ from stilts.data.noise import perturb
 from stilts.errors import StiltsError
 from stilts.evaluate import mining
 from stilts.evaluate.gold import gold_of
-from stilts.evaluate.metrics import RANKS, score
 from stilts.evaluate.pool import Pool
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.thresholds import best_null_threshold
@@ -26,6 +25,7 @@ from stilts.tasks.base import Task
 from stilts.tasks.families import Lengths, get_family
 from stilts.tasks.families.dual_encoder import queries_of
 from stilts.tasks.families.span_qa import best_spans
+from stilts.tasks.metrics import RANKS, score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stilts.evaluate.metrics import Scores, score
+from stilts.tasks.metrics import Scores, score
 
 
 def best_null_threshold(

@@ -13,11 +13,11 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from stilts.errors import StiltsError
-from stilts.evaluate.metrics import main_number
 from stilts.identity.stage import SHORT
 from stilts.store.protocol import Store
 from stilts.store.record import read_evaluations, read_stage, stage_path
 from stilts.tasks.base import get_task
+from stilts.tasks.metrics import main_number
 
 _HUB = re.compile(r"hub:([^@#]+?)/[^/@#]*@")
 """The data set's id in the identity of data from the hub."""

@@ -25,7 +25,6 @@ from stilts.data.tables import read_table
 from stilts.encoders.sizes import shape
 from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
-from stilts.evaluate.metrics import main_number
 from stilts.evaluate.pool import Pool
 from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import suffix
@@ -53,6 +52,7 @@ from stilts.store.record import (
     write_stage,
 )
 from stilts.tasks.base import Task, get_task
+from stilts.tasks.metrics import main_number
 from stilts.train.base import materialise_base
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.curriculum import TrainPart

@@ -12,9 +12,9 @@ from stilts.collect.items import table as items
 from stilts.collect.learning import curves, selection
 from stilts.collect.options import Options
 from stilts.collect.table import CellSource, build_table
-from stilts.evaluate.xtreme import XTREME, Benchmark
 from stilts.identity.stage import Condition, DataRef, EvaluationSpec
 from stilts.tasks.base import get_task
+from stilts.tasks.benchmarks import XTREME, Benchmark
 
 Metrics = dict[str, float]
 Noise = dict[Condition, dict[str, Metrics | str]]

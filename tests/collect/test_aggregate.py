@@ -5,10 +5,10 @@ import pytest
 from stilts.collect.aggregate import ended, splits, targets
 from stilts.collect.statistics.spread import Spread
 from stilts.collect.summary import Summary, language_summaries, summaries
-from stilts.evaluate.xtreme import BENCHMARKS, XTREME, XTREME_R
 from stilts.experiment.experiment import AVERAGES, NONE
 from stilts.identity.stage import Condition
 from stilts.tasks.base import get_task
+from stilts.tasks.benchmarks import BENCHMARKS, XTREME, XTREME_R
 
 
 def acc(*values):

@@ -18,9 +18,9 @@ from stilts.data.sources.xtreme import read_bucc, read_pairs, read_squad, read_t
 from stilts.errors import Problems, StiltsError
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.score import score_folder
-from stilts.evaluate.xtreme import XTREME, XTREME_R, Benchmark
 from stilts.identity.stage import Condition
 from stilts.tasks.base import get_task
+from stilts.tasks.benchmarks import XTREME, XTREME_R, Benchmark
 from stilts.tasks.schema import CLASSIFICATION, RANKING, RETRIEVAL, SPAN_QA, TAGGING
 
 XNLI = ["neutral", "entailment", "contradiction"]

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stilts.collect.table import SCHEMA, benchmark_of, build_table, independent, main_value, parquet
-from stilts.evaluate.xtreme import XTREME, XTREME_R
 from stilts.identity.stage import Condition
+from stilts.tasks.benchmarks import XTREME, XTREME_R
 
 
 def rows(grid):

@@ -9,10 +9,9 @@ import pytest
 from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 
 from stilts.errors import StiltsError
-from stilts.evaluate import metrics
-from stilts.evaluate.metrics import arguments, main_number, normalise_mlqa, normalise_squad, score
-from stilts.tasks import base
+from stilts.tasks import base, metrics
 from stilts.tasks.base import Task, get_task
+from stilts.tasks.metrics import arguments, main_number, normalise_mlqa, normalise_squad, score
 
 UPOS = list(get_task("udpos").labels)
 BIO = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]

@@ -14,11 +14,11 @@ from transformers import PreTrainedTokenizerFast
 from stilts.errors import Problems
 from stilts.evaluate import mining
 from stilts.evaluate.evaluation import evaluate
-from stilts.evaluate.metrics import main_number, mean_average_precision, score
 from stilts.evaluate.pool import Pool
 from stilts.evaluate.predictions import read_predictions, write_predictions
 from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.tasks.base import get_task
+from stilts.tasks.metrics import main_number, mean_average_precision, score
 from stilts.tasks.schema import RANKING
 
 

@@ -11,7 +11,7 @@ import pytest
 from stilts.errors import Problems, StiltsError
 from stilts.evaluate.predictions import read_predictions, suffix, write_predictions
 from stilts.evaluate.score import score_folder
-from stilts.evaluate.xtreme import XTREME, XTREME_R
+from stilts.tasks.benchmarks import XTREME, XTREME_R
 
 SMALL: dict[str, str] = {
     "pawsx/test-de.tsv": "0\n1\n1\n0\n",

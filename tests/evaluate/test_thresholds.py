@@ -14,10 +14,10 @@ from transformers import PreTrainedTokenizerFast
 
 from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import evaluate
-from stilts.evaluate.metrics import score
 from stilts.evaluate.thresholds import best_null_threshold
 from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.tasks.base import get_task
+from stilts.tasks.metrics import score
 from stilts.tasks.schema import SPAN_QA
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from stilts.errors import StiltsError
-from stilts.evaluate.xtreme import BENCHMARKS, XTREME, XTREME_R, Benchmark, get_benchmark, group_averages, task_average
 from stilts.tasks.base import all_tasks
+from stilts.tasks.benchmarks import BENCHMARKS, XTREME, XTREME_R, Benchmark, get_benchmark, group_averages, task_average
 
 MAIN = {"pawsx": 1, "xnli": 2, "panx": 3, "udpos": 4, "bucc2018": 5, "tatoeba": 6, "xquad": 7, "mlqa": 8, "tydiqa": 9}
 

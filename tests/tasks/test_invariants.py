@@ -13,13 +13,13 @@ import torch
 
 from stilts.data.labels import with_labels
 from stilts.data.sources.files import get_format
-from stilts.evaluate.metrics import main_number, score
 from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import read_predictions, write_predictions
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
 from stilts.tasks.base import Task, all_tasks
 from stilts.tasks.families import Lengths, get_family
+from stilts.tasks.metrics import main_number, score
 from stilts.train.curriculum import TrainPart
 from stilts.train.heads import HeadSpec
 from stilts.train.loop import train
@@ -125,7 +125,7 @@ def test_a_tagging_task_may_have_any_labels(
     task = replace(TASKS["panx"], labels=labels, metric=metrics[0], metrics=metrics)
     examples = examples_of(task)
     assert {tag for tags in examples.gold for tag in tags} == set(with_labels(task, [examples.table]).labels)
-    monkeypatch.setattr("stilts.evaluate.metrics.get_task", lambda name: task)
+    monkeypatch.setattr("stilts.tasks.metrics.get_task", lambda name: task)
     assert score("panx", "en", examples.perfect, examples.gold) == dict.fromkeys(metrics, 100.0)
     assert score("panx", "en", examples.constant, examples.gold) == pytest.approx(examples.scores)
 

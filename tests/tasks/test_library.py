@@ -8,7 +8,6 @@ import pytest
 from stilts.data.sources.files import FORMATS
 from stilts.data.sources.layouts import LAYOUTS
 from stilts.errors import StiltsError
-from stilts.evaluate.xtreme import XTREME, XTREME_R
 from stilts.experiment.recipe import Recipe
 from stilts.tasks import library
 from stilts.tasks.base import (
@@ -21,6 +20,7 @@ from stilts.tasks.base import (
     private_language,
     register,
 )
+from stilts.tasks.benchmarks import XTREME, XTREME_R
 
 TASKS = all_tasks()
 TARGETS = {name for name, task in TASKS.items() if task.group}

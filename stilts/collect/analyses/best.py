@@ -28,7 +28,7 @@ from stilts.collect.scores import (
 from stilts.collect.statistics.intervals import t_interval
 from stilts.collect.statistics.spread import Spread, spread
 from stilts.collect.table import CLEAN, CellSource, ReadEvaluation, benchmark_of
-from stilts.evaluate.xtreme import Benchmark
+from stilts.tasks.benchmarks import Benchmark
 
 PER_TARGET, ONE = "per target", "one for all"
 ALL_TARGETS = "dev score of all targets (mean)"

@@ -18,8 +18,8 @@ from stilts.collect.analyses.best import PER_TARGET, SPLIT
 from stilts.collect.scores import Score, average_scores, distinct, rows_of, spread_of, task_scores, worst
 from stilts.collect.statistics.intervals import t_interval
 from stilts.collect.table import CLEAN, ZERO_SHOT, benchmark_of
-from stilts.evaluate.xtreme import XTREME, task_average
 from stilts.tasks.base import get_task
+from stilts.tasks.benchmarks import XTREME, task_average
 
 FINE_TUNING, BEST = "fine-tuning", "best intermediate"
 

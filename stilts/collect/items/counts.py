@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stilts.evaluate.gold import gold_of
-from stilts.evaluate.metrics import chunks_of, main_number, score
 from stilts.evaluate.pool import Pool
 from stilts.tasks.base import Task
+from stilts.tasks.metrics import chunks_of, main_number, score
 
 Counts = NDArray[Any]
 """uint16 or float64 [items, what is counted]"""

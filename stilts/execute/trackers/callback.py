@@ -16,7 +16,6 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from stilts.errors import StiltsError
-from stilts.evaluate.metrics import main_number
 from stilts.execute.trackers.base import Tracked, Tracker
 from stilts.experiment.secrets import redact
 from stilts.identity.stage import StageSpec
@@ -25,6 +24,7 @@ from stilts.plan.job import StageJob
 from stilts.store.many import ask_many
 from stilts.store.protocol import Store
 from stilts.store.record import read_evaluation, read_stage
+from stilts.tasks.metrics import main_number
 
 CLOSE_SECONDS = 120.0
 """Given to the trackers at the end of a run to send what they have."""

@@ -8,7 +8,7 @@ import pytest
 
 from stilts.collect.analyses import distances as module
 from stilts.collect.analyses.distances import FEATURES, distances, installed
-from stilts.evaluate.xtreme import BENCHMARKS
+from stilts.tasks.benchmarks import BENCHMARKS
 
 if not installed():
     pytest.skip("needs stilts[similarity]", allow_module_level=True)

@@ -6,8 +6,8 @@ import pytest
 from stilts.collect.analyses.best import PER_TARGET
 from stilts.collect.analyses.best import SCHEMA as BEST
 from stilts.collect.analyses.published import SCHEMA, beside_published, published_results
-from stilts.evaluate.xtreme import XTREME, XTREME_R
 from stilts.tasks.base import get_task
+from stilts.tasks.benchmarks import XTREME, XTREME_R
 
 LANGUAGES = XTREME.languages["xnli"]
 

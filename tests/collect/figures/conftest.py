@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from stilts.collect.entry import LANGUAGES, SUMMARY
-from stilts.evaluate.xtreme import XTREME
+from stilts.tasks.benchmarks import XTREME
 
 TARGETS = tuple(XTREME.languages)
 SPOKEN = XTREME.languages["panx"]

@@ -13,7 +13,6 @@ from stilts.collect.items.kept import FOLDER, Kept
 from stilts.collect.items.table import SCHEMA
 from stilts.collect.options import Options
 from stilts.evaluate.gold import gold_of
-from stilts.evaluate.metrics import main_number, score
 from stilts.evaluate.predictions import write_predictions
 from stilts.identity.stage import EvaluationSpec
 from stilts.session import Session
@@ -21,6 +20,7 @@ from stilts.store.data import read_examples
 from stilts.store.protocol import Store
 from stilts.store.record import stage_path, write_evaluation
 from stilts.tasks.base import get_task
+from stilts.tasks.metrics import main_number, score
 
 EXPERIMENT = """\
 name: items

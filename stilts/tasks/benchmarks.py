@@ -16,8 +16,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from stilts.errors import StiltsError, nearest
-from stilts.evaluate.metrics import main_number
 from stilts.tasks.base import words
+from stilts.tasks.metrics import main_number
 
 
 @dataclass(frozen=True)
