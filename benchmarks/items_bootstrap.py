@@ -33,9 +33,9 @@ from stilts.collect.items.gather import Comparison, Group, compare
 from stilts.collect.items.kept import Kept
 from stilts.evaluate.predictions import suffix, write_predictions
 from stilts.identity.stage import DataRef, EvaluationSpec
-from stilts.store.data import publish_table
-from stilts.store.local import LocalStore
-from stilts.store.record import write_evaluation
+from stilts.ledger.data import publish_table
+from stilts.ledger.record import write_evaluation
+from stilts.storage.local import LocalStore
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.benchmarks import XTREME
 from stilts.tasks.schema import SCHEMAS

@@ -54,10 +54,10 @@ def run(experiment: Path, overrides: list[str], nodes: int) -> tuple[float, dict
 
 def predict(experiment: Path, overrides: list[str], taken: dict[str, float]) -> dict[str, Any]:
     """The simulated seconds of the whole run, and their parts."""
+    from stilts.ledger.record import read_stage
     from stilts.plan.simulate import simulate
     from stilts.plan.summary import make_plan
     from stilts.session import Session
-    from stilts.store.record import read_stage
 
     session = Session.open(experiment, overrides)
     records = [record for name in taken if (record := read_stage(session.store, name)) is not None]

@@ -18,13 +18,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from stilts.store.cache import Cache
-from stilts.store.claim import Claim
-from stilts.store.local import LocalStore
-from stilts.store.object import ObjectStore
-from stilts.store.open import open_store
-from stilts.store.protocol import Store
-from stilts.store.record import write_stage
+from stilts.ledger.record import write_stage
+from stilts.storage.bucket.store import ObjectStore
+from stilts.storage.cache import Cache
+from stilts.storage.lease import Claim
+from stilts.storage.local import LocalStore
+from stilts.storage.open import open_store
+from stilts.storage.protocol import Store
 from tests.servers import KEYS, HttpProxy, make_bucket, s3_server, s3_uri
 
 

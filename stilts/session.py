@@ -16,17 +16,17 @@ from stilts.experiment.load import load_experiment, load_tuning, read_resolved, 
 from stilts.experiment.search import Search
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, DataRef, StageSpec
+from stilts.ledger.data import unpublished
+from stilts.ledger.needs import CLEANING, Declaration, Needs, declare, list_needs, needs_of, running, unlisted
+from stilts.ledger.record import read_stage, take_inventory
 from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import Plan, make_plan, summarize
 from stilts.plan.tuning import Configuration, Subject
-from stilts.store.claim import Claim
-from stilts.store.data import unpublished
-from stilts.store.local import LocalStore
-from stilts.store.many import ask_many, tell_many
-from stilts.store.needs import CLEANING, Declaration, Needs, declare, list_needs, needs_of, running, unlisted
-from stilts.store.open import open_store
-from stilts.store.protocol import Store
-from stilts.store.record import read_stage, take_inventory
+from stilts.storage.lease import Claim
+from stilts.storage.local import LocalStore
+from stilts.storage.open import open_store
+from stilts.storage.parallel import ask_many, tell_many
+from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task
 
 _FILES = 8
@@ -70,7 +70,7 @@ class Session:
         return make_plan(self.expansion, inventory, self.store.uri, filter(None, records))
 
     def running(self, waiting: Callable[[str], None]) -> AbstractContextManager[str]:
-        """Declared, and known to the store as under way, from the beginning of a run to its end (`store/needs.py`).
+        """Declared, and known to the store as under way, from the beginning of a run to its end (`ledger/needs.py`).
 
         Gives the run's folder in the store.
         """

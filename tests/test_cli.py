@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from stilts.cli import main
-from stilts.store.cache import Cache
-from stilts.store.local import LocalStore
-from stilts.store.spending import Spending, write_spending
+from stilts.ledger.spending import Spending, write_spending
+from stilts.storage.cache import Cache
+from stilts.storage.local import LocalStore
 
 PAIRS = "A man eats.\tSomebody eats.\tentailment\nA man eats.\tNobody eats.\tcontradiction\n"
 

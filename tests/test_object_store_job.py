@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from stilts.store.open import open_store
-from stilts.store.protocol import Store
-from stilts.store.record import read_stage
+from stilts.ledger.record import read_stage
+from stilts.storage.open import open_store
+from stilts.storage.protocol import Store
 from tests.servers import TcpProxy, s3_uri
 from tests.test_main_job import EXPERIMENT, scores
 

@@ -20,8 +20,8 @@ def prepare(experiment: ExperimentFile, patches: Patches = [], overrides: Overri
 
 def verify(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
     """Read every data file of an experiment in the store and check its rows and its digest."""
+    from stilts.ledger.data import check_examples
     from stilts.session import Session
-    from stilts.store.data import check_examples
 
     session = Session.open(experiment, overrides, patches)
     rows = []

@@ -94,7 +94,7 @@ def explain(
     as_json: Json = False,
 ) -> None:
     """Say why a stage is not reused: the fields in which it differs from the nearest stage in the store."""
-    from stilts.collect.explain import explain_stage
+    from stilts.ledger.explain import explain_stage
     from stilts.session import Session
 
     session = Session.open(experiment, overrides, patches)

@@ -20,10 +20,10 @@ def clean(
 ) -> None:
     """List what no experiment of a store needs; remove it when that is confirmed. Never what a run uses."""
     from stilts.collect.cleaning import show_findings, to_json
+    from stilts.ledger.clean import clean as remove
+    from stilts.ledger.garbage import examine
     from stilts.plan.show import gigabytes
-    from stilts.store.clean import clean as remove
-    from stilts.store.examine import examine
-    from stilts.store.open import open_store
+    from stilts.storage.open import open_store
 
     if cache:
         _clean_cache(yes, as_json)
@@ -48,7 +48,7 @@ def clean(
 
 def _clean_cache(yes: bool, as_json: bool) -> None:
     from stilts.plan.show import gigabytes
-    from stilts.store.cache import Cache
+    from stilts.storage.cache import Cache
 
     cache = Cache()
     idle = cache.idle()

@@ -16,7 +16,7 @@ from stilts.collect.statistics.study import study_table
 from stilts.collect.statistics.variance import variance_table
 from stilts.errors import StiltsError, nearest
 from stilts.plan.expand import Expansion
-from stilts.store.protocol import Store
+from stilts.storage.protocol import Store
 
 Tables = Mapping[str, pa.Table]
 """Tables by name; NAME.parquet in the results folder is the same."""

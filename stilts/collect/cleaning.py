@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stilts.ledger.garbage import Findings, Item
 from stilts.plan.show import gigabytes
-from stilts.store.examine import Findings, Item
 
 _ROWS = 40
 """Things listed one by one, the largest first; `--json` lists all."""

@@ -10,12 +10,12 @@ from stilts.collect.choice import judged_by
 from stilts.collect.submission import write_submission
 from stilts.collect.table import CellSource, ReadEvaluation, build_table, independent
 from stilts.identity.stage import SHORT, EvaluationSpec
+from stilts.ledger.data import read_examples
+from stilts.ledger.record import read_evaluation, read_failure, read_predictions, take_inventory
 from stilts.plan.expand import Expansion
 from stilts.plan.missing import Inventory, artifact_name
-from stilts.store.data import read_examples
-from stilts.store.many import ask_many
-from stilts.store.protocol import Store
-from stilts.store.record import read_evaluation, read_failure, read_predictions, take_inventory
+from stilts.storage.parallel import ask_many
+from stilts.storage.protocol import Store
 from stilts.tasks.benchmarks import get_benchmark
 
 

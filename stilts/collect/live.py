@@ -1,6 +1,6 @@
 """Live: the runs of an experiment as they go on, read from the store alone: no driver, trial or Ray is asked anything.
 
-Each driver tells every few seconds how far its run is (`store/progress.py`), beside the claim that tells whether it
+Each driver tells every few seconds how far its run is (`ledger/progress.py`), beside the claim that tells whether it
 lives. One look is a handful of requests of the store for each run.
 """
 
@@ -15,12 +15,12 @@ from rich.text import Text
 
 from stilts.collect.status import spending_line
 from stilts.experiment.experiment import Experiment
+from stilts.ledger.needs import all_runs
+from stilts.ledger.progress import Told, read_progress, write_seconds
 from stilts.plan.progress import duration, facts
 from stilts.plan.show_progress import show_progress, whole_line
-from stilts.store.claim import holder
-from stilts.store.needs import all_runs
-from stilts.store.progress import Told, read_progress, write_seconds
-from stilts.store.protocol import Store
+from stilts.storage.lease import holder
+from stilts.storage.protocol import Store
 
 LATE = 5
 """A driver that has told nothing for so many times the usual is said to be late."""

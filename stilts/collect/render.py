@@ -24,7 +24,7 @@ from stilts.collect.render_summary import latex, markdown, print_summary
 from stilts.collect.summary import language_summaries, summaries
 from stilts.collect.table import benchmark_of, parquet
 from stilts.collect.text import escape_markdown
-from stilts.store.local import LocalStore
+from stilts.storage.local import LocalStore
 
 
 def write_results(folder: Path, tables: Tables) -> list[Path]:

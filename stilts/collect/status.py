@@ -7,14 +7,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from stilts.experiment.experiment import Experiment
+from stilts.ledger.record import read_failure, stage_path
+from stilts.ledger.spending import Spending, read_spending
 from stilts.plan.graph import Node
 from stilts.plan.missing import artifact_name
 from stilts.plan.summary import Plan
-from stilts.store.claim import holder
-from stilts.store.many import ask_many
-from stilts.store.protocol import Store
-from stilts.store.record import read_failure, stage_path
-from stilts.store.spending import Spending, read_spending
+from stilts.storage.lease import holder
+from stilts.storage.parallel import ask_many
+from stilts.storage.protocol import Store
 
 _COLOURS = {"done": "green", "running": "cyan", "failed": "red", "diverged": "red", "waiting": "dim"}
 

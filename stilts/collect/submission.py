@@ -26,7 +26,7 @@ from stilts.errors import Problems, StiltsError, nearest
 from stilts.evaluate.predictions import read_predictions as parse_predictions
 from stilts.evaluate.predictions import suffix
 from stilts.identity.stage import EvaluationSpec
-from stilts.store.local import LocalStore
+from stilts.storage.local import LocalStore
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.benchmarks import XTREME, Benchmark
 

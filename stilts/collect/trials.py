@@ -19,7 +19,7 @@ from rich.table import Table as RichTable
 from stilts.collect.table import parquet
 from stilts.collect.text import escape_markdown
 from stilts.experiment.load import to_yaml
-from stilts.store.local import LocalStore
+from stilts.storage.local import LocalStore
 
 COLUMNS: Mapping[str, pa.DataType] = {
     "trial": pa.int64(),

@@ -14,8 +14,8 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT
-from stilts.store.protocol import Store
-from stilts.store.record import read_evaluations, read_stage, stage_path
+from stilts.ledger.record import read_evaluations, read_stage, stage_path
+from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task
 from stilts.tasks.metrics import main_number
 

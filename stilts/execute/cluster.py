@@ -16,7 +16,7 @@ from stilts.execute.autoscaler import autoscaled, startable
 from stilts.execute.nodes import draining
 from stilts.experiment.runtime import Runtime
 from stilts.plan.capacity import at_once
-from stilts.store.open import local_folder
+from stilts.storage.open import local_folder
 
 logger = logging.getLogger(__name__)
 

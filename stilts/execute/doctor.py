@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 from stilts.errors import StiltsError
 from stilts.experiment.secrets import redact
-from stilts.store.cache import Cache
-from stilts.store.open import local_folder, open_store
+from stilts.storage.cache import Cache
+from stilts.storage.open import local_folder, open_store
 
 _PACKAGES = ("stilts", "ray", "torch", "transformers", "datasets", "deepspeed", "pyarrow", "optuna")
 _LOW_DISK = 20e9

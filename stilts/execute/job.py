@@ -1,7 +1,7 @@
 """A run that `ray job submit` started: what does not hold there as it does in a terminal."""
 
 from stilts.errors import StiltsError
-from stilts.store.open import local_folder
+from stilts.storage.open import local_folder
 
 _COPY = "_ray_pkg_"
 """How Ray names the folders in which a job finds its copy of the working directory."""

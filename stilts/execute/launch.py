@@ -20,16 +20,16 @@ from stilts.execute.run import Outcome, execute
 from stilts.execute.trackers.callback import Trackers, tracked_stages
 from stilts.execute.trackers.open import open_trackers
 from stilts.identity.stage import BaseSpec
+from stilts.ledger.base_checkpoint import publish_checkpoint
+from stilts.ledger.mark import mark_of
+from stilts.ledger.record import clear_failure, drop_weights, write_failure
+from stilts.ledger.spending import Spending
 from stilts.plan.agenda import StageOutcome
 from stilts.plan.job import StageJob
 from stilts.plan.price import Expected, price
 from stilts.plan.summary import Plan, summarize
 from stilts.session import Session
-from stilts.store.checkpoint import publish_checkpoint
-from stilts.store.many import tell_many
-from stilts.store.mark import mark_of
-from stilts.store.record import clear_failure, drop_weights, write_failure
-from stilts.store.spending import Spending
+from stilts.storage.parallel import tell_many
 
 _HIGHER = "The same command with a higher limit goes on."
 

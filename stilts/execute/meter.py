@@ -26,8 +26,8 @@ from stilts.errors import StiltsError
 from stilts.execute.drain import Brake
 from stilts.experiment.machines import Cluster
 from stilts.experiment.runtime import Runtime
-from stilts.store.protocol import Store
-from stilts.store.spending import Spending, read_spending, write_spending
+from stilts.ledger.spending import Spending, read_spending, write_spending
+from stilts.storage.protocol import Store
 
 SAMPLE_SECONDS = 1.0
 SAMPLE_SHARE = 0.02

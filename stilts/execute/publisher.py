@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 from stilts.errors import StiltsError
+from stilts.ledger.progress import write_progress, write_seconds
 from stilts.plan.progress import RunProgress
-from stilts.store.progress import write_progress, write_seconds
-from stilts.store.protocol import Store
+from stilts.storage.protocol import Store
 
 SHARE = 0.01
 """Of the driver's time, at most, goes into telling: the agenda of a large grid is long."""

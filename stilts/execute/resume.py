@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from stilts.execute.uploader import Uploader
-from stilts.store.protocol import Corrupt, Store
+from stilts.storage.protocol import Corrupt, Store
 from stilts.train.checkpoint import META
 
 log = logging.getLogger(__name__)

@@ -33,16 +33,10 @@ from stilts.execute.resume import ResumeCopies
 from stilts.execute.temporary import temporary_folder
 from stilts.execute.uploader import Uploader
 from stilts.identity.stage import SHORT, BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
-from stilts.plan.cost import training_flops, watching_flops
-from stilts.plan.job import StageJob
-from stilts.store.checkpoint import forget_checkpoint, obtain_checkpoint
-from stilts.store.claim import WAIT_SECONDS, Claim
-from stilts.store.data import publish_table, read_examples
-from stilts.store.local import LocalStore
-from stilts.store.mark import check_mark
-from stilts.store.open import open_store
-from stilts.store.protocol import Corrupt, Store
-from stilts.store.record import (
+from stilts.ledger.base_checkpoint import forget_checkpoint, obtain_checkpoint
+from stilts.ledger.data import publish_table, read_examples
+from stilts.ledger.mark import check_mark
+from stilts.ledger.record import (
     drop_weights,
     read_stage,
     stage_path,
@@ -51,6 +45,12 @@ from stilts.store.record import (
     write_evaluation,
     write_stage,
 )
+from stilts.plan.cost import training_flops, watching_flops
+from stilts.plan.job import StageJob
+from stilts.storage.lease import WAIT_SECONDS, Claim
+from stilts.storage.local import LocalStore
+from stilts.storage.open import open_store
+from stilts.storage.protocol import Corrupt, Store
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.metrics import main_number
 from stilts.train.base import materialise_base

@@ -25,13 +25,13 @@ from stilts.experiment.search import Dimension, Search, Space, Stopping, is_whol
 from stilts.experiment.secrets import redact
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT
+from stilts.ledger.mark import mark_of
+from stilts.ledger.record import drop_weights, read_stage, take_inventory
 from stilts.plan.agenda import StageOutcome
 from stilts.plan.job import StageJob
 from stilts.plan.missing import artifact_name
 from stilts.plan.tuning import Subject
-from stilts.store.mark import mark_of
-from stilts.store.protocol import Store
-from stilts.store.record import drop_weights, read_stage, take_inventory
+from stilts.storage.protocol import Store
 
 _SUBJECT = "subject"
 _STOPPING = "stopping"

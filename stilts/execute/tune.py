@@ -19,12 +19,12 @@ from stilts.execute.progress import Progress
 from stilts.execute.run import connected, execute
 from stilts.execute.study import Proposals, best_of, drop_worse_weights, is_over, open_study, subject_of
 from stilts.identity.stage import SHORT
+from stilts.ledger.mark import mark_of
+from stilts.ledger.needs import declarations
+from stilts.ledger.record import take_inventory
 from stilts.plan.missing import missing_jobs
 from stilts.session import SearchSession
-from stilts.store.claim import Claim
-from stilts.store.mark import mark_of
-from stilts.store.needs import declarations
-from stilts.store.record import take_inventory
+from stilts.storage.lease import Claim
 
 
 def tune(found: SearchSession, study: optuna.Study, console: Console, limits: Limits = NO_LIMITS) -> StiltsError | None:

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from types import TracebackType
 
-from stilts.store.protocol import Unreachable
+from stilts.storage.protocol import Unreachable
 from stilts.train.ranks import Preempted
 
 PATIENCE_SECONDS = 1800.0

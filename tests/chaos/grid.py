@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from stilts.store.open import open_store
-from stilts.store.protocol import Store
+from stilts.storage.open import open_store
+from stilts.storage.protocol import Store
 from tests.tiny import TINY
 
 NAME = "grid"

@@ -25,7 +25,7 @@ LEASE_SECONDS, RENEW_SECONDS = 12.0, 2.0
 def run_stage(job: Any, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
     """As `stilts.execute.stage.run_stage`."""
     from stilts.execute import stage
-    from stilts.store import claim
+    from stilts.storage import lease as claim
     from stilts.train import loop
 
     loop.REPORT_SECONDS = 0.0

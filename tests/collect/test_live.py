@@ -10,10 +10,10 @@ from rich.console import Console
 from stilts.collect import live
 from stilts.collect.live import live_runs, watch
 from stilts.experiment.experiment import Experiment
+from stilts.ledger.progress import read_progress, write_progress
 from stilts.plan.progress import RunProgress, StageProgress
-from stilts.store.claim import Claim
-from stilts.store.local import LocalStore
-from stilts.store.progress import read_progress, write_progress
+from stilts.storage.lease import Claim
+from stilts.storage.local import LocalStore
 
 RUN = "experiments/one/runs/0123456789ab"
 PROGRESS = RunProgress(

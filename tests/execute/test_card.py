@@ -10,8 +10,8 @@ from stilts.errors import StiltsError
 from stilts.execute.card import model_card
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, Condition, DataRef, EvaluationSpec
-from stilts.store.local import LocalStore
-from stilts.store.record import write_evaluation, write_stage
+from stilts.ledger.record import write_evaluation, write_stage
+from stilts.storage.local import LocalStore
 
 BASE = {"key_version": 2, "base": {"hub": "FacebookAI/xlm-roberta-base", "revision": "e73636d4"}}
 FINISHED = {

@@ -12,8 +12,8 @@ from stilts.collect.gather import gather
 from stilts.collect.learning.tables import learning_tables
 from stilts.execute.stage import run_stage
 from stilts.identity.stage import StageSpec
+from stilts.ledger.record import read_stage
 from stilts.session import Session
-from stilts.store.record import read_stage
 from stilts.train.ranks import Ranks
 from tests.tiny import TINY
 

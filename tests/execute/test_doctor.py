@@ -6,7 +6,7 @@ import pytest
 
 from stilts.execute import doctor
 from stilts.execute.doctor import Finding, _disk, _store
-from stilts.store.open import open_store
+from stilts.storage.open import open_store
 from tests.servers import TcpProxy, s3_uri
 
 

@@ -15,9 +15,9 @@ from stilts.execute.progress import Progress
 from stilts.execute.run import Outcome
 from stilts.experiment.machines import Cluster, NodeType
 from stilts.experiment.runtime import Runtime
+from stilts.ledger.spending import Spending, read_spending
 from stilts.plan.job import StageJob
-from stilts.store.local import LocalStore
-from stilts.store.spending import Spending, read_spending
+from stilts.storage.local import LocalStore
 from tests.execute.walks import AtFirstStep, assert_walked_on, run
 
 pytestmark = pytest.mark.usefixtures("local_ray")

@@ -7,7 +7,7 @@ import pytest
 from stilts.execute.meter import Limits, held_by, price_of
 from stilts.experiment.machines import Cluster, NodeType
 from stilts.experiment.runtime import Runtime
-from stilts.store.spending import Spending
+from stilts.ledger.spending import Spending
 
 JOB = "01000000"
 

@@ -12,7 +12,7 @@ import torch
 
 from stilts.execute.resume import ResumeCopies
 from stilts.execute.uploader import Uploader
-from stilts.store.local import LocalStore
+from stilts.storage.local import LocalStore
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.ranks import Ranks
 

@@ -12,8 +12,8 @@ from ray.cluster_utils import Cluster
 from ray.tune.experiment import Trial
 
 from stilts.execute.run import Outcome, execute
+from stilts.ledger.record import read_stage
 from stilts.session import Session
-from stilts.store.record import read_stage
 from tests.execute.metadata import ACTION, REBALANCE, serving
 from tests.execute.test_watch import Watcher
 from tests.tiny import TINY

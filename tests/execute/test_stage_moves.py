@@ -12,10 +12,10 @@ import pytest
 
 from stilts.errors import StiltsError
 from stilts.execute.stage import run_stage
+from stilts.ledger.mark import mark_of
+from stilts.ledger.record import read_stage
 from stilts.plan.job import StageJob
 from stilts.session import Session
-from stilts.store.mark import mark_of
-from stilts.store.record import read_stage
 from stilts.train import loop
 from stilts.train.ranks import Preempted, Ranks
 from tests.servers import s3_uri

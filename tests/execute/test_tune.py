@@ -8,10 +8,10 @@ from pathlib import Path
 import optuna
 import pytest
 
+from stilts.ledger.record import read_stage
 from stilts.plan.summary import summarize
 from stilts.session import Session
-from stilts.store.local import LocalStore
-from stilts.store.record import read_stage
+from stilts.storage.local import LocalStore
 from tests.tiny import TINY
 
 pytestmark = pytest.mark.slow

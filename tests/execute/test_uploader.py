@@ -10,9 +10,9 @@ import pytest
 from stilts.errors import StiltsError
 from stilts.execute import uploader as module
 from stilts.execute.uploader import Uploader
-from stilts.store.claim import ClaimLost
-from stilts.store.local import LocalStore
-from stilts.store.protocol import Unreachable
+from stilts.storage.lease import ClaimLost
+from stilts.storage.local import LocalStore
+from stilts.storage.protocol import Unreachable
 from stilts.train.ranks import Preempted
 
 

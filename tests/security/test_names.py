@@ -10,7 +10,7 @@ from stilts.data.prepare import Catalog
 from stilts.errors import StiltsError
 from stilts.experiment.data import DataDecl, TaskSource
 from stilts.experiment.load import load_experiment
-from stilts.store.local import LocalStore
+from stilts.storage.local import LocalStore
 from stilts.tasks.base import get_task
 
 EXPERIMENT = """\

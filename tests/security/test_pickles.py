@@ -14,9 +14,9 @@ from stilts.encoders.checkpoint_files import checkpoint_digest
 from stilts.errors import StiltsError
 from stilts.identity.canonical import digest
 from stilts.identity.stage import BaseSpec
-from stilts.store.local import LocalStore
-from stilts.store.protocol import Corrupt
-from stilts.store.record import read_stage, take_inventory, write_stage
+from stilts.ledger.record import read_stage, take_inventory, write_stage
+from stilts.storage.local import LocalStore
+from stilts.storage.protocol import Corrupt
 from stilts.tasks.base import HubSource, get_task
 from stilts.train.base import materialise_base
 from stilts.train.checkpoint import ResumeStore

@@ -13,9 +13,9 @@ from stilts.errors import Problems, StiltsError
 from stilts.execute.gang import describe
 from stilts.experiment.load import load_experiment
 from stilts.experiment.secrets import holds_secret, is_secret_name, redact
-from stilts.store.local import LocalStore
-from stilts.store.open import open_store
-from stilts.store.record import read_failure, write_failure
+from stilts.ledger.record import read_failure, write_failure
+from stilts.storage.local import LocalStore
+from stilts.storage.open import open_store
 
 MARK = "s3cr3tM4rk"
 SECRETS = {

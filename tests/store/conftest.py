@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stilts.store.cache import Cache
-from stilts.store.local import LocalStore
-from stilts.store.object import ObjectStore
-from stilts.store.open import open_store
-from stilts.store.protocol import Store
+from stilts.storage.bucket.store import ObjectStore
+from stilts.storage.cache import Cache
+from stilts.storage.local import LocalStore
+from stilts.storage.open import open_store
+from stilts.storage.protocol import Store
 from tests.servers import gcs_server, gs_uri, s3_uri
 
 BACKENDS = ("local", "shared", "s3", "gcs")

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from stilts.store import cache as caches
 
 from stilts.errors import StiltsError
-from stilts.store import cache as caches
-from stilts.store.cache import Cache
-from stilts.store.open import open_store
+from stilts.storage.cache import Cache
+from stilts.storage.open import open_store
 from tests.servers import HttpProxy, s3_uri
 
 
@@ -168,7 +168,7 @@ def test_the_environment_sets_place_and_limit(root: Path, monkeypatch: pytest.Mo
 _RANK = """
 import sys, time
 from pathlib import Path
-from stilts.store.cache import Cache
+from stilts.storage.cache import Cache
 root, log, key, slow = sys.argv[1:5]
 def fill(folder):
     with open(log, "a") as file:
@@ -266,7 +266,7 @@ def test_a_removal_that_was_killed_is_finished(root: Path) -> None:
 
 _TRIAL = """
 import json, sys
-from stilts.store.open import open_store
+from stilts.storage.open import open_store
 store = open_store(sys.argv[1])
 folder = store.fetch_tree("w", json.loads(sys.argv[2]))
 data = store.obtain("data/train.arrow")

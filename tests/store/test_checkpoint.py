@@ -6,9 +6,9 @@ import pytest
 
 from stilts.encoders.checkpoint_files import checkpoint_digest
 from stilts.identity.stage import BaseSpec
-from stilts.store.checkpoint import forget_checkpoint, obtain_checkpoint, publish_checkpoint
-from stilts.store.local import LocalStore
-from stilts.store.protocol import Corrupt, Store
+from stilts.ledger.base_checkpoint import forget_checkpoint, obtain_checkpoint, publish_checkpoint
+from stilts.storage.local import LocalStore
+from stilts.storage.protocol import Corrupt, Store
 
 
 def test_it_travels_through_an_object_store_and_is_removed(store: Store, tmp_path: Path) -> None:

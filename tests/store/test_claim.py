@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from stilts.store import claim as claims
 
 from stilts.errors import StiltsError
-from stilts.store import claim as claims
-from stilts.store.claim import Claim, ClaimLost, holder
-from stilts.store.protocol import Store, Unreachable
+from stilts.storage.lease import Claim, ClaimLost, holder
+from stilts.storage.protocol import Store, Unreachable
 
 STAGE = "stages/a-0123456789ab"
 
@@ -28,7 +28,7 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
 _HOLDER = """
 import sys, time
 from stilts.store import claim as claims
-from stilts.store.open import open_store
+from stilts.storage.open import open_store
 claims.LEASE_SECONDS, claims.RENEW_SECONDS = float(sys.argv[2]), float(sys.argv[3])
 store = open_store(sys.argv[1])
 with claims.Claim(store, sys.argv[4], lambda who: print("waiting", flush=True)) as claim:

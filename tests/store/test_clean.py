@@ -12,14 +12,14 @@ import pytest
 
 from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT
+from stilts.ledger.clean import clean
+from stilts.ledger.garbage import CLAIM_SECONDS, Findings, examine
+from stilts.ledger.needs import CLEANING, Declaration, declarations
+from stilts.ledger.record import read_stage, stage_path, take_inventory, write_card, write_evaluation, write_stage
 from stilts.session import Session
-from stilts.store.claim import Claim, ClaimLost
-from stilts.store.clean import clean
-from stilts.store.examine import CLAIM_SECONDS, Findings, examine
-from stilts.store.local import STALE_SECONDS, LocalStore
-from stilts.store.needs import CLEANING, Declaration, declarations
-from stilts.store.protocol import Corrupt, Store
-from stilts.store.record import read_stage, stage_path, take_inventory, write_card, write_evaluation, write_stage
+from stilts.storage.lease import Claim, ClaimLost
+from stilts.storage.local import STALE_SECONDS, LocalStore
+from stilts.storage.protocol import Corrupt, Store
 
 EVERYWHERE = pytest.mark.parametrize("store", ["local", "s3"], indirect=True)
 SLOWLY_ELSEWHERE = pytest.mark.parametrize(
@@ -469,9 +469,9 @@ def test_an_unknown_experiment_cannot_be_forgotten(store: Store, tmp_path: Path)
 
 _CLEANER = """
 import os, signal, sys
-from stilts.store.clean import clean
-from stilts.store.examine import examine
-from stilts.store.open import open_store
+from stilts.ledger.clean import clean
+from stilts.ledger.garbage import examine
+from stilts.storage.open import open_store
 store = open_store(sys.argv[1])
 removals, remove = int(sys.argv[2]), store.remove
 def counted(path):

@@ -1,4 +1,4 @@
-"""The four promises of `store/protocol.py`, for every backend."""
+"""The four promises of `storage/protocol.py`, for every backend."""
 
 import os
 import random
@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from stilts.errors import StiltsError
-from stilts.store.local import LocalStore
-from stilts.store.open import open_store
-from stilts.store.protocol import Corrupt, Store
+from stilts.storage.local import LocalStore
+from stilts.storage.open import open_store
+from stilts.storage.protocol import Corrupt, Store
 from tests.store.conftest import change, elsewhere, tree_folder
 
 # --- reading and writing -----------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ def test_concurrent_put_tree_leaves_one_of_them_whole(store: Store, tmp_path: Pa
 
 def _python(code: str, *args: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", f"import sys\nfrom stilts.store.open import open_store\n{code}", *args],
+        [sys.executable, "-c", f"import sys\nfrom stilts.storage.open import open_store\n{code}", *args],
         stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
     )

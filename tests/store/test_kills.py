@@ -2,7 +2,7 @@
 
 A step is, on a disk, a call that changes it, or the write of a part of a file: the child stops before it and is killed
 there. On an object store it is a request: a proxy holds it before the server gets it, or holds the answer after the
-server did it, and the child is killed then. After each kill the promises of `store/protocol.py` are checked by another
+server did it, and the child is killed then. After each kill the promises of `storage/protocol.py` are checked by another
 process, and the operation is done again and must succeed.
 """
 
@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from stilts.store.local import LocalStore
-from stilts.store.object import ObjectStore
-from stilts.store.open import open_store
-from stilts.store.protocol import Corrupt, Manifest, Store
+from stilts.storage.bucket.store import ObjectStore
+from stilts.storage.local import LocalStore
+from stilts.storage.open import open_store
+from stilts.storage.protocol import Corrupt, Manifest, Store
 from tests.servers import HttpProxy, gs_uri, s3_uri
 from tests.store.conftest import elsewhere
 
@@ -32,7 +32,7 @@ STEPS = 200
 _CHILD = """
 import sys
 from pathlib import Path
-from stilts.store.open import open_store
+from stilts.storage.open import open_store
 from tests.store.test_kills import act
 act(open_store(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
 print("done", flush=True)

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from stilts.errors import StiltsError
-from stilts.store import local
-from stilts.store.local import LocalStore
-from stilts.store.open import open_store
-from stilts.store.protocol import Unreachable
+from stilts.storage import local
+from stilts.storage.local import LocalStore
+from stilts.storage.open import open_store
+from stilts.storage.protocol import Unreachable
 
 
 @pytest.fixture
@@ -224,5 +224,5 @@ def test_written_files_are_synced_before_they_are_renamed(store: LocalStore) -> 
 
 
 def test_importing_the_store_is_light() -> None:
-    code = "import stilts.store.local, sys; print([m for m in ('torch', 'ray', 'pyarrow') if m in sys.modules])"
+    code = "import stilts.storage.local, sys; print([m for m in ('torch', 'ray', 'pyarrow') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "[]\n"

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from stilts.identity.stage import SHORT
+from stilts.ledger.needs import CLEANING, Declaration, dead_runs, declarations, forget, running, runs
 from stilts.session import Session
-from stilts.store.claim import Claim, holder
-from stilts.store.local import LocalStore
-from stilts.store.needs import CLEANING, Declaration, dead_runs, declarations, forget, running, runs
-from stilts.store.protocol import Corrupt
+from stilts.storage.lease import Claim, holder
+from stilts.storage.local import LocalStore
+from stilts.storage.protocol import Corrupt
 
 EXPERIMENT = """\
 name: needy

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
 from stilts.store import object as objects
-from stilts.store.claim import Claim
-from stilts.store.object import ObjectStore
-from stilts.store.open import open_store
-from stilts.store.protocol import Corrupt
+
+from stilts.storage.bucket.store import ObjectStore
+from stilts.storage.lease import Claim
+from stilts.storage.open import open_store
+from stilts.storage.protocol import Corrupt
 from tests.servers import HttpProxy, s3_uri
 from tests.store.conftest import elsewhere
 

@@ -6,10 +6,7 @@ from pathlib import Path
 import pytest
 
 from stilts.identity.stage import DataRef, EvaluationSpec
-from stilts.plan.missing import Artifact
-from stilts.store.local import LocalStore
-from stilts.store.protocol import Corrupt, Store
-from stilts.store.record import (
+from stilts.ledger.record import (
     SCHEMA,
     clear_failure,
     read_evaluation,
@@ -21,6 +18,9 @@ from stilts.store.record import (
     write_failure,
     write_stage,
 )
+from stilts.plan.missing import Artifact
+from stilts.storage.local import LocalStore
+from stilts.storage.protocol import Corrupt, Store
 
 SHORT_KEY = "0123456789ab"
 NAME = f"xlmr-mnli-s1-{SHORT_KEY}"

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from stilts.store import clients, retry
 
 from stilts.errors import StiltsError
-from stilts.store import clients, retry
-from stilts.store.open import open_store
-from stilts.store.protocol import Store, Unreachable
+from stilts.storage.open import open_store
+from stilts.storage.protocol import Store, Unreachable
 from tests.servers import HttpProxy, TcpProxy, s3_uri
 
 

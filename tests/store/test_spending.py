@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from stilts.store.local import LocalStore
-from stilts.store.protocol import Store
-from stilts.store.spending import Spending, read_spending, write_spending
+from stilts.ledger.spending import Spending, read_spending, write_spending
+from stilts.storage.local import LocalStore
+from stilts.storage.protocol import Store
 
 
 @pytest.fixture

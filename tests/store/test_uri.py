@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from stilts.errors import StiltsError
-from stilts.store.open import open_store
-from stilts.store.uri import Location, parse_uri
+from stilts.storage.open import open_store
+from stilts.storage.uri import Location, parse_uri
 
 
 @pytest.fixture(autouse=True)

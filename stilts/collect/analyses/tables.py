@@ -9,7 +9,7 @@ from stilts.collect.analyses.similarity import similarity
 from stilts.collect.gather import gather_choice
 from stilts.collect.table import ZERO_SHOT
 from stilts.plan.expand import Expansion
-from stilts.store.protocol import Store
+from stilts.storage.protocol import Store
 
 
 def analysis_tables(

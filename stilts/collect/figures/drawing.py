@@ -15,7 +15,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from stilts.collect.figures.style import FONTS, INK, note, styled
-from stilts.store.local import LocalStore
+from stilts.storage.local import LocalStore
 
 FORMS = ("png", "pdf", "svg")
 

@@ -11,7 +11,7 @@ import optuna
 from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
-from stilts.store.local import LocalStore
+from stilts.storage.local import LocalStore
 
 _SCORE = "English dev score (%)"
 _NO_DATES: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}

@@ -25,11 +25,11 @@ from stilts.collect.table import CellSource, independent
 from stilts.errors import StiltsError
 from stilts.evaluate.predictions import read_predictions as parse_predictions
 from stilts.identity.stage import SHORT, EvaluationSpec
+from stilts.ledger.data import read_examples
+from stilts.ledger.record import read_evaluation, read_predictions, take_inventory
 from stilts.plan.expand import Expansion
-from stilts.store.data import read_examples
-from stilts.store.many import ask_many
-from stilts.store.protocol import Store, Unreachable
-from stilts.store.record import read_evaluation, read_predictions, take_inventory
+from stilts.storage.parallel import ask_many
+from stilts.storage.protocol import Store, Unreachable
 from stilts.tasks.base import get_task
 
 Where = tuple[str, str]

@@ -16,7 +16,7 @@ from stilts.collect.items.counts import Counts
 from stilts.collect.table import parquet
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, EvaluationSpec
-from stilts.store.local import LocalStore
+from stilts.storage.local import LocalStore
 
 VERSION = 1
 """Raised when `counts` counts otherwise."""

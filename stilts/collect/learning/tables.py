@@ -6,7 +6,7 @@ from stilts.collect.learning.curves import curves_table
 from stilts.collect.learning.selection import selection_table
 from stilts.collect.learning.stages import used_stages
 from stilts.plan.expand import Expansion
-from stilts.store.protocol import Store
+from stilts.storage.protocol import Store
 
 
 def learning_tables(expansion: Expansion, store: Store) -> dict[str, pa.Table]:

@@ -19,15 +19,15 @@ from stilts.collect.status import stage_states
 from stilts.experiment.load import resolved_yaml
 from stilts.experiment.secrets import redact
 from stilts.identity.stage import BaseSpec, StageSpec
+from stilts.ledger.record import read_stage, stage_path
+from stilts.ledger.spending import read_spending
 from stilts.plan.graph import Node
 from stilts.plan.missing import artifact_name
 from stilts.plan.price import priced
 from stilts.plan.summary import Plan, summarize
 from stilts.session import Session
-from stilts.store.many import ask_many
-from stilts.store.protocol import Store
-from stilts.store.record import read_stage, stage_path
-from stilts.store.spending import read_spending
+from stilts.storage.parallel import ask_many
+from stilts.storage.protocol import Store
 
 STAGES = pa.schema(
     [
@@ -64,7 +64,7 @@ PLAN = pa.schema(
     ]
 )
 """One row: the plan in figures (`stilts.plan.summary.summarize`), what was trained by the records, what all launches
-held (`stilts.store.spending`). `spent` and `expected`, of what is left, are in `currency`; null without prices."""
+held (`stilts.ledger.spending`). `spent` and `expected`, of what is left, are in `currency`; null without prices."""
 
 
 @dataclass(frozen=True)

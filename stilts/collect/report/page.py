@@ -27,7 +27,7 @@ from stilts.collect.report.seeds import seeds_table
 from stilts.collect.summary import summaries
 from stilts.collect.table import STATUSES, benchmark_of, parquet
 from stilts.experiment.experiment import AVERAGES
-from stilts.store.local import LocalStore
+from stilts.storage.local import LocalStore
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from stilts.errors import StiltsError
 from stilts.execute.trackers.base import Tracked, Tracker
 from stilts.experiment.secrets import redact
 from stilts.identity.stage import StageSpec
+from stilts.ledger.record import read_evaluation, read_stage
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
-from stilts.store.many import ask_many
-from stilts.store.protocol import Store
-from stilts.store.record import read_evaluation, read_stage
+from stilts.storage.parallel import ask_many
+from stilts.storage.protocol import Store
 from stilts.tasks.metrics import main_number
 
 CLOSE_SECONDS = 120.0

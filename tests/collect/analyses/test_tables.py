@@ -9,9 +9,9 @@ from stilts.collect.gather import gather
 from stilts.collect.options import Options
 from stilts.experiment.experiment import Experiment
 from stilts.identity.stage import DataRef
+from stilts.ledger.record import write_evaluation, write_stage
 from stilts.plan.expand import expand
-from stilts.store.local import LocalStore
-from stilts.store.record import write_evaluation, write_stage
+from stilts.storage.local import LocalStore
 
 
 class Rows:

@@ -15,10 +15,10 @@ from stilts.collect.options import Options
 from stilts.evaluate.gold import gold_of
 from stilts.evaluate.predictions import write_predictions
 from stilts.identity.stage import EvaluationSpec
+from stilts.ledger.data import read_examples
+from stilts.ledger.record import stage_path, write_evaluation
 from stilts.session import Session
-from stilts.store.data import read_examples
-from stilts.store.protocol import Store
-from stilts.store.record import stage_path, write_evaluation
+from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task
 from stilts.tasks.metrics import main_number, score
 

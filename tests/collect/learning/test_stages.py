@@ -7,9 +7,9 @@ import pytest
 from stilts.collect.learning.curves import curves_table
 from stilts.collect.learning.selection import selection_table
 from stilts.collect.learning.stages import UsedStage, used_stages
+from stilts.ledger.record import write_failure, write_stage
 from stilts.plan.expand import Expansion, expand
-from stilts.store.local import LocalStore
-from stilts.store.record import write_failure, write_stage
+from stilts.storage.local import LocalStore
 from tests.plan.conftest import FakeData, declare
 
 MODEL = {"hub": "FacebookAI/xlm-roberta-large", "revision": "c23d21b", "pretrain": ["mlm"]}

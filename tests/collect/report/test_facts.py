@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from stilts.collect.report.facts import gather_facts
+from stilts.ledger.record import write_stage
+from stilts.ledger.spending import Spending, write_spending
 from stilts.session import Session
-from stilts.store.record import write_stage
-from stilts.store.spending import Spending, write_spending
 
 SECRET = "a-very-long-secret-value"
 

@@ -17,8 +17,8 @@ from stilts.execute.trackers.open import open_trackers
 from stilts.execute.trackers.tensorboard import TensorBoard
 from stilts.execute.trackers.wandb import WeightsAndBiases
 from stilts.identity.stage import DataRef, EvaluationSpec
-from stilts.store.local import LocalStore
-from stilts.store.record import write_evaluation, write_stage
+from stilts.ledger.record import write_evaluation, write_stage
+from stilts.storage.local import LocalStore
 from tests.execute.trackers.events import events, scalars
 
 NAME = "mnli-s1-0123456789ab"

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from stilts.store.local import LocalStore
-from stilts.store.protocol import Store
+from stilts.storage.local import LocalStore
+from stilts.storage.protocol import Store
 
 REQUESTS = 64
 """At once. Object stores answer thousands in a second; more threads than these hinder each other."""

@@ -10,8 +10,8 @@ from stilts.experiment.secrets import redact
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.plan.missing import Artifact
-from stilts.store.many import ask_many
-from stilts.store.protocol import Corrupt, Store
+from stilts.storage.parallel import ask_many
+from stilts.storage.protocol import Corrupt, Store
 
 log = logging.getLogger(__name__)
 

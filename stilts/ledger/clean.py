@@ -1,4 +1,4 @@
-"""Clean: what no stored experiment needs, removed (`store/examine.py` finds it).
+"""Clean: what no stored experiment needs, removed (`ledger/garbage.py` finds it).
 
 Invariants:
 1. Whoever cleans holds `CLEANING`, reads the lists after it took that claim, and looks whether it still has it before
@@ -10,19 +10,19 @@ Invariants:
    a record vouches for and that is not there. What is left has no record; the next cleaning removes it, and a run that
    wants the stage trains it.
 4. The claims of a removed stage stay for `examine.CLAIM_SECONDS`: their number is what keeps a paused attempt from
-   writing (`store/claim.py`).
+   writing (`storage/lease.py`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 from stilts.identity.stage import SHORT
+from stilts.ledger.garbage import IN_EXPERIMENT, IN_STAGE, RECORDS, Examination, Item
+from stilts.ledger.needs import CLEANING, forget
+from stilts.ledger.record import stage_path, take_inventory
 from stilts.plan.missing import Artifact
-from stilts.store.claim import Claim
-from stilts.store.examine import IN_EXPERIMENT, IN_STAGE, RECORDS, Examination, Item
-from stilts.store.needs import CLEANING, forget
-from stilts.store.protocol import Store
-from stilts.store.record import stage_path, take_inventory
+from stilts.storage.lease import Claim
+from stilts.storage.protocol import Store
 
 
 def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waiting: Callable[[str], None]) -> list[Item]:

@@ -3,23 +3,23 @@
 from pathlib import Path
 
 from stilts.errors import StiltsError
-from stilts.store.local import LocalStore
-from stilts.store.protocol import Store
-from stilts.store.uri import SCHEMES, parse_uri
+from stilts.storage.local import LocalStore
+from stilts.storage.protocol import Store
+from stilts.storage.uri import SCHEMES, parse_uri
 
 
 def open_store(uri: str) -> Store:
     """The store at a URI: a local path, `file://` and a path, `s3://bucket/prefix` or `gs://bucket/prefix`.
 
     Raises:
-        StiltsError: the scheme is not known, or the URI is not as `store/uri.py` describes.
+        StiltsError: the scheme is not known, or the URI is not as `storage/uri.py` describes.
     """
     folder = local_folder(uri)
     if folder is not None:
         return LocalStore(folder)
     scheme = uri.partition("://")[0]
     if scheme in SCHEMES:
-        from stilts.store.object import ObjectStore
+        from stilts.storage.bucket.store import ObjectStore
 
         return ObjectStore(parse_uri(uri))
     raise StiltsError(f"the store: no storage for {scheme}://; give a local or shared directory, s3:// or gs://")

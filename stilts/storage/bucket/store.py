@@ -34,11 +34,11 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from stilts.errors import StiltsError
-from stilts.store.cache import Cache
-from stilts.store.clients import Clients, check_process
-from stilts.store.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
-from stilts.store.retry import retried
-from stilts.store.uri import Location
+from stilts.storage.bucket.clients import Clients, check_process
+from stilts.storage.cache import Cache
+from stilts.storage.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
+from stilts.storage.retry import retried
+from stilts.storage.uri import Location
 
 STALE_SECONDS = 86400.0
 """A tree that nothing names after so long is a killed writer's: large files take hours and appear at their end."""

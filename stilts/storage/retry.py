@@ -14,7 +14,7 @@ from typing import TypeVar
 from obstore.exceptions import BaseError
 
 from stilts.errors import StiltsError
-from stilts.store.protocol import Unreachable
+from stilts.storage.protocol import Unreachable
 
 RETRY_SECONDS = 300.0
 """A store that has not answered for so long is given up; whoever needs it tries again as a whole."""

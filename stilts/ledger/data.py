@@ -7,7 +7,7 @@ import pyarrow as pa
 from stilts.data.tables import digest_table, read_table, write_table
 from stilts.errors import StiltsError
 from stilts.identity.stage import DataRef
-from stilts.store.protocol import Store, Unreachable
+from stilts.storage.protocol import Store, Unreachable
 
 _MEND = "remove it, then `stilts data prepare` makes it again"
 

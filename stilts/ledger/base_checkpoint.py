@@ -9,8 +9,8 @@ from pathlib import Path
 
 from stilts.encoders.checkpoint_files import checkpoint_files
 from stilts.identity.stage import SHORT, BaseSpec
-from stilts.store.local import LocalStore
-from stilts.store.protocol import Store
+from stilts.storage.local import LocalStore
+from stilts.storage.protocol import Store
 
 
 def publish_checkpoint(store: Store, spec: BaseSpec) -> None:

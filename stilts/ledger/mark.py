@@ -9,7 +9,7 @@ import platform
 import uuid
 
 from stilts.errors import StiltsError
-from stilts.store.protocol import Store
+from stilts.storage.protocol import Store
 
 _MARK = "store.json"
 

@@ -15,7 +15,7 @@ from typing import Any
 from obstore.store import GCSStore, S3Store
 from pyarrow import fs
 
-from stilts.store.uri import Location
+from stilts.storage.uri import Location
 
 CONNECT_SECONDS = 10
 REQUEST_SECONDS = 30

@@ -5,13 +5,13 @@ from typing import Any
 
 from stilts.errors import StiltsError, nearest
 from stilts.identity.stage import SHORT
+from stilts.ledger.record import read_stage
 from stilts.plan.expand import Expansion
 from stilts.plan.explain import nearest_stage
 from stilts.plan.graph import Node
 from stilts.plan.missing import Artifact, Inventory, artifact_name
-from stilts.store.many import ask_many
-from stilts.store.protocol import Store
-from stilts.store.record import read_stage
+from stilts.storage.parallel import ask_many
+from stilts.storage.protocol import Store
 
 
 def explain_stage(expansion: Expansion, inventory: Inventory, store: Store, wanted: str) -> dict[str, Any]:

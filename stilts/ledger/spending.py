@@ -7,7 +7,7 @@ nothing: they are no record of work, and must not keep a run from starting.
 import json
 from dataclasses import asdict, dataclass
 
-from stilts.store.protocol import Store
+from stilts.storage.protocol import Store
 
 SCHEMA = 1
 

@@ -1,6 +1,6 @@
 """Examine: what no stored experiment needs, found and told.
 
-Needed is the union of what the stored declarations list (`store/needs.py`). All else that stilts wrote may go: stages
+Needed is the union of what the stored declarations list (`ledger/needs.py`). All else that stilts wrote may go: stages
 that none names; of the others the evaluations that none names, weights that no `keep` would keep, and resume states of
 what is done; data and features; what killed processes left. What stilts did not write is told and stays.
 
@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 
 from stilts.errors import StiltsError, nearest
 from stilts.identity.stage import SHORT, DataRef
+from stilts.ledger.needs import CLEANING, Declaration, Needs, StageNeeds, dead_runs, declarations, runs
+from stilts.ledger.record import CARD, stage_path, take_inventory
 from stilts.plan.missing import Artifact
-from stilts.store.claim import holder
-from stilts.store.many import ask_many
-from stilts.store.needs import CLEANING, Declaration, Needs, StageNeeds, dead_runs, declarations, runs
-from stilts.store.protocol import Store
-from stilts.store.record import CARD, stage_path, take_inventory
+from stilts.storage.lease import holder
+from stilts.storage.parallel import ask_many
+from stilts.storage.protocol import Store
 
 CLAIM_SECONDS = 86400.0
 """Longer than any process sleeps and then goes on."""

@@ -11,8 +11,8 @@ import time
 from dataclasses import asdict, dataclass
 
 from stilts.plan.progress import RunProgress, StageProgress
-from stilts.store.local import LocalStore
-from stilts.store.protocol import Store
+from stilts.storage.local import LocalStore
+from stilts.storage.protocol import Store
 
 SCHEMA = 1
 

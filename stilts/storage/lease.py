@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from stilts.errors import StiltsError
-from stilts.store.protocol import Store, Unreachable
+from stilts.storage.protocol import Store, Unreachable
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 10.0

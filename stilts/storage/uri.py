@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from stilts.errors import StiltsError, nearest
-from stilts.store.protocol import check_path
+from stilts.storage.protocol import check_path
 
 SCHEMES = ("s3", "gs")
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stilts.errors import StiltsError
-from stilts.store.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
+from stilts.storage.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
 
 STALE_SECONDS = 600.0
 """A writer that has written nothing for so long is dead."""

@@ -8,7 +8,7 @@ of an older stilts, of which nobody knows what it needs. Declaring and cleaning 
 `CLEANING`: a run looks at what the store holds only after it declared, so that whatever it finds there stays; a cleaner
 reads the lists only while it holds the claim, and looks whether it still does before each removal. While a run is under
 way it holds a claim of its own, `experiments/NAME/runs/ID`, so that its experiment is not forgotten under it; beside
-the claim it tells how far it is (`store/progress.py`).
+the claim it tells how far it is (`ledger/progress.py`).
 """
 
 import json
@@ -22,8 +22,8 @@ from typing import Any
 from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT, StageSpec
 from stilts.plan.expand import Expansion
-from stilts.store.claim import Claim, holder
-from stilts.store.protocol import Corrupt, Store
+from stilts.storage.lease import Claim, holder
+from stilts.storage.protocol import Corrupt, Store
 
 SCHEMA = 1
 CLEANING = "clean"
