@@ -55,7 +55,7 @@ def run(experiment: Path, overrides: list[str], nodes: int) -> tuple[float, dict
 def predict(experiment: Path, overrides: list[str], taken: dict[str, float]) -> dict[str, Any]:
     """The simulated seconds of the whole run, and their parts."""
     from stilts.ledger.record import read_stage
-    from stilts.plan.simulate import simulate
+    from stilts.plan.cost.simulate import simulate
     from stilts.plan.summary import make_plan
     from stilts.session import Session
 

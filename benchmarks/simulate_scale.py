@@ -31,7 +31,7 @@ GPUS = (1, 8, 64, 256, 1000)
 SIMULATE = """
 import json, resource, sys, time
 from pathlib import Path
-from stilts.plan.simulate import simulation
+from stilts.plan.cost.simulate import simulation
 from stilts.session import Session
 session = Session.open(Path(sys.argv[1]), sys.argv[2:])
 plan = session.plan()

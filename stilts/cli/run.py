@@ -32,9 +32,9 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what an experiment holds: cells, stages, what is done, what a run costs. Starts nothing."""
-    from stilts.plan.price import priced
+    from stilts.plan.cost.price import priced
+    from stilts.plan.cost.simulate import simulation
     from stilts.plan.show import show_plan, show_simulation
-    from stilts.plan.simulate import simulation
     from stilts.plan.summary import stage_rows, summarize
     from stilts.session import Session
 

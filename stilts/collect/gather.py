@@ -13,7 +13,7 @@ from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.ledger.data import read_examples
 from stilts.ledger.record import read_evaluation, read_failure, read_predictions, take_inventory
 from stilts.plan.expand import Expansion
-from stilts.plan.missing import Inventory, artifact_name
+from stilts.plan.todo import Inventory, artifact_name
 from stilts.storage.parallel import ask_many
 from stilts.storage.protocol import Store
 from stilts.tasks.benchmarks import get_benchmark

@@ -17,8 +17,8 @@ from stilts.collect.status import spending_line
 from stilts.experiment.experiment import Experiment
 from stilts.ledger.needs import all_runs
 from stilts.ledger.progress import Told, read_progress, write_seconds
-from stilts.plan.progress import duration, facts
 from stilts.plan.show_progress import show_progress, whole_line
+from stilts.schedule.progress import duration, facts
 from stilts.storage.lease import holder
 from stilts.storage.protocol import Store
 

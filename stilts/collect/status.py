@@ -10,8 +10,8 @@ from stilts.experiment.experiment import Experiment
 from stilts.ledger.record import read_failure, stage_path
 from stilts.ledger.spending import Spending, read_spending
 from stilts.plan.graph import Node
-from stilts.plan.missing import artifact_name
 from stilts.plan.summary import Plan
+from stilts.plan.todo import artifact_name
 from stilts.storage.lease import holder
 from stilts.storage.parallel import ask_many
 from stilts.storage.protocol import Store

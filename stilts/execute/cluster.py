@@ -15,7 +15,7 @@ from stilts.errors import StiltsError
 from stilts.execute.autoscaler import autoscaled, startable
 from stilts.execute.nodes import draining
 from stilts.experiment.runtime import Runtime
-from stilts.plan.capacity import at_once
+from stilts.schedule.capacity import at_once
 from stilts.storage.open import local_folder
 
 logger = logging.getLogger(__name__)

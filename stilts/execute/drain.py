@@ -14,7 +14,7 @@ from typing import Any
 from ray.tune.experiment import Trial
 
 from stilts.execute.nodes import Nodes
-from stilts.plan.agenda import Agenda, Cause
+from stilts.schedule.agenda import Agenda, Cause
 
 STOP_SECONDS = 120.0
 """Trials that have not given up this long after they were asked to, because the run stops, are killed."""

@@ -24,10 +24,10 @@ from stilts.ledger.base_checkpoint import publish_checkpoint
 from stilts.ledger.mark import mark_of
 from stilts.ledger.record import clear_failure, drop_weights, write_failure
 from stilts.ledger.spending import Spending
-from stilts.plan.agenda import StageOutcome
+from stilts.plan.cost.price import Expected, price
 from stilts.plan.job import StageJob
-from stilts.plan.price import Expected, price
 from stilts.plan.summary import Plan, summarize
+from stilts.schedule.agenda import StageOutcome
 from stilts.session import Session
 from stilts.storage.parallel import tell_many
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import ray
 
-from stilts.plan.agenda import Cause
+from stilts.schedule.agenda import Cause
 
 POLL_SECONDS = 1.0
 PROBE_SECONDS = 2.0

@@ -12,9 +12,18 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from stilts.plan.agenda import Agenda
-from stilts.plan.progress import REPORTED, RunProgress, StageProgress, counts_of, duration, facts, progress_of, summary
 from stilts.plan.show_progress import show_progress
+from stilts.schedule.agenda import Agenda
+from stilts.schedule.progress import (
+    REPORTED,
+    RunProgress,
+    StageProgress,
+    counts_of,
+    duration,
+    facts,
+    progress_of,
+    summary,
+)
 
 Publish = Callable[[Callable[[], RunProgress]], None]
 """Is offered the progress all the time, and takes it when it is due."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from stilts.errors import StiltsError
 from stilts.ledger.progress import write_progress, write_seconds
-from stilts.plan.progress import RunProgress
+from stilts.schedule.progress import RunProgress
 from stilts.storage.protocol import Store
 
 SHARE = 0.01

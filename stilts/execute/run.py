@@ -27,8 +27,8 @@ from stilts.execute.searcher import GangScheduler, Source, StageSearcher
 from stilts.execute.temporary import temporary_folder
 from stilts.execute.trial import StageTrial, resources
 from stilts.experiment.runtime import Runtime
-from stilts.plan.agenda import Agenda, StageOutcome
 from stilts.plan.job import StageJob
+from stilts.schedule.agenda import Agenda, StageOutcome
 
 STAGE_FUNCTION = "stilts.execute.stage:run_stage"
 

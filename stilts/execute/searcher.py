@@ -17,8 +17,8 @@ from ray.tune.search import Searcher
 from stilts.execute.drain import Drain
 from stilts.execute.gang import LostRank, StoreAway
 from stilts.execute.trial import Drained
-from stilts.plan.agenda import Agenda, Cause, StageOutcome
 from stilts.plan.job import StageJob
+from stilts.schedule.agenda import Agenda, Cause, StageOutcome
 
 
 class Source(Protocol):

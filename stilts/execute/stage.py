@@ -45,7 +45,7 @@ from stilts.ledger.record import (
     write_evaluation,
     write_stage,
 )
-from stilts.plan.cost import training_flops, watching_flops
+from stilts.plan.cost.estimate import training_flops, watching_flops
 from stilts.plan.job import StageJob
 from stilts.storage.lease import WAIT_SECONDS, Claim
 from stilts.storage.local import LocalStore

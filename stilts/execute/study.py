@@ -27,10 +27,10 @@ from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT
 from stilts.ledger.mark import mark_of
 from stilts.ledger.record import drop_weights, read_stage, take_inventory
-from stilts.plan.agenda import StageOutcome
 from stilts.plan.job import StageJob
-from stilts.plan.missing import artifact_name
+from stilts.plan.todo import artifact_name
 from stilts.plan.tuning import Subject
+from stilts.schedule.agenda import StageOutcome
 from stilts.storage.protocol import Store
 
 _SUBJECT = "subject"

@@ -22,7 +22,7 @@ from stilts.identity.stage import SHORT
 from stilts.ledger.mark import mark_of
 from stilts.ledger.needs import declarations
 from stilts.ledger.record import take_inventory
-from stilts.plan.missing import missing_jobs
+from stilts.plan.todo import missing_jobs
 from stilts.session import SearchSession
 from stilts.storage.lease import Claim
 

@@ -20,7 +20,7 @@ from stilts.identity.stage import SHORT
 from stilts.ledger.garbage import IN_EXPERIMENT, IN_STAGE, RECORDS, Examination, Item
 from stilts.ledger.needs import CLEANING, forget
 from stilts.ledger.record import stage_path, take_inventory
-from stilts.plan.missing import Artifact
+from stilts.plan.todo import Artifact
 from stilts.storage.lease import Claim
 from stilts.storage.protocol import Store
 

@@ -9,7 +9,7 @@ from stilts.ledger.record import read_stage
 from stilts.plan.expand import Expansion
 from stilts.plan.explain import nearest_stage
 from stilts.plan.graph import Node
-from stilts.plan.missing import Artifact, Inventory, artifact_name
+from stilts.plan.todo import Artifact, Inventory, artifact_name
 from stilts.storage.parallel import ask_many
 from stilts.storage.protocol import Store
 

@@ -17,7 +17,7 @@ from stilts.errors import StiltsError, nearest
 from stilts.identity.stage import SHORT, DataRef
 from stilts.ledger.needs import CLEANING, Declaration, Needs, StageNeeds, dead_runs, declarations, runs
 from stilts.ledger.record import CARD, stage_path, take_inventory
-from stilts.plan.missing import Artifact
+from stilts.plan.todo import Artifact
 from stilts.storage.lease import holder
 from stilts.storage.parallel import ask_many
 from stilts.storage.protocol import Store

@@ -10,7 +10,7 @@ import platform
 import time
 from dataclasses import asdict, dataclass
 
-from stilts.plan.progress import RunProgress, StageProgress
+from stilts.schedule.progress import RunProgress, StageProgress
 from stilts.storage.local import LocalStore
 from stilts.storage.protocol import Store
 

@@ -9,7 +9,7 @@ from typing import Any
 from stilts.experiment.secrets import redact
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, EvaluationSpec
-from stilts.plan.missing import Artifact
+from stilts.plan.todo import Artifact
 from stilts.storage.parallel import ask_many
 from stilts.storage.protocol import Corrupt, Store
 

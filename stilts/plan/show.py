@@ -6,7 +6,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from stilts.plan.price import priced
+from stilts.plan.cost.price import priced
 from stilts.plan.summary import Plan, stage_rows, summarize
 
 _ROWS = 40

@@ -5,7 +5,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stilts.plan.progress import RunProgress, duration, numbers, position, summary
+from stilts.schedule.progress import RunProgress, duration, numbers, position, summary
 
 ROWS = 20
 

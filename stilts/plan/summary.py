@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from stilts.identity.stage import SHORT
-from stilts.plan.cost import Speed, StageCost, gpu_hours, peak_bytes, speed, stage_costs
+from stilts.plan.cost.estimate import Speed, StageCost, gpu_hours, peak_bytes, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
-from stilts.plan.missing import Inventory, missing_jobs
+from stilts.plan.todo import Inventory, missing_jobs
 
 
 @dataclass

@@ -11,7 +11,7 @@ from stilts.collect import live
 from stilts.collect.live import live_runs, watch
 from stilts.experiment.experiment import Experiment
 from stilts.ledger.progress import read_progress, write_progress
-from stilts.plan.progress import RunProgress, StageProgress
+from stilts.schedule.progress import RunProgress, StageProgress
 from stilts.storage.lease import Claim
 from stilts.storage.local import LocalStore
 

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from stilts.execute.progress import Progress
-from stilts.plan.agenda import Agenda, Cause
+from stilts.schedule.agenda import Agenda, Cause
 
 
 def trial(name: str) -> SimpleNamespace:

@@ -16,8 +16,8 @@ from ray.util import placement_group_table
 from stilts.errors import StiltsError
 from stilts.execute.run import Outcome, execute
 from stilts.experiment.runtime import Runtime
-from stilts.plan.agenda import StageOutcome
 from stilts.plan.job import StageJob
+from stilts.schedule.agenda import StageOutcome
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 

@@ -12,7 +12,7 @@ from stilts.errors import StiltsError
 from stilts.execute.stage import run_stage
 from stilts.identity.stage import SHORT, StageSpec
 from stilts.ledger.record import read_stage, take_inventory
-from stilts.plan.missing import missing_jobs
+from stilts.plan.todo import missing_jobs
 from stilts.session import Session
 from stilts.tasks.base import get_task
 from stilts.train.model import Model, as_trained

@@ -10,8 +10,8 @@ from stilts.errors import StiltsError
 from stilts.execute.study import FAILURES, Proposals, distributions, drop_worse_weights, open_study, subject_of
 from stilts.experiment.search import Space
 from stilts.ledger.record import read_stage, write_stage
-from stilts.plan.agenda import StageOutcome
 from stilts.plan.tuning import Subject
+from stilts.schedule.agenda import StageOutcome
 from stilts.session import SearchSession
 from stilts.storage.local import LocalStore
 

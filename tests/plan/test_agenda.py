@@ -1,4 +1,4 @@
-from stilts.plan.agenda import NODE_LOSSES, Agenda
+from stilts.schedule.agenda import NODE_LOSSES, Agenda
 
 
 def drain(agenda: Agenda) -> list[str]:

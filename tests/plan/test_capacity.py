@@ -1,6 +1,6 @@
 import pytest
 
-from stilts.plan.capacity import WAITING_FOR_NODES, at_once
+from stilts.schedule.capacity import WAITING_FOR_NODES, at_once
 
 
 @pytest.mark.parametrize(

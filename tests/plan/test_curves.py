@@ -8,10 +8,10 @@ import pytest
 from stilts.errors import Problems
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import SHORT
-from stilts.plan.cost import stage_costs
+from stilts.plan.cost.estimate import stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.graph import Node
-from stilts.plan.missing import Artifact, missing_jobs
+from stilts.plan.todo import Artifact, missing_jobs
 from tests.plan.conftest import FakeData, declare
 
 Expand = Callable[..., Expansion]

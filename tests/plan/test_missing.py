@@ -9,7 +9,7 @@ from stilts.identity.stage import SHORT
 from stilts.plan.expand import Expansion
 from stilts.plan.graph import Node
 from stilts.plan.job import StageJob
-from stilts.plan.missing import Artifact, artifact_name, missing_jobs
+from stilts.plan.todo import Artifact, artifact_name, missing_jobs
 
 Expand = Callable[..., Expansion]
 

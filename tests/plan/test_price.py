@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from stilts.experiment.machines import Cluster
+from stilts.plan.cost.price import COLD_SECONDS, least_seconds, price, priced, save_seconds
 from stilts.plan.expand import Expansion
-from stilts.plan.price import COLD_SECONDS, least_seconds, price, priced, save_seconds
 from stilts.plan.summary import Plan, make_plan, summarize
 
 Expand = Callable[..., Expansion]

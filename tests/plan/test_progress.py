@@ -2,8 +2,8 @@
 
 import pytest
 
-from stilts.plan.agenda import Agenda
-from stilts.plan.progress import counts_of, duration, facts, remaining, summary
+from stilts.schedule.agenda import Agenda
+from stilts.schedule.progress import counts_of, duration, facts, remaining, summary
 
 
 @pytest.fixture

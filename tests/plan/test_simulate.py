@@ -10,10 +10,10 @@ from rich.console import Console
 
 from stilts.errors import StiltsError
 from stilts.experiment.machines import Cluster
+from stilts.plan.cost.price import COLD_SECONDS, WARM_SECONDS, least_seconds, price
+from stilts.plan.cost.simulate import DISPATCH_SECONDS, Simulated, simulate, simulation
 from stilts.plan.expand import Expansion
-from stilts.plan.price import COLD_SECONDS, WARM_SECONDS, least_seconds, price
 from stilts.plan.show import show_simulation
-from stilts.plan.simulate import DISPATCH_SECONDS, Simulated, simulate, simulation
 from stilts.plan.summary import Plan, make_plan
 
 Expand = Callable[..., Expansion]

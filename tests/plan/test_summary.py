@@ -13,12 +13,12 @@ from rich.console import Console
 from stilts.encoders.sizes import shape_of
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import SHORT, BaseSpec
-from stilts.plan.cost import CPU_FLOPS, GPU_FLOPS, Speed, gpu_hours, peak_bytes, speed, stage_costs
+from stilts.plan.cost.estimate import CPU_FLOPS, GPU_FLOPS, Speed, gpu_hours, peak_bytes, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.explain import Difference, differences, nearest_stage
-from stilts.plan.missing import Artifact, missing_jobs
 from stilts.plan.show import gigabytes, show_plan
 from stilts.plan.summary import make_plan, stage_rows, summarize
+from stilts.plan.todo import Artifact, missing_jobs
 
 Expand = Callable[..., Expansion]
 

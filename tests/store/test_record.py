@@ -18,7 +18,7 @@ from stilts.ledger.record import (
     write_failure,
     write_stage,
 )
-from stilts.plan.missing import Artifact
+from stilts.plan.todo import Artifact
 from stilts.storage.local import LocalStore
 from stilts.storage.protocol import Corrupt, Store
 

@@ -9,7 +9,7 @@ from stilts.identity.stage import SHORT, StageSpec
 from stilts.ledger.record import read_failure, read_stage, take_inventory
 from stilts.plan.expand import Cell, Expansion
 from stilts.plan.graph import Node
-from stilts.plan.missing import Inventory, artifact_name
+from stilts.plan.todo import Inventory, artifact_name
 from stilts.storage.parallel import ask_many
 from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task

@@ -21,10 +21,10 @@ from stilts.experiment.secrets import redact
 from stilts.identity.stage import BaseSpec, StageSpec
 from stilts.ledger.record import read_stage, stage_path
 from stilts.ledger.spending import read_spending
+from stilts.plan.cost.price import priced
 from stilts.plan.graph import Node
-from stilts.plan.missing import artifact_name
-from stilts.plan.price import priced
 from stilts.plan.summary import Plan, summarize
+from stilts.plan.todo import artifact_name
 from stilts.session import Session
 from stilts.storage.parallel import ask_many
 from stilts.storage.protocol import Store

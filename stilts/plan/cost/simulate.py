@@ -21,9 +21,7 @@ from typing import Any
 from stilts.errors import StiltsError
 from stilts.experiment.machines import Cluster, NodeType
 from stilts.identity.stage import StageSpec
-from stilts.plan.agenda import Agenda
-from stilts.plan.capacity import at_once
-from stilts.plan.price import (
+from stilts.plan.cost.price import (
     COLD_SECONDS,
     STEP_SECONDS,
     WARM_SECONDS,
@@ -33,6 +31,8 @@ from stilts.plan.price import (
     suffices,
 )
 from stilts.plan.summary import Plan
+from stilts.schedule.agenda import Agenda
+from stilts.schedule.capacity import at_once
 
 SEEDS = 5
 """Simulations of a cluster whose nodes may be lost."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from stilts.experiment.machines import Cluster, NodeType
 from stilts.experiment.runtime import Runtime
-from stilts.plan.cost import StageCost
+from stilts.plan.cost.estimate import StageCost
 from stilts.plan.summary import Plan
 
 COLD_SECONDS = 10.0

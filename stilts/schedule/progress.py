@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stilts.plan.agenda import Agenda, Status
+from stilts.schedule.agenda import Agenda, Status
 
 REPORTED = (
     "phase", "step", "steps", "loss", "tokens_per_second", "eta", "gpu_use", "gpu_memory", "gpu_memory_total"
