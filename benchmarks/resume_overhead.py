@@ -31,11 +31,11 @@ def measure(folder: Path, sizes: dict[str, int], steps: int, zero_stage: int) ->
     from stilts.experiment.recipe import Recipe
     from stilts.experiment.runtime import Runtime
     from stilts.train.checkpoint import ResumeStore
-    from stilts.train.curriculum import TrainPart
     from stilts.train.heads import HeadSpec, make_head
     from stilts.train.loop import train
     from stilts.train.model import Model
     from stilts.train.ranks import connect
+    from stilts.train.step_schedule import TrainPart
 
     seconds: list[float] = []
     cpu_seconds: list[float] = []

@@ -91,11 +91,11 @@ def run_stilts(shape: Shape, rows: list[dict[str, Any]], steps: int) -> list[tup
     from stilts.data.batching import Sampler
     from stilts.experiment.recipe import Recipe
     from stilts.experiment.runtime import Runtime
-    from stilts.train.curriculum import TrainPart
     from stilts.train.heads import HeadSpec, make_head
     from stilts.train.loop import train
     from stilts.train.model import Model
     from stilts.train.ranks import connect
+    from stilts.train.step_schedule import TrainPart
 
     torch.manual_seed(0)
     config = encoder_config()

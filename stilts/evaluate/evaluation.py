@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 from stilts.data.noise import perturb
 from stilts.errors import StiltsError
 from stilts.evaluate import mining
+from stilts.evaluate.candidates import Pool
 from stilts.evaluate.gold import gold_of
-from stilts.evaluate.pool import Pool
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.thresholds import best_null_threshold
 from stilts.identity.stage import EvaluationSpec

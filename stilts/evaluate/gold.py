@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stilts.evaluate.pool import Pool
+from stilts.evaluate.candidates import Pool
 from stilts.tasks.base import Task
 from stilts.tasks.families import get_family
 from stilts.tasks.families.dual_encoder import queries_of

@@ -15,7 +15,7 @@ from typing import Any
 
 from stilts.data.sources.lareqa import read_xquad_r, read_xquad_r_candidates
 from stilts.errors import Problems, StiltsError, nearest
-from stilts.evaluate.pool import Pool
+from stilts.evaluate.candidates import Pool
 from stilts.evaluate.predictions import decode, parse_json, read_predictions, suffix
 from stilts.tasks.base import all_tasks, get_task
 from stilts.tasks.benchmarks import Benchmark, get_benchmark, group_averages, task_average

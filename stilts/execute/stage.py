@@ -24,8 +24,8 @@ from stilts.data.labels import with_labels
 from stilts.data.tables import read_table
 from stilts.encoders.sizes import shape
 from stilts.errors import StiltsError
+from stilts.evaluate.candidates import Pool
 from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
-from stilts.evaluate.pool import Pool
 from stilts.evaluate.predict import forward
 from stilts.evaluate.predictions import suffix
 from stilts.execute.card import model_card
@@ -55,11 +55,11 @@ from stilts.tasks.base import Task, get_task
 from stilts.tasks.metrics import main_number
 from stilts.train.base import materialise_base
 from stilts.train.checkpoint import ResumeStore
-from stilts.train.curriculum import TrainPart
 from stilts.train.heads import heads_of
 from stilts.train.loop import TrainResult, train
 from stilts.train.model import Model, as_trained
 from stilts.train.ranks import Ranks, Stopped
+from stilts.train.step_schedule import TrainPart
 
 Report = Callable[[dict[str, Any]], None]
 

@@ -29,11 +29,11 @@ from stilts.identity.canonical import digest
 from stilts.identity.stage import EXAMPLE_FIELDS, Mixing
 from stilts.train.batch import collate
 from stilts.train.checkpoint import ResumeState, ResumeStore
-from stilts.train.curriculum import Curriculum, Source, TrainPart
 from stilts.train.deepspeed import full_weights, make_engine, optimizer_step, release, set_learning_rate
 from stilts.train.features import Features
 from stilts.train.model import Model
 from stilts.train.ranks import Preempted, Ranks, Stopped
+from stilts.train.step_schedule import Curriculum, Source, TrainPart
 
 log = logging.getLogger(__name__)
 

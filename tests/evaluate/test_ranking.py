@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerFast
 
 from stilts.errors import Problems
 from stilts.evaluate import mining
+from stilts.evaluate.candidates import Pool
 from stilts.evaluate.evaluation import evaluate
-from stilts.evaluate.pool import Pool
 from stilts.evaluate.predictions import read_predictions, write_predictions
 from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.tasks.base import get_task

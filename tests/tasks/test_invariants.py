@@ -20,11 +20,11 @@ from stilts.experiment.runtime import Runtime
 from stilts.tasks.base import Task, all_tasks
 from stilts.tasks.families import Lengths, get_family
 from stilts.tasks.metrics import main_number, score
-from stilts.train.curriculum import TrainPart
 from stilts.train.heads import HeadSpec
 from stilts.train.loop import train
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
+from stilts.train.step_schedule import TrainPart
 from tests.tasks.examples import (
     COMPOSED,
     EXAMPLES,

@@ -26,13 +26,13 @@ from stilts.tasks import schema
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.families import Lengths, get_family
 from stilts.train.batch import Batch, collate
-from stilts.train.curriculum import TrainPart
 from stilts.train.features import Features
 from stilts.train.heads import HeadSpec, head_dropout
 from stilts.train.loop import train
 from stilts.train.masking import mask_tokens
 from stilts.train.model import Model, Pooling
 from stilts.train.ranks import Ranks
+from stilts.train.step_schedule import TrainPart
 from stilts.train.xlm import fast_xlm_tokenizer
 from tests.train.checkpoints import CONFIGS, KINDS, make_checkpoint
 from tests.train.toys import load_model, make_base, sentences

@@ -14,10 +14,10 @@ from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import Mixing
 from stilts.train.batch import collate
 from stilts.train.checkpoint import ResumeStore
-from stilts.train.curriculum import Curriculum, TrainPart
 from stilts.train.loop import TrainResult, learning_rate, train
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
+from stilts.train.step_schedule import Curriculum, TrainPart
 from tests.train.toys import head_spec, make_features, one_part
 
 EQUAL = Mixing(sampling="uniform")

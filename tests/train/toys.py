@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from stilts.experiment.recipe import Recipe
 from stilts.train.base import materialise_base
-from stilts.train.curriculum import TrainPart
 from stilts.train.heads import HeadSpec
 from stilts.train.model import Model
+from stilts.train.step_schedule import TrainPart
 
 CONFIG = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stilts.evaluate.candidates import Pool
 from stilts.evaluate.gold import gold_of
-from stilts.evaluate.pool import Pool
 from stilts.tasks.base import Task
 from stilts.tasks.metrics import chunks_of, main_number, score
 

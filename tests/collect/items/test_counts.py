@@ -11,8 +11,8 @@ import pytest
 from stilts.collect.items.counts import items_of
 from stilts.data.prepare import CANDIDATES, EVERY, Catalog
 from stilts.data.tables import read_table
+from stilts.evaluate.candidates import Pool
 from stilts.evaluate.gold import gold_of
-from stilts.evaluate.pool import Pool
 from stilts.experiment.data import DataDecl, TaskSource
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.metrics import main_number, score
