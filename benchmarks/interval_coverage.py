@@ -19,17 +19,17 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from stilts.collect.statistics.compare import holm
-from stilts.collect.statistics.intervals import Interval, t_interval, t_test
-from stilts.collect.statistics.spread import spread
-from stilts.collect.statistics.study import (
+from stilts.results.study import (
     bootstrap_improvement,
     bootstrap_interquartile_mean,
     improvement,
     interquartile_mean,
     jackknife,
 )
-from stilts.collect.statistics.variance import PARTS, share_intervals
+from stilts.results.variance import PARTS, share_intervals
+from stilts.statistics.compare import holm
+from stilts.statistics.intervals import Interval, t_interval, t_test
+from stilts.statistics.spread import spread
 
 Array = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]

@@ -28,13 +28,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from stilts.collect.items.bootstrap import difference, resample
-from stilts.collect.items.gather import Comparison, Group, compare
-from stilts.collect.items.kept import Kept
 from stilts.evaluate.predictions import suffix, write_predictions
 from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.ledger.data import publish_table
 from stilts.ledger.record import write_evaluation
+from stilts.results.items.bootstrap import difference, resample
+from stilts.results.items.gather import Comparison, Group, compare
+from stilts.results.items.kept import Kept
 from stilts.storage.local import LocalStore
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.benchmarks import XTREME

@@ -30,7 +30,7 @@ def run(experiment: Path, overrides: list[str], nodes: int) -> tuple[float, dict
     import ray
     from ray.cluster_utils import Cluster
 
-    from stilts.execute.run import execute
+    from stilts.run.tune_adapter.execute import execute
     from stilts.session import Session
 
     session = Session.open(experiment, overrides)

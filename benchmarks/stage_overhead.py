@@ -59,10 +59,10 @@ def stage(job: Any, ranks: Any, report: Callable[[dict], None]) -> None:
 
 def warm_gang(folder: Path, count: int) -> None:
     """A chain of stages, so that one runs after the other."""
-    from stilts.execute.run import execute
     from stilts.experiment.runtime import Runtime
     from stilts.identity.stage import BaseSpec
     from stilts.plan.job import StageJob
+    from stilts.run.tune_adapter.execute import execute
 
     runtime = Runtime(accelerator="cpu")
     names = [f"{i:03}" for i in range(count)]

@@ -1,10 +1,10 @@
-"""Session: one experiment, or one search, opened on its store, as every command that takes one needs it."""
+"""Session: one experiment, opened on its store, as every command that takes one needs it."""
 
 import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -12,8 +12,7 @@ from stilts.data.known import KnownData, sources_are_elsewhere
 from stilts.data.prepare import ABSENT, Catalog
 from stilts.errors import StiltsError
 from stilts.experiment.experiment import Experiment
-from stilts.experiment.load import load_experiment, load_tuning, read_resolved, resolved_yaml
-from stilts.experiment.search import Search
+from stilts.experiment.load import load_experiment, read_resolved, resolved_yaml
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, DataRef, StageSpec
 from stilts.ledger.data import unpublished
@@ -21,7 +20,6 @@ from stilts.ledger.needs import CLEANING, Declaration, Needs, declare, list_need
 from stilts.ledger.record import read_stage, take_inventory
 from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import Plan, make_plan, summarize
-from stilts.plan.tuning import Configuration, Subject
 from stilts.storage.lease import Claim
 from stilts.storage.local import LocalStore
 from stilts.storage.open import open_store
@@ -53,7 +51,7 @@ class Session:
     @classmethod
     def open(cls, path: Path, overrides: Sequence[str] = (), patches: Sequence[Path] = ()) -> "Session":
         experiment = load_experiment(path, overrides, patches=patches)
-        store, catalog, known = _sources(experiment)
+        store, catalog, known = open_sources(experiment)
         return cls(experiment, store, catalog, expand(experiment, known), known)
 
     @property
@@ -154,41 +152,7 @@ class Session:
             )
 
 
-@dataclass(frozen=True)
-class SearchSession:
-    """One search, its experiment opened on its store.
-
-    Attributes:
-        session: of the chain up to the stage that is tuned, with the experiment's own recipe.
-
-    Raises (from `open`):
-        StiltsError: every mistake in the YAML, or what keeps the search from beginning.
-    """
-
-    search: Search
-    subject: Subject
-    session: Session
-
-    @classmethod
-    def open(cls, path: Path, overrides: Sequence[str] = (), patches: Sequence[Path] = ()) -> "SearchSession":
-        tuning = load_tuning(path, overrides, patches=patches)
-        store, catalog, known = _sources(tuning)
-        subject = Subject(tuning, known)
-        subject.check()
-        default = subject.default.expansion
-        return cls(tuning.search, subject, Session(default.experiment, store, catalog, default, known))
-
-    @property
-    def study(self) -> str:
-        """URL of the Optuna study's database."""
-        return self.search.study or f"sqlite:///{(self.session.results / 'study.db').resolve()}"
-
-    def of(self, configuration: Configuration) -> Session:
-        """The session of the same chain with another configuration."""
-        return replace(self.session, experiment=configuration.expansion.experiment, expansion=configuration.expansion)
-
-
-def _sources(experiment: Experiment) -> tuple[Store, Catalog, KnownData]:
+def open_sources(experiment: Experiment) -> tuple[Store, Catalog, KnownData]:
     store = open_store(experiment.store)
     catalog = Catalog(experiment.data, store.scratch("."))
     noted = store.read(_known_path(experiment)) if sources_are_elsewhere(experiment.data) else None

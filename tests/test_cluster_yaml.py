@@ -11,7 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from stilts.execute.notices import source
+from stilts.run.cluster.notices import source
 from tests.servers import KEYS, s3_server
 
 ROOT = Path(__file__).resolve().parent.parent

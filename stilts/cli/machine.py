@@ -16,7 +16,7 @@ def doctor(
     as_json: Json = False,
 ) -> None:
     """Check versions, GPUs, DeepSpeed, disk, the store and Ray."""
-    from stilts.execute.doctor import diagnose, to_json
+    from stilts.monitor.doctor import diagnose, to_json
 
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     findings = diagnose(store, os.environ.get("RAY_ADDRESS"))
@@ -44,6 +44,6 @@ def watch(
     ] = False,
 ) -> None:
     """Watch the cloud for the end of this spot machine, and have trials leave it in time. Runs on every node."""
-    from stilts.execute.watch import watch
+    from stilts.run.cluster.watch import watch
 
     watch(cloud, address, node, every, drain_on_rebalance)

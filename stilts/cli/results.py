@@ -31,16 +31,16 @@ def collect(
     as_json: Json = False,
 ) -> None:
     """Write results.parquet, what follows from it, and the tables, from what the store holds."""
-    from stilts.collect.options import Options
-    from stilts.collect.render import render_terminal
+    from stilts.results.options import Options
     from stilts.session import Session
+    from stilts.show.render import render_terminal
 
     show_results(Session.open(experiment, overrides, patches), Options(baseline, difference), as_json, render_terminal)
 
 
 def show_results(session: Any, options: Any, as_json: bool, render: Callable[[Console, Any], None]) -> None:
     """Write the tables of an experiment, and print them as `render` does; as JSON, each by its name, row by row."""
-    from stilts.collect.render import write_results
+    from stilts.show.render import write_results
 
     tables = _analyse(session, options)
     files = write_results(session.results, tables)
@@ -53,8 +53,8 @@ def show_results(session: Any, options: Any, as_json: bool, render: Callable[[Co
 
 
 def _analyse(session: Any, options: Any) -> Any:
-    from stilts.collect.analyse import analyse
-    from stilts.collect.items.kept import Kept
+    from stilts.results.analyse import analyse
+    from stilts.results.items.kept import Kept
 
     shown = partial(track, description="test items", console=Console(stderr=True), transient=True)
     return analyse(session.expansion, session.store, options, shown, Kept(session.results))
@@ -69,12 +69,12 @@ def report(
     overrides: Overrides = [],
 ) -> None:
     """Write one HTML file that answers what helped, with everything that it rests on, and the figures of a paper."""
-    from stilts.collect.figures.write import FOLDER, write_figures
-    from stilts.collect.options import Options
-    from stilts.collect.report.facts import gather_facts
-    from stilts.collect.report.page import write_report
-    from stilts.plan.show import gigabytes
+    from stilts.results.options import Options
     from stilts.session import Session
+    from stilts.show.figures.write import FOLDER, write_figures
+    from stilts.show.html.facts import gather_facts
+    from stilts.show.html.page import write_report
+    from stilts.show.plan import gigabytes
 
     session, options = Session.open(experiment, overrides, patches), Options(baseline, difference)
     tables = _analyse(session, options)
@@ -119,7 +119,7 @@ def score(
 ) -> None:
     """Score a prediction folder in XTREME's layout as its evaluate.py does."""
     from stilts.evaluate.score import score_folder
-    from stilts.evaluate.show import show_scores
+    from stilts.show.score import show_scores
 
     scores = score_folder(predictions, labels, benchmark)
     if as_json:
@@ -140,9 +140,9 @@ def submission(
     as_json: Json = False,
 ) -> None:
     """Write XTREME's prediction folder and its zip, of the best intermediate per target on dev."""
-    from stilts.collect.gather import gather_submission
-    from stilts.collect.show_submission import show_submission
+    from stilts.results.gather import gather_submission
     from stilts.session import Session
+    from stilts.show.submission import show_submission
 
     session = Session.open(experiment, overrides, patches)
     manifest = gather_submission(session.expansion, session.store, out, model, intermediate)

@@ -34,9 +34,9 @@ def plan(
     """Show what an experiment holds: cells, stages, what is done, what a run costs. Starts nothing."""
     from stilts.plan.cost.price import priced
     from stilts.plan.cost.simulate import simulation
-    from stilts.plan.show import show_plan, show_simulation
     from stilts.plan.summary import stage_rows, summarize
     from stilts.session import Session
+    from stilts.show.plan import show_plan, show_simulation
 
     session = Session.open(experiment, overrides, patches)
     session.complete_declarations()
@@ -66,11 +66,11 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Train and evaluate what is missing, then write and print the table. The same command goes on after a stop."""
-    from stilts.collect.options import Options
-    from stilts.collect.render import render_scores
-    from stilts.execute.launch import launch
-    from stilts.execute.meter import Limits
+    from stilts.results.options import Options
+    from stilts.run.launch import launch
+    from stilts.run.meter import Limits
     from stilts.session import Session
+    from stilts.show.render import render_scores
 
     # `ray job stop`, or a batch system that takes the machine back: as Ctrl-C.
     signal.signal(signal.SIGTERM, interrupt)
@@ -102,10 +102,11 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show the state of every stage: done, running (where), failed (why), waiting."""
-    from stilts.collect.live import live_runs
-    from stilts.collect.live import watch as follow
-    from stilts.collect.status import show_status, spending_line, spending_of, stage_states
+    from stilts.ledger.status import spending_of, stage_states
+    from stilts.monitor.live import live_runs
+    from stilts.monitor.live import watch as follow
     from stilts.session import Session
+    from stilts.show.status import show_status, spending_line
 
     session = Session.open(experiment, overrides, patches)
     if watch and not as_json:

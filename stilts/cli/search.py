@@ -22,13 +22,13 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Search for a stage's best recipe, then write it with a table and plots. The same command goes on after a stop."""
-    from stilts.collect.figures.search import save_search
-    from stilts.collect.trials import best_recipe, render_trials, trials_table, write_trials
-    from stilts.execute.meter import Limits
-    from stilts.execute.study import best_of
-    from stilts.execute.tune import open_search
-    from stilts.execute.tune import tune as run_search
-    from stilts.session import SearchSession
+    from stilts.run.meter import Limits
+    from stilts.search.figures import save_search
+    from stilts.search.launch import open_search
+    from stilts.search.launch import tune as run_search
+    from stilts.search.session import SearchSession
+    from stilts.search.study import best_of
+    from stilts.search.trials import best_recipe, render_trials, trials_table, write_trials
 
     signal.signal(signal.SIGTERM, interrupt)
     found = SearchSession.open(search, overrides, patches)

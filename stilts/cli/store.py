@@ -19,10 +19,10 @@ def clean(
     as_json: Json = False,
 ) -> None:
     """List what no experiment of a store needs; remove it when that is confirmed. Never what a run uses."""
-    from stilts.collect.cleaning import show_findings, to_json
     from stilts.ledger.clean import clean as remove
     from stilts.ledger.garbage import examine
-    from stilts.plan.show import gigabytes
+    from stilts.show.cleaning import show_findings, to_json
+    from stilts.show.plan import gigabytes
     from stilts.storage.open import open_store
 
     if cache:
@@ -47,7 +47,7 @@ def clean(
 
 
 def _clean_cache(yes: bool, as_json: bool) -> None:
-    from stilts.plan.show import gigabytes
+    from stilts.show.plan import gigabytes
     from stilts.storage.cache import Cache
 
     cache = Cache()

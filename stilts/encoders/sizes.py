@@ -1,7 +1,7 @@
 """Shapes: how large an encoder is, from its configuration alone.
 
-Sizes of published models are their configurations' fields; `tests/plan/test_shapes.py` holds them against models built
-from those configurations without weights.
+Sizes of published models are their configurations' fields; `tests/encoders/test_sizes.py` compares them with models
+built from those configurations without weights.
 """
 
 import json

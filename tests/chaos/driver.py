@@ -3,8 +3,8 @@
 from functools import partial
 
 from stilts import cli
-from stilts.execute import launch
-from stilts.execute.run import execute
+from stilts.run import launch
+from stilts.run.tune_adapter.execute import execute
 
 if __name__ == "__main__":
     launch.execute = partial(execute, stage_function="tests.chaos.trace:run_stage")  # type: ignore[assignment]

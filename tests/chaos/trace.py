@@ -23,8 +23,8 @@ LEASE_SECONDS, RENEW_SECONDS = 12.0, 2.0
 
 
 def run_stage(job: Any, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
-    """As `stilts.execute.stage.run_stage`."""
-    from stilts.execute import stage
+    """As `stilts.run.stage.stage.run_stage`."""
+    from stilts.run.stage import stage
     from stilts.storage import lease as claim
     from stilts.train import loop
 

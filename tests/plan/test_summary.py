@@ -16,9 +16,9 @@ from stilts.identity.stage import SHORT, BaseSpec
 from stilts.plan.cost.estimate import CPU_FLOPS, GPU_FLOPS, Speed, gpu_hours, peak_bytes, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.explain import Difference, differences, nearest_stage
-from stilts.plan.show import gigabytes, show_plan
 from stilts.plan.summary import make_plan, stage_rows, summarize
 from stilts.plan.todo import Artifact, missing_jobs
+from stilts.show.plan import gigabytes, show_plan
 
 Expand = Callable[..., Expansion]
 
@@ -247,7 +247,7 @@ def test_the_nearest_stage_is_of_the_same_task(expanded: Expand) -> None:
 
 
 def test_planning_imports_neither_torch_nor_ray() -> None:
-    modules = "stilts.session, stilts.plan.summary, stilts.plan.show, stilts.plan.explain, stilts.collect.status"
+    modules = "stilts.session, stilts.plan.summary, stilts.show.plan, stilts.plan.explain, stilts.show.status"
     code = (
         f"import {modules}, sys; print([m for m in ('torch', 'ray', 'transformers', 'datasets') if m in sys.modules])"
     )

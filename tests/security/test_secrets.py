@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from stilts.errors import Problems, StiltsError
-from stilts.execute.gang import describe
 from stilts.experiment.load import load_experiment
 from stilts.experiment.secrets import holds_secret, is_secret_name, redact
 from stilts.ledger.record import read_failure, write_failure
+from stilts.run.gang.gang import describe
 from stilts.storage.local import LocalStore
 from stilts.storage.open import open_store
 
@@ -104,7 +104,7 @@ def test_a_run_that_fails_and_one_that_succeeds_leave_no_secret(marked: Path, sh
     )
     (marked / "run.py").write_text(
         "import sys\n"
-        "import stilts.execute.run as run\n"
+        "import stilts.run.tune_adapter.execute as run\n"
         "run.execute.__kwdefaults__['stage_function'] = 'quoting:run_stage'\n"
         "from stilts.cli import main\n"
         "main()\n"

@@ -1,0 +1,43 @@
+"""Status: the state of every stage, read from the store alone, so that it can be asked from anywhere."""
+
+from typing import Any
+
+from stilts.experiment.experiment import Experiment
+from stilts.ledger.record import read_failure, stage_path
+from stilts.ledger.spending import Spending, read_spending
+from stilts.plan.graph import Node
+from stilts.plan.summary import Plan
+from stilts.plan.todo import artifact_name
+from stilts.storage.lease import holder
+from stilts.storage.parallel import ask_many
+from stilts.storage.protocol import Store
+
+
+def stage_states(plan: Plan, store: Store) -> list[dict[str, Any]]:
+    """`{"name", "state", "detail"}` per stage, parents first; state is done, running, failed, diverged or waiting."""
+
+    def state(node: Node) -> dict[str, Any]:
+        name = artifact_name(node, plan.inventory)
+        ended = {"state": "done", "detail": ""} if node.key not in plan.jobs else _unfinished(store, name)
+        return {"name": name, **ended}
+
+    return list(ask_many(store, state, plan.expansion.graph))
+
+
+def _unfinished(store: Store, name: str) -> dict[str, str]:
+    holding = holder(store, stage_path(name))
+    if holding is not None:
+        return {"state": "running", "detail": holding}
+    failure = read_failure(store, name)
+    if failure is not None:
+        return {"state": failure["status"], "detail": failure["error"]}
+    return {"state": "waiting", "detail": ""}
+
+
+def spending_of(experiment: Experiment, store: Store) -> Spending:
+    """What all launches have used so far."""
+    return read_spending(store, experiment.name, currency_of(experiment))
+
+
+def currency_of(experiment: Experiment) -> str:
+    return experiment.cluster.currency if experiment.cluster is not None else ""

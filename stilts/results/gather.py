@@ -1,0 +1,117 @@
+"""Gather: from an expansion and its store to the one table of results, and to the submission."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from stilts.identity.stage import SHORT, EvaluationSpec
+from stilts.ledger.data import read_examples
+from stilts.ledger.record import read_evaluation, read_failure, read_predictions, take_inventory
+from stilts.plan.expand import Expansion
+from stilts.plan.todo import Inventory, artifact_name
+from stilts.results.choice import judged_by
+from stilts.results.submission import write_submission
+from stilts.results.table import CellSource, ReadEvaluation, build_table, independent
+from stilts.storage.parallel import ask_many
+from stilts.storage.protocol import Store
+from stilts.tasks.benchmarks import get_benchmark
+
+
+def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]:
+    """The cells with the names under which the store holds their stages."""
+    names = {key: artifact_name(node, inventory) for key, node in expansion.graph.nodes.items()}
+    return [
+        CellSource(
+            model=cell.model,
+            intermediate=cell.intermediate,
+            target=cell.target,
+            seed=cell.seed,
+            intermediate_seed=cell.intermediate_seed,
+            stage=names[branch.chain[-1]],
+            chain=tuple(names[key] for key in branch.chain),
+            evaluations=branch.evaluations,
+            selection=branch.selection,
+            task=cell.task,
+            setting=expansion.experiment.targets[cell.target].setting,
+        )
+        for cell in expansion.cells
+        for branch in cell.branches
+    ]
+
+
+def gather(expansion: Expansion, store: Store) -> pa.Table:
+    """The table of results (see `results/table.py`), as the store is now."""
+    inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
+    sources = cell_sources(expansion, inventory)
+    names = dict.fromkeys(name for source in sources for name in source.chain)
+    done = {artifact.name for artifact in inventory.values() if artifact.trained}
+    statuses: dict[str, Mapping[str, Any]] = {name: {"status": "done"} for name in names if name in done}
+    others = [name for name in names if name not in done]
+    statuses |= zip(others, ask_many(store, lambda name: _ended(store, name), others), strict=True)
+    records = _read_evaluations(store, _wanted(sources), inventory)
+    return build_table(
+        expansion.experiment.name,
+        sources,
+        statuses,
+        lambda name, spec: records.get((name, spec.path)),
+        get_benchmark(expansion.experiment.benchmark),
+    )
+
+
+def _wanted(cells: Sequence[CellSource]) -> dict[tuple[str, str], EvaluationSpec]:
+    return {(cell.stage, spec.path): spec for cell in cells for spec in cell.evaluations}
+
+
+def _read_evaluations(
+    store: Store, wanted: Mapping[tuple[str, str], EvaluationSpec], inventory: Inventory
+) -> dict[tuple[str, str], dict[str, Any] | None]:
+    """Records of those evaluations (by their stage's NAME and their path) that the inventory has."""
+    held = {artifact.name: artifact.evaluations for artifact in inventory.values()}
+    there = {where: spec for where, spec in wanted.items() if where[1] in held.get(where[0], ())}
+    found = ask_many(store, lambda item: read_evaluation(store, item[0][0], item[1]), there.items())
+    return dict(zip(there, found, strict=True))
+
+
+def gather_choice(expansion: Expansion, store: Store) -> tuple[list[CellSource], ReadEvaluation]:
+    """Independent cells, and the records by which an intermediate is chosen: those of dev data."""
+    inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
+    cells = independent(cell_sources(expansion, inventory), lambda cell: cell.cell)
+    wanted = {(cell.stage, spec.path): spec for cell in cells for spec in judged_by(cell)}
+    records = _read_evaluations(store, wanted, inventory)
+    return cells, lambda name, spec: records.get((name, spec.path))
+
+
+def gather_submission(
+    expansion: Expansion, store: Store, out: Path, model: str | None, choices: Sequence[str]
+) -> dict[str, Any]:
+    """Write XTREME's prediction folder (see `results/submission.py`); returns its manifest.
+
+    Args:
+        choices: `REGIME` for every target, or `TARGET=REGIME` for one; what is not chosen is the best on dev.
+
+    Raises:
+        StiltsError: no such model, target or regime, or nothing to submit.
+    """
+    cells, read = gather_choice(expansion, store)
+    official = [cell.target for cell in cells if cell.official]
+    intermediates: dict[str, str] = {}
+    for choice in choices:
+        target, equals, regime = choice.partition("=")
+        intermediates |= {target: regime} if equals else dict.fromkeys(official, choice)
+    return write_submission(
+        out,
+        cells,
+        read_evaluation=read,
+        read_predictions=lambda name, spec: read_predictions(store, name, spec),
+        read_examples=lambda spec: read_examples(store, spec.data),
+        model=model,
+        intermediates=intermediates,
+        benchmark=get_benchmark(expansion.experiment.benchmark),
+    )
+
+
+def _ended(store: Store, name: str) -> Mapping[str, Any]:
+    failure = read_failure(store, name)
+    return {"status": "missing", "error": None} if failure is None else failure

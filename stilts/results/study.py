@@ -1,0 +1,187 @@
+"""Over a whole study: the benchmark's own average, the interquartile mean, and the probability of improvement.
+
+The last two are those of Agarwal et al. 2021 ("Deep reinforcement learning at the edge of the statistical precipice"),
+whose runs are the seeds here. Their intervals, a bootstrap of the runs within each task, take the tasks' runs for
+independent. Here the tasks of one seed share its intermediate stage, and those intervals are far too narrow. So the
+ones to read leave out one seed at a time, with all its tasks (jackknife, with Student's t: Tukey 1958; Efron and
+Tibshirani 1993, chapter 11); the bootstrap's stand beside them. `benchmarks/interval_coverage.py` measures both.
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy import stats
+
+from stilts.results.aggregate import row_order, splits
+from stilts.results.options import Options
+from stilts.results.scores import (
+    Row,
+    Scores,
+    average_scores,
+    distinct,
+    official_targets,
+    rows_of,
+    spread_of,
+    task_scores,
+)
+from stilts.results.table import CLEAN, benchmark_of
+from stilts.statistics.intervals import LEVEL, Interval, t_interval
+from stilts.statistics.spread import Spread
+
+_ENDS = ("", "_low", "_high", "_bootstrap_low", "_bootstrap_high")
+
+STUDY = pa.schema(
+    [
+        *((name, pa.string()) for name in ("split", "model", "intermediate")),
+        *((name, pa.int64()) for name in ("tasks", "planned", "n")),
+        *((name, pa.float64()) for name in ("mean", "sd", "low", "high")),
+        *((f"iqm{end}", pa.float64()) for end in _ENDS),
+        ("baseline", pa.string()),
+        ("improvement_n", pa.int64()),
+        *((f"improvement{end}", pa.float64()) for end in _ENDS),
+    ],
+    metadata={"stilts.study": "2"},
+)
+"""A row per split and regime of the clean data; all numbers in percent, intervals at 95 %.
+
+tasks: targets trained on English alone under their task's name. n: seeds that have a number for every one of them, of
+those planned; what follows is of these seeds. mean, with its sd over seeds and Student t interval low, high: the
+benchmark's own average over all its tasks, null where the study has not all of them. iqm: mean of the middle half of
+the scores of all tasks and seeds. improvement: probability that a run beats a run of the baseline, a tie being half,
+mean over the tasks of both, of the improvement_n seeds that both have. low, high of these two: by leaving out seeds;
+bootstrap_low, bootstrap_high: of the seeds within each task. No interval where nothing varies, or of one seed.
+"""
+
+REPETITIONS = 2000
+"""Of the bootstrap."""
+
+Matrix = npt.NDArray[np.float64]
+"""[seeds, tasks]"""
+
+
+def study_table(results: pa.Table, options: Options) -> pa.Table:
+    """STUDY of a table of results."""
+    records = []
+    for split in splits(results):
+        rows, benchmark = rows_of(results, split, CLEAN), benchmark_of(results)
+        official = official_targets(rows)
+        scores = {key: found for key, found in task_scores(rows, benchmark).items() if key[1] in official}
+        averages = average_scores(scores, benchmark)
+        for row in row_order(rows, options.baseline):
+            model, intermediate = row
+            record: dict[str, Any] = {"split": split, "model": model, "intermediate": intermediate}
+            record |= _average(averages, row, benchmark.name) | _middle(scores, row)
+            if intermediate != options.baseline:
+                record |= _improvement(scores, row, (model, options.baseline))
+            records.append(record)
+    return pa.Table.from_pylist(records, schema=STUDY)
+
+
+def interquartile_mean(scores: Matrix) -> float:
+    """The mean of what is left of all numbers without the lowest and the highest quarter."""
+    return float(stats.trim_mean(scores, 0.25, axis=None))
+
+
+def improvement(ours: Matrix, theirs: Matrix) -> float:
+    """The probability that a run of ours beats one of theirs, in percent: mean over the tasks, a tie being half."""
+    return 100 * float(_wins(ours, theirs).mean())
+
+
+def jackknife(statistic: Callable[..., float], *scores: Matrix) -> Interval | None:
+    """The interval of a statistic at LEVEL, from its values without each of the seeds.
+
+    Args:
+        scores: its arguments, of the same seeds.
+    """
+    seeds = len(scores[0])
+    if seeds < 2:
+        return None
+    left = [statistic(*(np.delete(matrix, seed, axis=0) for matrix in scores)) for seed in range(seeds)]
+    # The spread of the pseudo-values, whose mean is taken at the whole sample.
+    return t_interval(Spread(statistic(*scores), (seeds - 1) * statistics.stdev(left), seeds))
+
+
+def bootstrap_interquartile_mean(scores: Matrix) -> Interval | None:
+    """The percentile interval of `interquartile_mean` at LEVEL, seeds drawn within each task; None for one seed."""
+    seeds, tasks = scores.shape
+    if seeds < 2:
+        return None
+    drawn = np.random.default_rng(0).integers(seeds, size=(REPETITIONS, seeds, tasks))
+    samples = scores[drawn, np.arange(tasks)].reshape(REPETITIONS, -1)
+    return _percentiles(stats.trim_mean(samples, 0.25, axis=1))
+
+
+def bootstrap_improvement(ours: Matrix, theirs: Matrix) -> Interval | None:
+    """The percentile interval of `improvement` at LEVEL, seeds of both drawn within each task; None for one seed."""
+    if min(len(ours), len(theirs)) < 2:
+        return None
+    wins, random = _wins(ours, theirs), np.random.default_rng(0)
+    tasks = wins.shape[2]
+    # How often each seed is drawn says as much as the drawn seeds, and needs no array of all their pairs.
+    drawn = [random.multinomial(n, np.full(n, 1 / n), size=(REPETITIONS, tasks)) / n for n in wins.shape[:2]]
+    return _percentiles(100 * np.einsum("rta,abt,rtb->r", drawn[0], wins, drawn[1], optimize=True) / tasks)
+
+
+def _wins(ours: Matrix, theirs: Matrix) -> npt.NDArray[np.float64]:
+    """[our seeds, their seeds, tasks]: 1 where ours is better, 0.5 for a tie."""
+    return (np.sign(ours[:, None] - theirs[None]) + 1) / 2
+
+
+def _percentiles(samples: npt.NDArray[np.float64]) -> Interval:
+    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _ends(name: str, interval: Interval | None) -> dict[str, float]:
+    return {} if interval is None else {f"{name}low": interval[0], f"{name}high": interval[1]}
+
+
+def _average(averages: Scores, row: Row, name: str) -> dict[str, Any]:
+    found = spread_of(distinct(averages.get((row, name), {})))
+    return {} if found is None else {"mean": found.mean, "sd": found.sd, **_ends("", t_interval(found))}
+
+
+def _middle(scores: Scores, row: Row) -> dict[str, Any]:
+    tasks = _tasks(scores, row)
+    planned = {seed for task in tasks for seed in scores[row, task]}
+    whole = _whole(scores, row, tasks)
+    record: dict[str, Any] = {"tasks": len(tasks), "planned": len(planned), "n": len(whole)}
+    if whole:
+        found = np.array(list(whole.values()))
+        record |= {"iqm": interquartile_mean(found), **_ends("iqm_", jackknife(interquartile_mean, found))}
+        record |= _ends("iqm_bootstrap_", bootstrap_interquartile_mean(found))
+    return record
+
+
+def _improvement(scores: Scores, row: Row, baseline: Row) -> dict[str, Any]:
+    tasks = [task for task in _tasks(scores, row) if (baseline, task) in scores]
+    if not tasks:
+        return {}
+    ours, theirs = _whole(scores, row, tasks), _whole(scores, baseline, tasks)
+    seeds = [seed for seed in ours if seed in theirs]
+    record: dict[str, Any] = {"baseline": baseline[1], "improvement_n": len(seeds)}
+    if seeds:
+        pair = np.array([ours[seed] for seed in seeds]), np.array([theirs[seed] for seed in seeds])
+        record |= {"improvement": improvement(*pair), **_bounded(_ends("improvement_", jackknife(improvement, *pair)))}
+        record |= _ends("improvement_bootstrap_", bootstrap_improvement(*pair))
+    return record
+
+
+def _bounded(ends: dict[str, float]) -> dict[str, float]:
+    return {name: min(max(value, 0.0), 100.0) for name, value in ends.items()}
+
+
+def _tasks(scores: Scores, row: Row) -> list[str]:
+    return [task for other, task in scores if other == row]
+
+
+def _whole(scores: Scores, row: Row, tasks: Sequence[str]) -> dict[int, list[float]]:
+    """Seed -> its score of each task, of the seeds that have them all."""
+    seeds = sorted({seed for task in tasks for seed in scores[row, task]})
+    found = {seed: [scores[row, task][seed].value for task in tasks if seed in scores[row, task]] for seed in seeds}
+    there = {seed: [value for value in values if value is not None] for seed, values in found.items()}
+    return {seed: values for seed, values in there.items() if len(values) == len(tasks)}

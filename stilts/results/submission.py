@@ -1,0 +1,264 @@
+"""XTREME's prediction folder, for the intermediate that is best for each target on dev data.
+
+Invariants: the choice never looks at a test score; one seed supplies all languages of a target; a file is either what
+XTREME's evaluate.py reads for these examples, or nothing is written; what is not there is listed in manifest.json.
+
+Beside the folder lies the same as an archive, `OUT.zip`, of the prediction files alone: equal files, equal bytes.
+"""
+
+import hashlib
+import io
+import json
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stilts.errors import Problems, StiltsError, nearest
+from stilts.evaluate.predictions import read_predictions as parse_predictions
+from stilts.evaluate.predictions import suffix
+from stilts.identity.stage import EvaluationSpec
+from stilts.results.aggregate import official_order
+from stilts.results.choice import DevScores, best_cell, best_regime, candidates, dev_scores
+from stilts.results.table import CellSource, ReadEvaluation
+from stilts.storage.local import LocalStore
+from stilts.tasks.base import Task, get_task
+from stilts.tasks.benchmarks import XTREME, Benchmark
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+SPLIT = "test"
+
+ReadPredictions = Callable[[str, EvaluationSpec], bytes | None]
+"""(stage NAME, evaluation) -> its prediction file in XTREME's form, None where there is none."""
+
+ReadExamples = Callable[[EvaluationSpec], pa.Table]
+"""evaluation -> the canonical examples that it predicts."""
+
+
+def write_submission(
+    out: Path,
+    cells: Sequence[CellSource],
+    read_evaluation: ReadEvaluation,
+    read_predictions: ReadPredictions,
+    read_examples: ReadExamples,
+    model: str | None = None,
+    intermediates: Mapping[str, str] | None = None,
+    benchmark: Benchmark = XTREME,
+) -> dict[str, Any]:
+    """Write `TASK/test-LG.tsv|json` and manifest.json, and the archive; an earlier submission in `out` is replaced.
+
+    What is submitted is predicted on clean data, by models whose target stage was trained on English.
+
+    Args:
+        model: which base model, where the cells have several.
+        intermediates: target -> regime, for targets whose choice is not left to dev data.
+
+    Returns:
+        The manifest: whether it is `complete`; per target the regime, seed and stage, how they were chosen, dev scores
+        of every regime, languages, what is missing and why; of every file its examples, bytes and digest.
+
+    Raises:
+        Problems: prediction files that do not fit their examples.
+        StiltsError: the model is ambiguous or unknown, there is nothing to submit, or `out` or the archive's place
+            holds something else.
+    """
+    _check_free(out)
+    cells = _of_model(cells, model)
+    given = intermediates or {}
+    _check_given(cells, given)
+    manifest: dict[str, Any] = {
+        "schema": SCHEMA, "benchmark": benchmark.name, "complete": False, "model": cells[0].model, "targets": {},
+        "missing": {}, "files": {},
+    }  # fmt: skip
+    files: dict[str, bytes] = {}
+    problems: list[str] = []
+    cells = [cell for cell in cells if cell.official]
+    for target in official_order(benchmark):
+        choice = _choose(target, cells, dev_scores(target, cells, read_evaluation), given.get(target))
+        if isinstance(choice, str):
+            manifest["missing"][target] = choice
+            continue
+        cell, how = choice
+        found = _target_files(cell, read_predictions, read_examples, problems)
+        if not found:
+            manifest["missing"][target] = f"no predictions of {cell.stage}"
+            continue
+        for language, (content, examples) in found.items():
+            path = f"{target}/{SPLIT}-{language}.{suffix(target)}"
+            files[path] = content
+            facts = {"examples": examples, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            manifest["files"][path] = facts
+        manifest["targets"][target] = {
+            **how,
+            "languages": sorted(found),
+            "missing_languages": benchmark.missing(target, found),
+        }
+    if problems:
+        raise Problems(problems)
+    if not files:
+        reasons = "\n".join(f"  - {target}: {reason}" for target, reason in manifest["missing"].items())
+        raise StiltsError(f"nothing to submit:\n{reasons}")
+    lacking = any(target["missing_languages"] for target in manifest["targets"].values())
+    manifest["complete"] = not manifest["missing"] and not lacking
+    archive_of(out).unlink(missing_ok=True)  # not one of other files beside the new folder, whatever happens now
+    _write_folder(out, {**files, MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n"})
+    LocalStore(out.absolute().parent).write(archive_of(out).name, _archive(files))
+    return manifest
+
+
+# --- what is chosen
+
+
+def _of_model(cells: Sequence[CellSource], model: str | None) -> list[CellSource]:
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    if not models:
+        raise StiltsError("nothing to submit: the experiment has no cells")
+    if model is None and len(models) > 1:
+        raise StiltsError(f"a submission is of one model; give --model, one of: {', '.join(models)}")
+    chosen = model if model is not None else models[0]
+    if chosen not in models:
+        raise StiltsError(f"unknown model {chosen!r}; {nearest(chosen, models)}")
+    return [cell for cell in cells if cell.model == chosen]
+
+
+def _check_given(cells: Sequence[CellSource], given: Mapping[str, str]) -> None:
+    problems = []
+    for target, regime in given.items():
+        regimes = {cell.intermediate for cell in cells if cell.target == target and cell.official}
+        if not regimes:
+            known = {cell.target for cell in cells if cell.official}
+            problems.append(f"{target} is no zero-shot target of the experiment; {nearest(target, known)}")
+        elif regime not in regimes:
+            problems.append(f"{target}: unknown intermediate {regime!r}; {nearest(regime, regimes)}")
+    if problems:
+        raise Problems(problems)
+
+
+def _choose(
+    target: str, cells: Sequence[CellSource], dev: DevScores, given: str | None
+) -> tuple[CellSource, dict[str, Any]] | str:
+    """The cell to submit and how it was chosen, or why there is none."""
+    of_target = [cell for cell in cells if cell.target == target]
+    if not of_target:
+        return "not a zero-shot target of the experiment"
+    regimes = candidates(of_target, dev)
+    regime = given if given is not None else best_regime(regimes)
+    if regime is None:
+        return "no dev score to choose an intermediate by; name one with --intermediate"
+    cell = best_cell([cell for cell in of_target if cell.intermediate == regime], dev)
+    return cell, {
+        "intermediate": regime,
+        "seed": cell.seed,
+        "stage": cell.stage,
+        "chosen_by": "given" if given is not None else dev.source,
+        "dev": dev.of(cell),
+        "regimes": {name: asdict(candidate) for name, candidate in regimes.items()},
+    }
+
+
+# --- the files
+
+
+def _target_files(
+    cell: CellSource, read_predictions: ReadPredictions, read_examples: ReadExamples, problems: list[str]
+) -> dict[str, tuple[bytes, int]]:
+    """Prediction files and their examples by language; mistakes in them are appended to `problems`."""
+    task = get_task(cell.target)
+    files = {}
+    for spec in cell.evaluations:
+        wanted = spec.split == SPLIT and spec.condition is None
+        content = read_predictions(cell.stage, spec) if wanted else None
+        if content is None:
+            continue
+        examples = read_examples(spec)
+        files[spec.language] = content, len(examples)
+        where = f"{cell.target}/{SPLIT}-{spec.language}.{suffix(cell.target)} ({cell.stage})"
+        problems += [f"{where}: {problem}" for problem in check_predictions(task, content, examples)]
+    return files
+
+
+def check_predictions(task: Task, content: bytes, examples: pa.Table) -> list[str]:
+    """What is wrong with a prediction file for these canonical examples."""
+    try:
+        predictions = parse_predictions(task.name, content)
+    except Problems as error:
+        return error.messages
+    if task.family in ("span_qa", "dual_encoder"):
+        return _check_ids(set(predictions), set(examples["id"].to_pylist()))
+    if task.family == "retrieval":
+        english, foreign = (examples.filter(pc.equal(examples["side"], side))["id"] for side in ("en", "foreign"))
+        if task.name == "bucc2018":
+            return _check_pairs(predictions, set(foreign.to_pylist()), set(english.to_pylist()))
+        beyond = [line for line in predictions if int(line) >= len(foreign)]
+        outside = [f"{beyond[0]} is no line of the foreign file, which has {len(foreign)}"] if beyond else []
+        return _check_count("lines", len(predictions), len(english)) + outside
+    what = "sentences" if task.family == "tagging" else "lines"
+    problems = _check_count(what, len(predictions), len(examples))
+    return problems or (_check_words(predictions, examples) if task.family == "tagging" else [])
+
+
+def _check_count(what: str, found: int, expected: int) -> list[str]:
+    return [] if found == expected else [f"{found} {what} for {expected} examples"]
+
+
+def _check_words(predictions: Sequence[Sequence[str]], examples: pa.Table) -> list[str]:
+    words = pc.list_value_length(examples["tokens"]).to_pylist()
+    wrong = [i for i, (tags, n) in enumerate(zip(predictions, words, strict=True)) if len(tags) != n]
+    return [f"sentence {i + 1} has {len(predictions[i])} tags for {words[i]} words" for i in wrong[:1]]
+
+
+def _check_ids(found: set[str], expected: set[str]) -> list[str]:
+    lacking, foreign = sorted(expected - found), sorted(found - expected)
+    return [
+        *([f"{len(lacking)} questions have no answer, first {lacking[0]}"] if lacking else []),
+        *([f"{len(foreign)} ids are no questions, first {foreign[0]}"] if foreign else []),
+    ]
+
+
+def _check_pairs(pairs: set[tuple[str, str]], foreign: set[str], english: set[str]) -> list[str]:
+    unknown = sorted({a for a, _ in pairs} - foreign) + sorted({b for _, b in pairs} - english)
+    return [f"{len(unknown)} ids are in neither corpus, first {unknown[0]}"] if unknown else []
+
+
+# --- the folder
+
+
+def _check_free(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise StiltsError(f"{out} is a file; give a folder")
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST).is_file():
+        raise StiltsError(f"{out} holds something else than a submission; give an empty or a new folder")
+    if archive_of(out).exists() and not (out / MANIFEST).is_file():
+        raise StiltsError(f"{archive_of(out)} is there, and no submission beside it; give another folder")
+
+
+def archive_of(out: Path) -> Path:
+    """Where the archive of a submission's folder lies."""
+    return out.absolute().with_name(f"{out.absolute().name}.zip")
+
+
+def _archive(files: Mapping[str, bytes]) -> bytes:
+    """The files as a zip archive that depends on nothing but them."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name)  # of 1980, as zip counts
+            entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+            archive.writestr(entry, files[name])
+    return content.getvalue()
+
+
+def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        for name, content in files.items():
+            path = Path(temporary) / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+        out = out.absolute()
+        LocalStore(out.parent).put_tree(Path(temporary), out.name)

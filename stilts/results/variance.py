@@ -1,0 +1,192 @@
+"""Where the variance of a score comes from: the intermediate stage's seed, the target's, or what is left.
+
+Of a table of intermediate seeds x target seeds with one score in each cell, taken for crossed random effects:
+score = mean + intermediate + target + residual, the residual being the interaction too. Estimates by equating sums of
+squares to their expectations (Henderson's method 1, which for a complete table is the analysis of variance; Searle,
+Casella and McCulloch 1992, chapter 5). Intervals of the shares for complete tables, by generalized pivots
+(Weerahandi 1993): the three mean squares are scaled chi-squares.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stilts.results.aggregate import row_order, splits, targets
+from stilts.results.scores import (
+    Row,
+    Score,
+    average_scores,
+    averages_of,
+    distinct,
+    official_targets,
+    spread_of,
+    task_scores,
+)
+from stilts.results.table import CLEAN, benchmark_of
+from stilts.statistics.intervals import LEVEL, Interval
+
+PARTS = ("intermediate", "target", "residual")
+
+VARIANCE = pa.schema(
+    [
+        *((name, pa.string()) for name in ("split", "model", "intermediate", "column")),
+        *((name, pa.int64()) for name in ("intermediate_seeds", "target_seeds", "planned", "n")),
+        ("total_sd", pa.float64()),
+        *((f"{part}_sd", pa.float64()) for part in PARTS),
+        *((f"{part}_share{end}", pa.float64()) for part in PARTS for end in ("", "_low", "_high")),
+        ("note", pa.string()),
+    ],
+    metadata={"stilts.variance": "1"},
+)
+"""A row per split, regime and column of the clean data. Standard deviations in points, shares of the variance in
+percent, with 95 % intervals.
+
+intermediate_seeds, target_seeds: different ones; 0 where a phase trains nothing that takes a cell's seed. n: scores
+that are there, of those planned. total_sd: of crossed seeds the root of the parts' sum, else the scores' own. The parts
+are null where the seeds do not tell them apart, and `note` says why; an estimate below 0 is 0, and the note says so.
+"""
+
+DRAWS = 10_000
+"""Of the pivots."""
+
+Scored = npt.NDArray[np.float64]
+"""[intermediate seeds, target seeds], NaN where there is no score."""
+
+Pair = tuple[int | None, int]
+"""(seed of the intermediate stages, seed of the target stage)"""
+
+
+def variance_table(results: pa.Table) -> pa.Table:
+    """VARIANCE of a table of results."""
+    records = []
+    for split in splits(results):
+        rows = results.filter((pc.field("split") == split) & (pc.field("condition") == CLEAN)).to_pylist()
+        cells = _cells(rows, results)
+        for row in row_order(rows):
+            for column in [*targets(results, split), *averages_of(benchmark_of(results))]:
+                if (row, column) in cells:
+                    record = {"split": split, "model": row[0], "intermediate": row[1], "column": column}
+                    records.append(record | _decompose(cells[row, column]))
+    return pa.Table.from_pylist(records, schema=VARIANCE)
+
+
+def components(scored: Scored) -> dict[str, float] | None:
+    """Variance of each of PARTS as estimated, which may be negative; None where too many cells are empty to tell."""
+    there = np.nonzero(~np.isnan(scored))
+    values = scored[there]
+    levels = [np.unique(index, return_inverse=True)[1] for index in (*there, np.arange(len(values)))]
+    designs = [np.eye(level.max() + 1)[level] for level in levels]
+    mean = np.full((len(values), len(values)), 1 / len(values))
+    forms = [design / design.sum(axis=0) @ design.T - mean for design in designs]
+    # E[y'Qy] = sum of each part's variance x tr(Q Z Z'), the mean falling out.
+    expected = np.array([[np.trace(form @ design @ design.T) for design in designs] for form in forms])
+    if np.linalg.matrix_rank(expected) < len(PARTS):
+        return None
+    return dict(zip(PARTS, np.linalg.solve(expected, [values @ form @ values for form in forms]), strict=True))
+
+
+def shares(variances: Mapping[str, float]) -> dict[str, float]:
+    """Of the total in percent, what is negative being 0; of nothing, nothing."""
+    positive = {part: max(value, 0.0) for part, value in variances.items()}
+    total = sum(positive.values())
+    return {part: 100 * value / total for part, value in positive.items()} if total else {}
+
+
+def share_intervals(scored: Scored) -> dict[str, Interval]:
+    """Intervals of `shares` at LEVEL, of a complete table of at least 2 x 2 seeds; none where nothing varies."""
+    if np.ptp(scored) == 0:
+        return {}
+    a, b = scored.shape
+    mean, rows, columns = scored.mean(), scored.mean(axis=1), scored.mean(axis=0)
+    squares = {
+        "intermediate": b * np.sum((rows - mean) ** 2),
+        "target": a * np.sum((columns - mean) ** 2),
+        "residual": np.sum((scored - rows[:, None] - columns + mean) ** 2),
+    }
+    freedom = {"intermediate": a - 1, "target": b - 1, "residual": (a - 1) * (b - 1)}
+    random = np.random.default_rng(0)
+    drawn = {part: squares[part] / random.chisquare(freedom[part], DRAWS) for part in PARTS}
+    drawn["intermediate"] = np.maximum(drawn["intermediate"] - drawn["residual"], 0) / b
+    drawn["target"] = np.maximum(drawn["target"] - drawn["residual"], 0) / a
+    total = sum(drawn.values())
+    ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
+    found = {part: np.quantile(100 * drawn[part] / total, ends) for part in PARTS}
+    return {part: (float(low), float(high)) for part, (low, high) in found.items()}
+
+
+def _cells(rows: Sequence[Mapping[str, Any]], results: pa.Table) -> dict[tuple[Row, str], dict[Pair, Score]]:
+    """The score of every pair of seeds, of each regime and column."""
+    benchmark, official = benchmark_of(results), official_targets(rows)
+    cells: dict[tuple[Row, str], dict[Pair, Score]] = {}
+    for first in dict.fromkeys(row["intermediate_seed"] for row in rows):
+        scores = task_scores([row for row in rows if row["intermediate_seed"] == first], benchmark)
+        averages = average_scores({key: found for key, found in scores.items() if key[1] in official}, benchmark)
+        for key, by_seed in (scores | averages).items():
+            cells.setdefault(key, {}).update({(first, seed): score for seed, score in by_seed.items()})
+    return cells
+
+
+def _decompose(cells: Mapping[Pair, Score]) -> dict[str, Any]:
+    """The columns of VARIANCE from `intermediate_seeds` on."""
+    observations = distinct(dict(enumerate(cells.values())))
+    score = spread_of(observations)
+    firsts, seconds = _seeds(cells)
+    record: dict[str, Any] = {
+        "intermediate_seeds": len(firsts),
+        "target_seeds": len(seconds),
+        "planned": len(observations),
+        "n": 0 if score is None else score.n,
+        "total_sd": None if score is None else score.sd,
+    }
+    why = _confounded(len(firsts), len(seconds), len(cells))
+    return record | ({"note": why} if why else _components_of(cells))
+
+
+def _seeds(cells: Mapping[Pair, Score]) -> tuple[list[int], list[int]]:
+    """Those of the intermediate stages and of the target stage; none of a phase that trains nothing by them."""
+    firsts = sorted({first for first, _ in cells if first is not None})
+    seconds = sorted({second for _, second in cells})
+    by_first = {(first, score.stages) for (first, _), score in cells.items()}
+    return firsts, seconds if len(cells) == len(firsts) or len(by_first) > max(len(firsts), 1) else []
+
+
+def _confounded(firsts: int, seconds: int, pairs: int) -> str | None:
+    """Why so many seeds of the two phases, in so many pairs, do not tell the parts apart; None where they do."""
+    if not firsts:
+        return "no intermediate seed: the target's alone varies" if seconds else "one artifact: nothing varies"
+    if not seconds:
+        return "no target stage: the intermediate's seed alone varies"
+    if pairs == 1:
+        return "one seed"
+    if firsts == 1:
+        return f"shared intermediate: the target's seed alone varies; {_REMEDY}"
+    return f"each seed has its own intermediate: the parts are mixed; {_REMEDY}" if pairs == firsts else None
+
+
+_REMEDY = "intermediate_seeds: crossed would tell the parts apart"
+
+
+def _components_of(cells: Mapping[Pair, Score]) -> dict[str, Any]:
+    firsts, seconds = _seeds(cells)
+    values = [
+        [cells[first, second].value if (first, second) in cells else None for second in seconds] for first in firsts
+    ]
+    scored = np.array(values, dtype=float)
+    lacking = int(np.isnan(scored).sum())
+    variances = components(scored) if lacking < scored.size else None
+    if variances is None:
+        return {"note": f"{lacking} of {scored.size} scores are not there: too few to tell the parts apart"}
+    positive = {part: max(value, 0.0) for part, value in variances.items()}
+    record: dict[str, Any] = {"total_sd": math.sqrt(sum(positive.values()))}
+    record |= {f"{part}_sd": math.sqrt(value) for part, value in positive.items()}
+    record |= {f"{part}_share": share for part, share in shares(variances).items()}
+    for part, (low, high) in ({} if lacking else share_intervals(scored)).items():
+        record |= {f"{part}_share_low": low, f"{part}_share_high": high}
+    notes = [f"estimate of {part} below 0" for part, value in variances.items() if value < 0]
+    notes += [f"{lacking} of {scored.size} scores are not there: no intervals"] * bool(lacking)
+    return record | {"note": "; ".join(notes) or None}

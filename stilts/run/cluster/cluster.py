@@ -1,0 +1,129 @@
+"""What the cluster has, what a trial needs of it, and whether its nodes share the store."""
+
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import ray
+from ray.exceptions import RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from stilts.errors import StiltsError
+from stilts.experiment.runtime import Runtime
+from stilts.run.cluster.autoscaler import autoscaled, startable
+from stilts.run.cluster.nodes import draining
+from stilts.schedule.capacity import at_once
+from stilts.storage.open import local_folder
+
+logger = logging.getLogger(__name__)
+
+REFRESH_SECONDS = 5.0
+PROBE_SECONDS = 60.0
+
+Resources = dict[str, float]
+
+
+def use_gpu(runtime: Runtime) -> bool:
+    """Whether ranks get a GPU each: as the runtime says, or where the cluster has or can start any."""
+    if runtime.accelerator == "auto":
+        return any(node.get("GPU", 0) > 0 for node in _nodes()) or startable([{"GPU": 1.0}])
+    return runtime.accelerator == "gpu"
+
+
+def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
+    """How many trials may run or wait for resources, to be asked at any time.
+
+    Raises:
+        StiltsError: not one trial fits the cluster, now or when it has grown.
+    """
+    bundle = {"CPU": runtime.cpus_per_rank} | ({"GPU": 1.0} if gpu else {})
+    limit = runtime.max_parallel or 10**6
+    growing = autoscaled()
+    if not fitting(bundle, runtime.ranks, _nodes(), 1) and not startable([bundle] * runtime.ranks):
+        raise StiltsError(_too_small(runtime, gpu))
+    asked, answer = -REFRESH_SECONDS, 0
+
+    def now() -> int:
+        nonlocal asked, answer
+        if time.monotonic() - asked >= REFRESH_SECONDS:
+            asked = time.monotonic()
+            fits = fitting(bundle, runtime.ranks, _nodes(without=draining()), limit)
+            answer = at_once(fits, runtime.max_parallel, growing=growing)
+        return answer
+
+    return now
+
+
+def fitting(bundle: Resources, ranks: int, nodes: Sequence[Resources], limit: int) -> int:
+    """How many trials of so many equal bundles fit empty nodes at once, up to a limit."""
+    bundles = 0
+    for node in nodes:
+        bundles += min(int(node.get(kind, 0.0) / need + 1e-9) for kind, need in bundle.items())
+    return min(limit, bundles // ranks)
+
+
+def check_store(store: str) -> None:
+    """Refuse a store on a local path that not every node sees.
+
+    Raises:
+        StiltsError: a node other than this one does not find what was just written there.
+    """
+    others = [node for node in ray.nodes() if node["Alive"] and node["NodeManagerAddress"] != _here()]
+    folder = local_folder(store)
+    if not others or folder is None:
+        return
+    path = folder.resolve()
+    path.mkdir(parents=True, exist_ok=True)
+    marker = path / f".seen-{uuid.uuid4().hex}"
+    marker.touch()
+    try:
+        blind = _blind(others, marker)
+    finally:
+        marker.unlink()
+    if blind:
+        raise StiltsError(
+            f"the store {path} is not seen by {', '.join(blind)}: put it on a file system that all nodes mount at the "
+            f"same path, or use an object store (s3://, gs://)"
+        )
+
+
+def _here() -> str:
+    return ray.util.get_node_ip_address()
+
+
+def _blind(nodes: Sequence[dict], marker: Path) -> list[str]:
+    probe = ray.remote(num_cpus=0)(os.path.exists)
+    blind = []
+    answers = [
+        probe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)).remote(
+            str(marker)
+        )
+        for node in nodes
+    ]
+    for node, answer in zip(nodes, answers, strict=True):
+        try:
+            seen = ray.get(answer, timeout=PROBE_SECONDS)
+        except RayError as error:
+            logger.warning("node %s did not answer: %s", node["NodeManagerAddress"], error)
+            continue
+        if not seen:
+            blind.append(node["NodeManagerAddress"])
+    return blind
+
+
+def _nodes(without: Collection[str] = ()) -> list[Resources]:
+    """What each living node has, without those of these ids."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in without]
+
+
+def _too_small(runtime: Runtime, gpu: bool) -> str:
+    need = f"{runtime.ranks} rank{'s' if runtime.ranks > 1 else ''} with {runtime.cpus_per_rank:g} CPUs"
+    need += " and 1 GPU each" if gpu else " each"
+    has = "; ".join(f"{node.get('CPU', 0):g} CPUs, {node.get('GPU', 0):g} GPUs" for node in _nodes())
+    return (
+        f"one trial needs {need}, but the cluster's nodes have: {has}. Lower runtime.ranks or runtime.cpus_per_rank"
+        + (", or set runtime.accelerator to cpu" if gpu else "")
+    )

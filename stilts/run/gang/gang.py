@@ -1,0 +1,244 @@
+"""Gang: the rank processes of one trial, connected once and kept warm from stage to stage.
+
+Invariants: every rank runs the same stage or none does; an error of any rank ends the gang, because its peers may wait
+for it for ever; a warm gang is speed only, nothing that a stage leaves in its processes may be relied upon.
+"""
+
+import importlib
+import os
+import socket
+import textwrap
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from stilts.errors import StiltsError
+from stilts.experiment.runtime import Runtime
+from stilts.experiment.secrets import redact
+from stilts.plan.job import StageJob
+from stilts.run.gang.gpu import gpu_facts, together
+
+CONNECT_SECONDS = 600.0
+PING_SECONDS = 60.0
+RUNNING = "running"
+LOST = "lost"
+AWAY = "away"
+PREEMPTED = "preempted"
+STOPPED = "stopped"
+
+
+class LostRank(Exception):
+    """A rank's process or node is gone, or it cannot be reached: no fault of the program."""
+
+
+class StoreAway(LostRank):
+    """The store could not be reached, for longer than a stage waits for it: no fault of the program, nor of a node."""
+
+
+class Rank:
+    """One process of a gang. `run` and `connect` share one thread; the other methods answer meanwhile."""
+
+    def __init__(self, rank: int, runtime: Runtime, device: str) -> None:
+        # Read by OpenMP when torch is first imported, which is later.
+        os.environ["OMP_NUM_THREADS"] = str(max(1, int(runtime.cpus_per_rank)))
+        self._rank, self._world, self._device = rank, runtime.ranks, device
+        self._latest: dict[str, Any] = {}
+        self._listener: socket.socket | None = None
+        self._gpu: str | None = None
+        self._stage = ""
+
+    def address(self) -> tuple[str, int]:
+        """Where this rank listens for its peers: on the address by which Ray knows its node, and on no other."""
+        self._listener = socket.create_server((ray.util.get_node_ip_address(), 0))
+        address, port = self._listener.getsockname()
+        return address, port
+
+    def connect(self, address: str, port: int) -> None:
+        """Join the gang's process group, with rank 0 listening at the address."""
+        import torch
+
+        from stilts.train.ranks import connect
+
+        device = torch.device(self._device)
+        self._ranks = connect(self._rank, self._world, address, port, device, self._listener)
+        if device.type == "cuda":
+            self._gpu = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
+
+    def run(self, job: dict[str, Any], stage_function: str) -> dict[str, Any]:
+        """Run a stage: `{"status": "done"}`, or `failed`, `diverged`, `preempted` or `stopped` with `error` and
+        `traceback`."""
+        self._latest = {}
+        self._ranks.halt.clear()
+        self._stage = job["name"]
+        try:
+            resolve(stage_function)(StageJob.from_json(job), self._ranks, self._report)
+        except (Exception, SystemExit) as error:
+            return describe(error)
+        return {"status": "done"}
+
+    def _report(self, progress: dict[str, Any]) -> None:
+        self._latest = dict(progress)
+
+    @ray.method(concurrency_group="control")
+    def progress(self) -> dict[str, Any]:
+        """What the stage reported last."""
+        return self._latest
+
+    @ray.method(concurrency_group="control")
+    def gpu(self) -> dict[str, Any]:
+        """What this rank's GPU does, see `gpu_facts`; empty where it has none."""
+        return {} if self._gpu is None else gpu_facts(self._gpu)
+
+    @ray.method(concurrency_group="control")
+    def drain(self) -> None:
+        """Ask the stage to give up as soon as nothing is lost by it."""
+        self._ranks.drain.set()
+
+    @ray.method(concurrency_group="control")
+    def halt(self, stage: str) -> None:
+        """Ask a stage to end before its last step; nothing where another one has begun."""
+        if stage == self._stage:
+            self._ranks.halt.set()
+
+    @ray.method(concurrency_group="control")
+    def ping(self) -> int:
+        """The process id."""
+        return os.getpid()
+
+
+def resolve(dotted: str) -> Callable[..., None]:
+    """The function that `package.module:name` names."""
+    module, _, name = dotted.partition(":")
+    function: Callable[..., None] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """The result of a stage that did not end well: by the program's fault, or as it gave way or lost its claim."""
+    # By name: only the stage function imports what raises them.
+    known = {
+        "Diverged": "diverged",
+        "ClaimLost": LOST,
+        "Unreachable": AWAY,
+        "Preempted": PREEMPTED,
+        "Stopped": STOPPED,
+    }
+    return {
+        "status": known.get(type(error).__name__, "failed"),
+        "error": redact(str(error) if isinstance(error, StiltsError) else f"{type(error).__name__}: {error}"),
+        "traceback": redact("".join(traceback.format_exception(error))),
+    }
+
+
+class Gang:
+    """The ranks of one trial, one in each bundle of its placement group.
+
+    Raises:
+        LostRank: from any method, when a rank is gone; the gang is then of no use but to be killed.
+    """
+
+    def __init__(self, group: PlacementGroup, runtime: Runtime, gpu: bool) -> None:
+        actor = ray.remote(concurrency_groups={"control": 1})(Rank)  # type: ignore[call-overload]
+        self._ranks = [
+            actor.options(
+                num_cpus=runtime.cpus_per_rank,
+                num_gpus=int(gpu),
+                scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank),
+            ).remote(rank, runtime, "cuda:0" if gpu else "cpu")
+            for rank in range(runtime.ranks)
+        ]
+        self._on_gpus = gpu
+        self._running: dict[ray.ObjectRef, int] = {}
+        self._ended: dict[str, Any] = {"status": "done"}
+        self._connect()
+
+    def _connect(self) -> None:
+        try:
+            address, port = ray.get(self._ranks[0].address.remote(), timeout=CONNECT_SECONDS)
+            ray.get([rank.connect.remote(address, port) for rank in self._ranks], timeout=CONNECT_SECONDS)
+        except RayError as error:
+            self.kill()
+            raise LostRank(f"the ranks could not be started: {brief(error)}") from error
+
+    def start(self, job: dict[str, Any], stage_function: str) -> None:
+        """Begin a stage on every rank."""
+        self._ended = {"status": "done"}
+        self._running = {actor.run.remote(job, stage_function): rank for rank, actor in enumerate(self._ranks)}
+
+    @property
+    def busy(self) -> bool:
+        """A stage has been started and not yet ended."""
+        return bool(self._running)
+
+    def wait(self, seconds: float) -> dict[str, Any]:
+        """The stage's result as soon as it has ended; after some seconds `running` and what rank 0 reported last."""
+        ended, _ = ray.wait(list(self._running), num_returns=1, timeout=seconds)
+        for ref in ended:
+            result = self._result(ref)
+            if result["status"] in (PREEMPTED, STOPPED):
+                self._ended = result  # so does every rank: the leader may still be storing what was done
+            elif result["status"] != "done":
+                self._running = {}
+                self._check_alive()
+                if result["status"] in (LOST, AWAY):
+                    raise (StoreAway if result["status"] == AWAY else LostRank)(result["error"])
+                return result
+        if not self._running:
+            return self._ended
+        return {**self._progress(), "status": RUNNING}
+
+    def _result(self, ref: ray.ObjectRef) -> dict[str, Any]:
+        rank = self._running.pop(ref)
+        try:
+            result: dict[str, Any] = ray.get(ref)
+        except RayError as error:
+            raise LostRank(f"rank {rank} was lost: {brief(error)}") from error
+        return result
+
+    def _progress(self) -> dict[str, Any]:
+        try:
+            latest: dict[str, Any] = ray.get(self._ranks[0].progress.remote(), timeout=PING_SECONDS)
+            gpus = ray.get([rank.gpu.remote() for rank in self._ranks], timeout=PING_SECONDS) if self._on_gpus else []
+        except RayError:
+            # Busy in a long compilation that holds the interpreter's lock; or dead, which the next wait will tell.
+            return {}
+        return {**latest, **together(gpus)}
+
+    def _check_alive(self) -> None:
+        """An error that a lost peer causes in the others must not pass for an error of the program."""
+        for rank, actor in enumerate(self._ranks):
+            try:
+                ray.get(actor.ping.remote(), timeout=PING_SECONDS)
+            except RayError as error:
+                raise LostRank(f"rank {rank} was lost: {brief(error)}") from error
+
+    def drain(self) -> None:
+        """Ask the stage to give up as soon as nothing is lost by it; it then ends as `preempted`, or `done`."""
+        for rank in self._ranks:
+            rank.drain.remote()
+
+    def halt(self, stage: str) -> None:
+        """Ask a stage to end before its last step; it then ends as `stopped`, or `done`."""
+        for rank in self._ranks:
+            rank.halt.remote(stage)
+
+    def kill(self) -> None:
+        """End every rank at once."""
+        for rank in self._ranks:
+            ray.kill(rank)
+        self._ranks, self._running = [], {}
+
+
+def brief(error: BaseException) -> str:
+    """The telling line of an error of Ray's, whose texts run to pages."""
+    cause = getattr(error, "cause", None) or error
+    # An actor's death: a general line, indented facts about the actor, then the reason.
+    lines = [line for line in str(cause).splitlines() if line.strip() and not line.startswith("\t")]
+    told = lines[1:2] if isinstance(cause, RayActorError) and len(lines) > 1 else lines[:1]
+    text = redact(textwrap.shorten(" ".join(told), 240, placeholder=" ..."))
+    return text if isinstance(cause, LostRank) else f"{type(cause).__name__}: {text}"

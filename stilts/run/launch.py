@@ -1,0 +1,167 @@
+"""Launch: run what a session's plan lacks, and note in the store how each stage ended."""
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+
+from stilts.errors import LimitReached, StiltsError
+from stilts.identity.stage import BaseSpec
+from stilts.ledger.base_checkpoint import publish_checkpoint
+from stilts.ledger.mark import mark_of
+from stilts.ledger.record import clear_failure, drop_weights, write_failure
+from stilts.ledger.spending import Spending
+from stilts.plan.cost.price import Expected, price
+from stilts.plan.job import StageJob
+from stilts.plan.summary import Plan, summarize
+from stilts.run.cluster.drain import Brake
+from stilts.run.cluster.ray_job import check_job
+from stilts.run.meter import NO_LIMITS, Limits, Meter
+from stilts.run.progress import Progress
+from stilts.run.publisher import Publisher
+from stilts.run.trackers.callback import Trackers, tracked_stages
+from stilts.run.trackers.open import open_trackers
+from stilts.run.tune_adapter.execute import Outcome, execute
+from stilts.schedule.agenda import StageOutcome
+from stilts.session import Session
+from stilts.storage.parallel import tell_many
+
+_HIGHER = "The same command with a higher limit goes on."
+
+
+def launch(
+    session: Session, console: Console, limits: Limits = NO_LIMITS, trackers: Sequence[str] = ()
+) -> StiltsError | None:
+    """Run the missing stages. Returns what did not end well; None where all is done.
+
+    Args:
+        limits: of what all launches of the experiment may use.
+        trackers: beside those of the experiment, as in `Runtime.trackers`.
+
+    Raises:
+        StiltsError: before anything trains: too little disk, unreadable data, a cluster that cannot run one trial, a
+            tracker that cannot log, a limit that is reached already (`LimitReached`) or that nothing is known to
+            measure by.
+        KeyboardInterrupt: the run was interrupted; what was stored stays.
+    """
+    check_job(session.store.uri)
+    told: set[str] = set()
+
+    def waiting(who: str) -> None:
+        if who not in told:
+            console.print(f"waiting for {who}, which cleans the store or begins another run")
+            told.add(who)
+
+    with session.running(waiting) as run, Publisher(session.store, run) as publish:
+        return _launch(session, console, limits, publish, trackers)
+
+
+def _launch(
+    session: Session, console: Console, limits: Limits, publish: Publisher, more_trackers: Sequence[str]
+) -> StiltsError | None:
+    plan = session.plan(verify=True)
+    if not plan.jobs:
+        console.print(f"[green]nothing to train[/]: all {len(plan.expansion.graph.stages())} stages are done")
+        return None
+    experiment, brake = session.experiment, Brake()
+    meter = Meter(session.store, experiment.name, experiment.runtime, experiment.cluster, limits, brake)
+    check_limits(plan, meter, limits, console)
+    session.check_disk(plan)
+    names = (*experiment.runtime.trackers, *more_trackers)
+    trackers = Trackers(
+        open_trackers(names, experiment.name, session.results),
+        tracked_stages(plan.expansion, plan.jobs),
+        session.store,
+        lambda text: console.print(f"[yellow]{escape(text)}[/]", soft_wrap=True),
+    )
+    prepare(session, plan.jobs.values(), console)
+    figures = summarize(plan)
+    console.print(
+        f"{figures['cells']} cells, {figures['stages']} stages: {figures['done']} done, "
+        f"{figures['to_train']} to train, {figures['evaluations_missing']} evaluations missing"
+    )
+    seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
+    mark = mark_of(session.store)
+    jobs = [replace(job, mark=mark) for job in plan.jobs.values()]
+    with meter, trackers:
+        outcome = execute(
+            jobs,
+            runtime=experiment.runtime,
+            name=experiment.name,
+            seconds=seconds,
+            callbacks=[meter, trackers],
+            progress=partial(Progress, spent=meter.told, publish=publish),
+            brake=brake,
+        )
+    note(session, outcome)
+    if outcome.complete and experiment.runtime.keep == "none":
+        _drop_weights(session, plan)
+    return unfinished(outcome)
+
+
+def check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) -> None:
+    """Say what will not fit the limits, before anything is prepared.
+
+    Raises:
+        StiltsError: a limit of cost without prices.
+        LimitReached: there is nothing left to spend.
+    """
+    cluster = plan.expansion.experiment.cluster
+    if limits.cost is not None and cluster is None:
+        raise StiltsError(
+            "--max-cost needs prices: give the experiment a cluster: section (nodes: {NAME: {gpus: 8, price_per_hour: "
+            "9.8}}), or take --max-gpu-hours"
+        )
+    if reached := meter.reached():
+        raise LimitReached(f"{reached}. {_HIGHER}")
+    expected = Expected(summarize(plan)["gpu_hours"]) if cluster is None else price(plan, cluster)[0]
+    passed = limits.passed(meter.spent + Spending(expected.gpu_hours, expected.cost), meter.currency)
+    if passed:
+        console.print(f"[yellow]by the plan it takes {passed}: the run will stop there, and keep what is done[/]")
+
+
+def prepare(session: Session, jobs: Iterable[StageJob], console: Console) -> None:
+    """All data and local checkpoints into the store before the first trial: a training process never calls the hub."""
+    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    session.prepare(lambda refs: track(refs, "preparing data", console=console, transient=True))
+    for job in jobs:
+        if isinstance(job.spec, BaseSpec) and not job.trained:
+            publish_checkpoint(session.store, job.spec)
+
+
+def note(session: Session, outcome: Outcome) -> None:
+    """Write down in the store how stages ended."""
+
+    def one(item: tuple[str, StageOutcome]) -> None:
+        name, stage = item
+        if stage.status in ("failed", "diverged"):
+            failure = {"status": stage.status, "error": stage.message, "traceback": stage.traceback}
+            write_failure(session.store, name, {**failure, "time": time.time()})
+        elif stage.status == "done":
+            clear_failure(session.store, name)
+
+    tell_many(session.store, one, outcome.stages.items())
+
+
+def _drop_weights(session: Session, plan: Plan) -> None:
+    new = [job.name for job in plan.jobs.values() if not job.trained]  # others' weights are older than this run
+    tell_many(session.store, lambda name: drop_weights(session.store, name), new)
+
+
+def unfinished(outcome: Outcome) -> StiltsError | None:
+    """What to tell of a run that did not end well; None where it did."""
+    if outcome.complete:
+        return None
+    ended = {name: stage for name, stage in outcome.stages.items() if stage.status not in ("done", "waiting")}
+    lines = [f"{name}: {stage.status}{': ' if stage.message else ''}{stage.message}" for name, stage in ended.items()]
+    said = [f"{len(ended)} of {len(outcome.stages)} stages did not end well:", *(f"  - {x}" for x in lines)]
+    if outcome.stopped is None:
+        return StiltsError("\n".join(said))
+    waiting = sum(stage.status == "waiting" for stage in outcome.stages.values())
+    stopped = f"{outcome.stopped}; {waiting} of {len(outcome.stages)} stages wait. {_HIGHER}"
+    return LimitReached("\n".join([*(said if ended else ()), stopped]))

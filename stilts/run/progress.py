@@ -1,0 +1,151 @@
+"""What a person sees of a run: a live display on a terminal, one line an event in a pipe or a log file."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray import tune
+from ray.tune.experiment import Trial
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from stilts.schedule.agenda import Agenda
+from stilts.schedule.progress import (
+    REPORTED,
+    RunProgress,
+    StageProgress,
+    counts_of,
+    duration,
+    facts,
+    progress_of,
+    summary,
+)
+from stilts.show.progress import show_progress
+
+Publish = Callable[[Callable[[], RunProgress]], None]
+"""Is offered the progress all the time, and takes it when it is due."""
+
+SAY_SECONDS = 60.0
+"""In a pipe, a long stage says this often where it is."""
+
+
+@dataclass
+class _Running:
+    since: float
+    said: float
+    latest: dict[str, Any] = field(default_factory=dict)
+
+
+class Progress(tune.Callback):
+    """Follows the trials of one run and shows them on a console.
+
+    Args:
+        agenda: the run's stages; read only.
+        console: where to write; a terminal gets the live display, anything else a line for each event.
+        spent: what the run has used so far, in words.
+        publish: tells others.
+    """
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        console: Console | None = None,
+        spent: Callable[[], str] = str,
+        publish: Publish | None = None,
+    ) -> None:
+        self._agenda, self._spent, self._publish = agenda, spent, publish
+        self._console = console or Console(stderr=True)
+        self._running: dict[str, _Running] = {}
+        self._begin = time.monotonic()
+        self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Tune pickles its callbacks, for a restore that never comes; a console cannot be.
+        return {}
+
+    def showing(self) -> AbstractContextManager[Any]:
+        """The context in which the display is alive."""
+        return self._live if self._console.is_terminal else nullcontext()
+
+    @property
+    def now(self) -> RunProgress:
+        """How far the run is."""
+        now = time.monotonic()
+        running = []
+        for name, stage in list(self._running.items()):
+            reported = {fact: stage.latest[fact] for fact in REPORTED if fact in stage.latest}
+            running.append(StageProgress(name, now - stage.since, reported))
+        return progress_of(self._agenda, now - self._begin, tuple(running))
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._publish is not None:
+            self._publish(lambda: self.now)
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        name = trial.config["stage"]
+        now = time.monotonic()
+        self._running[name] = _Running(now, now)
+        if not self._console.is_terminal:
+            self._say("start", name)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        running = self._running.get(trial.config["stage"])
+        if running is None:
+            return
+        running.latest = result
+        if not self._console.is_terminal and time.monotonic() - running.said > SAY_SECONDS:
+            running.said = time.monotonic()
+            self._say("at", trial.config["stage"], ", ".join(facts(running.latest)))
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        name = trial.config["stage"]
+        self._running.pop(name, None)
+        outcome = self._agenda.outcomes[name]
+        self._say(outcome.status, name, f"in {duration(outcome.seconds)}", outcome.message)
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        name = trial.config["stage"]
+        self._running.pop(name, None)
+        outcome = self._agenda.outcomes[name]
+        if outcome.status == "failed":
+            self._say("failed", name, "", outcome.message)
+            return
+        event, detail = {
+            "process": ("lost", f"again, retry {outcome.retries} of {self._agenda.max_retries}"),
+            "node": ("lost", "with its node, again"),
+            "store": ("lost", "the store, again"),
+            "preemption": ("preempted", "goes on"),
+            "stop": ("stopped", "goes on with the next run"),
+        }[outcome.cause or "process"]
+        self._say(event, name, detail, outcome.message)
+
+    def tell(self, text: str) -> None:
+        """Show a line that is not about one stage."""
+        self._console.print(Text(f"{time.strftime('%H:%M:%S')} {text}", style="yellow"), soft_wrap=True)
+
+    def _say(self, event: str, name: str, detail: str = "", reason: str = "") -> None:
+        line = Text(f"{time.strftime('%H:%M:%S')} ")
+        line.append(f"{event:<9} ", style=_STYLES.get(event, ""))
+        line.append(f"{name} {detail}".rstrip())
+        line.append(f"  [{self._summary()}]", style="dim")
+        if reason:
+            line.append(f"\n          {reason}")
+        self._console.print(line, soft_wrap=True)
+
+    def _render(self) -> Group:
+        return show_progress(self.now, self._spent())
+
+    def _summary(self) -> str:
+        return "; ".join(filter(None, (summary(counts_of(self._agenda)), self._spent())))
+
+
+_STYLES = {
+    "done": "green",
+    **dict.fromkeys(("failed", "diverged"), "red"),
+    **dict.fromkeys(("lost", "preempted", "stopped"), "yellow"),
+}

@@ -1,0 +1,239 @@
+"""execute: run stages on Ray, each as one Tune trial, parents before children.
+
+The store is the ledger. Every launch makes a new Tuner from the stages that the store lacks, so a run that was
+interrupted, in whatever way, continues by being launched again.
+"""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray._private import ray_constants
+
+from stilts.errors import StiltsError
+from stilts.experiment.runtime import Runtime
+from stilts.plan.job import StageJob
+from stilts.run.cluster.cluster import capacity, check_store, use_gpu
+from stilts.run.cluster.drain import STOP_SECONDS, Brake, Drain
+from stilts.run.progress import Progress
+from stilts.run.temporary import temporary_folder
+from stilts.run.tune_adapter.searcher import GangScheduler, Source, StageSearcher
+from stilts.run.tune_adapter.trial import StageTrial, resources
+from stilts.schedule.agenda import Agenda, StageOutcome
+
+STAGE_FUNCTION = "stilts.run.stage.stage:run_stage"
+
+_TUNE_ENVIRONMENT = {
+    # The searcher decides how many trials there are at once; Tune's own limit would be one that waits.
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",
+    # The store is the ledger: Tune's state is never read.
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
+    # Our own display and messages replace Tune's.
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    # An interrupt lets the trials write their state first.
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of every stage of a run, by name; and why it was stopped before its end, if it was."""
+
+    stages: dict[str, StageOutcome]
+    stopped: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Every stage is done."""
+        return all(stage.status == "done" for stage in self.stages.values())
+
+
+def execute(
+    jobs: Sequence[StageJob],
+    *,
+    runtime: Runtime,
+    name: str = "stilts",
+    seconds: Mapping[str, float] | None = None,
+    folder: Path | None = None,
+    callbacks: Sequence[tune.Callback] = (),
+    progress: Callable[[Agenda], Progress] = Progress,
+    brake: Brake | None = None,
+    stage_function: str = STAGE_FUNCTION,
+    source: Source | None = None,
+) -> Outcome:
+    """Run the stages, and return when none runs or can start any more.
+
+    An interrupt (SIGINT) lets the trials write their resume state before the run ends; a second one does not wait.
+
+    Args:
+        jobs: the stages to run; a parent that is not among them is done already.
+        seconds: estimated seconds by stage, by which the longest chains go first.
+        folder: where Tune's trial folders (and what its callbacks log there) stay; None: nowhere.
+        callbacks: trackers.
+        progress: makes the display.
+        brake: stops the run cleanly when its `stop` is called; see there.
+        stage_function: `package.module:function`, called in every rank with the job, its `Ranks` and a function that
+            reports a dict (step, steps, loss, tokens_per_second, eta).
+        source: offers more stages while the run goes on.
+
+    Raises:
+        StiltsError: the cluster cannot be reached, or can never run one trial, or its nodes do not share the store.
+        KeyboardInterrupt: SIGINT came; the trials have been stopped.
+    """
+    brake = brake or Brake()
+    if not jobs and source is None:
+        return Outcome({})
+    with connected(), temporary_folder() as temporary:
+        gpu = use_gpu(runtime)
+        check_store(jobs[0].store if source is None else source.uri)
+        agenda = Agenda({job.name: job.parent for job in jobs}, seconds, runtime.max_retries)
+        agenda.open = source is not None
+        searcher = StageSearcher(agenda, capacity(runtime, gpu), source)
+        shown = progress(agenda)
+        drain = Drain(agenda, brake, shown.tell)
+        trainable = tune.with_parameters(
+            StageTrial,
+            jobs={job.name: job.to_json() for job in jobs},
+            runtime=runtime,
+            gpu=gpu,
+            stage_function=stage_function,
+        )
+        tuner = tune.Tuner(
+            tune.with_resources(trainable, resources(runtime, gpu)),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=GangScheduler(searcher, drain, runtime.idle_seconds, source),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=_trial_name,
+                trial_dirname_creator=_trial_name,
+            ),
+            run_config=tune.RunConfig(
+                name=f"{name}-{time.strftime('%Y%m%d-%H%M%S')}",
+                storage_path=str((folder or temporary).resolve()),
+                failure_config=tune.FailureConfig(max_failures=0),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+                callbacks=[shown, *callbacks],
+                verbose=0,
+            ),
+        )
+        with _quiet_tune(), _interruptible(brake), shown.showing():
+            tuner.fit()
+    return Outcome(agenda.outcomes, brake.reason)
+
+
+def _trial_name(trial: Any) -> str:
+    return f"{trial.config['stage']}-{trial.trial_id}"
+
+
+@contextmanager
+def _interruptible(brake: Brake) -> Iterator[None]:
+    """SIGINT or SIGTERM stops the run: the first one cleanly, the second at once, a third one without any more ado.
+
+    Raises:
+        KeyboardInterrupt: at the end, where one came.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread gets signals
+        return
+    came = 0
+
+    def interrupt(number: int, frame: Any) -> None:
+        nonlocal came
+        came += 1
+        if came > 2:
+            raise KeyboardInterrupt
+        brake.stop("interrupted", 0.0 if brake.reason else STOP_SECONDS)
+
+    # SIGTERM: what `ray job stop` and batch systems send. Ray has put a handler there that ends the process.
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """Connected to the cluster of RAY_ADDRESS, or else to a local one, which ends with this process.
+
+    A connection that exists already is used, and left as it is.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    _start(address)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(address: str | None) -> None:
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    try:
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            with _on_loopback():
+                ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+    except Exception as error:
+        where = f"the Ray cluster at {address} (RAY_ADDRESS)" if address else "a local Ray cluster"
+        token = " If it asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN, if ~/.ray has none)."
+        hint = token if address else ""
+        raise StiltsError(f"cannot connect to {where}: {type(error).__name__}: {error}.{hint}") from error
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """A Ray that is started in here listens on 127.0.0.1 alone, as it does by default on a Mac or Windows.
+
+    Elsewhere it takes 127.0.0.1 for a mistake, puts the machine's own address in its place, and listens on every one.
+    Private to Ray; a test looks at every socket.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR)
+    ray_constants.ENABLE_RAY_CLUSTER, os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = False, "0"
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before[0]
+        _restore(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, before[1])
+
+
+def _restore(variable: str, value: str | None) -> None:
+    if value is None:
+        os.environ.pop(variable, None)
+    else:
+        os.environ[variable] = value
+
+
+@contextmanager
+def _quiet_tune() -> Iterator[None]:
+    """Tune's environment variables set and its console output silent, both restored at the end."""
+    before = {key: os.environ.get(key) for key in _TUNE_ENVIRONMENT}
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    os.environ.update(_TUNE_ENVIRONMENT)
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for key, value in before.items():
+            _restore(key, value)

@@ -1,0 +1,147 @@
+"""Trials: a search's study as a table, and its best recipe as YAML that an experiment can be run with.
+
+Invariants: a row a trial, in the order in which they began, none left out; `dev` is the score of a trial that ran to
+the end, and empty for every other: what an early stop saw last is `last_dev`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+import optuna
+import pyarrow as pa
+from optuna.trial import FrozenTrial, TrialState
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table as RichTable
+
+from stilts.experiment.load import to_yaml
+from stilts.results.table import parquet
+from stilts.show.text import escape_markdown
+from stilts.storage.local import LocalStore
+
+COLUMNS: Mapping[str, pa.DataType] = {
+    "trial": pa.int64(),
+    "state": pa.string(),
+    "dev": pa.float64(),
+    "sd": pa.float64(),
+    "seeds": pa.int64(),
+    "last_dev": pa.float64(),
+    "steps": pa.int64(),
+    "seconds": pa.float64(),
+    "same_as": pa.int64(),
+    "message": pa.string(),
+    "stages": pa.list_(pa.string()),
+}
+"""state: done, stopped (early), diverged, refused (values that do not go together), failed, running, or waiting. dev:
+mean over the seeds, in percent; sd of two or more. last_dev: the first seed's dev score at `steps`, the last dev
+evaluation that the study knows. same_as: an earlier trial of the same values, whose numbers these are. Beside these,
+a column for each field that is tuned."""
+
+
+def trials_table(study: optuna.Study, fields: Sequence[str]) -> pa.Table:
+    """Every trial of a study, `COLUMNS` and the fields that are tuned."""
+    trials = study.get_trials(deepcopy=False)
+    columns = {name: pa.array([_row(trial)[name] for trial in trials], kind) for name, kind in COLUMNS.items()}
+    columns |= {name: pa.array([trial.params.get(name) for trial in trials]) for name in fields}
+    return pa.table(columns)
+
+
+def _row(trial: FrozenTrial) -> dict[str, Any]:
+    known = trial.user_attrs
+    scores = known.get("scores", []) if trial.state == TrialState.COMPLETE else []
+    last = max(trial.intermediate_values, default=None)
+    return {
+        "trial": trial.number,
+        "state": _state(trial),
+        "dev": fmean(scores) if scores else None,
+        "sd": stdev(scores) if len(scores) > 1 else None,
+        "seeds": len(scores),
+        "last_dev": None if last is None else trial.intermediate_values[last],
+        "steps": last,
+        "seconds": known.get("seconds"),
+        "same_as": known.get("same_as"),
+        "message": known.get("message") or None,
+        "stages": known.get("stages", []),
+    }
+
+
+def _state(trial: FrozenTrial) -> str:
+    if trial.state in (TrialState.RUNNING, TrialState.WAITING):
+        return str(trial.state.name.lower())
+    return str(trial.user_attrs.get("ended", "failed"))
+
+
+def best_recipe(table: pa.Table, patch: Mapping[str, Any], name: str, metric: str) -> str:
+    """The best trial's values as YAML, for `--with`, headed by what it was chosen from."""
+    done = [row for row in table.to_pylist() if row["dev"] is not None]
+    best = max(done, key=lambda row: row["dev"])
+    head = (
+        f"# Trial {best['trial']} of the search {name}, the best of {len(done)} that ran to the end ({table.num_rows} "
+        f"began):\n# {metric} {best['dev']:.2f} on the English dev set, mean of {best['seeds']} seed(s) of training. "
+        f"Chosen for that score, which\n# is therefore too high: compare it with other recipes on other seeds.\n"
+    )
+    return head + to_yaml(dict(patch))
+
+
+def write_trials(folder: Path, table: pa.Table, title: str, best: str | None) -> list[Path]:
+    """Write trials.parquet, trials.md and, where a trial ran to the end, best.yaml, each atomically."""
+    files = {"trials.parquet": parquet(table), "trials.md": markdown(table, title).encode()}
+    if best is not None:
+        files["best.yaml"] = best.encode()
+    store = LocalStore(folder)
+    for name, content in files.items():
+        store.write(name, content)
+    return [folder / name for name in files]
+
+
+def markdown(table: pa.Table, title: str) -> str:
+    """A section with the trials, the best first."""
+    names, rows = _shown(table)
+    lines = [f"## {escape_markdown(title)}", "", f"| {' | '.join(names)} |", f"|{'---:|' * len(names)}"]
+    lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in rows]
+    return "\n".join([*lines, "", _LEGEND, ""])
+
+
+def render_trials(console: Console, table: pa.Table, title: str) -> None:
+    """Print the trials, the best first."""
+    names, rows = _shown(table)
+    shown = RichTable(title=escape(title), title_justify="left", box=None, header_style="bold")
+    for name in names:
+        shown.add_column(name, justify="left" if name == "state" else "right")
+    for row in rows:
+        shown.add_row(*map(escape, row))
+    console.print(shown)
+    console.print(f"[dim]{_LEGEND}[/]")
+
+
+_LEGEND = (
+    "dev: English dev score (%) of what ran to the end, mean ±SD over seeds; last dev: the first seed's at that step."
+)
+
+
+def _shown(table: pa.Table) -> tuple[list[str], list[list[str]]]:
+    """Column heads, and rows as text: first what ran to the end, then what came furthest."""
+    fields = [name for name in table.column_names if name not in COLUMNS]
+    rows = sorted(table.to_pylist(), key=_rank)
+    names = ["trial", "state", "dev", "last dev", "steps", *fields]
+    return names, [[_text(row, name) for name in names] for row in rows]
+
+
+def _rank(row: Mapping[str, Any]) -> tuple[float, float, float]:
+    low = float("-inf")
+    return -(low if row["dev"] is None else row["dev"]), -(row["steps"] or 0), -(row["last_dev"] or low)
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    value = row[name.replace(" ", "_")]
+    if name == "state":
+        return value if row["same_as"] is None else f"{value}, as {row['same_as']}"
+    if value is None:
+        return "-"
+    if name == "dev":
+        return f"{value:.2f}" if row["sd"] is None else f"{value:.2f} ±{row['sd']:.2f}"
+    if name == "last dev":
+        return f"{value:.2f}"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

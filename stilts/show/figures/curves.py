@@ -1,0 +1,94 @@
+"""Learning curves: a panel for each target, a line for each regime, the mean over seeds within their range."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from stilts.experiment.experiment import NONE
+from stilts.results.analyse import Tables
+from stilts.results.learning.curves import DEV, LOSS
+from stilts.results.learning.stages import TARGET
+from stilts.show.figures.drawing import Drawing, captioned
+from stilts.show.figures.rows import in_order, pick, slug
+from stilts.show.figures.style import Mark, marks, panels, short, styled
+
+_SERIES = {DEV: "Dev score in percent", LOSS: "Training loss in nats"}
+_HEIGHT = 1.55
+_POINTS = 40
+"""Most points of a line; more than a dev curve has, and less than a loss that is as noisy."""
+_TEXT = (
+    "Line: mean over seeds, as far as all of them go; long ones by means of equally many steps. Band: from the least "
+    "to the greatest seed. "
+    "Horizontal axis: optimizer steps of the target's stage."
+)
+
+
+@styled
+def curves(tables: Tables, model: str, series: str) -> Drawing | None:
+    """Of the stages of targets; `series` is `dev` or `loss`. None where there are no such points."""
+    rows = pick(tables, "curves", model=model, role=TARGET, series=series)
+    if not rows:
+        return None
+    targets = in_order(tables, (row["target"] for row in rows))
+    looks = marks(list(dict.fromkeys(row["intermediate"] for row in rows)), NONE)
+    figure, axes = panels(len(targets), _HEIGHT, same_rows=False)
+    for panel, target in zip(axes, targets, strict=True):
+        _panel(panel, [row for row in rows if row["target"] == target], looks)
+        panel.set_title(short(target))
+    legend(figure, looks)
+    return captioned(f"{series}-{slug(model)}", f"{_SERIES[series]}: {model}", f"{_SERIES[series]}. {_TEXT}", figure)
+
+
+def legend(figure: Figure, looks: Mapping[str, Mark]) -> None:
+    """The regimes above all panels."""
+    handles = [
+        Line2D([], [], color=look.color, marker=look.marker, linestyle=look.linestyle, label=short(name))
+        for name, look in looks.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=6 if figure.get_figwidth() > 4 else 3)
+
+
+def band(looks: Mapping[str, Mark]) -> float:
+    """Opacity of a regime's band: the more there are, the less each hides."""
+    return min(0.2, 0.8 / len(looks))
+
+
+def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], looks: Mapping[str, Mark]) -> None:
+    for regime, look in looks.items():
+        steps = over_seeds(row for row in rows if row["intermediate"] == regime)
+        if not steps:
+            continue
+        values = list(steps.values())
+        every = max(1, len(steps) // 6)
+        axes.plot(
+            list(steps),
+            [fmean(found) for found in values],
+            color=look.color,
+            linestyle=look.linestyle,
+            marker=look.marker,
+            markevery=every,
+            markersize=2.6,
+        )
+        low, high = [min(found) for found in values], [max(found) for found in values]
+        axes.fill_between(list(steps), low, high, color=look.color, alpha=band(looks), linewidth=0)
+    axes.grid(axis="y")
+
+
+def over_seeds(rows: Iterable[Mapping[str, Any]]) -> dict[int, list[float]]:
+    """Step -> the values of all seeds, of the steps that every seed has: means of equally many, so that few remain.
+
+    A cell that trains several stages (one for each language) counts with each of them.
+    """
+    by_stage: dict[str, dict[int, float]] = {}
+    for row in rows:
+        by_stage.setdefault(row["stage"], {})[row["step"]] = row["value"]
+    if not by_stage:
+        return {}
+    common = sorted(set.intersection(*(set(found) for found in by_stage.values())))
+    width = -(-len(common) // _POINTS)
+    buckets = (common[start : start + width] for start in range(0, len(common), width or 1))
+    return {bucket[-1]: [fmean(found[step] for step in bucket) for found in by_stage.values()] for bucket in buckets}

@@ -1,0 +1,248 @@
+"""Facts: what a report says beside results: the plan, its stages, what they cost, and what they were made of.
+
+Invariant: nothing here leaves with a secret in it; every text that a person or a library wrote goes through `redact`.
+"""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+import stilts
+from stilts.experiment.load import resolved_yaml
+from stilts.experiment.secrets import redact
+from stilts.identity.stage import BaseSpec, StageSpec
+from stilts.ledger.record import read_stage, stage_path
+from stilts.ledger.spending import read_spending
+from stilts.ledger.status import stage_states
+from stilts.plan.cost.price import priced
+from stilts.plan.graph import Node
+from stilts.plan.summary import Plan, summarize
+from stilts.plan.todo import artifact_name
+from stilts.session import Session
+from stilts.storage.parallel import ask_many
+from stilts.storage.protocol import Store
+
+STAGES = pa.schema(
+    [
+        *((name, pa.string()) for name in ("name", "state", "detail", "tasks")),
+        *((name, pa.int64()) for name in ("seed", "cells", "evaluations", "evaluations_missing")),
+        *((name, pa.int64()) for name in ("steps", "examples", "tokens")),
+        ("seconds", pa.float64()),
+        ("ranks", pa.int64()),
+        ("accelerator", pa.string()),
+        ("rank_hours", pa.float64()),
+        ("bytes", pa.int64()),
+        ("host", pa.string()),
+        ("finished", pa.string()),
+        ("versions", pa.map_(pa.string(), pa.string())),
+    ]
+)
+"""A row per stage, base models first, parents before children. `seconds` is of training alone, `rank_hours` that time
+on all ranks (GPUs, where `accelerator` is gpu), `bytes` what the artifact takes in the store; null where the stage has
+no record or trained nothing."""
+
+PLAN = pa.schema(
+    [
+        *((name, pa.int64()) for name in ("cells", "stages", "shared", "unshared", "done", "to_train")),
+        *((name, pa.int64()) for name in ("evaluations", "evaluations_missing")),
+        *((name, pa.int64()) for name in ("failed", "diverged", "running", "waiting")),
+        *((name, pa.int64()) for name in ("trained_examples", "trained_tokens", "bytes")),
+        ("trained_rank_hours", pa.float64()),
+        ("gpu_hours_left", pa.float64()),
+        ("spent_gpu_hours", pa.float64()),
+        ("launches", pa.int64()),
+        ("spent", pa.float64()),
+        ("expected", pa.float64()),
+        ("currency", pa.string()),
+    ]
+)
+"""One row: the plan in figures (`stilts.plan.summary.summarize`), what was trained by the records, what all launches
+held (`stilts.ledger.spending`). `spent` and `expected`, of what is left, are in `currency`; null without prices."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a report says beside results.
+
+    Attributes:
+        stages, plan: tables of `STAGES` and `PLAN`.
+        speed: where the estimate of what is left comes from.
+        models: base model -> where its weights come from, with revision or digest.
+        data: `{"task", "split", "language", "identity", "rows"}` of everything that is read from a source.
+        versions: package -> version -> number of stages that it trained.
+        hosts: machine -> number of stages that it trained.
+        code: version of this stilts, and its git commit where it lies in a repository.
+        command: the command line that the report was made with, without secrets.
+        yaml: the experiment with every default written out.
+    """
+
+    name: str
+    benchmark: str
+    store: str
+    seeds: tuple[int, ...]
+    models: Mapping[str, str]
+    intermediates: tuple[str, ...]
+    targets: tuple[str, ...]
+    stages: pa.Table
+    plan: pa.Table
+    speed: str
+    data: list[dict[str, Any]]
+    versions: Mapping[str, Mapping[str, int]]
+    hosts: Mapping[str, int]
+    code: str
+    python: str
+    command: str
+    yaml: str
+    written: str
+
+    @property
+    def tables(self) -> dict[str, pa.Table]:
+        return {"stages": self.stages, "plan": self.plan}
+
+
+def gather_facts(session: Session, command: str) -> Facts:
+    """The facts of an experiment, as its store is now."""
+    experiment, plan = session.experiment, session.plan()
+    stages = _stages(plan, session.store)
+    trained = [dict(row["versions"]) for row in stages if row["versions"]]
+    packages = dict.fromkeys(package for versions in trained for package in versions)
+    return Facts(
+        name=experiment.name,
+        benchmark=experiment.benchmark,
+        store=redact(session.store.uri),
+        seeds=experiment.seeds,
+        models={name: _origin(plan, name) for name in experiment.models},
+        intermediates=tuple(experiment.intermediates),
+        targets=tuple(experiment.targets),
+        stages=pa.Table.from_pylist(stages, schema=STAGES),
+        plan=pa.Table.from_pylist([_figures(plan, stages, session)], schema=PLAN),
+        speed=plan.speed.source,
+        data=[
+            {
+                "task": ref.task,
+                "split": ref.split,
+                "language": ref.language,
+                "identity": redact(ref.identity),
+                "rows": ref.rows,
+            }
+            for ref in session.data
+        ],
+        versions={name: Counter(versions.get(name, "not known") for versions in trained) for name in packages},
+        hosts=Counter(row["host"] for row in stages if row["host"]),
+        code=_code(),
+        python=".".join(map(str, sys.version_info[:3])),
+        command=redact(command),
+        yaml=redact(resolved_yaml(experiment)),
+        written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    )
+
+
+def _stages(plan: Plan, store: Store) -> list[dict[str, Any]]:
+    nodes = list(plan.expansion.graph)
+    names = [artifact_name(node, plan.inventory) for node in nodes]
+    records = ask_many(store, lambda name: read_stage(store, name), names)
+    sizes = ask_many(store, lambda name: store.measure(stage_path(name)), names)
+    states = stage_states(plan, store)
+    return [
+        {
+            "name": name,
+            "state": state["state"],
+            "detail": redact(state["detail"] or ""),
+            "tasks": _tasks(node),
+            "seed": node.spec.recipe.seed if isinstance(node.spec, StageSpec) else None,
+            "cells": node.uses,
+            "evaluations": len(node.evaluations),
+            "evaluations_missing": _missing(plan, node),
+            "bytes": None if size is None else size.bytes,
+            **_measured(record or {}),
+        }
+        for node, name, state, record, size in zip(nodes, names, states, records, sizes, strict=True)
+    ]
+
+
+def _tasks(node: Node) -> str:
+    return " + ".join(part.task for part in node.spec.parts) if isinstance(node.spec, StageSpec) else ""
+
+
+def _missing(plan: Plan, node: Node) -> int:
+    job = plan.jobs.get(node.key)
+    return 0 if job is None else len(job.evaluations)
+
+
+def _measured(record: Mapping[str, Any]) -> dict[str, Any]:
+    train, runtime = record.get("train", {}), record.get("runtime", {})
+    seconds, ranks = train.get("seconds"), runtime.get("ranks")
+    return {
+        **{name: train.get(name) for name in ("steps", "examples", "tokens", "seconds")},
+        "ranks": ranks if train else None,
+        "accelerator": record.get("speed", {}).get("kind"),
+        "rank_hours": None if seconds is None or ranks is None else seconds * ranks / 3600,
+        "host": record.get("host"),
+        "finished": record.get("finished"),
+        "versions": list(record.get("versions", {}).items()) or None,
+    }
+
+
+def _figures(plan: Plan, stages: list[dict[str, Any]], session: Session) -> dict[str, Any]:
+    figures, price = summarize(plan), priced(plan)
+    currency = "" if price is None else price["currency"]
+    spent = read_spending(session.store, session.experiment.name, currency)
+    states = Counter(row["state"] for row in stages)
+
+    def total(column: str) -> Any:
+        return sum(row[column] or 0 for row in stages)
+
+    return {
+        **{name: figures[name] for name in PLAN.names if name in figures},
+        **{state: states[state] for state in ("failed", "diverged", "running", "waiting")},
+        "trained_examples": total("examples"),
+        "trained_tokens": total("tokens"),
+        "trained_rank_hours": total("rank_hours"),
+        "bytes": total("bytes"),
+        "gpu_hours_left": figures["gpu_hours"],
+        "spent_gpu_hours": spent.gpu_hours,
+        "launches": spent.launches,
+        "spent": None if price is None else spent.cost,
+        "expected": None if price is None else price["cost"],
+        "currency": currency or None,
+    }
+
+
+def _origin(plan: Plan, model: str) -> str:
+    """Where a base model's weights come from: hub id and revision, or the digest that identifies them."""
+    declared = plan.expansion.experiment.models[model]
+    if declared.hub is not None:
+        return f"{declared.hub} @ {declared.revision}"
+    chain = next(branch.chain for cell in plan.expansion.cells if cell.model == model for branch in cell.branches)
+    spec = plan.expansion.graph.nodes[chain[0]].spec
+    assert isinstance(spec, BaseSpec)
+    if declared.path is not None:
+        return redact(f"{declared.path}, key {spec.key}")
+    return f"initialised at random ({declared.init.config['model_type'] if declared.init else ''}), key {spec.key}"
+
+
+def _code() -> str:
+    commit = _git("rev-parse", "HEAD")
+    if commit is None:
+        return f"stilts {stilts.__version__}"
+    changed = " with uncommitted changes" if _git("status", "--porcelain", "--untracked-files=no") else ""
+    return f"stilts {stilts.__version__}, git commit {commit}{changed}"
+
+
+def _git(*arguments: str) -> str | None:
+    """Answer of git about the repository that this package lies in; None where there is none."""
+    root = Path(stilts.__file__).parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(["git", "-C", root, *arguments], capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()

@@ -1,0 +1,234 @@
+"""Page: one self-contained HTML file of an experiment's tables and facts.
+
+Invariants: nothing is loaded from anywhere, and the page's own policy forbids it; the one script that may run is the
+page's own, by its digest, so that a name or an error text that is markup stays text; every number of a section with
+results is written by `frame.number`, with its place in the Parquet file.
+"""
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from stilts.experiment.experiment import AVERAGES
+from stilts.results.analyse import Tables
+from stilts.results.options import Options
+from stilts.results.summary import summaries
+from stilts.results.table import STATUSES, benchmark_of, parquet
+from stilts.show.html.charts import charts_of
+from stilts.show.html.facts import Facts
+from stilts.show.html.frame import Frame, Row, name, number
+from stilts.show.html.overview import LEVEL, overview
+from stilts.show.html.seeds import seeds_table
+from stilts.storage.local import LocalStore
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the page.
+
+    Attributes:
+        needs: table and column of it, without any value of which it is left out.
+        absent: why it may be left out, and how to get it.
+        has_results: whether all its numbers come from the tables.
+    """
+
+    id: str
+    title: str
+    needs: tuple[str, str] | None = None
+    absent: str = ""
+    has_results: bool = True
+
+
+SECTIONS = (
+    Section("helped", "What helped?", ("overview", "cells")),
+    Section("results", "Results", ("summary", "planned")),
+    Section(
+        "transfer",
+        "Transfer, intermediate × target",
+        ("summary", "difference"),
+        "It compares finished regimes to the finished baseline.",
+    ),
+    Section("differences", "Differences to the baseline", ("summary", "difference")),
+    Section("study", "All targets together", ("study", "iqm"), "A regime is there with all targets of its own."),
+    Section("languages", "Languages", ("languages", "mean")),
+    Section("seeds", "Seeds", ("seeds", "value")),
+    Section(
+        "variance",
+        "Which seed the spread comes from",
+        ("variance", "intermediate_share"),
+        "The seeds of both phases must vary independently: intermediate_seeds: crossed.",
+    ),
+    Section(
+        "learning", "Learning curves, and the choice of a checkpoint", ("curves", "value"), "No stage is done yet."
+    ),
+    Section(
+        "similarity",
+        "Linguistic similarity",
+        ("similarity_points", "gain"),
+        "It needs a finished regime beside the baseline, and language vectors: pip install 'stilts[similarity]'.",
+    ),
+    Section(
+        "robustness",
+        "Robustness to noise",
+        ("robustness", "noisy"),
+        "Nothing was evaluated under noise; in the experiment, noise: {kinds: [swap], rates: [0.1]} asks for it.",
+    ),
+    Section("published", "Published numbers", ("published", "value"), "No published number has a column of this run."),
+    Section("failed", "What failed, and what is missing", ("overview", "cells")),
+    Section("cost", "Plan and cost"),
+    Section("absent", "Not in this report", has_results=False),
+    Section("reproduce", "To reproduce it", has_results=False),
+)
+"""In the order of the page."""
+
+
+def write_report(path: Path, folder: Path, tables: Tables, facts: Facts, options: Options) -> None:
+    """Write the page, and every table that it is made of as `folder`/NAME.parquet, each atomically.
+
+    Raises:
+        StiltsError: a folder cannot be written.
+    """
+    tables = {**tables, **own_tables(tables, facts)}
+    for table, content in tables.items():
+        LocalStore(folder).write(f"{table}.parquet", parquet(content))
+    LocalStore(path.parent).write(path.name, render(tables, facts, options).encode())
+
+
+def own_tables(tables: Tables, facts: Facts) -> dict[str, pa.Table]:
+    """The tables that the report adds to those of the analyses."""
+    return {
+        **facts.tables,
+        "overview": overview(tables["results"], tables["summary"]),
+        "seeds": seeds_table(tables["results"]),
+    }
+
+
+def render(tables: Tables, facts: Facts, options: Options) -> str:
+    """The page.
+
+    Args:
+        tables: by name; `results`, `summary` and those of `own_tables` must be there.
+    """
+    frames = {table: Frame.of(table, content) for table, content in tables.items()}
+    environment = _environment()
+    environment.globals |= _shared(frames, tables, facts, options)
+    shown = [section for section in SECTIONS if section.needs is None or _has(frames, *section.needs)]
+    absent = [section for section in SECTIONS if section not in shown and section.absent]
+    environment.globals["absent"] = absent
+    bodies = [
+        {"id": section.id, "title": section.title, "has_results": section.has_results, "body": Markup(body)}
+        for section in shown
+        if (body := environment.get_template(f"sections/{section.id}.html").render().strip())
+    ]
+    script = _text(environment, "page.js")
+    return environment.get_template("page.html").render(
+        sections=bodies,
+        style=Markup(_text(environment, "style.css")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _has(frames: Mapping[str, Frame], table: str, column: str) -> bool:
+    return table in frames and len(frames[table].having(column)) > 0
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("stilts.collect.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _text(environment: Environment, file: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, file)[0]
+
+
+_FRAMES = (
+    *("overview", "summary", "languages", "items", "seeds", "best", "study", "variance", "selection"),
+    *("similarity", "similarity_points", "robustness", "published", "stages"),
+)
+"""Tables that templates know by their names; empty where there is none."""
+
+
+def _shared(frames: Mapping[str, Frame], tables: Tables, facts: Facts, options: Options) -> dict[str, Any]:
+    """What all templates see."""
+    found = frames["overview"].where(intermediate=tuple(facts.intermediates))
+    benchmark = benchmark_of(tables["results"]).name
+    return {
+        **{table: frames.get(table, Frame([])) for table in _FRAMES},
+        "facts_frame": frames.__getitem__,
+        "facts": facts,
+        "options": options,
+        "baseline": options.baseline,
+        "others": [regime for regime in facts.intermediates if regime != options.baseline],
+        "splits": found.unique("split"),
+        "models": found.unique("model"),
+        "averages": AVERAGES,
+        "overall": benchmark,
+        "overall_title": benchmark.upper(),
+        "notes": {found.split: found for found in summaries(tables["results"], tables["summary"])},
+        "statuses": [status.replace(" ", "_") for status in STATUSES if status != "ok"],
+        "on_gpu": "gpu" in frames["stages"].unique("accelerator"),
+        "number": number,
+        "name": name,
+        "chart": charts_of(tables),
+        "in_order": lambda columns: sorted(columns, key=lambda column: column != benchmark),
+        "side": side,
+        "strength": strength,
+        "is_sure": is_sure,
+        "extent": extent,
+        "along": along,
+        "share": share,
+    }
+
+
+# --- where numbers lie in a picture
+
+
+def side(difference: float) -> str:
+    """`gain` or `loss`: which of the two colours."""
+    return "gain" if difference >= 0 else "loss"
+
+
+def strength(difference: float, most: float) -> str:
+    """Strength of a colour, 0 to 1: by the square root, since the differences of retrieval dwarf all others."""
+    return f"{math.sqrt(abs(difference / most)):.2f}" if most else "0"
+
+
+def is_sure(row: Row) -> bool:
+    """Whether a difference is said to be one: by its adjusted p, or where its table has none by its interval."""
+    if "p_holm" in row:
+        return row["p_holm"] is not None and row["p_holm"] < LEVEL
+    return row["difference_low"] is not None and row["difference_low"] * row["difference_high"] > 0
+
+
+def extent(rows: Sequence[Row], columns: Sequence[str], zero: bool = True) -> tuple[float, float]:
+    """Lowest and highest value of several columns, with a little room around them; 0 lies within if it matters."""
+    values = [row[column] for row in rows for column in columns if row[column] is not None]
+    values += [0.0] if zero or not values else []
+    low, high = min(values), max(values)
+    room = (high - low) * 0.04 or 1.0
+    return low - room, high + room
+
+
+def along(value: float, span: tuple[float, float]) -> str:
+    """Place of a value on a line that stands for `span`."""
+    return f"{100 * (value - span[0]) / (span[1] - span[0]):.1f}%"
+
+
+def share(row: Row, most: Row) -> str:
+    """Length of a bar that starts at zero: a mean as a share of the highest one, 0 to 1."""
+    return f"{max(row['mean'] or 0.0, 0.0) / most['mean']:.3f}" if most["mean"] else "0"

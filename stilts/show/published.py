@@ -1,0 +1,48 @@
+"""Published numbers and those of a run beside them, to be read."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from stilts.show.best import with_interval
+from stilts.show.section import Section
+
+NAMES = ("target", "metric", "model", "method", "published")
+
+LEGEND = (
+    "Beside a published number stands the run's own only where both are means over the same languages and test "
+    "examples, zero-shot from English; else what differs. Beside fine-tuning stands the run's baseline, beside the "
+    "best intermediate what was chosen on dev."
+)
+
+
+def published_sections(table: pa.Table) -> Iterator[Section]:
+    """One for each model of the run; sources are numbered below."""
+    rows = table.to_pylist()
+    for model in dict.fromkeys(row["ours_model"] for row in rows):
+        found = [row for row in rows if row["ours_model"] == model]
+        sources = list(dict.fromkeys(row["source"] for row in found))
+        cells = [
+            (
+                row["column"],
+                row["metric"].replace("_", " "),
+                row["model"],
+                row["method"],
+                f"{row['value']:.1f} [{sources.index(row['source']) + 1}]",
+                row["ours_intermediate"] or "",
+                row["note"] or with_interval(row["ours"], row["ours_low"], row["ours_high"], row["ours_n"]),
+            )
+            for row in found
+        ]
+        yield Section(
+            title=f"{model}: beside published results",
+            header=(*NAMES, "intermediate", model),
+            rows=tuple(cells),
+            names=3,
+            below=(LEGEND, *(f"[{i + 1}] {source}." for i, source in enumerate(sources))),
+        )
+
+
+def comparable(table: pa.Table) -> pa.Table:
+    """The rows in which the run has a number to put beside."""
+    return table.filter(table["ours"].is_valid())

@@ -1,0 +1,180 @@
+"""run_stage in one process: a mixture from its files to its records."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from stilts.errors import StiltsError
+from stilts.identity.stage import SHORT, StageSpec
+from stilts.ledger.record import read_stage, take_inventory
+from stilts.plan.todo import missing_jobs
+from stilts.run.stage.stage import run_stage
+from stilts.session import Session
+from stilts.tasks.base import get_task
+from stilts.train.model import Model, as_trained
+from stilts.train.ranks import Ranks
+from tests.tiny import TINY
+
+EXPERIMENT = (
+    """\
+name: joint
+store: store
+seeds: [1]
+"""
+    + TINY
+    + """\
+intermediates:
+  joint:
+    stages:
+      - mix:
+          sampling: uniform
+          tasks:
+            anli_plus: {recipe: {max_length: 64}}
+            ccg: {recipe: {max_length: 48}}
+            mlm: {probability: 0.25, recipe: {max_length: 40}}
+            squad: {recipe: {max_length: 96, stride: 32}}
+        recipe: {max_tokens: 12000, evaluate_every: 5, selection: best-dev}
+targets: [tatoeba, xnli]
+recipe: {precision: fp32, learning_rate: 1e-3, max_steps: 4, batch_size: 8, max_length: 64}
+settings: {tatoeba: {max_length: 96}}
+data:
+  generate: {languages: 2, sentences: 60}
+  tasks:
+    anli: {train: nli.jsonl, dev: nli.jsonl}
+    snli: {train: nli.jsonl}
+    mnli: {train: nli.jsonl}
+    ccg: {train: ccg.tsv, dev: ccg.tsv}
+runtime: {checkpoint_seconds: 600}
+"""
+)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    folder = tmp_path_factory.mktemp("joint")
+    text = EXPERIMENT.replace("store: store", f"store: {folder / 'store'}")
+    for name in ("nli.jsonl", "ccg.tsv"):
+        text = text.replace(name, str(folder / name))
+    (folder / "joint.yaml").write_text(text)
+    labels = ("entailment", "neutral", "contradiction")
+    rows = [{"premise": f"one {i}", "hypothesis": f"two {i}", "label": labels[i % 3]} for i in range(12)]
+    (folder / "nli.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (folder / "ccg.tsv").write_text("one two three\tN/N N (S\\NP)/NP\nfour five\tN (S\\NP)\n" * 6)
+    return Session.open(folder / "joint.yaml")
+
+
+@pytest.fixture(scope="module")
+def done(session: Session, ranks: Ranks) -> dict[str, Any]:
+    """Every stage of the experiment, run in its order; the record of the mixture."""
+    for ref in session.data:
+        session.catalog.materialise(ref)
+    jobs = list(session.plan().jobs.values())
+    reports: list[dict[str, Any]] = []
+    for job in jobs:
+        run_stage(job, ranks, reports.append)
+    assert {"features of ccg", "features of mlm"} <= {report.get("phase") for report in reports}
+    joint = next(job for job in jobs if isinstance(job.spec, StageSpec) and len(job.spec.parts) == 4)
+    folder = Path(session.store.uri) / "stages" / joint.name
+    return {"folder": folder, **json.loads((folder / "record.json").read_text())}
+
+
+def test_the_record_tells_every_task(done: dict[str, Any]) -> None:
+    parts = done["train"]["parts"]
+    assert set(parts) == {"anli_plus", "ccg", "mlm", "squad"}
+    steps = {task: part["steps"] for task, part in parts.items()}
+    assert sum(steps.values()) == done["train"]["steps"]
+    assert abs(steps["mlm"] - done["train"]["steps"] / 4) < 1
+    for counted in ("examples", "tokens"):
+        assert sum(part[counted] for part in parts.values()) == done["train"][counted]
+    assert abs(done["train"]["tokens"] - 12000) < 3000
+    assert all(part["losses"] for part in parts.values())
+
+
+def test_the_dev_score_is_the_mean_of_the_tasks_that_have_one(done: dict[str, Any]) -> None:
+    dev = done["dev"]
+    assert set(dev["parts"]) == {"anli_plus", "ccg", "squad"}
+    assert dev["score"] == pytest.approx(sum(dev["parts"].values()) / 3)
+    assert dev["score"] == max(score for _, score in dev["curve"])
+
+
+def test_heads_and_labels_are_listed(done: dict[str, Any]) -> None:
+    heads = {head["name"]: head for head in json.loads((done["folder"] / "weights" / "head.json").read_text())["heads"]}
+    assert {name: head["family"] for name, head in heads.items()} == {
+        "nli": "classification",
+        "ccg": "tagging",
+        "mlm": "mlm",
+        "squad": "span_qa",
+    }
+    assert heads["ccg"]["labels"] == ["(S\\NP)", "(S\\NP)/NP", "N", "N/N"]
+
+
+def test_a_task_is_evaluated_with_its_own_head(done: dict[str, Any]) -> None:
+    model = Model.reload(done["folder"] / "weights")
+    assert as_trained(get_task("ccg"), model).labels == ("(S\\NP)", "(S\\NP)/NP", "N", "N/N")
+    assert as_trained(get_task("mnli"), model) == get_task("mnli")
+    assert as_trained(get_task("tatoeba"), model) == get_task("tatoeba")
+    with pytest.raises(StiltsError, match="no head 'qqp'; it has nli, ccg, mlm, squad"):
+        as_trained(get_task("qqp"), model)
+
+
+def test_kept_weights_have_a_card_with_the_scores(done: dict[str, Any]) -> None:
+    card = ModelCard.load(done["folder"] / "README.md")
+    assert {"anli_plus", "ccg", "mlm", "squad"} < set(card.data.tags)
+    scores = {found.dataset_config: found.metric_value for found in card.data.eval_results}
+    records = [json.loads(path.read_text()) for path in done["folder"].glob("evaluations/tatoeba/*.record.json")]
+    assert scores == {record["language"]: round(record["metrics"]["accuracy"], 2) for record in records} != {}
+    cards = {path.parent.name for path in done["folder"].parent.glob("*/README.md")}
+    assert cards == {done["folder"].name}  # the base model has weights, too, and the target's are not kept
+
+
+def test_nothing_is_left_to_do(session: Session, done: dict[str, Any]) -> None:
+    assert session.plan().jobs == {}
+
+
+def test_what_another_driver_finished_meanwhile_is_not_trained_again(
+    session: Session, done: dict[str, Any], ranks: Ranks
+) -> None:
+    """A plan found a target's weights and no evaluation; before its trial begins, the trial of a driver that was killed
+    has evaluated them all, and dropped the weights that nothing starts from."""
+    store, graph = session.store, session.expansion.graph
+    target = next(node for node in graph if not node.children and not node.is_base)
+    found = take_inventory(store)
+    short = target.key[:SHORT]
+    earlier = replace(found[short], weights=True, evaluations=frozenset())
+    (job,) = missing_jobs(graph, {**found, short: earlier}, store.uri, session.experiment.runtime).values()
+    before = read_stage(store, job.name)
+    run_stage(job, ranks, lambda report: None)
+    assert read_stage(store, job.name) == before
+    assert not take_inventory(store, {short})[short].weights
+
+
+@pytest.mark.parametrize("evaluated", [True, False])
+def test_what_an_attempt_left_that_was_killed_after_its_record_goes(
+    session: Session, done: dict[str, Any], ranks: Ranks, evaluated: bool
+) -> None:
+    """Its resume states, the halves of one, and weights that nothing starts from."""
+    store, graph = session.store, session.expansion.graph
+    parent = next(node for node in graph if node.key == done["key"])
+    target = next(node for node in graph if not node.children and node.parent == parent.key)
+    found = take_inventory(store)
+    short = target.key[:SHORT]
+    earlier = replace(found[short], weights=True, evaluations=frozenset())
+    (job,) = missing_jobs(graph, {**found, short: earlier}, store.uri, session.experiment.runtime).values()
+    job = replace(job, keep_weights=False)  # when it was planned, nothing was trained
+    folder = Path(store.uri) / "stages" / job.name
+    record = json.loads((folder / "record.json").read_text())
+    manifest = store.put_tree(done["folder"] / "weights", f"stages/{job.name}/weights")
+    (folder / "record.json").write_text(json.dumps({**record, "weights": manifest}))
+    if not evaluated:
+        for file in folder.glob("evaluations/*/*"):
+            file.unlink()
+    for name in ("resume", "resume.writing/one", "resume.old"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "state.json").write_text("{}")
+    run_stage(job, ranks, lambda report: None)
+    assert sorted(path.name for path in folder.iterdir()) == ["claims", "evaluations", "record.json"]
+    assert take_inventory(store, {short})[short].evaluations == found[short].evaluations
