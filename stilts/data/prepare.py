@@ -1,8 +1,9 @@
 """Catalog: finds the data of each task, split and language, and turns it into canonical Arrow files with a digest.
 
 Sources in order: files given for the task (`data.tasks.NAME`), the generated corpus, XTREME's folder, the task's hub
-data set. Files are read, checked and written once; an index by path, size and time of change spares the next reading.
-Hub data is named by its pinned revision and not downloaded until `materialise`.
+data set. A file is read, checked and written once; an index by its state (`file_state`) spares the next reading, and a
+file that has changed is read again. Local folders laid out like a hub repository are read each time. Hub data is named
+by its pinned revision and not downloaded until `materialise`.
 """
 
 import json
@@ -21,6 +22,7 @@ from stilts.data.examples import check_rows, estimated_tokens, is_labelled
 from stilts.data.sources import hub
 from stilts.data.sources.files import get_format
 from stilts.data.sources.layouts import LAYOUTS, parts
+from stilts.data.sources.text import file_state
 from stilts.data.tables import DIGEST_VERSION, digest_table, write_table
 from stilts.errors import StiltsError
 from stilts.experiment.data import DataDecl, TaskSource
@@ -33,7 +35,8 @@ INDEX_VERSION = 1
 """Raised when a reader changes what it makes of the same file."""
 
 RACY_SECONDS = 2.0
-"""A file changed this recently is not indexed: a second change could keep its size and time stamp."""
+"""A file changed this recently is not indexed: a second change could fall into the same tick of the file system's
+clock."""
 
 TRANSLATED = "translated"
 """The split that holds training sets translated to other languages."""
@@ -118,6 +121,7 @@ class Catalog:
         if isinstance(source, HubSource) and ref.identity == hub.identity(source, ref.split, ref.language):
             table = hub.load(source, task, ref.split, ref.language)
             check_rows(table, task, source.id)
+            is_labelled(table, task, ref.split, source.id)
             write_table(table, path)
             return path
         if self.ref(task, ref.split, ref.language).identity != ref.identity:
@@ -244,7 +248,7 @@ class Catalog:
         return ref
 
     def _index_path(self, task: Task, split: str, language: str, files: Sequence[Path]) -> Path:
-        state = [[str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns] if p.is_file() else str(p) for p in files]
+        state = [file_state(path) if path.is_file() else str(path) for path in files]
         reader = [task.name, task.version, task.files, task.labels]
         name = digest([INDEX_VERSION, DIGEST_VERSION, reader, split, language, state])[:24]
         return self.root / "data" / "index" / f"{name}.json"
@@ -259,7 +263,8 @@ class Catalog:
         return ref if (self.root / ref.path).is_file() else None
 
     def _remember(self, index: Path, ref: DataRef, files: Sequence[Path]) -> None:
-        if time.time() - max(path.stat().st_mtime for path in files) < RACY_SECONDS:
+        changed = max(max(path.stat().st_mtime, path.stat().st_ctime) for path in files)
+        if time.time() - changed < RACY_SECONDS:
             return
         index.parent.mkdir(parents=True, exist_ok=True)
         temporary = index.with_name(f".{index.name}-{os.getpid()}")

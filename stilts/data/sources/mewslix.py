@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, RootModel
 
 from stilts.data.sources.ranking import ranking_table
-from stilts.data.sources.text import Report, each_file, read_json, read_jsonl, replace_column
+from stilts.data.sources.text import Report, each_file, file_state, read_json, read_jsonl, replace_column
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
 
@@ -112,11 +112,12 @@ class Article(BaseModel):
 
 def mention_languages(path: Path) -> frozenset[str]:
     """The languages of a file of mentions."""
-    return _mention_languages(path, path.stat().st_mtime_ns)
+    return _mention_languages(path, file_state(path))
 
 
 @cache
-def _mention_languages(path: Path, changed: int) -> frozenset[str]:
+def _mention_languages(path: Path, state: tuple[str, int, int, int, int]) -> frozenset[str]:
+    """Read once for each state of the file."""
     report = Report(path)
     found = frozenset(article.context.language for _, article in read_jsonl(path, Article, report))
     report.close()

@@ -105,6 +105,13 @@ def tell_left_out(path: Path, count: int, total: int, why: str) -> None:
         logger.warning("%s: %d of %d rows are left out: they have %s", path, count, total, why)
 
 
+def file_state(path: Path) -> tuple[str, int, int, int, int]:
+    """What changes when a file's content does: path, inode, size, and the times of the last change of the content and
+    of the inode. A program can set the former time back (`cp -p`, `rsync -t`), but not the latter."""
+    state = path.stat()
+    return str(path.resolve()), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
 def read_text(path: Path) -> str:
     """A UTF-8 file without its byte order mark, lines ended by `\\n` alone.
 

@@ -1,6 +1,7 @@
 """Hub data sets, from local repositories of the hub's layout: nothing is downloaded."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -291,3 +292,71 @@ def test_a_local_repository_is_identified_by_its_content(tmp_path: Path) -> None
     assert ref.identity.startswith("sha256:")
     assert read_table(tmp_path / "root" / ref.path)["label"].to_pylist() == [1]
     assert Catalog(data, tmp_path / "root").materialise(ref).is_file()
+
+
+# No cache between a source and its content
+
+
+def premises(folder: Path) -> list[str]:
+    return list(hub.load(moved("mnli", folder), get_task("mnli"), "train", "en")["text_a"].to_pylist())
+
+
+def nli(folder: Path, premise: str) -> Path:
+    return jsonl_repository(folder, {"mnli": {"train": [{"premise": premise, "hypothesis": "h", "label": 1}]}})
+
+
+def test_a_local_folder_is_read_as_it_is_now(tmp_path: Path) -> None:
+    """`datasets` names its cache by the folder's last name and the sizes and times of its files alone."""
+    assert premises(nli(tmp_path / "A" / "nli", "one")) == ["one"]
+    before = (tmp_path / "A" / "nli" / "mnli" / "train.jsonl").stat()
+    assert premises(nli(tmp_path / "A" / "nli", "two")) == ["two"]
+    assert premises(nli(tmp_path / "B" / "nli", "six")) == ["six"]
+    os.utime(tmp_path / "B" / "nli" / "mnli" / "train.jsonl", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert premises(tmp_path / "B" / "nli") == ["six"]
+    assert premises(tmp_path / "A" / "nli") == ["two"]
+
+
+def test_local_files_named_by_a_pattern_are_read_as_they_are_now(tmp_path: Path) -> None:
+    path = tmp_path / "r" / "c" / "train.parquet"
+    source = replace(moved("mnli", tmp_path / "r"), config="c", files="{config}/{split}.parquet")
+    for premise in ("one", "two"):
+        parquet(path, [{"premise": premise, "hypothesis": "h", "label": 1}])
+        os.utime(path, ns=(10**18, 10**18))
+        assert hub.load(source, get_task("mnli"), "train", "en")["text_a"].to_pylist() == [premise]
+
+
+def test_two_contents_have_two_identities(tmp_path: Path) -> None:
+    def identity(folder: Path) -> str:
+        data = DataDecl(tasks={"mnli": TaskSource(hub=str(folder))})
+        return Catalog(data, tmp_path / "root").ref(get_task("mnli"), "train", "en").identity
+
+    first = identity(nli(tmp_path / "A" / "nli", "one"))
+    assert identity(nli(tmp_path / "A" / "nli", "two")) != first
+    assert identity(nli(tmp_path / "B" / "nli", "one")) == first
+
+
+def test_reading_a_local_folder_leaves_nothing_behind(tmp_path: Path) -> None:
+    premises(nli(tmp_path / "A" / "nli", "one"))
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_without_network_another_revisions_cache_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`datasets` falls back to whatever revision it finds in its cache; a pin means one commit."""
+    source = replace(moved("mnli", tmp_path), id="me/nli", revision="a" * 40)
+    cached = datasets.config.HF_DATASETS_CACHE / "me___nli" / "mnli" / "0.0.0" / ("b" * 40)
+    cached.mkdir(parents=True)
+    rows = [{"premise": "other", "hypothesis": "h", "label": 1}]
+    builder = datasets.load_dataset_builder(str(nli(tmp_path / "x" / "nli", "other")), "mnli", cache_dir=tmp_path / "y")
+    builder.download_and_prepare()
+    for file in Path(builder.cache_dir).iterdir():
+        (cached / file.name).write_bytes(file.read_bytes())
+    there = datasets.load_dataset("me/nli", "mnli", split="train", cache_dir=datasets.config.HF_DATASETS_CACHE)
+    assert there["premise"][:] == [row["premise"] for row in rows]
+    with pytest.raises(StiltsError, match=r"cannot load me/nli .*revision a"):
+        hub.load(source, get_task("mnli"), "train", "en")
+
+
+def test_a_local_folders_mistake_does_not_blame_the_network(tmp_path: Path) -> None:
+    with pytest.raises(StiltsError, match=r"check the folder: its README\.md names the files") as caught:
+        hub.load(moved("xnli", jsonl_repository(tmp_path, {})), get_task("xnli"), "train", "en")
+    assert "network" not in str(caught.value)
