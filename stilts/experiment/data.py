@@ -1,4 +1,4 @@
-"""DataDecl: where the examples of each task are read from. Paths may hold `{lang}`; nothing here bears identity."""
+"""DataDecl: where the examples of each task are read from. Nothing here is part of a key."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from stilts.experiment.recipe import Frozen, Positive
 
 Paths = str | Annotated[tuple[str, ...], Field(min_length=1)]
-"""One path, or several that are read one after the other."""
+"""One path, or several that are read one after the other. `{lang}` stands for the language code."""
 
 
 Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")]
@@ -15,36 +15,43 @@ Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-
 
 
 class TaskSource(Frozen):
-    """The source of one task: a hub id, or the data set's own files by split."""
+    """The source of one task: a data set of the hub, or files by split. In paths, `{lang}` is the language code."""
 
     hub: str | None = None
-    """Dataset id, or a local directory laid out like a hub repository; replaces the task's own."""
+    """Id of a data set on the hub, or a local folder laid out like a hub repository. It replaces the task's own."""
     revision: Revision | None = None
+    """Commit of the hub data set, or a ref such as `refs/pr/7`."""
     train: Paths | None = None
+    """File of the training set, or several, in the task's own format."""
     dev: Paths | None = None
+    """File of the dev set, or several."""
     test: Paths | None = None
+    """File of the test set, or several."""
     translated: Paths | None = None
-    """The training set translated to each language, in the same format; with `{lang}`."""
+    """The training set translated to each language, in the same format. The path has `{lang}` in it."""
     candidates: Paths | None = None
-    """What a ranking searches, in all languages together (XQuAD-R's `{lang}.json`, Mewsli-X's entities)."""
+    """Retrieval: the candidates of all languages (XQuAD-R's `{lang}.json`, Mewsli-X's entities)."""
 
 
 class Generate(Frozen):
-    """The generated multilingual corpus of the quickstart (see `data/sources/generated`)."""
+    """The generated multilingual corpus of the quickstart."""
 
     languages: Positive = 3
-    """Invented ones, beside English: `qaa`, `qab`, `qac` ..."""
+    """Number of invented languages besides English: `qaa`, `qab`, `qac` ..."""
     sentences: Positive = 8000
-    """Lines of raw text a language; the tasks' sets are sized by it."""
+    """Lines of raw text per language. The sizes of the task data sets follow from it."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the generator."""
 
 
 class DataDecl(Frozen):
-    """Sources in order of precedence: `tasks.NAME`, then `generate`, then the XTREME folder, then the task's hub id."""
+    """Sources of data. The first that has a task is used: `tasks.NAME`, `generate`, `xtreme`, then the hub."""
 
     xtreme: str | None = None
-    """Folder that XTREME's download script leaves behind."""
+    """Folder that XTREME's download script has written."""
     labels: str | None = None
-    """Gold of XTREME's unlabelled test files, laid out as evaluate.py's `--label_folder`."""
+    """Folder with the gold labels of XTREME's unlabelled test files, laid out as `--label_folder` of evaluate.py."""
     generate: Generate | None = None
+    """Generate a small multilingual corpus instead of reading data."""
     tasks: dict[str, TaskSource] = Field(default_factory=dict)
+    """Own source of a task, by the task's name."""

@@ -1,14 +1,16 @@
-"""Experiment: what a person declares in one YAML file. `load` reads it; `plan` gives it meaning."""
+"""Experiment: what a person declares in one YAML file or in Python. `load` reads a file, `plan` expands it."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, create_model, field_validator, model_serializer, model_validator
+from pydantic import Field, ValidationError, create_model, field_validator, model_serializer, model_validator
 
 from stilts.experiment.data import DataDecl, Revision
 from stilts.experiment.machines import Cluster
+from stilts.experiment.mistakes import InvalidExperiment, mistakes_of
 from stilts.experiment.recipe import Frozen, Positive, Recipe
 from stilts.experiment.runtime import Runtime
+from stilts.experiment.secrets import without_secrets
 
 NONE = "none"
 """Name of the regime without an intermediate stage: the baseline of every comparison."""
@@ -20,19 +22,21 @@ def annotation(field: Any) -> Any:
 
 
 _OPTIONAL: dict[str, Any] = {
-    name: (annotation(field) | None, None) for name, field in Recipe.model_fields.items() if name != "seed"
+    name: (annotation(field) | None, Field(None, description=field.description))
+    for name, field in Recipe.model_fields.items()
+    if name != "seed"
 }
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
-"""A name that is part of file names."""
+"""A name that becomes part of file names."""
 
 Language = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,19}$")]
-"""A language's code, which stands in file names and for `{lang}` in paths."""
+"""A language code. It is part of file names and replaces `{lang}` in paths."""
 
 
 class _Partial(Frozen):
-    """Keeps what was given apart from what was not: `null` is a value (`epochs: null`)."""
+    """Dumps only the fields that were given, so that an explicit `null` stays one (`epochs: null`)."""
 
     @model_serializer(mode="wrap")
     def _only_given(self, handler: Any) -> dict[str, Any]:
@@ -42,20 +46,20 @@ class _Partial(Frozen):
 RecipeFields: Any = create_model(
     "RecipeFields",
     __base__=_Partial,
-    __doc__="Any subset of the fields of `Recipe` but the seed; what is not given keeps the task's own value.",
+    __doc__="Any of the fields of a recipe, except the seed. A field that is not given keeps the task's own value.",
     **_OPTIONAL,
 )
 
 
 class TrainingData(Frozen):
-    """In which languages a task is trained."""
+    """The languages in which a task is trained."""
 
     training: Literal["english", "translated", "in-language"] = "english"
-    """english: the task's training set. translated: that set in other languages (`data.tasks.NAME.translated`).
-    in-language: the training sets that other languages have of their own."""
+    """english: the English training set. translated: that set translated to other languages
+    (`data.tasks.NAME.translated`). in-language: the training sets of the other languages."""
     languages: Annotated[tuple[Language, ...], Field(min_length=1)] | None = None
-    """Of the training data; None: every language whose file is there. English among translated ones is the original.
-    Masked language modelling takes every language whose text is there unless some are named."""
+    """Languages of the training data. Empty: every language whose file exists. Among translated languages, `en` means
+    the original. Masked language modelling reads every language whose text exists, unless this names some."""
 
     @model_validator(mode="after")
     def _distinct_languages(self) -> "TrainingData":
@@ -68,26 +72,30 @@ class PartDecl(TrainingData):
     """One task of a mixture."""
 
     recipe: RecipeFields = RecipeFields()
-    """Lengths, masking and max_examples of this task; the optimisation is the stage's."""
+    """Lengths, masking and max_examples of this task. The optimisation is that of the stage."""
     probability: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of the steps; None: its share, by the rule, of what the others leave."""
+    """Share of the steps. Empty: a share, by the sampling rule, of what the other tasks leave."""
 
 
 class SamplingDecl(Frozen):
-    """How tasks share the steps."""
+    """How tasks share the optimizer steps."""
 
     sampling: Literal["proportional", "temperature", "uniform"] = "proportional"
-    """proportional: to min(examples, cap); temperature: to that to the power 1 / temperature; uniform: equal shares."""
+    """proportional: shares are proportional to min(examples, cap). temperature: to min(examples, cap) to the power of
+    1 / temperature. uniform: equal shares."""
     cap: Positive = 2**17
+    """Largest number of examples that counts for a task."""
     temperature: Annotated[float, Field(ge=1, strict=False)] = 2.0
+    """Temperature of the sampling rule of that name. 1: proportional shares; the higher, the more equal."""
 
 
 class MixDecl(SamplingDecl):
-    """Several tasks in one stage, one of them at each step."""
+    """Several tasks in one stage. Each step trains one of them."""
 
     tasks: Annotated[dict[str, PartDecl], Field(min_length=2)]
+    """The tasks, as a list of names or as a mapping of names to settings."""
 
-    @field_validator("tasks", mode="before")
+    @field_validator("tasks", mode="before", json_schema_input_type=list[str] | dict[str, PartDecl | None])
     @classmethod
     def _task_names(cls, value: Any) -> Any:
         if isinstance(value, list | tuple):
@@ -109,13 +117,16 @@ class MixDecl(SamplingDecl):
 
 
 class StageDecl(TrainingData):
-    """One training stage of a regime: of one task, or of a mixture of tasks."""
+    """One training stage of a regime: one task, or a mixture of tasks."""
 
     task: str | None = None
+    """Name of the task. Give either `task` or `mix`."""
     mix: MixDecl | None = None
+    """Several tasks that are trained together."""
     recipe: RecipeFields = RecipeFields()
+    """Fields of the recipe of this stage alone."""
     seed: Annotated[int, Field(ge=0)] | None = None
-    """A fixed seed in place of the cell's, so that all seeds share the stage."""
+    """A fixed seed in place of the cell's, so that the cells of all seeds share this stage."""
 
     @model_validator(mode="after")
     def _one_subject(self) -> "StageDecl":
@@ -127,10 +138,12 @@ class StageDecl(TrainingData):
 
 
 class BudgetDecl(SamplingDecl):
-    """What all stages of a regime may cost together; each gets its share by the rule, as the tasks of a mixture do."""
+    """The length of all stages of a regime together. Each stage gets a share by the sampling rule."""
 
     steps: Positive | None = None
+    """Optimizer steps of all stages. Give either `steps` or `tokens`."""
     tokens: Positive | None = None
+    """Training tokens of all stages, without padding."""
 
     @model_validator(mode="after")
     def _one_unit(self) -> "BudgetDecl":
@@ -139,42 +152,55 @@ class BudgetDecl(SamplingDecl):
         return self
 
 
+_Stages = list[str | StageDecl]
+"""Stages as a file has them: a stage that is only a name trains the task of that name."""
+
+
 class RegimeDecl(Frozen):
-    """An intermediate regime: stages in their order, perhaps with a budget for all of them."""
+    """An intermediate regime: stages that are trained one after the other before the target."""
 
     stages: tuple[StageDecl, ...] = ()
+    """The stages in order. A stage that is only a name trains the task of that name."""
     budget: BudgetDecl | None = None
+    """The length of all stages together, in place of each stage's own."""
 
-    @field_validator("stages", mode="before")
+    @field_validator("stages", mode="before", json_schema_input_type=_Stages)
     @classmethod
     def _task_names(cls, value: Any) -> Any:
         return _stages(value)
 
 
 class TokenizerDecl(Frozen):
-    """A Unigram tokenizer in XLM-R's form, trained on the training text of the task `mlm`."""
+    """A Unigram tokenizer like XLM-R's, trained on the training text of the task `mlm`."""
 
     vocab_size: Positive
+    """Number of subwords."""
 
 
 class InitDecl(Frozen):
-    """A randomly initialised encoder: fields of its transformers config, and a tokenizer of its own."""
+    """A randomly initialised encoder with a tokenizer of its own."""
 
     config: dict[str, Any]
+    """Fields of the model's configuration in transformers; `model_type` names the architecture."""
     tokenizer: TokenizerDecl
+    """The tokenizer to train."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the initial weights."""
 
 
 class ModelDecl(Frozen):
-    """A base model: a hub id with its revision, a local checkpoint folder, or a random initialisation."""
+    """A base model: give exactly one of `hub` (with `revision`), `path` and `init`."""
 
     hub: str | None = None
+    """Id of a model on the hub, such as `FacebookAI/xlm-roberta-base`."""
     revision: Revision | None = None
-    """Commit of the hub repository; pinned, because it is part of every key."""
+    """Commit of the hub repository. It is required with `hub`, because it is part of every key."""
     path: str | None = None
+    """Local folder of a checkpoint: config.json, model.safetensors and the tokenizer's files."""
     init: InitDecl | None = None
+    """Start from random weights."""
     pretrain: tuple[StageDecl, ...] = ()
-    """Stages before every regime, the same for all of them (continued pretraining); their seed is 0 unless given."""
+    """Stages that come before every regime (continued pretraining). Their seed is 0 unless one is given."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> "ModelDecl":
@@ -184,24 +210,28 @@ class ModelDecl(Frozen):
             raise ValueError("hub and revision go together: a pinned revision identifies the weights")
         return self
 
-    @field_validator("pretrain", mode="before")
+    @field_validator("pretrain", mode="before", json_schema_input_type=_Stages)
     @classmethod
     def _task_names(cls, value: Any) -> Any:
         return _stages(value)
 
 
 class TargetDecl(Frozen):
-    """How one target is trained and evaluated, where it differs from the task's own way."""
+    """How one target is trained and evaluated. What is not given is as the task declares it."""
 
     task: str | None = None
-    """None: the target's own name. One task may be a target in several settings, each under a name of its own."""
+    """Name of the task. Empty: the target's own name. One task may be a target in several settings, under several
+    names."""
     setting: Literal["zero-shot", "translate-train", "translate-train-all", "in-language", "in-language-all"] = (
         "zero-shot"
     )
-    """zero-shot: trained on English. translate-train, in-language: a stage for each evaluated language, trained on its
-    translated or its own training set. -all: one stage on those of all languages, and English."""
+    """zero-shot: trained on English. translate-train and in-language: one stage for each evaluated language, trained on
+    the translated or own training set of the language. translate-train-all and in-language-all: one stage on the sets
+    of all languages and English."""
     languages: Literal["all", "present"] | tuple[Language, ...] | None = None
+    """Evaluated languages of this target. Empty: as `languages` of the experiment says."""
     settings: dict[str, Any] = Field(default_factory=dict)
+    """Evaluation settings of this target (max_length, stride, layer, pooling ...)."""
 
     @field_validator("languages", mode="after")
     @classmethod
@@ -212,17 +242,21 @@ class TargetDecl(Frozen):
 
 
 class NoiseDecl(Frozen):
-    """Noisy copies of the evaluated data, beside the clean ones; they cost evaluations and no training."""
+    """Noisy copies of the evaluated data, in addition to the clean data. They cost evaluations and no training."""
 
     kinds: Annotated[
         tuple[Literal["swap", "drop", "insert", "keyboard", "casing", "punctuation", "ocr"], ...], Field(min_length=1)
     ]
+    """Kinds of noise."""
     rates: Annotated[tuple[Annotated[float, Field(gt=0, le=1, strict=False)], ...], Field(min_length=1)]
+    """Rates of noise; 0.1 changes about one unit in ten."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the noise."""
     scope: Literal["all", "question"] = "all"
-    """Question answering: perturb all text and move the answers along, or the questions alone."""
+    """Question answering. all: change contexts and questions, and move the answers along. question: change questions
+    only."""
     targets: tuple[str, ...] | None = None
-    """None: every target."""
+    """Targets that are evaluated under noise. Empty: every target."""
 
     @field_validator("kinds", "rates", "targets", mode="after")
     @classmethod
@@ -233,18 +267,19 @@ class NoiseDecl(Frozen):
 
 
 class CurvesDecl(Frozen):
-    """Languages other than English in which a target's stage is scored, too, wherever it is scored on English dev.
+    """Scores of a target's stage in other languages, taken whenever the stage is evaluated on English dev.
 
-    The scores go into its record, to tell what another choice of the checkpoint would have given. They choose nothing,
-    and are part of no key: a stage that is trained already stays as it is, without them.
+    They go into the record and show what another choice of the checkpoint would have given. They choose nothing and are
+    part of no key: a stage that is already trained stays as it is, without them.
     """
 
     languages: Literal["present"] | Annotated[tuple[Language, ...], Field(min_length=1)] = "present"
-    """present: every language of the target whose file is there, with gold."""
+    """Languages to score. present: every language of the target whose file exists and has gold labels."""
     splits: Annotated[tuple[Literal["dev", "test"], ...], Field(min_length=1)] = ("dev",)
-    """With both, an oracle that chooses on dev can be told by test; with one, it is told by what it has chosen on."""
+    """Splits to score. With both, a choice of the checkpoint on dev can be judged on test; with one, it is judged on
+    the data that chose it."""
     examples: Positive | None = None
-    """The first N of each language; None: all."""
+    """Score the first N examples of each language only. Empty: all."""
 
     @field_validator("languages", "splits", mode="after")
     @classmethod
@@ -257,42 +292,88 @@ class CurvesDecl(Frozen):
 
 
 AVERAGES = ("classification", "tagging", "qa", "retrieval", "multi_choice", "xtreme", "xtreme-r")
-"""Columns of result tables that are means over targets: no target is called so."""
+"""Columns of result tables that are means over targets. No target may have one of these names."""
 
 
 class Experiment(Frozen):
-    """Base models x intermediate regimes x targets x seeds, and how to run them."""
+    """Base models x intermediate regimes x targets x seeds, and how to run them.
+
+    Fields that hold a mapping or a list take plain dictionaries and lists, as YAML has them; `stilts fields` describes
+    every one.
+
+    Raises:
+        InvalidExperiment: every mistake, with the path of its field.
+
+    Example:
+        >>> import stilts
+        >>> experiment = stilts.Experiment(
+        ...     name="first",
+        ...     seeds=[1, 2, 3],
+        ...     models={"xlmr": {"hub": "FacebookAI/xlm-roberta-base", "revision": "e73636d4f797"}},
+        ...     intermediates=["none", "mnli"],
+        ...     targets=["xnli", "tatoeba"],
+        ...     recipe={"epochs": 2},
+        ... )
+        >>> experiment.seeds
+        (1, 2, 3)
+        >>> list(experiment.targets)
+        ['xnli', 'tatoeba']
+    """
 
     name: Name
+    """Name of the experiment. It is part of file names; two experiments of one store need two names."""
     store: str = "stilts-store"
+    """Where models, predictions and records are kept: a folder, or a URI such as `s3://bucket/path`. Experiments that
+    use the same store share their stages."""
     results: str | None = None
-    """Folder of the tables; default `results/NAME`."""
+    """Folder of the tables, figures and the report. Default: `results/NAME`."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    """Random seeds. Each cell is trained once per seed."""
     models: Annotated[dict[Name, ModelDecl], Field(min_length=1)]
+    """Base models by name."""
     intermediates: Annotated[dict[Name, RegimeDecl], Field(min_length=1)]
+    """Intermediate regimes: a list of task names, or a mapping of names to stages. `none` is the regime without an
+    intermediate stage, the baseline of every comparison."""
     targets: Annotated[dict[Name, TargetDecl], Field(min_length=1)]
+    """Target tasks: a list of task names, or a mapping of names to settings."""
     benchmark: Literal["xtreme", "xtreme-r"] = "xtreme"
-    """Whose language lists and averages: XTREME's, or XTREME-R's longer ones."""
+    """Benchmark whose languages and averages are used: XTREME or XTREME-R."""
     languages: Literal["all", "present"] | tuple[Language, ...] = "all"
-    """Of the targets. all: every language, a missing file is an error; present: those whose files are there.
-    Masked language modelling trains on every language whose text is there, whatever is evaluated."""
+    """Languages in which targets are evaluated. all: every language of the benchmark, a missing file is an error.
+    present: those whose files exist. Masked language modelling reads every language whose text exists, independently of
+    this."""
     splits: Annotated[tuple[Literal["dev", "test"], ...], Field(min_length=1)] = ("test",)
+    """Splits on which targets are evaluated."""
     noise: NoiseDecl | None = None
+    """Evaluate under noise, too."""
     curves: CurvesDecl | None = None
+    """Score the target stages in other languages while they train, too."""
     recipe: RecipeFields = RecipeFields()
-    """Fields for every stage."""
+    """Recipe fields for every stage."""
     recipes: dict[str, RecipeFields] = Field(default_factory=dict)
-    """Fields by training task (`squad` for xquad and mlqa); they win over `recipe`."""
+    """Recipe fields by training task (`squad` for xquad and mlqa). They have precedence over `recipe`."""
     settings: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Evaluation settings by task (max_length, stride, layer ...); a target's own win over them."""
+    """Evaluation settings by task (max_length, stride, layer, pooling ...). Those of a target have precedence."""
     intermediate_seeds: Literal["own", "shared", "crossed"] = "own"
-    """Seed of a cell's intermediate stages. own: the cell's. shared: the first seed for all, so that they train once
-    and the seed of the target stage alone varies. crossed: each seed of the intermediate stages meets each seed of the
-    target stage, which tells how much of the spread comes from which phase."""
+    """Seeds of the intermediate stages. own: the seed of the cell. shared: the first seed for all cells, so that
+    intermediate stages are trained once and only the seed of the target stage varies. crossed: every seed of the
+    intermediate stages is combined with every seed of the target stage, which shows how much variance comes from which
+    phase."""
     data: DataDecl = DataDecl()
+    """Where the data is read from. Without it, data sets come from the hub at pinned revisions."""
     runtime: Runtime = Runtime()
+    """Resources, memory and retries. Nothing in it changes a key."""
     cluster: Cluster | None = None
-    """The machines and their prices, for `plan` and for limits of cost; it changes nothing of how stages run."""
+    """Machines and prices, for `plan` and for `--max-cost`. It does not change how stages run."""
+
+    def __init__(self, /, **fields: Any) -> None:
+        fields, secrets = without_secrets(fields)
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise InvalidExperiment([*secrets, *mistakes_of(type(self), error)]) from None
+        if secrets:
+            raise InvalidExperiment(secrets)
 
     @model_validator(mode="after")
     def _trials_fit(self) -> "Experiment":
@@ -310,7 +391,9 @@ class Experiment(Frozen):
             _check_distinct(value)
         return value
 
-    @field_validator("intermediates", mode="before")
+    @field_validator(
+        "intermediates", mode="before", json_schema_input_type=list[str] | dict[Name, _Stages | RegimeDecl | None]
+    )
     @classmethod
     def _regimes(cls, value: Any) -> Any:
         if isinstance(value, list | tuple):
@@ -323,7 +406,7 @@ class Experiment(Frozen):
             raise ValueError(f"the regime {NONE!r} is the baseline and has no stages")
         return regimes
 
-    @field_validator("targets", mode="before")
+    @field_validator("targets", mode="before", json_schema_input_type=list[str] | dict[Name, TargetDecl | None])
     @classmethod
     def _target_names(cls, value: Any) -> Any:
         if isinstance(value, list | tuple):
@@ -338,7 +421,7 @@ class Experiment(Frozen):
 
 
 def _tuples(value: Any) -> Any:
-    """Lists as tuples: after a validator in Python, pydantic is strict about them as it is not about JSON."""
+    """Lists as tuples, at any depth: strict validation takes no list for a tuple."""
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

@@ -1,25 +1,21 @@
 """Load an experiment or a search: YAML, overrides, environment -> validated; every mistake at once with its line."""
 
-import json
 import math
 import os
 import re
-import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
 
-from stilts.errors import Problems, StiltsError, nearest
+from stilts.errors import Problems, StiltsError
 from stilts.experiment.experiment import Experiment
+from stilts.experiment.mistakes import InvalidExperiment, Location, kind_of
 from stilts.experiment.search import Tuning
-from stilts.experiment.secrets import holds_secret, is_secret_name, redact
+from stilts.experiment.secrets import NO_SECRETS, is_secret_name, redact, without_secrets
 
-Location = tuple[str | int, ...]
 Declared = TypeVar("Declared", bound=Experiment)
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -130,12 +126,14 @@ def _load(
         _override(data, override, document)
     variables = os.environ if environment is None else environment
     data = _expand(data, (), document, variables)
-    data = _without_secrets(data, (), document, variables)
+    data, secrets = without_secrets(data, variables)
+    for location, message in secrets:
+        document.problem(location, message)
     try:
-        experiment = kind.model_validate_json(json.dumps(data))
-    except ValidationError as error:
-        for location, details in _by_location(error).items():
-            _explain(kind, location, details, document)
+        experiment = kind(**data)
+    except InvalidExperiment as error:
+        for location, message in error.mistakes:
+            document.problem(_as_written(location, document), message)
     if document.problems:
         raise Problems([redact(problem, variables) for problem in document.problems])
     return experiment
@@ -154,8 +152,8 @@ def to_yaml(data: dict[str, Any]) -> str:
 def read_resolved(text: str) -> Experiment | None:
     """The experiment that `resolved_yaml` wrote, of whatever version; None where this version cannot read it."""
     try:
-        return Experiment.model_validate_json(json.dumps(yaml.load(text, Loader=_Loader)))
-    except (yaml.YAMLError, ValueError, TypeError):
+        return Experiment(**yaml.load(text, Loader=_Loader))
+    except (yaml.YAMLError, StiltsError, ValueError, TypeError):
         return None
 
 
@@ -176,7 +174,7 @@ def _parse(path: Path, document: _Document) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise StiltsError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
-        raise StiltsError(f"{path}: an experiment is a mapping (name:, seeds:, models: ...), this is {_kind(data)}")
+        raise StiltsError(f"{path}: an experiment is a mapping (name:, seeds:, models: ...), this is {kind_of(data)}")
     return data
 
 
@@ -279,7 +277,7 @@ def _expand(data: Any, location: Location, document: _Document, environment: Map
     def replace(match: re.Match[str]) -> str:
         name, default = match.groups()
         if is_secret_name(name):
-            document.problem(location, f"{name} is secret by its name; {_NO_SECRETS}")
+            document.problem(location, f"{name} is secret by its name; {NO_SECRETS}")
             return ""
         value = environment.get(name) or default
         if value is None:
@@ -290,139 +288,8 @@ def _expand(data: Any, location: Location, document: _Document, environment: Map
     return _VARIABLE.sub(replace, data)
 
 
-_NO_SECRETS = (
-    "an experiment is stored and needs no secret: libraries read theirs from the environment, a profile or own files"
-)
-
-
-def _without_secrets(data: Any, location: Location, document: _Document, environment: Mapping[str, str]) -> Any:
-    """The data with another text where a secret stood, so that no later message quotes it."""
-    if isinstance(data, dict):
-        return {
-            _without_secrets(key, location, document, environment): _without_secrets(
-                value, (*location, redact(key, environment)), document, environment
-            )
-            for key, value in data.items()
-        }
-    if isinstance(data, list):
-        return [_without_secrets(item, (*location, i), document, environment) for i, item in enumerate(data)]
-    found = holds_secret(data, environment) if isinstance(data, str) else None
-    if found is None:
-        return data
-    document.problem(location, f"holds {found}; {_NO_SECRETS}")
-    return "secret"
-
-
-def _by_location(error: ValidationError) -> dict[Location, list[dict[str, Any]]]:
-    """Mistakes by place; without those that only follow from a mistake further inside.
-
-    Of a union, pydantic reports every branch, and of a sequence with wrong items also that it is too short.
-    """
-    found: dict[Location, list[dict[str, Any]]] = {}
-    for detail in error.errors():
-        location = tuple(part for part in detail["loc"] if not _is_tag(part))
-        found.setdefault(location, []).append(dict(detail))
-    return {
-        location: details
-        for location, details in found.items()
-        if not (_may_follow(details[0]) and any(o[: len(location)] == location for o in found if o != location))
-    }
-
-
-def _may_follow(detail: dict[str, Any]) -> bool:
-    return detail["type"] == "too_short" or any(map(_is_tag, detail["loc"]))
-
-
-def _explain(
-    declared: type[Experiment], location: Location, details: list[dict[str, Any]], document: _Document
-) -> None:
-    kind, given = details[0]["type"], details[0].get("input")
-    if kind == "extra_forbidden":
-        valid = _fields_at(declared, location[:-1])
-        message = f"unknown key; {nearest(str(location[-1]), valid)}"
-    elif kind == "missing":
-        message = "is required"
-    elif kind == "too_short":
-        least = details[0]["ctx"]["min_length"]
-        message = f"needs at least {least}" if given else "is empty"
-    elif kind == "string_pattern_mismatch":
-        message = f"{reprlib.repr(given)} should begin with a letter or digit and hold only letters, digits and . _ -"
-        if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", str(given)):
-            message = f"{reprlib.repr(given)} is too long"
-    elif kind == "value_error":
-        message = str(details[0]["ctx"]["error"])
-    else:
-        wanted = " or ".join(detail["msg"].removeprefix("Input should be ") for detail in details)
-        for term, word in _WORDS.items():
-            wanted = wanted.replace(term, word)
-        message = f"should be {wanted}, not {_kind(given)}"
-    document.problem(_as_written(location, document), message)
-
-
 def _as_written(location: Location, document: _Document) -> Location:
     """The place in the file: a list of stages stands there without the word `stages`."""
     if location[:1] == ("intermediates",) and location[2:3] == ("stages",) and location[:3] not in document.places:
         return (*location[:2], *location[3:])
     return location
-
-
-def _is_tag(part: str | int) -> bool:
-    """Pydantic names the tried branch of a union, and that a key is meant; people did not write it."""
-    return isinstance(part, str) and (
-        part.startswith(("literal[", "tuple[", "constrained", "function-")) or part in _TAGS
-    )
-
-
-_WORDS = {
-    "a valid array": "a list",
-    "a valid dictionary": "a mapping",
-    "an object": "a mapping",
-    "a valid string": "text",
-    "a valid integer": "a whole number",
-    "a valid number": "a number",
-    "a valid boolean": "true or false",
-}
-"""What pydantic calls things, and what people do."""
-
-_TAGS = {"int", "float", "str", "bool", "[key]"}
-
-
-def _fields_at(model: Any, location: Location) -> list[str]:
-    """Names of the fields that may stand at a location of the experiment."""
-    annotation: Any = model
-    for part in location:
-        annotation = _step(annotation, part)
-    found = _model_of(annotation)
-    return list(found.model_fields) if found else []
-
-
-def _step(annotation: Any, part: str | int) -> Any:
-    model = _model_of(annotation)
-    if model is not None and isinstance(part, str) and part in model.model_fields:
-        return model.model_fields[part].annotation
-    for option in _options(annotation):
-        arguments = get_args(option)
-        if arguments:
-            return arguments[1] if get_origin(option) is dict else arguments[0]
-    return None
-
-
-def _model_of(annotation: Any) -> type[BaseModel] | None:
-    for option in _options(annotation):
-        if isinstance(option, type) and issubclass(option, BaseModel):
-            return option
-    return None
-
-
-def _options(annotation: Any) -> list[Any]:
-    if get_origin(annotation) in (Union, UnionType):
-        return [option for argument in get_args(annotation) for option in _options(argument)]
-    if hasattr(annotation, "__metadata__"):
-        return _options(annotation.__origin__)
-    return [annotation]
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "a mapping", list: "a list", tuple: "a list", str: "text", bool: "a truth value"}
-    name = "empty" if value is None else names.get(type(value), "a number")
-    return f"{name} ({value!r})" if isinstance(value, str | int | float) else name

@@ -1,6 +1,6 @@
-"""Cluster: the machines that a grid is priced and simulated on. It starts none of them, and bears no identity.
+"""Cluster: the machines for which a plan is priced and simulated. It starts no machine and is part of no key.
 
-What starts machines is Ray's own `cluster.yaml`; the two should agree.
+Ray's own `cluster.yaml` starts machines; the two should agree.
 """
 
 from typing import Annotated
@@ -12,25 +12,27 @@ from stilts.experiment.runtime import Runtime
 
 
 class NodeType(Frozen):
-    """One kind of machine. Without room for a rank (a head node), it costs and trains nothing."""
+    """One kind of machine. A node without room for a rank, such as a head node, costs money and trains nothing."""
 
     gpus: Annotated[int, Field(ge=0)] = 0
+    """GPUs of one node."""
     cpus: Annotated[float, Field(gt=0, strict=False)] | None = None
-    """None: as many as the ranks on its GPUs ask for."""
+    """CPU cores of one node. Empty: as many as the ranks on its GPUs need."""
     min_nodes: Annotated[int, Field(ge=0)] = 0
-    """Nodes that run all the time; the others come when trials wait, and go when they idle."""
+    """Nodes that always run. More are started when trials wait, and stopped when they are idle."""
     max_nodes: Positive = 1
+    """Largest number of nodes of this type."""
     price_per_hour: NonNegative = 0
-    """Of one node, in the cluster's currency; billed from the moment it is asked for."""
+    """Price of one node in the cluster's currency, billed from the request for the node on."""
     losses_per_hour: NonNegative = 0
-    """Interruptions of one node to be expected in an hour; 0: on demand."""
+    """Expected preemptions of one node per hour (spot machines). 0: on-demand machines."""
     notice_seconds: NonNegative = 0
-    """From the cloud's notice to the loss of the node: 120 on AWS, 30 on Google Cloud."""
+    """Seconds between the cloud's notice of a preemption and the loss of the node: 120 on AWS, 30 on Google Cloud."""
     boot_seconds: NonNegative = 0
-    """From the request for a node to its first trial: the machine, the image, the setup commands."""
+    """Seconds from the request for a node to its first trial: machine, image and setup commands."""
     flops: Annotated[float, Field(gt=0, strict=False)] | None = None
-    """Operations per second of one GPU (or CPU rank) in training: its peak times the utilisation. None: as measured on
-    stages of the store, else assumed."""
+    """Floating-point operations per second that one GPU (or CPU rank) achieves in training: its peak times the
+    utilisation. Empty: as measured on stages of the store, else an assumed value."""
 
     @model_validator(mode="after")
     def _least_and_most(self) -> "NodeType":
@@ -39,7 +41,7 @@ class NodeType(Frozen):
         return self
 
     def places(self, runtime: Runtime, gpu: bool) -> int:
-        """Ranks that one node has room for."""
+        """Number of ranks that fit on one node."""
         if gpu and self.cpus is None:
             return self.gpus
         by_cpus = int((self.cpus or 0) / runtime.cpus_per_rank + 1e-9)
@@ -47,29 +49,31 @@ class NodeType(Frozen):
 
 
 class Cluster(Frozen):
-    """Node types by name: those of `available_node_types` in `cluster.yaml`."""
+    """The machines of a cluster, and their prices."""
 
     nodes: Annotated[dict[str, NodeType], Field(min_length=1)]
+    """Node types by name: those of `available_node_types` in `cluster.yaml`."""
     currency: str = "USD"
+    """Currency of the prices."""
     idle_timeout_minutes: NonNegative = 5
-    """A node beyond `min_nodes` goes when it has had no trial for so long."""
+    """Minutes without a trial after which a node beyond `min_nodes` is stopped."""
 
     def use_gpu(self, runtime: Runtime) -> bool:
-        """Whether ranks get a GPU each, as `accelerator` says or the nodes have any."""
+        """Whether each rank gets a GPU: as `runtime.accelerator` says, or if any node has GPUs."""
         if runtime.accelerator == "auto":
             return any(node.gpus for node in self.nodes.values())
         return runtime.accelerator == "gpu"
 
     def places(self, runtime: Runtime) -> dict[str, int]:
-        """Ranks that one node of each type has room for."""
+        """Number of ranks that fit on one node of each type."""
         gpu = self.use_gpu(runtime)
         return {name: node.places(runtime, gpu) for name, node in self.nodes.items()}
 
     def check_room(self, runtime: Runtime) -> None:
-        """Pass where one trial fits the cluster at its largest.
+        """Check that one trial fits on the cluster at its largest.
 
         Raises:
-            ValueError: it does not.
+            ValueError: the trial has more ranks than fit.
         """
         most = sum(self.nodes[name].max_nodes * places for name, places in self.places(runtime).items())
         if most < runtime.ranks:

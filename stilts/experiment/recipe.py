@@ -1,14 +1,30 @@
-"""Recipe: how a stage trains, as far as it determines the weights. Every field here bears identity."""
+"""Recipe: the settings of training that determine the weights. Every field is part of a stage's key."""
 
-from typing import Annotated, Literal
+import os
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Frozen(BaseModel):
-    """Base of everything declared in YAML: immutable, strict about types, unknown keys refused."""
+    """Base of everything that an experiment declares: immutable, strict about types, unknown keys are refused.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    The docstring below a field is its description: `stilts fields`, the JSON schema and the reference page print it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, data: Any) -> Any:
+        """Accept lists and paths in Python, as YAML has them: strict validation takes neither for a tuple or text."""
+        if not isinstance(data, dict):
+            return data
+        return {name: tuple(v) if isinstance(v, list) else _text(v) for name, v in data.items()}
+
+
+def _text(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 Positive = Annotated[int, Field(gt=0)]
@@ -17,41 +33,52 @@ Fraction = Annotated[float, Field(ge=0, lt=1, strict=False)]
 
 
 class Recipe(Frozen):
-    """Optimisation of one stage. Defaults per task follow XTREME's baseline scripts (see `tasks/library`).
-
-    Lengths are in subword tokens including special tokens. `batch_size` counts examples per optimizer step over
-    all ranks (a multiple-choice question is one example, a question-answering window is one example).
-    """
+    """How one stage is optimised. The defaults of each task follow XTREME's baseline scripts (see `tasks/library`)."""
 
     learning_rate: Annotated[float, Field(gt=0, strict=False)] = 2e-5
+    """Peak learning rate of AdamW."""
     epochs: Annotated[float, Field(gt=0, strict=False)] | None = 3
+    """Passes over the training data; a fraction is allowed."""
     max_steps: Positive | None = None
-    """Optimizer steps; where given, it replaces `epochs`."""
+    """Number of optimizer steps. It replaces `epochs`."""
     max_tokens: Positive | None = None
-    """Training tokens without padding, rounded to whole steps; where given, it replaces `epochs` and `max_steps`."""
+    """Number of training tokens without padding, rounded to whole steps. It replaces `epochs` and `max_steps`."""
     batch_size: Positive = 32
+    """Examples of one optimizer step, over all ranks. A multiple-choice question is one example, and so is one window
+    of a question-answering context."""
     max_length: Annotated[int, Field(ge=8)] = 128
+    """Longest input in subword tokens, special tokens included. Longer texts are cut, or split into windows in question
+    answering."""
     stride: Positive | None = None
-    """Question answering: context tokens by which a window starts after the one before (run_squad's doc_stride)."""
+    """Question answering: the distance in tokens between the starts of two windows of a context (`doc_stride` of
+    run_squad)."""
     max_query_length: Positive | None = None
-    """Question answering: question tokens beyond this are cut."""
+    """Question answering: questions are cut to this number of tokens."""
     mlm_probability: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Masked language modelling: the share of tokens that are masked."""
     language_exponent: Annotated[float, Field(ge=0, le=1, strict=False)] | None = None
-    """Masked language modelling: languages are drawn with p proportional to size ** exponent."""
+    """Masked language modelling: a language is sampled with probability proportional to its size to this power."""
     schedule: Literal["linear", "constant"] = "linear"
+    """Learning rate after the warm-up: linear decay to zero, or constant."""
     warmup: NonNegative = 0.0
-    """Below 1: a fraction of the steps; from 1 on: a number of steps."""
+    """Length of the linear warm-up. A value below 1 is a fraction of the steps; from 1 on, it is a number of steps."""
     weight_decay: NonNegative = 0.0
+    """Weight decay of AdamW, on all weights but biases and layer norms."""
     adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    """Epsilon of AdamW."""
     max_grad_norm: NonNegative = 1.0
+    """Gradients are clipped to this norm. 0: no clipping."""
     precision: Literal["bf16", "fp32"] = "bf16"
+    """Arithmetic of training and evaluation. bf16 keeps fp32 master weights; a CPU without bf16 units is faster in
+    fp32."""
     selection: Literal["best-dev", "last"] = "best-dev"
-    """Which weights leave the stage: the best on the English dev set, or the last."""
+    """Which weights leave the stage: those with the best score on the English dev set, or the last."""
     evaluate_every: Positive | None = None
-    """Optimizer steps between dev evaluations; None: once per epoch."""
+    """Optimizer steps between two evaluations on dev. Empty: once per epoch."""
     max_examples: Positive | None = None
-    """Train on the first N examples only: of each language, and of each task of a union."""
+    """Train on the first N examples only, of each language and of each task of a union."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of the head, dropout and data order. It comes from `seeds` of the experiment, or `seed` of a stage."""
 
     @model_validator(mode="after")
     def _has_a_length(self) -> "Recipe":

@@ -1,4 +1,4 @@
-"""Runtime: where and how stages run. Recorded beside an artifact, never part of its key."""
+"""Runtime: where and how stages run. It is recorded beside an artifact and is never part of its key."""
 
 from typing import Annotated, Literal
 
@@ -8,29 +8,35 @@ from stilts.experiment.recipe import Frozen, Positive
 
 
 class Runtime(Frozen):
-    """Resources, memory and failure policy of the trials of one experiment."""
+    """Resources, memory and retries of the trials of one experiment."""
 
     ranks: Positive = 1
-    """Processes (GPUs) of one trial. One GPU a trial is usually the best use of a cluster."""
+    """Processes (GPUs) of one trial. One GPU per trial is usually the best use of a cluster."""
     accelerator: Literal["auto", "gpu", "cpu"] = "auto"
-    """auto: a GPU per rank where the cluster has any, else the CPU."""
+    """auto: one GPU per rank if the cluster has GPUs, else the CPU."""
     cpus_per_rank: Annotated[float, Field(gt=0, strict=False)] = 1
+    """CPU cores that Ray reserves for each rank."""
     max_parallel: Positive | None = None
-    """Trials at once; None: as many as fit the cluster."""
+    """Largest number of trials that run at the same time. Empty: as many as fit the cluster."""
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 1
+    """ZeRO stage of DeepSpeed: what the ranks of a trial shard. 0: nothing, 1: optimizer states, 2: gradients, too,
+    3: parameters, too."""
     tokens_per_micro_batch: Positive = 8192
-    """Padded tokens of one forward and backward pass of one rank."""
+    """Padded tokens of one forward and backward pass of one rank. Lower it if memory runs out: it changes neither the
+    batch size nor any key, and a stage resumes with the new value."""
     gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: less memory, about a third more time."""
     checkpoint_seconds: Annotated[float, Field(gt=0, strict=False)] = 600
-    """Seconds between resume states inside a stage."""
+    """Seconds between two resume states of a stage that is training."""
     max_retries: Annotated[int, Field(ge=0)] = 3
-    """Restarts of a trial after a killed process. Errors of the program do not retry. Not counted are trials that give
-    way to a stop or to a node being taken back with notice (spot machines), however often; nor nodes that die without
-    notice, until a stage has lost ten of them and the next makes it fail, for it may be what brings them down."""
+    """How often a trial is restarted after one of its processes was killed. An error of the program is not retried.
+    Preemptions (spot machines, a stop of the run) are not counted. Nodes that die without notice are counted apart: a
+    stage fails when it has lost more than ten of them."""
     keep: Literal["none", "intermediate", "all"] = "intermediate"
-    """Weights that stay in the store: those of stages that other stages start from, all, or none at the end."""
+    """Which weights stay in the store. intermediate: those of stages that other stages start from; all: of every stage;
+    none: no weights after the end of the run."""
     idle_seconds: Annotated[float, Field(gt=0, strict=False)] = 60
-    """A gang without work gives its GPUs back after this time."""
+    """Seconds after which an idle gang releases its GPUs."""
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
-    """Where loss, speed and scores are logged, one run a stage: tensorboard: event files in the results' folder; wandb,
-    mlflow: as their environment variables say (WANDB_API_KEY or WANDB_MODE=offline, MLFLOW_TRACKING_URI)."""
+    """Where loss, speed and scores are logged, one run per stage. tensorboard: event files in the results folder; wandb
+    and mlflow: as their environment variables say (WANDB_API_KEY or WANDB_MODE=offline, MLFLOW_TRACKING_URI)."""

@@ -1,4 +1,4 @@
-"""Search: which stage's recipe is tuned, over which values, and when a trial is given up. `load_tuning` reads it."""
+"""Search: which stage is tuned, over which values, and when a trial is stopped early. `load_tuning` reads a file."""
 
 import math
 from collections.abc import Iterator
@@ -10,22 +10,25 @@ from stilts.experiment.experiment import Experiment, PartDecl, SamplingDecl, ann
 from stilts.experiment.recipe import Frozen, Positive, Recipe
 
 NOT_TUNED = ("seed", "selection", "evaluate_every")
-"""Fields of a recipe that say how it is judged."""
+"""Fields of a recipe that decide how a trial is judged, so that they cannot be tuned."""
 LENGTHS = ("epochs", "max_steps", "max_tokens")
-"""Fields of which the last that is given decides how long a stage trains."""
+"""Fields that set the length of a stage. Of those that are given, the last one counts."""
 PROBABILITIES = "probabilities"
 
 
 class Dimension(Frozen):
-    """The values of one field: a range, with both ends, or some choices."""
+    """The values of one field: a range that includes both ends, or a list of choices."""
 
     low: int | float | None = None
+    """Lower end of the range."""
     high: int | float | None = None
+    """Upper end of the range."""
     log: bool = False
-    """Every order of magnitude is as likely as the others."""
+    """Sample on a logarithmic scale."""
     step: int | float | None = None
-    """Between neighbouring values, from `low` on; None: 1 where the field is a whole number, else any value."""
+    """Distance between two neighbouring values, from `low` on. Empty: 1 for whole numbers, else any value."""
     choices: Annotated[tuple[int | float | str, ...], Field(min_length=2)] | None = None
+    """Values to choose from, in place of a range."""
 
     @model_validator(mode="after")
     def _one_form(self) -> "Dimension":
@@ -53,7 +56,7 @@ class Dimension(Frozen):
         return self.choices if self.choices is not None else (self.low or 0, self.high or 0)
 
     def holds(self, value: Any) -> bool:
-        """Whether the value may be drawn."""
+        """Whether the value can be sampled."""
         if self.choices is not None:
             return value in self.choices
         if not isinstance(value, int | float) or not (self.ends[0] <= value <= self.ends[1]):  # type: ignore[operator]
@@ -65,13 +68,18 @@ class Dimension(Frozen):
 _FIELDS: dict[str, Any] = {name: field for name, field in Recipe.model_fields.items() if name not in NOT_TUNED}
 _FIELDS |= SamplingDecl.model_fields
 
-_DIMENSIONS: dict[str, Any] = {name: (Dimension | None, None) for name in _FIELDS}
-_DIMENSIONS[PROBABILITIES] = (dict[str, Dimension] | None, None)
+_DIMENSIONS: dict[str, Any] = {
+    name: (Dimension | None, Field(None, description=f"Values to try for `{name}`.")) for name in _FIELDS
+}
+_DIMENSIONS[PROBABILITIES] = (
+    dict[str, Dimension] | None,
+    Field(None, description="Values to try for the share of a task of a mixture, by task."),
+)
 _Space: Any = create_model("_Space", __base__=Frozen, **_DIMENSIONS)
 
 
 class Space(_Space):
-    """The fields that are tuned: of `Recipe`; and of a mixture sampling, cap, temperature and the tasks' shares."""
+    """The fields to tune: those of a recipe, and sampling, cap, temperature and shares of the tasks of a mixture."""
 
     @model_validator(mode="after")
     def _values_can_be(self) -> "Space":
@@ -131,31 +139,35 @@ class Stopping(Frozen):
     """
 
     min_steps: Positive
-    """Optimizer steps."""
+    """Optimizer steps before the first comparison."""
     reduction: Annotated[int, Field(ge=2)] = 3
+    """One trial in so many goes on after each comparison."""
 
 
 class Search(Frozen):
-    """What is tuned, over what, and how long."""
+    """What is tuned, over which values, and how many trials."""
 
     model: str | None = None
-    """None: the only one."""
+    """Base model. It may be left out if the experiment has only one."""
     target: str | None = None
-    """The target whose stage is tuned."""
+    """Target whose stage is tuned."""
     intermediate: str | None = None
-    """The regime before that target, `none` by default; without a target: the regime one of whose stages is tuned."""
+    """With `target`: the regime before it, `none` by default. Without: the regime of which one stage is tuned."""
     stage: Annotated[int, Field(ge=0)] | None = None
-    """Of the regime's stages, from 0; None: the last."""
+    """Which stage of the regime is tuned, counted from 0. Empty: the last."""
     space: Space
+    """Values to try, by field."""
     trials: Positive = 20
-    """Configurations. The first is the experiment's own recipe, where the space holds it."""
+    """Number of configurations. The first is the experiment's own recipe, if the space contains it."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
-    """A configuration is judged by the mean over them, and stopped early by the first alone; None: the experiment's
-    first."""
+    """Seeds of each configuration, which is judged by their mean; early stopping looks at the first. Empty: the first
+    seed of the experiment."""
     sampler_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of Optuna's sampler."""
     stopping: Stopping | None = None
+    """Stop trials early. Empty: every trial trains to its end."""
     study: str | None = None
-    """Database of the Optuna study, `postgresql://HOST/NAME`; None: `study.db` in the folder of the results."""
+    """Database of the Optuna study, such as `postgresql://HOST/NAME`. Empty: `study.db` in the results folder."""
 
     @model_validator(mode="after")
     def _one_subject(self) -> "Search":
@@ -167,8 +179,9 @@ class Search(Frozen):
 
 
 class Tuning(Experiment):
-    """An experiment with a search. Its file may name another, over which it is laid."""
+    """An experiment with a search. Its file may name the file of an experiment and override fields of it."""
 
     experiment: str | None = None
-    """File of the experiment, from the folder of this one; None: this file declares all of it."""
+    """File of the experiment, relative to the folder of this file. Empty: this file declares all of the experiment."""
     search: Search
+    """What is tuned."""

@@ -11,6 +11,9 @@ and credentials in a URI look like.
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
+
+from stilts.experiment.mistakes import Location, Mistake
 
 _NAME = re.compile(
     r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|ACCESS_KEY(_ID)?|PRIVATE_KEY|SECRET_KEY)(_|$)"
@@ -47,6 +50,30 @@ def holds_secret(text: str, environment: Mapping[str, str] | None = None) -> str
     if _LOOKS.search(text):
         return "what looks like a token or key"
     return "credentials in a URI" if _IN_URI.search(text) else None
+
+
+NO_SECRETS = (
+    "an experiment is stored and needs no secret: libraries read theirs from the environment, a profile or own files"
+)
+
+
+def without_secrets(data: Any, environment: Mapping[str, str] | None = None) -> tuple[Any, list[Mistake]]:
+    """The data with the word `secret` in place of each secret, so that no message quotes one; and where each stood."""
+    found: list[Mistake] = []
+
+    def clean(value: Any, location: Location) -> Any:
+        if isinstance(value, dict):
+            items = ((clean(key, location), key, item) for key, item in value.items())
+            return {name: clean(item, (*location, redact(str(key), environment))) for name, key, item in items}
+        if isinstance(value, list):
+            return [clean(item, (*location, i)) for i, item in enumerate(value)]
+        kind = holds_secret(value, environment) if isinstance(value, str) else None
+        if kind is None:
+            return value
+        found.append(Mistake(location, f"holds {kind}; {NO_SECRETS}"))
+        return "secret"
+
+    return clean(data, ()), found
 
 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:

@@ -4,17 +4,15 @@ A choice becomes a patch of the experiment, the same that a person can lay over 
 experiment is: what a search trains is what an experiment with the patch has, stage by stage.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from pydantic import ValidationError
-
 from stilts.errors import Problems, StiltsError, nearest
 from stilts.experiment.experiment import NONE, Experiment, StageDecl
+from stilts.experiment.mistakes import InvalidExperiment
 from stilts.experiment.search import LENGTHS, PROBABILITIES, Dimension, Search, Tuning
 from stilts.identity.stage import StageSpec
 from stilts.plan.expand import Branch, Expansion, expand
@@ -209,9 +207,9 @@ class Subject:
     def _expanded(self, patch: Mapping[str, Any]) -> Configuration:
         declared = _laid_over(self.experiment.model_dump(mode="json"), patch)
         try:
-            experiment = Experiment.model_validate_json(json.dumps(declared))
-        except ValidationError as error:
-            raise StiltsError("; ".join(detail["msg"] for detail in error.errors())) from None
+            experiment = Experiment(**declared)
+        except InvalidExperiment as error:
+            raise StiltsError("; ".join(map(str, error.mistakes))) from None
         whole = expand(experiment, self._data)
         chains = [self._chain(cell.branches, whole.graph) for cell in whole.cells]
         graph = Graph()
@@ -269,7 +267,7 @@ def _cut_down(tuning: Tuning) -> tuple[Experiment, str]:
         "intermediate_seeds": "own",
         "noise": None,
     }
-    return Experiment.model_validate_json(json.dumps(data)), regime
+    return Experiment(**data), regime
 
 
 def _laid_over(data: Any, patch: Any) -> Any:

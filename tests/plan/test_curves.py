@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from stilts.errors import Problems
+from stilts.experiment.mistakes import InvalidExperiment
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import SHORT
 from stilts.plan.cost.estimate import stage_costs
@@ -105,10 +106,10 @@ def test_what_cannot_be_is_said(expanded: Expand, fields: dict[str, Any], proble
     [
         ({"languages": ["de", "en"]}, "by English dev the weights are selected"),
         ({"languages": ["de", "de"]}, "'de' is given twice"),
-        ({"splits": []}, "at least 1"),
+        ({"splits": []}, "curves.splits: is empty"),
         ({"examples": 0}, "greater than 0"),
     ],
 )
 def test_curves_that_say_nothing_are_refused(curves: dict[str, Any], problem: str) -> None:
-    with pytest.raises(ValueError, match=problem):
+    with pytest.raises(InvalidExperiment, match=problem):
         declare(curves=curves)
