@@ -33,14 +33,14 @@ def collect(
     """Write results.parquet, what follows from it, and the tables, from what the store holds."""
     from stilts.results.options import Options
     from stilts.session import Session
-    from stilts.show.render import render_terminal
+    from stilts.show.results import print_results
 
-    show_results(Session.open(experiment, overrides, patches), Options(baseline, difference), as_json, render_terminal)
+    show_results(Session.open(experiment, overrides, patches), Options(baseline, difference), as_json, print_results)
 
 
 def show_results(session: Any, options: Any, as_json: bool, render: Callable[[Console, Any], None]) -> None:
     """Write the tables of an experiment, and print them as `render` does; as JSON, each by its name, row by row."""
-    from stilts.show.render import write_results
+    from stilts.show.results import write_results
 
     tables = _analyse(session, options)
     files = write_results(session.results, tables)

@@ -70,7 +70,7 @@ def run(
     from stilts.run.launch import launch
     from stilts.run.meter import Limits
     from stilts.session import Session
-    from stilts.show.render import render_scores
+    from stilts.show.results import print_scores
 
     # `ray job stop`, or a batch system that takes the machine back: as Ctrl-C.
     signal.signal(signal.SIGTERM, interrupt)
@@ -80,7 +80,7 @@ def run(
     except KeyboardInterrupt:  # typer would end in a bare "Aborted"
         complain("interrupted; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
-    show_results(session, Options(), as_json, render_scores)
+    show_results(session, Options(), as_json, print_scores)
     if not as_json:
         console().print("[dim]`stilts collect` prints what else they say; `stilts report` makes a page of it[/]")
     if unfinished is not None:

@@ -28,7 +28,8 @@ def tune(
     from stilts.search.launch import tune as run_search
     from stilts.search.session import SearchSession
     from stilts.search.study import best_of
-    from stilts.search.trials import best_recipe, render_trials, trials_table, write_trials
+    from stilts.search.trials import best_recipe, trials_grid, trials_table, write_trials
+    from stilts.show.grid import show
 
     signal.signal(signal.SIGTERM, interrupt)
     found = SearchSession.open(search, overrides, patches)
@@ -48,7 +49,7 @@ def tune(
     if as_json:
         print_json(table.to_pylist())
     else:
-        render_trials(console(), table, found.subject.title)
+        show(console(), [trials_grid(table, found.subject.title)])
         console().print(f"[dim]{len(files)} files in {results}; the best recipe: --with {results / 'best.yaml'}[/]")
     if unfinished is not None:
         raise unfinished

@@ -12,13 +12,10 @@ from typing import Any
 import optuna
 import pyarrow as pa
 from optuna.trial import FrozenTrial, TrialState
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table as RichTable
 
 from stilts.experiment.load import to_yaml
 from stilts.results.table import parquet
-from stilts.show.text import escape_markdown
+from stilts.show.grid import Grid, markdown
 from stilts.storage.local import LocalStore
 
 COLUMNS: Mapping[str, pa.DataType] = {
@@ -87,7 +84,7 @@ def best_recipe(table: pa.Table, patch: Mapping[str, Any], name: str, metric: st
 
 def write_trials(folder: Path, table: pa.Table, title: str, best: str | None) -> list[Path]:
     """Write trials.parquet, trials.md and, where a trial ran to the end, best.yaml, each atomically."""
-    files = {"trials.parquet": parquet(table), "trials.md": markdown(table, title).encode()}
+    files = {"trials.parquet": parquet(table), "trials.md": markdown([trials_grid(table, title)]).encode()}
     if best is not None:
         files["best.yaml"] = best.encode()
     store = LocalStore(folder)
@@ -96,37 +93,18 @@ def write_trials(folder: Path, table: pa.Table, title: str, best: str | None) ->
     return [folder / name for name in files]
 
 
-def markdown(table: pa.Table, title: str) -> str:
-    """A section with the trials, the best first."""
-    names, rows = _shown(table)
-    lines = [f"## {escape_markdown(title)}", "", f"| {' | '.join(names)} |", f"|{'---:|' * len(names)}"]
-    lines += [f"| {' | '.join(map(escape_markdown, row))} |" for row in rows]
-    return "\n".join([*lines, "", _LEGEND, ""])
-
-
-def render_trials(console: Console, table: pa.Table, title: str) -> None:
-    """Print the trials, the best first."""
-    names, rows = _shown(table)
-    shown = RichTable(title=escape(title), title_justify="left", box=None, header_style="bold")
-    for name in names:
-        shown.add_column(name, justify="left" if name == "state" else "right")
-    for row in rows:
-        shown.add_row(*map(escape, row))
-    console.print(shown)
-    console.print(f"[dim]{_LEGEND}[/]")
+def trials_grid(table: pa.Table, title: str) -> Grid:
+    """The trials, first those that ran to the end, the best first, then those that came furthest."""
+    fields = [name for name in table.column_names if name not in COLUMNS]
+    rows = sorted(table.to_pylist(), key=_rank)
+    names = ("trial", "state", "dev", "last dev", "steps", *fields)
+    return Grid(title, names, tuple(tuple(_text(row, name) for name in names) for row in rows), 2, legend=(_LEGEND,))
 
 
 _LEGEND = (
-    "dev: English dev score (%) of what ran to the end, mean ±SD over seeds; last dev: the first seed's at that step."
+    "dev: English dev score (%) of a trial that ran to the end, mean ±SD over seeds; last dev: the score of its first "
+    "seed at that step."
 )
-
-
-def _shown(table: pa.Table) -> tuple[list[str], list[list[str]]]:
-    """Column heads, and rows as text: first what ran to the end, then what came furthest."""
-    fields = [name for name in table.column_names if name not in COLUMNS]
-    rows = sorted(table.to_pylist(), key=_rank)
-    names = ["trial", "state", "dev", "last dev", "steps", *fields]
-    return names, [[_text(row, name) for name in names] for row in rows]
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[float, float, float]:

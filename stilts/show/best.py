@@ -1,4 +1,4 @@
-"""The best intermediate for each target, to be read."""
+"""The best intermediate of each target, chosen on dev."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 
 from stilts.results.best import ONE, PER_TARGET
-from stilts.show.section import Section
-from stilts.show.text import interval
+from stilts.show.grid import Grid
+from stilts.show.text import with_interval
 
 HEADER = ("target", "intermediate", "dev", "test", "difference", "best on test", "regret", "chosen by")
 
@@ -18,14 +18,14 @@ TITLES = {
 
 LEGEND = (
     "Mean over n seeds with the 95 % interval of Student's t; difference to {baseline}, paired by seed. "
-    "Regret: what the best on test has more.",
-    "Chosen among up to {candidates} regimes by dev scores of the same seeds: what won on dev won with some luck, and "
-    "its interval does not know of the choice.",
+    "Regret: how much better the best on test is.",
+    "Chosen among up to {candidates} regimes by dev scores of the same seeds. The score of the winner is biased "
+    "upwards, and its interval does not account for the choice.",
 )
 
 
-def best_sections(table: pa.Table) -> Iterator[Section]:
-    """One for each model and rule."""
+def best_grids(table: pa.Table) -> Iterator[Grid]:
+    """A grid for each model and rule of choice."""
     rows = table.to_pylist()
     for model, rule in dict.fromkeys((row["model"], row["rule"]) for row in rows):
         found = [row for row in rows if (row["model"], row["rule"]) == (model, rule)]
@@ -33,12 +33,13 @@ def best_sections(table: pa.Table) -> Iterator[Section]:
             "baseline": found[0]["baseline"],
             "candidates": max((row["candidates"] or 0 for row in found), default=0),
         }
-        yield Section(
+        yield Grid(
             title=f"{model}: {TITLES[rule]}",
             header=HEADER,
             rows=tuple(map(_cells, found)),
             names=2,
-            below=(*(sentence.format(**words) for sentence in LEGEND), *_notes(found)),
+            notes=tuple(_notes(found)),
+            legend=tuple(sentence.format(**words) for sentence in LEGEND),
         )
 
 
@@ -56,7 +57,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _absence(note: str) -> str:
-    """Why there is no test score: `missing 5/5`."""
+    """The reason why there is no test score: `missing 5/5`."""
     reasons = [part for part in note.split("; ") if part.startswith("test ")]
     return reasons[0].removeprefix("test ") if reasons else note
 
@@ -64,13 +65,6 @@ def _absence(note: str) -> str:
 def _notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         yield f"{', '.join(row['target'] for row in rows if row['note'] == note)}: {note}."
-
-
-def with_interval(value: float | None, low: float | None, high: float | None, n: int | None, sign: str = "") -> str:
-    """`54.0 [52.1, 55.9] (n=5)`, as far as it is there; nothing where there is no value."""
-    if value is None:
-        return ""
-    return " ".join(filter(None, (f"{value:{sign}z.1f}", interval(low, high, sign), f"(n={n})")))
 
 
 def _number(value: float | None) -> str:

@@ -1,7 +1,7 @@
-"""In which languages a regime gains or loses, as a terminal table, Markdown and CSV.
+"""The languages in which a regime gains or loses, by a bootstrap over test items.
 
-A language is better or worse where Holm's adjusted p is below ALPHA. All are counted: better, worse, neither, and
-those without a number.
+A language counts as better or worse where its p value, adjusted by Holm's method, is below ALPHA. Every language is
+counted once: better, worse, neither, or without a number.
 """
 
 from collections import Counter, defaultdict
@@ -10,17 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from pyarrow import csv
-from rich import box
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from stilts.results.scores import MEAN
-from stilts.show.text import escape_markdown
+from stilts.show.grid import MODEL, Cell, Grid
+from stilts.show.text import with_interval
 from stilts.statistics.power import ALPHA
 
-HEADER = ("model", "intermediate", "seeds", "mean", "better", "worse", "neither")
+HEADER = (MODEL, "intermediate", "seeds", "mean", "better", "worse", "neither")
 
 LEGEND = (
     "Points against the baseline, averaged over seeds, with the 95 % interval of a paired bootstrap over test items. "
@@ -36,11 +32,11 @@ class Verdict:
     """One regime on one target.
 
     Attributes:
-        seeds: paired, of those planned; of the language that has the fewest.
-        mean: over the languages; None where one of them has no number.
-        better, worse: languages by size of the difference, the largest first.
-        neither: languages whose difference these items do not tell from 0.
-        absent: why there is no number -> of how many languages.
+        seeds: number of paired seeds of the language that has the fewest, with the number planned where it is larger.
+        mean: row of the mean over languages; None where one of them has no number.
+        better, worse: rows of languages, the largest difference first.
+        neither: number of languages whose difference these items cannot tell from 0.
+        absent: number of languages without a number, by reason.
     """
 
     model: str
@@ -57,25 +53,16 @@ class Verdict:
         return bool(self.better or self.worse or self.neither)
 
 
-def items_files(table: pa.Table) -> dict[str, bytes]:
-    """items.md and items.csv; none where nothing is compared."""
-    if not table.num_rows:
-        return {}
-    sections = [_markdown(title, verdicts) for title, verdicts in _verdicts(table)]
-    sink = pa.BufferOutputStream()
-    csv.write_csv(table, sink, csv.WriteOptions(quoting_style="needed"))
-    return {"items.md": "\n".join([*sections, LEGEND, ""]).encode(), "items.csv": sink.getvalue().to_pybytes()}
+def items_grids(table: pa.Table, *, brief: bool = False) -> Iterator[Grid]:
+    """A grid for each target and split.
 
-
-def render_items(console: Console, table: pa.Table) -> None:
-    """Print a table for each target of which something is known."""
-    known = [(title, verdicts) for title, verdicts in _verdicts(table) if any(v.known for v in verdicts)]
-    for title, verdicts in known:
-        console.print(Text(title, style="bold"))
-        console.print(_rich_table(verdicts))
-    if known:
-        console.print(Text(LEGEND, style="dim"))
-        console.print()
+    Args:
+        brief: only those of which something is known.
+    """
+    for title, verdicts in _verdicts(table):
+        if not brief or any(verdict.known for verdict in verdicts):
+            rows = tuple(map(_cells, verdicts))
+            yield Grid(title, HEADER, rows, names=3, legend=(LEGEND,), wrapped=("better", "worse", "neither"))
 
 
 def _verdicts(table: pa.Table) -> Iterator[tuple[str, list[Verdict]]]:
@@ -110,70 +97,40 @@ def _is_clear(row: Row) -> bool:
     return row["p_holm"] is not None and row["p_holm"] < ALPHA
 
 
-# --- the cells
+def _cells(verdict: Verdict) -> tuple[Cell | str, ...]:
+    mean = verdict.mean
+    clear = mean is not None and _is_clear(mean)
+    shown = Cell(
+        () if mean is None else (_with_interval(mean),),
+        (_colour(mean["difference"]),) if mean is not None and clear else (),
+        strong=clear,
+    )
+    lists = (_listed(rows, verdict.known) for rows in (verdict.better, verdict.worse))
+    rest = Cell((_rest(verdict),), ("yellow" if verdict.absent else "",))
+    return (verdict.model, verdict.intermediate, verdict.seeds, shown, *lists, rest)
 
 
-def _listed(rows: Sequence[Row], show: Callable[[Row], str]) -> str:
-    """`2: de +1.2, fr +0.8`"""
-    return f"{len(rows)}: {', '.join(map(show, rows))}" if rows else "0"
+def _listed(rows: Sequence[Row], known: bool) -> Cell | str:
+    """`2: de +1.2, fr +0.8` in a terminal; the files give the intervals, too."""
+    if not rows:
+        return "0" if known else ""
 
+    def text(points: Callable[[Row], str]) -> str:
+        listed = ", ".join(f"{row['language']} {points(row)}" for row in rows)
+        return f"{len(rows)}: {listed}"
 
-def _points(row: Row) -> str:
-    return f"{row['language']} {row['difference']:+z.1f}"
-
-
-def _points_with_interval(row: Row) -> str:
-    return f"{row['language']} {_with_interval(row)}"
+    short = text(lambda row: f"{row['difference']:+z.1f}")
+    return Cell((short,), (_colour(rows[0]["difference"]),), markdown=text(_with_interval))
 
 
 def _with_interval(row: Row) -> str:
-    """`+1.2 [+0.3, +2.1]`"""
-    interval = "" if row["low"] is None else f" [{row['low']:+z.1f}, {row['high']:+z.1f}]"
-    return f"{row['difference']:+z.1f}{interval}"
+    return with_interval(row["difference"], row["low"], row["high"], sign="+")
 
 
 def _rest(verdict: Verdict) -> str:
     """`3; no gold: 2`"""
     absent = [f"{why}: {n}" for why, n in verdict.absent.items()]
     return "; ".join([str(verdict.neither), *absent] if verdict.known else absent)
-
-
-# --- the forms
-
-
-def _markdown(title: str, verdicts: Sequence[Verdict]) -> str:
-    lines = [f"## {escape_markdown(title)}", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
-    for verdict in verdicts:
-        mean = "" if verdict.mean is None else escape_markdown(_with_interval(verdict.mean))
-        lists = [
-            _listed(rows, _points_with_interval) if verdict.known else "" for rows in (verdict.better, verdict.worse)
-        ]
-        texts = map(escape_markdown, (*lists, _rest(verdict)))
-        bold = "**" if verdict.mean is not None and _is_clear(verdict.mean) else ""
-        names = map(escape_markdown, (verdict.model, verdict.intermediate, verdict.seeds))
-        lines.append("| " + " | ".join([*names, f"{bold}{mean}{bold}", *texts]) + " |")
-    return "\n".join([*lines, ""])
-
-
-def _rich_table(verdicts: Sequence[Verdict]) -> RichTable:
-    several = len({verdict.model for verdict in verdicts}) > 1
-    table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for name in HEADER if several else HEADER[1:]:
-        table.add_column(name, no_wrap=name in ("model", "intermediate", "seeds", "mean"))
-    for verdict in verdicts:
-        names = (verdict.model, verdict.intermediate, verdict.seeds)[not several :]
-        table.add_row(*map(Text, names), *_rich_cells(verdict))
-    return table
-
-
-def _rich_cells(verdict: Verdict) -> Iterator[Text]:
-    mean = verdict.mean
-    clear = mean is not None and _is_clear(mean)
-    yield Text("" if mean is None else _with_interval(mean), _colour(mean["difference"]) if mean and clear else "")
-    for rows in (verdict.better, verdict.worse):
-        text = _listed(rows, _points) if verdict.known else ""
-        yield Text(text, _colour(rows[0]["difference"]) if rows else "")
-    yield Text(_rest(verdict), "yellow" if verdict.absent else "")
 
 
 def _colour(difference: float) -> str:

@@ -1,22 +1,18 @@
-"""What the choice of a checkpoint by English dev costs, for a terminal and as Markdown, LaTeX and CSV.
+"""What the choice of a checkpoint by English dev costs.
 
-A terminal shows the means over languages, Markdown and LaTeX every language; all are made of the table alone.
+The files show every language, a terminal the means over languages.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from rich import box
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
 
 from stilts.results.learning.selection import ENGLISH, OK
 from stilts.results.scores import MEAN
-from stilts.show.forms import NEEDS, latex_table, markdown_table, to_csv
-from stilts.show.text import escape_latex, escape_markdown, interval
+from stilts.show.grid import Grid
+from stilts.show.text import interval
 
 LEGEND = (
     "Scores at the checkpoint chosen: by English dev; the last one; by the mean over languages (shared); by each "
@@ -40,30 +36,17 @@ _DIFFERENCES = ("gain", "shared_cost", "cost")
 Row = Mapping[str, Any]
 
 
-def selection_files(selection: pa.Table) -> dict[str, bytes]:
-    """selection.md, .tex and .csv; none where nothing was trained."""
-    found = list(_targets(selection))
-    if not found:
-        return {}
-    return {
-        "selection.md": "\n".join([*(_markdown(*target) for target in found), LEGEND, ""]).encode(),
-        "selection.tex": "\n".join([NEEDS, *(_latex(*target) for target in found)]).encode(),
-        "selection.csv": to_csv(selection).encode(),
-    }
+def selection_grids(selection: pa.Table, *, brief: bool = False) -> Iterator[Grid]:
+    """A grid for each target and split that was trained.
 
-
-def render_selection(console: Console, selection: pa.Table) -> None:
-    """Print the means over languages of each target that has any; nothing where no experiment asked for them."""
-    shown = [(title, [row for row in rows if row["language"] == MEAN]) for title, rows in _targets(selection)]
-    shown = [(title, rows) for title, rows in shown if any(row["n"] for row in rows)]
-    for title, rows in shown:
-        console.print(Text(title, style="bold"))
-        console.print(_rich_table(rows))
-        for note in _notes(rows):
-            console.print(Text(note, style="dim"))
-    if shown:
-        console.print(Text(LEGEND, style="dim"))
-        console.print()
+    Args:
+        brief: only the means over languages, of targets that have any.
+    """
+    for title, rows in _targets(selection):
+        shown = [row for row in rows if row["language"] == MEAN] if brief else rows
+        if not brief or any(row["n"] for row in shown):
+            cells = tuple((row["model"], row["intermediate"], *_cells(row)) for row in shown)
+            yield Grid(title, HEADER, cells, names=_NAMES, notes=tuple(_notes(shown)), legend=(LEGEND,))
 
 
 def _targets(selection: pa.Table) -> Iterator[tuple[str, list[Row]]]:
@@ -81,7 +64,7 @@ def _notes(rows: Iterable[Row]) -> list[str]:
 
 
 def _cells(row: Row) -> list[str]:
-    """As HEADER has them, from `language` on; of one without numbers, why."""
+    """The cells of HEADER from `language` on; a row without numbers gives the reason in place of n."""
     n = f"{row['n']}" if row["n"] == row["planned"] else f"{row['n']} of {row['planned']}"
     cells = [row["language"], n if row["status"] == OK else f"{n}: {row['status']}"]
     cells.append("" if row["best_dev_step"] is None else f"{row['best_dev_step']:.0f} of {row['steps']}")
@@ -95,30 +78,3 @@ def _difference(row: Row, name: str) -> str:
         return ""
     bounds = interval(row[f"{name}_low"], row[f"{name}_high"], "+")
     return f"{row[name]:+.1f} {bounds}".strip()
-
-
-def _labelled(rows: Sequence[Row]) -> Iterator[list[str]]:
-    return ([row["model"], row["intermediate"], *_cells(row)] for row in rows)
-
-
-def _markdown(title: str, rows: Sequence[Row]) -> str:
-    table = markdown_table(HEADER, list(_labelled(rows)), _NAMES)
-    return "\n".join([f"## {escape_markdown(title)}", "", *table, "", *(f"{note}\n" for note in _notes(rows))])
-
-
-def _latex(title: str, rows: Sequence[Row]) -> str:
-    cells = [
-        [*row[:_NAMES], *(escape_latex(cell).replace("-", "$-$") for cell in row[_NAMES:])] for row in _labelled(rows)
-    ]
-    return latex_table(HEADER, cells, _NAMES, " ".join([f"{title}.", *_notes(rows), LEGEND]))
-
-
-def _rich_table(rows: Sequence[Row]) -> RichTable:
-    table = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    several = len({row["model"] for row in rows}) > 1
-    shown = [column for column, name in enumerate(HEADER) if name != "language" and (several or name != "model")]
-    for column in shown:
-        table.add_column(HEADER[column], justify="left" if column < _NAMES else "right")
-    for cells in _labelled(rows):
-        table.add_row(*(Text(cells[column]) for column in shown))
-    return table

@@ -1,11 +1,11 @@
-"""Published numbers and those of a run beside them, to be read."""
+"""Published results, and the numbers of a run beside them."""
 
 from collections.abc import Iterator
 
 import pyarrow as pa
 
-from stilts.show.best import with_interval
-from stilts.show.section import Section
+from stilts.show.grid import Grid
+from stilts.show.text import with_interval
 
 NAMES = ("target", "metric", "model", "method", "published")
 
@@ -16,8 +16,8 @@ LEGEND = (
 )
 
 
-def published_sections(table: pa.Table) -> Iterator[Section]:
-    """One for each model of the run; sources are numbered below."""
+def published_grids(table: pa.Table) -> Iterator[Grid]:
+    """A grid for each model of the run; the legend numbers the sources."""
     rows = table.to_pylist()
     for model in dict.fromkeys(row["ours_model"] for row in rows):
         found = [row for row in rows if row["ours_model"] == model]
@@ -34,15 +34,15 @@ def published_sections(table: pa.Table) -> Iterator[Section]:
             )
             for row in found
         ]
-        yield Section(
+        yield Grid(
             title=f"{model}: beside published results",
             header=(*NAMES, "intermediate", model),
             rows=tuple(cells),
             names=3,
-            below=(LEGEND, *(f"[{i + 1}] {source}." for i, source in enumerate(sources))),
+            legend=(LEGEND, *(f"[{i + 1}] {source}." for i, source in enumerate(sources))),
         )
 
 
 def comparable(table: pa.Table) -> pa.Table:
-    """The rows in which the run has a number to put beside."""
+    """The rows in which the run has a number that can be compared."""
     return table.filter(table["ours"].is_valid())

@@ -1,4 +1,4 @@
-"""Correlations of gains with linguistic distance, to be read."""
+"""Correlations of gains with linguistic distance."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from stilts.results.similarity.distances import ATTRIBUTION, FEATURES
 from stilts.results.similarity.similarity import ALL, MEASURES
-from stilts.show.section import Section
+from stilts.show.grid import Grid
 from stilts.show.text import probability
 from stilts.statistics.power import ALPHA
 
@@ -23,8 +23,8 @@ LEGEND = (
 Row = Mapping[str, Any]
 
 
-def similarity_sections(table: pa.Table) -> Iterator[Section]:
-    """One for each split, model and target on which something was computed, `all` first; then one of the others."""
+def similarity_grids(table: pa.Table) -> Iterator[Grid]:
+    """A grid for each split, model and target with a correlation, `all` first; the last one names those without."""
     rows = table.to_pylist()
     where = list(dict.fromkeys((row["target"] != ALL, row["split"], row["model"], row["target"]) for row in rows))
     absent: dict[str, str] = {}
@@ -32,15 +32,15 @@ def similarity_sections(table: pa.Table) -> Iterator[Section]:
         found = [row for row in rows if (row["split"], row["model"], row["target"]) == (split, model, target)]
         title = f"{model} ({found[0]['family'] or 'architecture not known'}), {target} {split}"
         if any(row["pearson"] is not None for row in found):
-            yield _section(f"{title}: gain and distance to English", found)
+            yield _grid(f"{title}: gain and distance to English", found)
         else:
             absent[title] = "; ".join(dict.fromkeys(row["note"] for row in found))
     if absent:
         reasons = tuple(f"{title}: {reason}." for title, reason in absent.items())
-        yield Section("Gain and distance to English: not computed", (), (), 0, reasons)
+        yield Grid("Gain and distance to English: not computed", (), (), 0, notes=reasons)
 
 
-def _section(title: str, rows: Sequence[Row]) -> Section:
+def _grid(title: str, rows: Sequence[Row]) -> Grid:
     words = {
         "baseline": rows[0]["baseline"],
         "comparisons": max(row["comparisons"] or 0 for row in rows),
@@ -52,17 +52,18 @@ def _section(title: str, rows: Sequence[Row]) -> Section:
         for regime, found in regimes.items()
         for measure in MEASURES
     ]
-    return Section(
+    return Grid(
         title=title,
         header=("intermediate", "correlation", "n", *FEATURES),
         rows=tuple(cells),
         names=3,
-        below=(*(sentence.format(**words) for sentence in LEGEND), *_notes(rows)),
+        notes=tuple(_notes(rows)),
+        legend=tuple(sentence.format(**words) for sentence in LEGEND),
     )
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[str]:
-    """What is not there and why; where, unless it is so everywhere."""
+    """What is missing and why, with the places where it is not missing everywhere."""
     for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         places = [f"{row['intermediate']} {row['feature']}" for row in rows if row["note"] == note]
         yield f"{note}." if len(places) == len(rows) else f"{note}: {', '.join(places)}."

@@ -1,26 +1,55 @@
-"""Text of numbers and names, as Markdown and LaTeX want them."""
+"""Numbers and names as text, and what must be escaped in Markdown and LaTeX."""
 
+import csv
+import io
 import re
+
+import pyarrow as pa
 
 from stilts.statistics.spread import Spread
 
 
 def number(spread: Spread, sign: str = "") -> str:
-    """`71.3 ±0.8`; the deviation of one observation is `-`."""
+    """Mean and standard deviation, `71.3 ±0.8`; the deviation of a single observation is written `-`."""
     return f"{spread.mean:{sign}.1f} ±{'-' if spread.sd is None else f'{spread.sd:.1f}'}"
 
 
 def interval(low: float | None, high: float | None, sign: str = "", digits: int = 1) -> str:
-    """`[70.3, 72.3]`, or nothing where there is none."""
+    """`[70.3, 72.3]`; empty where an end is None."""
     return "" if low is None or high is None else f"[{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
 
+def with_interval(
+    value: float | None, low: float | None, high: float | None, n: int | None = None, sign: str = ""
+) -> str:
+    """`54.0 [52.1, 55.9] (n=5)`, without the parts that are None; empty where there is no value."""
+    if value is None:
+        return ""
+    counted = "" if n is None else f"(n={n})"
+    return joined(f"{value:{sign}z.1f}", interval(low, high, f"{sign}z"), counted)
+
+
+def joined(*parts: str) -> str:
+    """The parts that are not empty, separated by blanks."""
+    return " ".join(part for part in parts if part)
+
+
 def probability(p: float) -> str:
-    """`p=0.23`, `p=0.041`, `p<0.001`: two digits that count."""
+    """A p value with two significant digits: `p=0.23`, `p=0.041`, `p<0.001`."""
     return "p<0.001" if p < 0.001 else f"p={p:.3f}" if p < 0.1 else f"p={p:.2f}"
 
 
+def to_csv(table: pa.Table) -> str:
+    """All rows of a table with every digit; a null is an empty field."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, table.column_names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table.to_pylist())
+    return text.getvalue()
+
+
 def escape_markdown(text: str) -> str:
+    """Escape what Markdown would read as markup in a table cell."""
     return re.sub(r"([\\|*`<\[])", r"\\\1", text)
 
 
@@ -31,4 +60,5 @@ _LATEX = {
 
 
 def escape_latex(text: str) -> str:
+    """Escape LaTeX's special characters."""
     return "".join(_LATEX.get(character, character) for character in text)

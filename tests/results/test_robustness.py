@@ -12,8 +12,8 @@ from scipy import stats
 from stilts.identity.stage import Condition
 from stilts.results.robustness import robustness_table
 from stilts.results.scores import MEAN
-from stilts.show.render import render_terminal, write_results
-from stilts.show.robustness import robustness_files
+from stilts.show.results import print_results, write_results
+from stilts.show.robustness import robustness_grids
 
 SWAP, CASING = Condition("swap", 0.1), Condition("casing", 0.2)
 
@@ -88,9 +88,8 @@ def test_losses_are_compared_to_the_baselines_by_seed(study):
 
 
 def test_languages_that_a_kind_hardly_changes_are_named(study):
-    files = robustness_files(study.table(), robustness_table(study.table(), "none"))
-    notes = [line for line in files["robustness.md"].decode().split("\n") if line.startswith("Hardly")]
-    assert notes == ["Hardly changed by casing: zh."]
+    grids = robustness_grids(study.table(), robustness_table(study.table(), "none"))
+    assert [note for grid in grids for note in grid.notes] == ["Hardly changed by casing: zh."]
     assert loss(study, "none", ("casing", 0.2))["changed_share"] == pytest.approx(0.051)
     assert loss(study, "none", ("casing", 0.2), "zh")["changed_share"] == 0.002
 
@@ -124,7 +123,7 @@ def test_clean_results_alone_have_no_table_of_noise(grid, tmp_path):
     files = [path.name for path in write_results(tmp_path, grid.tables())]
     assert [name for name in files if "robustness" in name] == ["robustness.parquet"]
     console = Console(file=io.StringIO())
-    render_terminal(console, grid.tables())
+    print_results(console, grid.tables())
     assert "Noise" not in console.file.getvalue()
 
 
@@ -140,22 +139,22 @@ def test_the_files_agree(study, tmp_path):
     assert (none["target"], none["split"], none["changed_share"]) == ("xnli", "test", 0.05)
     text = (tmp_path / "robustness.md").read_text()
     assert "| base | none | 0.1 | 71.0 ±1.4 | 65.5 ±0.7; -5.5 ±0.7; -7.7% |  |" in text
-    assert "|  | changed | 0.2 |  |  | 10.0% |" not in text
-    assert "Points lost more than with the intermediate none, paired by seed:" in text
-    assert "| base | mnli | 0.1 | -1.5 [-7.9, +4.9] |  |" in text
-    assert "|  | changed | 0.1 |  | 5.0% |  |" in text
+    assert "| base | changed | 0.2 |  |  | 10.0% |" not in text
+    assert "points lost more than with the intermediate none, paired by seed" in text
+    assert r"| base | mnli | 0.1 | -1.5 \[-7.9, +4.9] |  |" in text
+    assert "| base | changed | 0.1 |  | 5.0% |  |" in text
     assert "Hardly changed by casing: zh." in text
     tex = (tmp_path / "robustness.tex").read_text()
     assert r"65.5 $\pm$0.7 {\scriptsize $-$5.5 $\pm$0.7} {\scriptsize $-$7.7\%}" in tex
-    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 1
-    columns = len(re.search(r"\\begin{tabular}{(ll(r+))}", tex)[1])
-    assert {line.count(" & ") for line in tex.split("\n") if line.endswith(r"\\")} == {columns - 1}
+    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == 2
+    for columns, body in re.findall(r"\\begin{tabular}{(llr+)}(.*?)\\end{tabular}", tex, flags=re.DOTALL):
+        assert {line.count(" & ") for line in body.split("\n") if line.endswith(r"\\")} == {len(columns) - 1}
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_terminal_cuts_nothing(study, width):
     console = Console(width=width, file=io.StringIO())
-    render_terminal(console, study.tables())
+    print_results(console, study.tables())
     text = console.file.getvalue()
     assert max(map(len, text.split("\n"))) <= width
     assert "…" not in text
@@ -166,5 +165,5 @@ def test_the_terminal_cuts_nothing(study, width):
 def test_what_is_missing_is_said(study):
     study.add("squad", "xnli", 1, acc(80, 60), noise={SWAP: {"en": "missing", "zh": "missing"}})
     console = Console(width=120, file=io.StringIO())
-    render_terminal(console, study.tables())
+    print_results(console, study.tables())
     assert "missing" in console.file.getvalue()

@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from stilts.results.aggregate import languages_table, summary_table
+from stilts.results.analyse import over_seeds
 from stilts.results.best import SCHEMA as BEST
 from stilts.results.best import best
 from stilts.results.options import Options
@@ -17,13 +18,15 @@ from stilts.results.published.published import beside_published
 from stilts.results.similarity.distances import installed
 from stilts.results.similarity.pretraining import Pretraining
 from stilts.results.similarity.similarity import CORRELATIONS, similarity
-from stilts.show.analyses import analysis_files, render_analyses
-from stilts.show.section import Section, latex, markdown, show
+from stilts.show.results import analysis_files, print_analyses
 from stilts.tasks.base import get_task
+from tests.results.conftest import Grid as Results
+from tests.results.conftest import of_a_store
 
 if not installed():
     pytest.skip("needs stilts[similarity]", allow_module_level=True)
 
+EMPTY = Results().table()
 SIZES = {language: 10.0 + i for i, language in enumerate(get_task("panx").languages)}
 
 
@@ -49,9 +52,14 @@ def tables(grid):
     return {"best": chosen, "published": published, "similarity": correlations, "similarity_points": points}
 
 
+def complete(tables):
+    """These tables among all the tables of an experiment, the others empty."""
+    return {**of_a_store(), **over_seeds(EMPTY, Options()), **tables}
+
+
 def printed(tables, width):
     console = Console(width=width, record=True, file=io.StringIO())
-    render_analyses(console, tables)
+    print_analyses(console, complete(tables))
     return console.export_text()
 
 
@@ -62,15 +70,15 @@ def cells(text, header):
 
 
 def test_files(tables):
-    assert sorted(analysis_files(tables)) == sorted(
+    assert sorted(analysis_files(complete(tables))) == sorted(
         f"{name}.{kind}" for name in ("best", "published", "similarity") for kind in ("csv", "md", "tex")
     )
     empty = {"best": BEST.empty_table(), "published": tables["published"].slice(0, 0)}
-    assert analysis_files({**empty, "similarity": CORRELATIONS.empty_table()}) == {}
+    assert analysis_files(complete({**empty, "similarity": CORRELATIONS.empty_table()})) == {}
 
 
 def test_markdown_has_the_tables_numbers(tables):
-    files = {name: content.decode() for name, content in analysis_files(tables).items()}
+    files = {name: content.decode() for name, content in analysis_files(complete(tables)).items()}
     per_target = [row for row in tables["best"].to_pylist() if row["rule"] == "per target"]
     for row, shown in zip(per_target, cells(files["best.md"], "target"), strict=True):
         assert shown[0] == row["target"]
@@ -84,7 +92,7 @@ def test_markdown_has_the_tables_numbers(tables):
 
 
 def test_what_is_not_there_is_said(tables):
-    files = {name: content.decode() for name, content in analysis_files(tables).items()}
+    files = {name: content.decode() for name, content in analysis_files(complete(tables)).items()}
     assert "bucc2018, tatoeba: no dev score." in files["best.md"]
     assert "not computed" in files["similarity.md"]
     assert "bucc2018 test: too few languages (4)." in files["similarity.md"]
@@ -110,20 +118,11 @@ def test_published_numbers_are_printed_only_beside_our_own(tables):
     assert "beside published results" not in printed({**tables, "published": published}, 150)
 
 
-def test_markup_and_special_characters_are_text():
-    section = Section("a_b [red]&", ("name", "x|y"), (("[bold]%", "-1.5 [-2, 1]"),), 1, ("50 % of <b>",))
-    console = Console(width=80, record=True, file=io.StringIO())
-    show(console, section)
-    assert {"a_b [red]&", "50 % of <b>"} <= set(console.export_text().splitlines())
-    assert "| \\[bold]% | -1.5 \\[-2, 1] |" in markdown(section)
-    assert r"[bold]\% & $-$1.5 [$-$2, 1] \\" in latex(section)
-
-
 def test_latex_compiles(tables, tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("no pdflatex")
     inputs = ""
-    for name, content in analysis_files(tables).items():
+    for name, content in analysis_files(complete(tables)).items():
         (tmp_path / name).write_bytes(content)
         inputs += rf"\input{{{name}}}\clearpage" if name.endswith(".tex") else ""
     document = rf"\documentclass{{article}}\usepackage{{booktabs,graphicx}}\begin{{document}}{inputs}\end{{document}}"

@@ -9,7 +9,9 @@ from pyarrow import csv
 from rich.console import Console
 
 from stilts.results.items.table import SCHEMA
-from stilts.show.items import items_files, render_items
+from stilts.show.grid import markdown, show
+from stilts.show.items import items_grids
+from stilts.show.text import to_csv
 
 
 def row(regime: str, language: str, difference: float | None, p: float | None = None, **more: Any) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def table() -> pa.Table:
 
 
 def test_markdown_lists_clear_gains_and_losses_and_counts_the_rest(table: pa.Table) -> None:
-    text = items_files(table)["items.md"].decode()
+    text = markdown(items_grids(table))
     assert "## xnli test: languages against none, over test items" in text
     gains = r"2: sw +3.5 \[+2.5, +4.5], de +1.2 \[+0.2, +2.2]"
     assert rf"| base | mnli | 3/5 | **+0.7 \[-0.3, +1.7]** | {gains} | 1: ur -2.0 \[-3.0, -1.0] | 2 |" in text
@@ -45,7 +47,7 @@ def test_markdown_lists_clear_gains_and_losses_and_counts_the_rest(table: pa.Tab
 
 def test_csv_has_every_number_in_full(table: pa.Table) -> None:
     read = csv.read_csv(
-        io.BytesIO(items_files(table)["items.csv"]),
+        io.BytesIO(to_csv(table).encode()),
         convert_options=csv.ConvertOptions(column_types=SCHEMA, strings_can_be_null=True),
     )
     assert read.to_pylist() == table.to_pylist()
@@ -53,7 +55,7 @@ def test_csv_has_every_number_in_full(table: pa.Table) -> None:
 
 def test_the_terminal_shows_what_is_known(table: pa.Table) -> None:
     console = Console(width=120, record=True, file=io.StringIO())
-    render_items(console, table)
+    show(console, items_grids(table, brief=True))
     text = console.export_text()
     assert "2: sw +3.5, de +1.2" in text
     assert "1: ur -2.0" in text
@@ -62,6 +64,6 @@ def test_the_terminal_shows_what_is_known(table: pa.Table) -> None:
 
 def test_nothing_is_shown_where_nothing_is_compared(table: pa.Table) -> None:
     console = Console(width=120, record=True, file=io.StringIO())
-    render_items(console, table[6:])
+    show(console, items_grids(table[6:], brief=True))
     assert console.export_text() == ""
-    assert items_files(SCHEMA.empty_table()) == {}
+    assert list(items_grids(SCHEMA.empty_table())) == []

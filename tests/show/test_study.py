@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from stilts.show.study import print_study, study_grids, study_latex, study_markdown
+from stilts.show.grid import NEEDS, latex, markdown, plain, show
+from stilts.show.study import study_grids
 
 
 @pytest.fixture
@@ -28,27 +29,27 @@ def crossed(grid):
 
 def grids(found):
     tables = found.tables()
-    return study_grids(tables["study"], tables["variance"], "xtreme"), tables
+    return list(study_grids(tables["study"], tables["variance"], "xtreme")), tables
 
 
 def test_the_forms_show_the_tables_numbers(crossed):
     (study, variance), tables = grids(crossed)
     for row in tables["study"].to_pylist():
         ends = f"[{row['iqm_low']:.1f}, {row['iqm_high']:.1f}]"
-        line = next(line for line in study[2] if line[1] == row["intermediate"])
-        assert line[2:6] == ["2", "3/3", "-", f"{row['iqm']:.1f} {ends}"]
+        line = next(line for line in study.rows if line[1] == row["intermediate"])
+        assert [plain(cell) for cell in line[2:6]] == ["2", "3/3", "-", f"{row['iqm']:.1f} {ends}"]
         if row["intermediate"] != "none":
-            assert line[6].startswith(f"{row['improvement']:.1f}% [")
+            assert plain(line[6]).startswith(f"{row['improvement']:.1f}% [")
     rows = [row for row in tables["variance"].to_pylist() if row["intermediate"] != "none"]
-    assert len(variance[2]) == len(rows) == 2 * 3
-    for line, row in zip(variance[2], rows, strict=True):
-        assert line[1:5] == [row["intermediate"], row["column"], "3x3", f"{row['total_sd']:.1f}"]
-        assert line[5].startswith(f"{row['intermediate_share']:.0f}% [{row['intermediate_share_low']:.0f}, ")
+    assert len(variance.rows) == len(rows) == 2 * 3
+    for line, row in zip(variance.rows, rows, strict=True):
+        assert list(line[1:5]) == [row["intermediate"], row["column"], "3x3", f"{row['total_sd']:.1f}"]
+        assert plain(line[5]).startswith(f"{row['intermediate_share']:.0f}% [{row['intermediate_share_low']:.0f}, ")
     for grid in (study, variance):
-        for text in (study_markdown(grid), study_latex(grid)):
-            assert all(cell.split(" [")[0].rstrip("%") in text for line in grid[2] for cell in line[3:])
-    assert r"squad\_100\%" in study_latex(variance)
-    assert not re.search(r"[^\\{]%", study_latex(study))
+        for text in (markdown([grid]), latex([grid])):
+            assert all(plain(cell).split(" [")[0].rstrip("%") in text for line in grid.rows for cell in line[3:])
+    assert r"squad\_100\%" in latex([variance])
+    assert not re.search(r"[^\\{]%", latex([study]).removeprefix(NEEDS))
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -56,12 +57,12 @@ def test_a_terminal_shows_every_number(crossed, width):
     found, _ = grids(crossed)
     for grid in found:
         console = Console(width=width, file=io.StringIO())
-        print_study(console, grid)
+        show(console, [grid])
         text = console.file.getvalue()
         assert max(map(len, text.split("\n"))) <= width
         assert "…" not in text
-        for line in grid[2]:
-            assert all(word in text for cell in line[1:] for word in cell.split())
+        for line in grid.rows:
+            assert all(word in text for cell in line[1:] for word in plain(cell).split())
 
 
 def test_seeds_that_are_not_crossed_and_a_single_task_have_nothing_to_show(grid):

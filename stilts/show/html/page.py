@@ -143,7 +143,7 @@ def _has(frames: Mapping[str, Frame], table: str, column: str) -> bool:
 
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("stilts.collect.report"),
+        loader=PackageLoader("stilts.show.html"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

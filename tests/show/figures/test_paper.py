@@ -13,7 +13,7 @@ from stilts.results.learning import selection
 from stilts.results.published import published
 from stilts.results.similarity import similarity
 from stilts.show.figures.write import write_figures
-from stilts.show.render import write_results
+from stilts.show.results import write_results
 
 AWKWARD = r"squad_100%&$#{é}~^\<ß>|"
 TABLES = {

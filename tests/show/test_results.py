@@ -13,8 +13,9 @@ from rich.console import Console
 
 from stilts.results.entry import SUMMARY, Entry
 from stilts.results.summary import summaries
-from stilts.show.render import render_terminal, write_results
-from stilts.show.summary import difference_text, latex, markdown, score_text
+from stilts.show.grid import latex, markdown
+from stilts.show.results import print_results, write_results
+from stilts.show.summary import difference_text, score_text, summary_grids
 from stilts.show.text import interval, probability
 
 
@@ -96,7 +97,7 @@ def test_markdown_csv_and_parquet_agree(xtreme_grid, tmp_path):
 
 
 def test_what_is_lacking_is_said(xtreme_grid):
-    cells = markdown_cells(markdown(summarise(xtreme_grid)))
+    cells = markdown_cells(markdown(summary_grids([summarise(xtreme_grid)])))
     assert cells[("base", "mnli"), "panx"] == "56.6 ±- (n=1), failed 1/2"
     assert cells[("base", "squad_100%"), "udpos"] == "unlabelled"
     assert cells[("base", "squad_100%"), "xtreme"] == "unlabelled"
@@ -109,7 +110,7 @@ def test_what_is_lacking_is_said(xtreme_grid):
 def test_unplanned_is_blank_and_no_baseline_is_no_comparison(grid):
     grid.add("mnli", "xnli", 1, {"en": {"accuracy": 60.0}})
     grid.add("squad", "pawsx", 1, {"en": {"accuracy": 60.0}})
-    text = markdown(summarise(grid))
+    text = markdown(summary_grids([summarise(grid)]))
     assert markdown_cells(text)[("base", "mnli"), "pawsx"] == ""
     assert "Difference" not in text
     assert "xnli 1 of 15 languages" in text
@@ -118,7 +119,7 @@ def test_unplanned_is_blank_and_no_baseline_is_no_comparison(grid):
 @pytest.mark.parametrize(("width", "blocks"), [(100, 3), (130, 3), (160, 2), (250, 1)])
 def test_the_terminal_cuts_nothing(xtreme_grid, width, blocks):
     console = Console(width=width, file=io.StringIO())
-    render_terminal(console, xtreme_grid.tables())
+    print_results(console, xtreme_grid.tables())
     text = console.file.getvalue()
     assert max(map(len, text.split("\n"))) <= width
     assert "…" not in text
@@ -139,19 +140,19 @@ def test_the_terminal_cuts_nothing(xtreme_grid, width, blocks):
 def test_names_with_markup_are_shown_as_they_are(grid):
     grid.add("[red]a|b*", "xnli", 1, {"en": "missing"}, status="failed", error="[bold]x | y")
     console = Console(width=100, file=io.StringIO())
-    render_terminal(console, grid.tables())
+    print_results(console, grid.tables())
     assert "[red]a|b*" in console.file.getvalue()
     assert "[bold]x | y" in console.file.getvalue()
-    assert r"| \[red]a\|b\* | failed |" in markdown(summarise(grid))
+    assert r"| \[red]a\|b\* | failed |" in markdown(summary_grids([summarise(grid)]))
 
 
 def test_an_empty_table_is_rendered(grid, tmp_path):
-    render_terminal(Console(file=io.StringIO()), grid.tables())
+    print_results(Console(file=io.StringIO()), grid.tables())
     assert "results.parquet" in [path.name for path in write_results(tmp_path, grid.tables())]
 
 
 def test_latex_is_balanced_and_escaped(xtreme_grid):
-    text = latex(summarise(xtreme_grid))
+    text = latex(summary_grids([summarise(xtreme_grid)]))
     assert r"squad\_100\%" in text
     assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") == 4
     for rows in re.findall(r"\\begin{tabular}{(ll(r+))}(.*?)\\end{tabular}", text, flags=re.DOTALL):

@@ -1,0 +1,124 @@
+"""The results of an experiment as files and in a terminal.
+
+Invariants: every form is made from the same tables, so that they agree; a missing number is a word, never a zero; the
+standard deviation of one observation is `-`. The CSV and Parquet files hold every digit.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+from rich.text import Text
+
+from stilts.results.aggregate import ended
+from stilts.results.analyse import Tables
+from stilts.results.similarity.similarity import ALL
+from stilts.results.summary import language_summaries, summaries
+from stilts.results.table import benchmark_of, parquet
+from stilts.show.best import best_grids
+from stilts.show.grid import Grid, latex, markdown, show
+from stilts.show.items import items_grids
+from stilts.show.learning import selection_grids
+from stilts.show.published import comparable, published_grids
+from stilts.show.robustness import robustness_grids
+from stilts.show.similarity import similarity_grids
+from stilts.show.study import study_grids
+from stilts.show.summary import summary_grids
+from stilts.show.text import escape_markdown, to_csv
+from stilts.storage.local import LocalStore
+
+
+def write_results(folder: Path, tables: Tables) -> list[Path]:
+    """Write the tables of an experiment, each file atomically.
+
+    Every table is written as NAME.parquet. The table over seeds and the study are written as table.md, table.csv and
+    table.tex, each target's languages as languages-TARGET.md and .csv, and every other table that has rows as NAME.md,
+    NAME.tex and NAME.csv.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        StiltsError: the folder cannot be written.
+    """
+    files = {f"{name}.parquet": parquet(table) for name, table in tables.items()}
+    grids = list(_seeds(tables))
+    files |= {"table.md": (markdown(grids) + _ended(tables["results"])).encode(), "table.tex": latex(grids).encode()}
+    files |= {"table.csv": to_csv(tables["summary"]).encode()}
+    files |= {f"{name}.csv": to_csv(tables[name]).encode() for name in ("study", "variance")}
+    for target in pc.unique(tables["languages"]["target"]).to_pylist():
+        grids = list(summary_grids(language_summaries(tables["results"], tables["languages"], target)))
+        rows = tables["languages"].filter(pc.field("target") == target)
+        files[f"languages-{target}.md"] = markdown(grids).encode()
+        files[f"languages-{target}.csv"] = to_csv(rows).encode()
+    files |= analysis_files(tables)
+    store = LocalStore(folder)
+    for name, content in files.items():
+        store.write(name, content)
+    return [folder / name for name in files]
+
+
+def analysis_files(tables: Tables) -> dict[str, bytes]:
+    """NAME.md, NAME.tex and NAME.csv of every analysis that has rows, by file name."""
+    files: dict[str, bytes] = {}
+    for name, grids in _analyses(tables, brief=False):
+        if grids:
+            files[f"{name}.md"] = markdown(grids).encode()
+            files[f"{name}.tex"] = latex(grids).encode()
+            files[f"{name}.csv"] = to_csv(tables[name]).encode()
+    return files
+
+
+def print_results(console: Console, tables: Tables) -> None:
+    """Print the table over seeds, the study, every analysis, and the stages that failed or diverged."""
+    show(console, _seeds(tables))
+    print_analyses(console, tables)
+    _print_ended(console, tables["results"])
+
+
+def print_analyses(console: Console, tables: Tables) -> None:
+    """Print every analysis that has rows, as short as a terminal needs it."""
+    for _, grids in _analyses(tables, brief=True):
+        show(console, grids)
+
+
+def print_scores(console: Console, tables: Tables) -> None:
+    """Print the table over seeds, and the stages that failed or diverged."""
+    show(console, summary_grids(summaries(tables["results"], tables["summary"])))
+    _print_ended(console, tables["results"])
+
+
+def _seeds(tables: Tables) -> Iterator[Grid]:
+    results = tables["results"]
+    yield from summary_grids(summaries(results, tables["summary"]))
+    yield from study_grids(tables["study"], tables["variance"], benchmark_of(results).name)
+
+
+def _analyses(tables: Tables, *, brief: bool) -> Iterator[tuple[str, list[Grid]]]:
+    """(name of the table, its grids).
+
+    Args:
+        brief: what fits a terminal: means over languages, similarity over all targets, and only those published
+            results that have a number of the run beside them.
+    """
+    yield "items", list(items_grids(tables["items"], brief=brief))
+    yield "robustness", list(robustness_grids(tables["results"], tables["robustness"], brief=brief))
+    yield "selection", list(selection_grids(tables["selection"], brief=brief))
+    yield "best", list(best_grids(tables["best"]))
+    yield "published", list(published_grids(comparable(tables["published"]) if brief else tables["published"]))
+    similarity = tables["similarity"].filter(pc.field("target") == ALL) if brief else tables["similarity"]
+    yield "similarity", list(similarity_grids(similarity))
+
+
+def _print_ended(console: Console, results: pa.Table) -> None:
+    for status, stage, error in ended(results):
+        console.print(Text.assemble((status, "red"), f" {stage}: {error}"))
+
+
+def _ended(results: pa.Table) -> str:
+    lines = [
+        f"- {status}: {escape_markdown(stage)}: {escape_markdown(error)}" for status, stage, error in ended(results)
+    ]
+    return "\n".join(["\n## Failed and diverged", "", *lines, ""]) if lines else ""
