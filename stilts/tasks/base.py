@@ -77,6 +77,9 @@ class Task:
             the dev set of the first. Empty where it has data of its own.
         xtreme_r: languages that XTREME-R evaluates beside `languages`.
         licence: why its data cannot be downloaded, and in which form to give it; None where it can.
+        parallel: whether test items of several languages that have the same id are translations of each other. Files
+            without ids have row numbers for ids, so their translations must be in the same order. The bootstrap over
+            test items resamples such items together.
     """
 
     name: str
@@ -100,6 +103,7 @@ class Task:
     parts: tuple[str, ...] = ()
     xtreme_r: tuple[str, ...] = ()
     licence: str | None = None
+    parallel: bool = False
 
     @property
     def all_languages(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def table() -> pa.Table:
         row("mnli", "sw", 3.5, 0.001),
         row("mnli", "ur", -2.0, 0.04, seeds=3, note="not predicted: seed 4, 5"),
         row("mnli", "th", -0.01, 0.9),
-        row("mnli", "zh", 0.0, note="no draw differs"),
+        row("mnli", "zh", 0.0, note="no resample changes the difference"),
         row("mnli", "mean", 0.7, 0.02),
         row("squad|1", "de", None, seeds=0, note="not predicted"),
         row("squad|1", "sw", None, seeds=0, note="no gold"),

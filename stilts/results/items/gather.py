@@ -1,7 +1,7 @@
-"""From an expansion and its store to the table of differences over test items.
+"""Builds the table of differences over test items from an expansion and its store.
 
-What is predicted on the same examples is read together, scored on the same draws, and let go before the next: memory
-is bounded by one language of one task, and each prediction file is read once.
+Evaluations on the same examples form a group. A group is read, resampled and released before the next one is read, so
+that memory is bounded by the counts of one language of one task, and each prediction file is read once.
 """
 
 from collections import defaultdict
@@ -23,6 +23,7 @@ from stilts.results.gather import cell_sources
 from stilts.results.items.bootstrap import difference, resample
 from stilts.results.items.counts import Counts, Items, items_of
 from stilts.results.items.kept import Kept
+from stilts.results.items.keys import Keys, item_keys
 from stilts.results.items.table import SCHEMA
 from stilts.results.options import Options
 from stilts.results.scores import MEAN
@@ -38,10 +39,10 @@ Where = tuple[str, str]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One regime against the baseline in one language.
+    """One regime compared with the baseline in one language.
 
     Attributes:
-        pairs: (the regime's evaluation, the baseline's) -> seed; seeds that share both artifacts are one pair.
+        pairs: (the regime's evaluation, the baseline's) -> seed. Seeds that share both artifacts are one pair.
     """
 
     split: str
@@ -54,11 +55,11 @@ class Comparison:
 
 @dataclass
 class Group:
-    """What is predicted on the same examples.
+    """The evaluations on one set of examples, and the comparisons that need them.
 
     Attributes:
-        spec: one of the evaluations.
-        wanted: every evaluation that is there.
+        spec: any one of the evaluations.
+        wanted: the evaluations that the store has.
     """
 
     spec: EvaluationSpec
@@ -68,35 +69,40 @@ class Group:
 
 @dataclass(frozen=True)
 class Found:
-    """What came of a comparison.
+    """The result of a comparison.
 
     Attributes:
-        draws: difference averaged over the paired seeds, float64 [1 + resamples] (see `bootstrap.resample`); None
-            where no seed is paired.
-        items: None where they were not read.
-        note: what is lacking, and why; None where nothing is.
+        differences: points averaged over the paired seeds, float64 [1 + resamples] (see `bootstrap.resample`); None
+            if no seed has both predictions.
+        keys: the keys of the different items that were resampled; None if the items could not be read.
+        seeds: those that have both predictions.
+        note: what is missing, and why; None if nothing is.
     """
 
-    draws: NDArray[np.float64] | None
-    items: int | None
+    differences: NDArray[np.float64] | None
+    keys: Keys | None
     seeds: tuple[int, ...]
     note: str | None
 
 
 Shown = Callable[[Sequence[Group]], Iterable[Group]]
+"""Wraps the loop over the groups, to show progress."""
 
 
 def items_table(
     expansion: Expansion, store: Store, options: Options, shown: Shown = iter, kept: Kept | None = None
 ) -> pa.Table:
-    """The differences of every regime to the baseline in every language of clean data, tested over test items.
+    """The difference of every regime to the baseline in every language of clean data, tested over test items.
 
     Args:
-        shown: wraps the loop over what is read together, to show its progress.
-        kept: counts of earlier times, which are not made again.
+        shown: see `Shown`.
+        kept: the counts that earlier calls have kept; they are read instead of being counted again.
 
     Returns:
         A table of `SCHEMA`, in the order of the cells.
+
+    Raises:
+        Unreachable: the store cannot be read now. Whatever else is missing is said in the table's notes.
     """
     inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
     cells = independent(
@@ -110,14 +116,18 @@ def items_table(
         found |= compare(store, group, kept)
     nothing = Found(None, None, (), "not predicted")
     rows = [(comparison, found.get(comparison, nothing)) for comparison in planned]
-    return _table([*rows, *_means(rows)], options.baseline)
+    return _table([*rows, *means_over_languages(rows)], options.baseline)
 
 
-# --- what is compared
+# --- planning the comparisons
 
 
 def _plan(cells: Sequence[CellSource], baseline: str, held: set[Where]) -> tuple[list[Group], list[Comparison]]:
-    """Groups, and all comparisons in the order of the cells."""
+    """The groups, and all comparisons in the order of the cells.
+
+    Args:
+        held: the evaluations that the store has.
+    """
     theirs: dict[tuple[Any, ...], Where] = {}
     for cell, spec in _clean(cells):
         if cell.intermediate == baseline:
@@ -143,36 +153,43 @@ def _clean(cells: Iterable[CellSource]) -> Iterator[tuple[CellSource, Evaluation
 
 
 def _place(cell: CellSource, spec: EvaluationSpec) -> tuple[Any, ...]:
-    """What two regimes must share to be compared."""
+    """The properties that two evaluations must share to be compared."""
     return cell.model, cell.target, cell.seed, spec.split, spec.language, spec.data.path
 
 
-# --- what comes of it
+# --- comparing
 
 
 def compare(store: Store, group: Group, kept: Kept | None = None) -> dict[Comparison, Found]:
-    """Every comparison of a group."""
+    """The results of all comparisons of a group."""
     try:
-        items = _items(store, group.spec)
+        known = _items(store, group.spec)
     except Unreachable:
         raise
-    except StiltsError as error:
+    except (StiltsError, ValueError) as error:
         return {comparison: Found(None, None, (), str(error)) for comparison in group.comparisons}
-    if items is None:
+    if known is None:
         return {comparison: Found(None, None, (), "no gold") for comparison in group.comparisons}
+    items, keys = known
     counts, reasons = _read(store, group, items, kept)
-    scores = resample(np.stack(list(counts.values())), items.score) if counts else np.empty((0, 0))
+    scores = np.empty((0, 0))
+    if counts:
+        parallel = get_task(group.spec.task).parallel
+        scores = resample(np.stack(list(counts.values())), items.score, keys, parallel)
     columns = dict(zip(counts, scores.T, strict=True))
-    return {comparison: _paired(comparison, columns, reasons, items.size) for comparison in group.comparisons}
+    return {comparison: _paired(comparison, columns, reasons, keys) for comparison in group.comparisons}
 
 
-def _items(store: Store, spec: EvaluationSpec) -> Items | None:
+def _items(store: Store, spec: EvaluationSpec) -> tuple[Items, Keys] | None:
+    """The items of an evaluation and their keys; None if the examples carry no gold."""
     pool = None if spec.pool is None else read_examples(store, spec.pool)
-    return items_of(get_task(spec.task), spec.language, read_examples(store, spec.data), pool)
+    task, examples = get_task(spec.task), read_examples(store, spec.data)
+    items = items_of(task, spec.language, examples, pool)
+    return None if items is None else (items, item_keys(task, spec.language, examples, items.size))
 
 
 def _read(store: Store, group: Group, items: Items, kept: Kept | None) -> tuple[dict[Where, Counts], dict[Where, str]]:
-    """The counts of each evaluation, or why there are none."""
+    """The counts of each evaluation that has them, and the reason for each that has none."""
     known = {} if kept is None else kept.read(group.spec)
     answers = ask_many(store, lambda entry: _count(store, items, known, *entry), group.wanted.items())
     read = dict(zip(group.wanted, answers, strict=True))
@@ -187,7 +204,7 @@ def _read(store: Store, group: Group, items: Items, kept: Kept | None) -> tuple[
 def _count(
     store: Store, items: Items, known: Mapping[str, Counts], where: Where, spec: EvaluationSpec
 ) -> tuple[str, Counts] | str:
-    """The digest of an evaluation's predictions and their counts, or why there are none."""
+    """The digest of an evaluation's predictions with their counts, or the reason why there are none."""
     try:
         record = read_evaluation(store, where[0], spec)
         file = "" if record is None else record["predictions"]["sha256"]
@@ -202,8 +219,14 @@ def _count(
 
 
 def _paired(
-    comparison: Comparison, columns: Mapping[Where, NDArray[np.float64]], reasons: Mapping[Where, str], items: int
+    comparison: Comparison, columns: Mapping[Where, NDArray[np.float64]], reasons: Mapping[Where, str], keys: Keys
 ) -> Found:
+    """The difference averaged over the seeds that have both predictions.
+
+    Args:
+        columns: scores of each evaluation on the resamples.
+        reasons: why other evaluations have no scores.
+    """
     differences, lacking = {}, defaultdict(list)
     for (ours, theirs), seed in comparison.pairs.items():
         if ours in columns and theirs in columns:
@@ -212,33 +235,36 @@ def _paired(
             absent = next(where for where in (ours, theirs) if where not in columns)
             lacking[reasons.get(absent, "not predicted")].append(seed)
     if not differences and len(lacking) == 1:
-        return Found(None, items, (), next(iter(lacking)))
+        return Found(None, keys, (), next(iter(lacking)))
     note = "; ".join(f"{why}: seed {', '.join(map(str, seeds))}" for why, seeds in lacking.items())
-    draws = np.mean(list(differences.values()), axis=0) if differences else None
-    return Found(draws, items, tuple(differences), note or None)
+    averaged = np.mean(list(differences.values()), axis=0) if differences else None
+    return Found(averaged, keys, tuple(differences), note or None)
 
 
-def _means(rows: Sequence[tuple[Comparison, Found]]) -> Iterator[tuple[Comparison, Found]]:
-    """The mean over the languages of each target and regime, of the seeds that all of them have.
+def means_over_languages(rows: Sequence[tuple[Comparison, Found]]) -> Iterator[tuple[Comparison, Found]]:
+    """The mean over the languages of each target and regime, where all of them have the same seeds.
 
-    Languages that have as many items are drawn alike (see `resample`), so that translations of one test set (XNLI,
-    PAWS-X, XQuAD) are not taken for independent. MLQA's languages, which share some of their questions, are.
+    Resample number r of one language and resample number r of another give the same weights to items that are
+    translations of each other (see `keys`), so the mean of the two is a resample of one common test set. Items that
+    languages share are counted once.
     """
     regimes: dict[Comparison, list[Found]] = defaultdict(list)
     for row, found in rows:
         regimes[Comparison(row.split, row.target, row.model, row.intermediate, MEAN)].append(found)
     for comparison, parts in regimes.items():
-        draws = [part.draws for part in parts if part.draws is not None]
-        items = sum(part.items or 0 for part in parts)
-        if len(draws) < len(parts):
-            yield comparison, Found(None, None, (), f"{len(parts) - len(draws)} of {len(parts)} languages are lacking")
+        differences = [part.differences for part in parts if part.differences is not None]
+        if len(differences) < len(parts):
+            reason = f"{len(parts) - len(differences)} of {len(parts)} languages are lacking"
+            yield comparison, Found(None, None, (), reason)
         elif len({part.seeds for part in parts}) > 1:
             yield comparison, Found(None, None, (), "the languages have different seeds")
         else:
-            yield comparison, Found(np.mean(draws, axis=0), items, parts[0].seeds, parts[0].note)
+            keys = np.unique(np.concatenate([part.keys for part in parts if part.keys is not None]))
+            yield comparison, Found(np.mean(differences, axis=0), keys, parts[0].seeds, parts[0].note)
 
 
 def _table(rows: Sequence[tuple[Comparison, Found]], baseline: str) -> pa.Table:
+    """SCHEMA of the results, p adjusted over the languages and regimes of a target, and over its means."""
     records = [_record(comparison, found, baseline) for comparison, found in rows]
     families: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for record in records:
@@ -254,10 +280,11 @@ def _table(rows: Sequence[tuple[Comparison, Found]], baseline: str) -> pa.Table:
 def _record(comparison: Comparison, found: Found, baseline: str) -> dict[str, Any]:
     keys = ("split", "target", "model", "intermediate", "language")
     record = {name: getattr(comparison, name) for name in keys}
-    record |= {"baseline": baseline, "items": found.items, "seeds": len(found.seeds), "note": found.note}
+    items = None if found.keys is None else len(found.keys)
+    record |= {"baseline": baseline, "items": items, "seeds": len(found.seeds), "note": found.note}
     record |= {"planned": len(comparison.pairs), "p": None}
-    if found.draws is None or found.items is None:
+    if found.differences is None or items is None:
         return record
-    tested = difference(found.draws, found.items)
+    tested = difference(found.differences, items)
     record |= {"difference": tested.points, "low": tested.low, "high": tested.high, "p": tested.p}
-    return record if tested.p is not None or found.note else record | {"note": "no draw differs"}
+    return record if tested.p is not None or found.note else record | {"note": "no resample changes the difference"}

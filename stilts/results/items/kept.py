@@ -1,8 +1,8 @@
-"""Kept counts: what was counted of a prediction file once is not counted again.
+"""A cache of the counts of prediction files, in the results folder.
 
-Counting a full grid takes minutes, drawing from the counts half a minute. Counts follow from predictions and gold, so
-they are kept under the digests of both, in one Parquet file for what is predicted on the same examples. It is a
-speed-up alone: the folder may be removed, and of what is not wanted any more nothing stays.
+Counting the predictions of a full grid takes minutes, resampling the counts half a minute. Counts depend on predictions
+and gold alone, so they are cached under the digests of both, in one Parquet file for all predictions on the same
+examples. The folder can be removed at any time. Writing a file drops the counts that are not needed any more.
 """
 
 from collections.abc import Mapping
@@ -19,19 +19,19 @@ from stilts.results.table import parquet
 from stilts.storage.local import LocalStore
 
 VERSION = 1
-"""Raised when `counts` counts otherwise."""
+"""To be raised when `counts` changes what it counts."""
 
 FOLDER = "counts"
 
 
 class Kept:
-    """Counts by the digest of their prediction file, in `FOLDER` of a results folder."""
+    """The cache in `FOLDER` of a results folder: counts by the digest of their prediction file."""
 
     def __init__(self, results: Path) -> None:
         self._files = LocalStore(results / FOLDER)
 
     def read(self, spec: EvaluationSpec) -> dict[str, Counts]:
-        """What is kept of predictions on the examples of an evaluation; nothing where it cannot be read."""
+        """The cached counts of predictions on an evaluation's examples; empty if there are none that can be read."""
         content = self._files.read(_name(spec))
         if content is None:
             return {}
@@ -45,7 +45,7 @@ class Kept:
         return {name: np.stack(found, axis=-1) for name, found in parts.items()}
 
     def write(self, spec: EvaluationSpec, counts: Mapping[str, Counts]) -> None:
-        """Keep these, and nothing else of these examples."""
+        """Replace the cached counts of predictions on an evaluation's examples by these."""
         columns = {f"{name}.{i}": part for name, found in counts.items() for i, part in enumerate(found.T)}
         self._files.write(_name(spec), parquet(pa.table(columns)))
 

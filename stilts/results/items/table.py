@@ -1,6 +1,6 @@
-"""The table of what a regime changes in one language, tested over the language's test items.
+"""The schema of the table of differences to the baseline by language, tested over test items.
 
-Invariants: a row for every planned comparison to the baseline; a number that is not there is null and `note` says why.
+Every planned comparison with the baseline has a row. A number that could not be computed is null, and `note` says why.
 """
 
 import pyarrow as pa
@@ -17,10 +17,12 @@ SCHEMA = pa.schema(
     ],
     metadata={"stilts.items": "1"},
 )
-"""A row per split, target, regime and language, of clean data.
+"""A row per split, target, regime and language of clean data, and one for the mean over languages (`mean`).
 
-`items` are what is resampled: examples, sentences, questions, foreign sentences (BUCC). `seeds` of `planned` are paired
-with the baseline's; seeds that share both artifacts are one. `difference` in points, averaged over these seeds, with
-its 95 % interval `low` to `high` over test items, the seeds as they are; `p` two-sided, `p_holm` over the `comparisons`
-of the target (its languages and regimes, of one model on one split). `note`: why there is no number, or not of every
-seed; null where nothing is to be said."""
+items: what is resampled, namely examples, sentences, questions, or foreign sentences (BUCC); in the mean row the number
+of different items, translations being one. seeds: those of `planned` whose predictions are there for both the regime
+and the baseline; seeds that share both artifacts count once. difference: in points, averaged over these seeds. low,
+high: its 95 % interval over test items for the seeds as they are. p: two-sided, of no difference; below 0.05 exactly
+where the interval excludes 0. p_holm: adjusted by Holm's method over the `comparisons` of the target (its languages and
+regimes, of one model on one split; the means over languages are adjusted among themselves). note: why there is no
+number, or why seeds are missing; null where there is nothing to say."""

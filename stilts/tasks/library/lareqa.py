@@ -31,5 +31,6 @@ register(
         files="xquad_r",
         sizes={"test": 1_190, "candidates": sum(_CANDIDATES.values())},
         tokens_per_row=200.0,
+        parallel=True,
     )
 )

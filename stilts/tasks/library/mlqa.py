@@ -30,5 +30,6 @@ register(
         files="squad",
         sizes={"dev": _DEV, "test": _TEST},
         tokens_per_row=250.0,
+        parallel=True,
     )
 )

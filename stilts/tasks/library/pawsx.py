@@ -31,5 +31,6 @@ register(
         files="pairs",
         sizes={"train": 49_401, "dev": 2_000, "test": 2_000, "translated": 49_401},
         tokens_per_row=60.0,
+        parallel=True,
     )
 )

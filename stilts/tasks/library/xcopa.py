@@ -27,5 +27,6 @@ register(
         files="copa",
         sizes={"dev": 100, "test": 500},
         tokens_per_row=45.0,
+        parallel=True,
     )
 )

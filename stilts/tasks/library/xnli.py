@@ -33,5 +33,6 @@ register(
         files="nli",
         sizes={"train": 392_702, "dev": 2_490, "test": 5_010, "translated": 392_702},
         tokens_per_row=45.0,
+        parallel=True,
     )
 )

@@ -29,5 +29,6 @@ register(
         files="squad",
         sizes={"test": 1_190},
         tokens_per_row=250.0,
+        parallel=True,
     )
 )

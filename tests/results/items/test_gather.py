@@ -1,7 +1,7 @@
-"""From a store to the table of differences over test items: what is compared, and what is said of what is lacking."""
+"""The table of differences over test items: what is compared, and what the notes say of what is missing."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,12 @@ data: {{generate: {{languages: 2, sentences: 1000}}}}
 """
 
 Row = dict[str, Any]
+Damaged = Callable[[Any, float, random.Random], Any]
+"""(gold, share that is damaged, random) -> predictions"""
 
 
 class Study:
-    """A declared experiment, and what is predicted in it: gold, of which a share is damaged."""
+    """A declared experiment, and its predictions: gold, of which a share is damaged."""
 
     def __init__(self, folder: Path) -> None:
         (folder / "study.yaml").write_text(EXPERIMENT.format(store=folder / "store"))
@@ -49,19 +51,28 @@ class Study:
         self.session.prepare()
         self.metrics: dict[tuple[str, str, int, str], float] = {}
 
-    def predict(self, intermediate: str, target: str, damage: float, seeds: tuple[int, ...] = (1, 2)) -> None:
+    def predict(
+        self,
+        intermediate: str,
+        target: str,
+        damage: float,
+        seeds: tuple[int, ...] = (1, 2),
+        damaged: Damaged | None = None,
+    ) -> None:
         for cell in self.session.expansion.cells:
             if (cell.intermediate, cell.target) == (intermediate, target) and cell.seed in seeds:
                 stage = self.session.expansion.graph.nodes[cell.branches[0].chain[-1]].name
                 for spec in cell.branches[0].evaluations:
                     self.metrics[intermediate, target, cell.seed, spec.language] = self._write(
-                        stage, spec, damage, cell.seed
+                        stage, spec, damage, cell.seed, damaged
                     )
 
-    def _write(self, stage: str, spec: EvaluationSpec, damage: float, seed: int) -> float:
+    def _write(
+        self, stage: str, spec: EvaluationSpec, damage: float, seed: int, damaged: Damaged | None = None
+    ) -> float:
         rng = random.Random(f"{stage} {spec.language} {seed}")
         gold = gold_of(get_task(spec.task), read_examples(self.session.store, spec.data))
-        predictions = _damaged(gold, damage, rng)
+        predictions = (damaged or _damaged)(gold, damage, rng)
         content = write_predictions(spec.task, predictions)
         write_evaluation(self.session.store, stage, spec, content, ".json" if spec.task == "xquad" else ".tsv", {})
         return main_number(score(spec.task, spec.language, predictions, gold))
@@ -123,6 +134,47 @@ def test_the_family_is_of_one_target_and_the_means_are_one_of_their_own(study: S
     assert rows["mnli", "udpos", "en"]["comparisons"] == 2 * languages
     assert rows["mnli", "udpos", "mean"]["comparisons"] == 2
     assert all(row["p_holm"] >= row["p"] for row in rows.values() if row["p"] is not None)
+
+
+def _alike(gold: dict[str, list[str]], share: float, rng: random.Random) -> dict[str, str]:
+    """The same questions are answered wrongly in every language."""
+    return {
+        id_: "nothing" if random.Random(f"{share} {id_}").random() < share else texts[0] for id_, texts in gold.items()
+    }
+
+
+def test_the_mean_over_translations_is_as_uncertain_as_one_language(study: Study) -> None:
+    """XQuAD's questions are the same in every language. Where all languages answer alike, they tell what one tells."""
+    for regime, damage in (("none", 0.6), ("mnli", 0.5)):
+        study.predict(regime, "xquad", damage, damaged=_alike)
+    rows = {
+        language: row
+        for (regime, target, language), row in study.rows().items()
+        if (regime, target) == ("mnli", "xquad")
+    }
+    mean, *languages = (rows[name] for name in ("mean", *sorted(rows.keys() - {"mean"})))
+    assert len(languages) == 3
+    for row in languages:
+        assert (row["difference"], row["low"], row["high"]) == pytest.approx(
+            (mean["difference"], mean["low"], mean["high"])
+        )
+        assert row["items"] == mean["items"] == 25
+
+
+def test_languages_of_their_own_items_are_independent(study: Study) -> None:
+    """The sentences of UD-POS are others in every language: the mean of three is the more certain."""
+    for regime, damage in (("none", 0.6), ("mnli", 0.3)):
+        study.predict(regime, "udpos", damage)
+    rows = {
+        language: row
+        for (regime, target, language), row in study.rows().items()
+        if (regime, target) == ("mnli", "udpos")
+    }
+    mean = rows.pop("mean")
+    errors = [row["high"] - row["low"] for row in rows.values()]
+    independent = sum(error**2 for error in errors) ** 0.5 / len(errors)
+    assert mean["high"] - mean["low"] == pytest.approx(independent, rel=0.1)
+    assert mean["items"] == sum(row["items"] for row in rows.values()) == 75
 
 
 def test_what_is_lacking_is_named(study: Study) -> None:
