@@ -263,8 +263,7 @@ class Catalog:
         return ref if (self.root / ref.path).is_file() else None
 
     def _remember(self, index: Path, ref: DataRef, files: Sequence[Path]) -> None:
-        changed = max(max(path.stat().st_mtime, path.stat().st_ctime) for path in files)
-        if time.time() - changed < RACY_SECONDS:
+        if time.time() - max(path.stat().st_mtime for path in files) < RACY_SECONDS:
             return
         index.parent.mkdir(parents=True, exist_ok=True)
         temporary = index.with_name(f".{index.name}-{os.getpid()}")

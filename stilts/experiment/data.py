@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stilts.experiment.recipe import Frozen, Positive
+from stilts.experiment.recipe import Frozen, Seed
 
 Paths = str | Annotated[tuple[str, ...], Field(min_length=1)]
 """One path, or several that are read one after the other. `{lang}` stands for the language code."""
@@ -36,11 +36,11 @@ class TaskSource(Frozen):
 class Generate(Frozen):
     """The generated multilingual corpus of the quickstart."""
 
-    languages: Positive = 3
+    languages: Annotated[int, Field(gt=0, le=520)] = 3
     """Number of invented languages besides English: `qaa`, `qab`, `qac` ..."""
-    sentences: Positive = 8000
+    sentences: Annotated[int, Field(gt=0, le=10**7)] = 8000
     """Lines of raw text per language. The sizes of the task data sets follow from it."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the generator."""
 
 

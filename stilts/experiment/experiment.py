@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, create_model, field_validator, mode
 from stilts.experiment.data import DataDecl, Revision
 from stilts.experiment.machines import Cluster
 from stilts.experiment.mistakes import InvalidExperiment, mistakes_of
-from stilts.experiment.recipe import Frozen, Positive, Recipe
+from stilts.experiment.recipe import Frozen, Positive, Recipe, Seed
 from stilts.experiment.runtime import Runtime
 from stilts.experiment.secrets import without_secrets
 
@@ -85,7 +85,7 @@ class SamplingDecl(Frozen):
     1 / temperature. uniform: equal shares."""
     cap: Positive = 2**17
     """Largest number of examples that counts for a task."""
-    temperature: Annotated[float, Field(ge=1, strict=False)] = 2.0
+    temperature: Annotated[float, Field(ge=1, le=1e6, strict=False)] = 2.0
     """Temperature of the sampling rule of that name. 1: proportional shares; the higher, the more equal."""
 
 
@@ -125,7 +125,7 @@ class StageDecl(TrainingData):
     """Several tasks that are trained together."""
     recipe: RecipeFields = RecipeFields()
     """Fields of the recipe of this stage alone."""
-    seed: Annotated[int, Field(ge=0)] | None = None
+    seed: Seed | None = None
     """A fixed seed in place of the cell's, so that the cells of all seeds share this stage."""
 
     @model_validator(mode="after")
@@ -173,7 +173,7 @@ class RegimeDecl(Frozen):
 class TokenizerDecl(Frozen):
     """A Unigram tokenizer like XLM-R's, trained on the training text of the task `mlm`."""
 
-    vocab_size: Positive
+    vocab_size: Annotated[int, Field(ge=16, le=10**7)]
     """Number of subwords."""
 
 
@@ -184,7 +184,7 @@ class InitDecl(Frozen):
     """Fields of the model's configuration in transformers; `model_type` names the architecture."""
     tokenizer: TokenizerDecl
     """The tokenizer to train."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the initial weights."""
 
 
@@ -250,7 +250,7 @@ class NoiseDecl(Frozen):
     """Kinds of noise."""
     rates: Annotated[tuple[Annotated[float, Field(gt=0, le=1, strict=False)], ...], Field(min_length=1)]
     """Rates of noise; 0.1 changes about one unit in ten."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the noise."""
     scope: Literal["all", "question"] = "all"
     """Question answering. all: change contexts and questions, and move the answers along. question: change questions
@@ -327,7 +327,7 @@ class Experiment(Frozen):
     use the same store share their stages."""
     results: str | None = None
     """Folder of the tables, figures and the report. Default: `results/NAME`."""
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     """Random seeds. Each cell is trained once per seed."""
     models: Annotated[dict[Name, ModelDecl], Field(min_length=1)]
     """Base models by name."""

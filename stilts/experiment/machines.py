@@ -7,20 +7,20 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from stilts.experiment.recipe import Frozen, NonNegative, Positive
+from stilts.experiment.recipe import Frozen, NonNegative, PositiveNumber
 from stilts.experiment.runtime import Runtime
 
 
 class NodeType(Frozen):
     """One kind of machine. A node without room for a rank, such as a head node, costs money and trains nothing."""
 
-    gpus: Annotated[int, Field(ge=0)] = 0
+    gpus: Annotated[int, Field(ge=0, le=10**6)] = 0
     """GPUs of one node."""
-    cpus: Annotated[float, Field(gt=0, strict=False)] | None = None
+    cpus: PositiveNumber | None = None
     """CPU cores of one node. Empty: as many as the ranks on its GPUs need."""
-    min_nodes: Annotated[int, Field(ge=0)] = 0
+    min_nodes: Annotated[int, Field(ge=0, le=10**6)] = 0
     """Nodes that always run. More are started when trials wait, and stopped when they are idle."""
-    max_nodes: Positive = 1
+    max_nodes: Annotated[int, Field(gt=0, le=10**6)] = 1
     """Largest number of nodes of this type."""
     price_per_hour: NonNegative = 0
     """Price of one node in the cluster's currency, billed from the request for the node on."""
@@ -30,7 +30,7 @@ class NodeType(Frozen):
     """Seconds between the cloud's notice of a preemption and the loss of the node: 120 on AWS, 30 on Google Cloud."""
     boot_seconds: NonNegative = 0
     """Seconds from the request for a node to its first trial: machine, image and setup commands."""
-    flops: Annotated[float, Field(gt=0, strict=False)] | None = None
+    flops: Annotated[float, Field(gt=0, le=1e20, strict=False)] | None = None
     """Floating-point operations per second that one GPU (or CPU rank) achieves in training: its peak times the
     utilisation. Empty: as measured on stages of the store, else an assumed value."""
 

@@ -50,7 +50,10 @@ def kind_of(value: Any) -> str:
     """What a value is, in the words of YAML: `a list`, `text ('a')`, `a number (1)`."""
     names = {dict: "a mapping", list: "a list", tuple: "a list", str: "text", bool: "a truth value"}
     name = "empty" if value is None else names.get(type(value), "a number")
-    return f"{name} ({value!r})" if isinstance(value, str | int | float) else name
+    if not isinstance(value, str | int | float):
+        return name
+    long = isinstance(value, int) and abs(value) >= 10**30
+    return f"{name} ({str(value)[:12]}...)" if long else f"{name} ({value!r})"
 
 
 def field_at(model: type[BaseModel], location: Location) -> Any:

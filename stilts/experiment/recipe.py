@@ -3,7 +3,7 @@
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 
 class Frozen(BaseModel):
@@ -27,32 +27,65 @@ def _text(value: Any) -> Any:
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-Positive = Annotated[int, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0, strict=False)]
+MOST = 10**12
+"""Largest count and largest measure that an experiment can declare: more than any training has steps or tokens."""
+LARGEST_SEED = 2**32 - 1
+"""Largest seed that every random number generator in use takes (NumPy, PyTorch, Optuna) and every table holds."""
+LEAST_EPOCHS = 1e-4
+
+Positive = Annotated[int, Field(gt=0, le=MOST)]
+NonNegative = Annotated[float, Field(ge=0, le=MOST, strict=False)]
+PositiveNumber = Annotated[float, Field(gt=0, le=MOST, strict=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1, strict=False)]
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Length = Annotated[int, Field(gt=0, le=2**20)]
+"""A number of subword tokens."""
+
+
+def _at_most_one(rate: float) -> float:
+    if rate > 1:
+        raise ValueError(f"should be 1 or less, not a number ({rate:g})")
+    return rate
+
+
+def _some_steps(epochs: float) -> float:
+    if epochs < LEAST_EPOCHS:
+        raise ValueError(f"{epochs:g} epochs are no training; give {LEAST_EPOCHS:g} or more, or max_steps")
+    return epochs
+
+
+def _fraction_or_steps(warmup: float) -> float:
+    if warmup > 1 and warmup != int(warmup):
+        raise ValueError(f"{warmup:g} is no number of steps: give a whole number, or a fraction below 1")
+    return warmup
+
+
+LearningRate = Annotated[float, Field(gt=0, strict=False), AfterValidator(_at_most_one)]
+Epochs = Annotated[float, Field(gt=0, le=1e5, strict=False), AfterValidator(_some_steps)]
+Warmup = Annotated[float, Field(ge=0, le=MOST, strict=False), AfterValidator(_fraction_or_steps)]
 
 
 class Recipe(Frozen):
     """How one stage is optimised. The defaults of each task follow XTREME's baseline scripts (see `tasks/library`)."""
 
-    learning_rate: Annotated[float, Field(gt=0, strict=False)] = 2e-5
+    learning_rate: LearningRate = 2e-5
     """Peak learning rate of AdamW."""
-    epochs: Annotated[float, Field(gt=0, strict=False)] | None = 3
+    epochs: Epochs | None = 3
     """Passes over the training data; a fraction is allowed."""
     max_steps: Positive | None = None
     """Number of optimizer steps. It replaces `epochs`."""
     max_tokens: Positive | None = None
     """Number of training tokens without padding, rounded to whole steps. It replaces `epochs` and `max_steps`."""
-    batch_size: Positive = 32
+    batch_size: Annotated[int, Field(gt=0, le=2**20)] = 32
     """Examples of one optimizer step, over all ranks. A multiple-choice question is one example, and so is one window
     of a question-answering context."""
-    max_length: Annotated[int, Field(ge=8)] = 128
+    max_length: Annotated[int, Field(ge=8, le=2**20)] = 128
     """Longest input in subword tokens, special tokens included. Longer texts are cut, or split into windows in question
     answering."""
-    stride: Positive | None = None
+    stride: Length | None = None
     """Question answering: the distance in tokens between the starts of two windows of a context (`doc_stride` of
     run_squad)."""
-    max_query_length: Positive | None = None
+    max_query_length: Length | None = None
     """Question answering: questions are cut to this number of tokens."""
     mlm_probability: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Masked language modelling: the share of tokens that are masked."""
@@ -60,11 +93,11 @@ class Recipe(Frozen):
     """Masked language modelling: a language is sampled with probability proportional to its size to this power."""
     schedule: Literal["linear", "constant"] = "linear"
     """Learning rate after the warm-up: linear decay to zero, or constant."""
-    warmup: NonNegative = 0.0
+    warmup: Warmup = 0.0
     """Length of the linear warm-up. A value below 1 is a fraction of the steps; from 1 on, it is a number of steps."""
-    weight_decay: NonNegative = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.0
     """Weight decay of AdamW, on all weights but biases and layer norms."""
-    adam_epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    adam_epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-8
     """Epsilon of AdamW."""
     max_grad_norm: NonNegative = 1.0
     """Gradients are clipped to this norm. 0: no clipping."""
@@ -77,7 +110,7 @@ class Recipe(Frozen):
     """Optimizer steps between two evaluations on dev. Empty: once per epoch."""
     max_examples: Positive | None = None
     """Train on the first N examples only, of each language and of each task of a union."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of the head, dropout and data order. It comes from `seeds` of the experiment, or `seed` of a stage."""
 
     @model_validator(mode="after")

@@ -4,17 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stilts.experiment.recipe import Frozen, Positive
+from stilts.experiment.recipe import MOST, Frozen, Positive, PositiveNumber
 
 
 class Runtime(Frozen):
     """Resources, memory and retries of the trials of one experiment."""
 
-    ranks: Positive = 1
+    ranks: Annotated[int, Field(gt=0, le=10**6)] = 1
     """Processes (GPUs) of one trial. One GPU per trial is usually the best use of a cluster."""
     accelerator: Literal["auto", "gpu", "cpu"] = "auto"
     """auto: one GPU per rank if the cluster has GPUs, else the CPU."""
-    cpus_per_rank: Annotated[float, Field(gt=0, strict=False)] = 1
+    cpus_per_rank: PositiveNumber = 1
     """CPU cores that Ray reserves for each rank."""
     max_parallel: Positive | None = None
     """Largest number of trials that run at the same time. Empty: as many as fit the cluster."""
@@ -26,16 +26,16 @@ class Runtime(Frozen):
     batch size nor any key, and a stage resumes with the new value."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
-    checkpoint_seconds: Annotated[float, Field(gt=0, strict=False)] = 600
+    checkpoint_seconds: PositiveNumber = 600
     """Seconds between two resume states of a stage that is training."""
-    max_retries: Annotated[int, Field(ge=0)] = 3
+    max_retries: Annotated[int, Field(ge=0, le=MOST)] = 3
     """How often a trial is restarted after one of its processes was killed. An error of the program is not retried.
     Preemptions (spot machines, a stop of the run) are not counted. Nodes that die without notice are counted apart: a
     stage fails when it has lost more than ten of them."""
     keep: Literal["none", "intermediate", "all"] = "intermediate"
     """Which weights stay in the store. intermediate: those of stages that other stages start from; all: of every stage;
     none: no weights after the end of the run."""
-    idle_seconds: Annotated[float, Field(gt=0, strict=False)] = 60
+    idle_seconds: PositiveNumber = 60
     """Seconds after which an idle gang releases its GPUs."""
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
     """Where loss, speed and scores are logged, one run per stage. tensorboard: event files in the results folder; wandb

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError, create_model, model_validator
 
 from stilts.experiment.experiment import Experiment, PartDecl, SamplingDecl, annotation
-from stilts.experiment.recipe import Frozen, Positive, Recipe
+from stilts.experiment.recipe import MOST, Frozen, Positive, Recipe, Seed
 
 NOT_TUNED = ("seed", "selection", "evaluate_every")
 """Fields of a recipe that decide how a trial is judged, so that they cannot be tuned."""
@@ -140,7 +140,7 @@ class Stopping(Frozen):
 
     min_steps: Positive
     """Optimizer steps before the first comparison."""
-    reduction: Annotated[int, Field(ge=2)] = 3
+    reduction: Annotated[int, Field(ge=2, le=MOST)] = 3
     """One trial in so many goes on after each comparison."""
 
 
@@ -153,16 +153,16 @@ class Search(Frozen):
     """Target whose stage is tuned."""
     intermediate: str | None = None
     """With `target`: the regime before it, `none` by default. Without: the regime of which one stage is tuned."""
-    stage: Annotated[int, Field(ge=0)] | None = None
+    stage: Annotated[int, Field(ge=0, le=MOST)] | None = None
     """Which stage of the regime is tuned, counted from 0. Empty: the last."""
     space: Space
     """Values to try, by field."""
     trials: Positive = 20
     """Number of configurations. The first is the experiment's own recipe, if the space contains it."""
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | None = None
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | None = None
     """Seeds of each configuration, which is judged by their mean; early stopping looks at the first. Empty: the first
     seed of the experiment."""
-    sampler_seed: Annotated[int, Field(ge=0)] = 0
+    sampler_seed: Seed = 0
     """Seed of Optuna's sampler."""
     stopping: Stopping | None = None
     """Stop trials early. Empty: every trial trains to its end."""

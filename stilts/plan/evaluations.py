@@ -6,12 +6,13 @@ from typing import Any, Literal
 
 from stilts.data.noise import noise_problems
 from stilts.data.prepare import CANDIDATES, EVERY
-from stilts.errors import Problems, nearest
+from stilts.errors import Problems, StiltsError, nearest
 from stilts.experiment.experiment import Experiment, TargetDecl
 from stilts.identity.stage import Condition, DataRef, EvaluationSpec, Watched
 from stilts.plan.problems import Collector
 from stilts.plan.training import Data
 from stilts.tasks.base import Task, all_tasks, get_task, private_language
+from stilts.tasks.settings import combination_problem, setting_problem
 
 ENGLISH = "en"
 
@@ -39,6 +40,9 @@ class Evaluator:
         if task is None:
             return ()
         self._check_settings(f"{where}.settings", task, decl.settings)
+        if not self.problems.at(f"{where}.settings"):
+            whole = {**task.settings, **self.experiment.settings.get(task.name, {}), **decl.settings}
+            self.problems.attempt(f"{where}.settings", _refuse_combination, whole)
         splits = [split for split in self.experiment.splits if split in task.splits]
         if not splits:
             wanted, there = " or ".join(self.experiment.splits), ", ".join(task.splits)
@@ -147,7 +151,7 @@ class Evaluator:
         for name, value in values.items():
             if name not in task.settings:
                 self.problems.add(f"{where}.{name}", f"unknown; {nearest(name, task.settings)}")
-            elif problem := _unlike(value, task.settings[name]):
+            elif problem := setting_problem(name, value, task.settings[name]):
                 self.problems.add(f"{where}.{name}", problem)
 
     def _conditions(self, name: str, task: Task) -> tuple[Condition, ...]:
@@ -193,17 +197,15 @@ def _conditions(kinds: Sequence[str], rates: Sequence[float], seed: int, scope: 
             yield Condition(kind, float(rate), seed, scope)
 
 
-def _unlike(value: Any, default: Any) -> str | None:
-    """Why a value cannot stand where this default does; None, as a default, stands for a number."""
-    if default is None:
-        return None if value is None or type(value) in (int, float) else f"{value!r} is not a number"
-    return None if type(value) is type(default) else f"{value!r} is not like its default, {default!r}"
-
-
 def _has_threshold(task: Task, settings: Mapping[str, Any]) -> bool:
     """Whether a threshold is chosen on dev: BUCC's, and that of SQuAD 2.0 for "no answer" where none is set."""
     chosen = task.family == "retrieval" or (task.unanswerable and settings["null_threshold"] is None)
     return chosen and "dev" in task.splits
+
+
+def _refuse_combination(settings: Mapping[str, Any]) -> None:
+    if problem := combination_problem(settings):
+        raise StiltsError(problem)
 
 
 def _refuse_unknown(who: str, known: Sequence[str], languages: Sequence[str]) -> None:

@@ -161,7 +161,6 @@ def test_invented_languages_are_read_like_any_other(folder: Path) -> None:
 
 
 def test_the_index_spares_the_second_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stilts.data.prepare.RACY_SECONDS", 0)
     first = catalog(folder).ref(XNLI, "train", "en")
     monkeypatch.setattr("stilts.data.prepare._read", lambda *_: pytest.fail("read again"))
     second = catalog(folder).ref(XNLI, "train", "en")
@@ -172,7 +171,6 @@ def test_the_index_spares_the_second_reading(folder: Path, monkeypatch: pytest.M
 def test_another_reader_or_other_labels_read_again(
     folder: Path, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stilts.data.prepare.RACY_SECONDS", 0)
     catalog(folder).ref(XNLI, "train", "en")
     read_by = []
     monkeypatch.setattr("stilts.data.prepare._read", lambda task, *more: read_by.append(task) or _read(task, *more))
@@ -189,9 +187,8 @@ def test_a_file_changed_just_now_is_not_trusted_to_its_time_stamp(folder: Path) 
     assert catalog(folder).ref(XNLI, "train", "en").identity != before
 
 
-def test_a_file_whose_size_and_time_were_kept_is_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_whose_size_and_time_were_kept_is_read_again(folder: Path) -> None:
     """`cp -p` and `rsync -t` keep both."""
-    monkeypatch.setattr("stilts.data.prepare.RACY_SECONDS", 0)
     path = write(folder / "xtreme" / "xnli" / "train-en.tsv", "a\tb\tneutral\n", age=60)
     stamp = path.stat().st_mtime_ns
     before = catalog(folder).ref(XNLI, "train", "en").identity
@@ -201,8 +198,7 @@ def test_a_file_whose_size_and_time_were_kept_is_read_again(folder: Path, monkey
     assert catalog(folder).ref(XNLI, "train", "en").identity != before
 
 
-def test_a_damaged_or_outlived_index_is_read_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stilts.data.prepare.RACY_SECONDS", 0)
+def test_a_damaged_or_outlived_index_is_read_over(folder: Path) -> None:
     ref = catalog(folder).ref(XNLI, "train", "en")
     for index in (folder / "root" / "data" / "index").iterdir():
         index.write_text("{")

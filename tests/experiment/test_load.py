@@ -1,13 +1,19 @@
 """Loading: every mistake at once, with its line; YAML as people write it; overrides; environment; round trips."""
 
 import re
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, get_args
 
 import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from stilts.errors import Problems, StiltsError
 from stilts.experiment.experiment import Experiment
-from stilts.experiment.load import load_experiment, load_tuning, resolved_yaml
+from stilts.experiment.load import load_experiment, load_tuning, read_resolved, resolved_yaml
+from stilts.experiment.search import Tuning
 
 GOOD = """\
 name: small
@@ -381,3 +387,199 @@ def test_a_mistake_in_a_patch_is_told_with_its_own_line(tmp_path: Path) -> None:
     assert problems[0].endswith("p1.yaml:4: recipe.epoch: unknown key; did you mean 'epochs'?")
     assert "p1.yaml:5: name:" in problems[1]
     assert len(problems) == 2
+
+
+# --- values that are bounded ---------------------------------------------------------------------------------
+
+TOO_LARGE = 2**32
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (GOOD.replace("[1, 2]", f"[{TOO_LARGE}]"), "seeds.0"),
+        (GOOD.replace("[1, 2]", f"[{2**63}]"), "seeds.0"),
+        (GOOD.replace("[1, 2]", f"[{'9' * 300}]"), "seeds.0"),
+        (GOOD.replace("[none, mnli]", f"{{a: [{{task: mnli, seed: {TOO_LARGE}}}]}}"), "intermediates.a.0.seed"),
+        (_plus(f"noise: {{kinds: [swap], rates: [0.1], seed: {TOO_LARGE}}}"), "noise.seed"),
+        (_plus(f"data: {{generate: {{seed: {TOO_LARGE}}}}}"), "data.generate.seed"),
+        (
+            GOOD.replace(
+                "hub: FacebookAI/xlm-roberta-base, revision: e73636d",
+                f"init: {{config: {{}}, tokenizer: {{vocab_size: 50}}, seed: {TOO_LARGE}}}",
+            ),
+            "models.xlmr.init.seed",
+        ),
+        (_plus("noise: {kinds: [swap], rates: [1.5]}"), "noise.rates.0"),
+        (_plus("noise: {kinds: [swap], rates: [0]}"), "noise.rates.0"),
+        (_plus("data: {generate: {languages: 521}}"), "data.generate.languages"),
+        (GOOD.replace("[none, mnli]", "{a: {stages: [mnli], budget: {steps: 10000000000000}}}"), "a.budget.steps"),
+        (
+            GOOD.replace(
+                "hub: FacebookAI/xlm-roberta-base, revision: e73636d",
+                "init: {config: {}, tokenizer: {vocab_size: 1}}",
+            ),
+            "models.xlmr.init.tokenizer.vocab_size",
+        ),
+        *(
+            (_plus(f"recipe: {{{name}: {value}}}"), f"recipe.{name}")
+            for name, value in [
+                ("learning_rate", 2), ("epochs", "1e-12"), ("epochs", "1e18"), ("max_steps", 10**13),
+                ("max_tokens", 10**13), ("batch_size", 2**21), ("max_length", 2**21), ("max_length", -1), ("stride", 0),
+                ("max_query_length", 10**9), ("warmup", -0.1), ("warmup", 1.5), ("warmup", "1e13"),
+                ("weight_decay", 2), ("adam_epsilon", 2.5), ("max_grad_norm", "1e13"), ("mlm_probability", 1),
+                ("language_exponent", 1.1), ("evaluate_every", 10**13), ("max_examples", 10**13),
+            ]
+        ),
+        *(
+            (_plus(f"runtime: {{{name}: {value}}}"), f"runtime.{name}")
+            for name, value in [
+                ("ranks", 10**7), ("cpus_per_rank", "1e13"), ("max_parallel", 10**13), ("max_retries", 10**13),
+                ("tokens_per_micro_batch", 10**13), ("checkpoint_seconds", "1e13"), ("idle_seconds", "1e13"),
+            ]
+        ),
+        (_plus("cluster: {nodes: {a: {gpus: 10000000, cpus: 4}}}"), "cluster.nodes.a.gpus"),
+        (_plus("cluster: {nodes: {a: {cpus: 4, max_nodes: 10000000}}}"), "cluster.nodes.a.max_nodes"),
+        (_plus("cluster: {nodes: {a: {cpus: 4, price_per_hour: 1e13}}}"), "cluster.nodes.a.price_per_hour"),
+    ],
+)  # fmt: skip
+def test_a_value_beyond_its_bounds_is_told(problems, text: str, place: str) -> None:
+    (message,) = problems(text)
+    assert f"{place}: " in message
+
+
+@pytest.mark.parametrize("field", ["sampler_seed: %d", "seeds: [%d]"])
+def test_the_seeds_of_a_search_are_bounded(field: str, tmp_path: Path) -> None:
+    for seed, right in ((TOO_LARGE - 1, True), (TOO_LARGE, False)):
+        text = f"search: {{target: xnli, space: {{epochs: {{low: 1, high: 3}}}}, {field % seed}}}"
+        (tmp_path / "s.yaml").write_text(_plus(text))
+        if right:
+            load_tuning(tmp_path / "s.yaml")
+        else:
+            with pytest.raises(Problems, match=r"seed.*should be less than or equal to 4294967295"):
+                load_tuning(tmp_path / "s.yaml")
+
+
+def _integers(kind: Any, path: tuple[str, ...] = (), seen: tuple[Any, ...] = ()) -> Iterator[tuple[str, FieldInfo]]:
+    """Every field of a declaration, and of those inside it, that takes a number."""
+    for name, field in kind.model_fields.items():
+        here = (*path, name)
+        options = [field.annotation, *get_args(field.annotation)]
+        options += [inner for option in options for inner in get_args(option)]
+        options += [inner for option in options for inner in get_args(option)]
+        for option in dict.fromkeys(map(_plain, options)):
+            if isinstance(option, type) and issubclass(option, BaseModel) and option not in seen:
+                yield from _integers(option, here, (*seen, option))
+        if any(_plain(option) in (int, float) for option in options):
+            yield ".".join(here), field
+
+
+def _nested(annotation: Any) -> list[Any]:
+    """Bounds of the items of a union or a tuple."""
+    found = [item for inner in get_args(annotation) for item in _nested(inner)]
+    for meta in getattr(annotation, "__metadata__", ()):
+        found += getattr(meta, "metadata", [meta])
+    return found
+
+
+def _plain(annotation: Any) -> Any:
+    return annotation.__origin__ if hasattr(annotation, "__metadata__") else annotation
+
+
+@pytest.mark.parametrize("kind", [Experiment, Tuning])
+def test_every_number_has_two_bounds(kind: type[Experiment]) -> None:
+    found = dict(_integers(kind))
+    assert len(found) > 40
+    unbounded = []
+    for name, field in found.items():
+        if ".space." in name:  # each value is checked as the field that it is for
+            continue
+        bounds = f"{field.metadata} {_nested(field.annotation)}"
+        if not re.search(r"L[et]\(|_at_most_one", bounds) or not re.search(r"G[et]\(", bounds):
+            unbounded.append(name)
+    assert unbounded == []
+
+
+# --- YAML 1.1 ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["0123", "-0123", "08", "00", "0x1F", "0b11", "0o17", "1:30", "190:20:30", "1_000", "1_0.5", "1:30.5", "1_0e3"],
+)
+def test_a_number_with_two_readings_is_refused(problems, number: str) -> None:
+    for text in (_plus(f"recipe: {{max_steps: {number}}}"), GOOD.replace("[1, 2]", f"[{number}]")):
+        assert f"{number} is read as different values by different versions of YAML" in problems(text)[0]
+    assert "is read as different values" in problems(GOOD, f"recipe.max_steps={number}")[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["0123", "1:30", "1_000", "08", "0o17", "yes", "no", "y", "on", "off", "~x", "1e5", "="]
+)
+def test_in_quotes_it_is_text_and_is_written_so(load, text: str) -> None:
+    experiment = load(_plus(f"results: '{text}'"))
+    assert experiment.results == text
+    assert load(resolved_yaml(experiment)).results == text
+
+
+@pytest.mark.parametrize("text", ["yes", "no", "y", "n", "on", "off", "Yes", "NO", "2020-01-01", "="])
+def test_words_of_yaml_1_1_are_text(load, problems, text: str) -> None:
+    assert load(_plus(f"results: {text}")).results == text
+    assert "should be true or false, not text" in problems(_plus(f"runtime: {{gradient_checkpointing: {text}}}"))[0]
+    assert "seeds.0: should be a whole number, not text" in problems(GOOD.replace("[1, 2]", f"[{text}]"))[0]
+
+
+# --- what would take for ever --------------------------------------------------------------------------------
+
+
+def _bomb(levels: int, width: int) -> str:
+    lines = ["a0: &a0 [x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * width)}]" for i in range(1, levels + 1)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (_bomb(9, 10), r"e\.yaml:\d+: more than 100,000 values, aliases included"),
+        (_bomb(60, 1), r"e\.yaml:\d+: nested more than 40 deep"),
+        ("recipe: " + "[" * 100 + "]" * 100, r"e\.yaml:1: nested more than 40 deep"),
+        ("recipe: " + "{a: " * 30_000 + "1" + "}" * 30_000, r"e\.yaml: nested more than 40 deep"),
+        ("[" * 100_000, r"e\.yaml: nested more than 40 deep"),
+        ("- " * 50_000, r"e\.yaml: nested more than 40 deep"),
+        (f"name: {'x' * 600_000}", r"e\.yaml: more than 500,000 bytes"),
+    ],
+    ids=["aliases", "aliases in a row", "lists", "mappings", "open", "dashes", "long"],
+)
+def test_what_would_take_for_ever_is_refused_quickly(load, text: str, message: str) -> None:
+    begin = time.process_time()
+    with pytest.raises(StiltsError, match=message):
+        load(text)
+    assert time.process_time() - begin < 5
+
+
+def test_a_device_is_no_experiment(tmp_path: Path) -> None:
+    with pytest.raises(StiltsError, match="more than 500,000 bytes"):
+        load_experiment(Path("/dev/zero"))
+
+
+def test_a_deep_override_and_a_long_number_are_refused(problems) -> None:
+    assert "nested more than 40 deep" in problems(GOOD, f"{'a.' * 2000}b=1")[0]
+    assert "nested more than 40 deep" in problems(GOOD, f"recipe={'[' * 60}{']' * 60}")[0]
+    for digits in (500, 5000):
+        number = "9" * digits
+        assert f"a number of {digits} digits is no value" in problems(GOOD.replace("[1, 2]", f"[{number}]"))[0]
+    assert "does not fit its tag" in problems(_plus("recipe: {max_steps: !!int many}"))[0]
+
+
+def test_a_stored_alias_bomb_is_no_experiment() -> None:
+    begin = time.process_time()
+    assert read_resolved(_bomb(9, 10)) is None
+    assert read_resolved("[" * 10_000) is None
+    assert time.process_time() - begin < 5
+
+
+def test_an_unknown_key_of_set_is_told_as_its_own(problems) -> None:
+    for override in ("foo.bar=3", "foo=3", "data.tsks.mlm.train=x"):
+        (message,) = problems(GOOD, override)
+        assert message.startswith("--set: ")

@@ -317,6 +317,33 @@ def test_a_setting_of_another_kind(expanded: Expand) -> None:
     ]
 
 
+def test_a_setting_beyond_its_bounds(expanded: Expand) -> None:
+    given = {
+        "tatoeba": {"max_length": -1, "pooling": "CLS", "layer": 0},
+        "xquad": {"stride": 0, "n_best": 0, "max_answer_length": 2**21, "max_query_length": -3},
+    }
+    assert _problems(expanded, targets={name: {"settings": values} for name, values in given.items()}) == [
+        "targets.tatoeba.settings.max_length: -1 is not between 8 and 1,048,576",
+        "targets.tatoeba.settings.pooling: 'CLS' is not one of mean, cls",
+        "targets.tatoeba.settings.layer: 0 is not between 1 and 10,000",
+        "targets.xquad.settings.stride: 0 is not between 1 and 1,048,576",
+        "targets.xquad.settings.n_best: 0 is not between 1 and 10,000",
+        "targets.xquad.settings.max_answer_length: 2097152 is not between 1 and 1,048,576",
+        "targets.xquad.settings.max_query_length: -3 is not between 1 and 1,048,576",
+    ]
+    assert _problems(expanded, targets=["tatoeba"], settings={"tatoeba": {"max_length": 7}}) == [
+        "settings.tatoeba.max_length: 7 is not between 8 and 1,048,576"
+    ]
+
+
+def test_settings_that_contradict_each_other(expanded: Expand) -> None:
+    targets = {"tatoeba": {"settings": {"layer": 30}}, "xquad": {"settings": {"max_length": 128}}}
+    assert _problems(expanded, targets=targets) == [
+        "targets.tatoeba.settings: layer 30 must be at most layers, which is 24",
+        "targets.xquad.settings: stride 128 must be smaller than max_length 128",
+    ]
+
+
 def test_a_threshold_that_is_none_by_default_can_be_set_to_a_number(expanded: Expand) -> None:
     targets = {"squad2": {"settings": {"null_threshold": -1.5}}}
     (spec,) = expanded(targets=targets, splits=["dev"]).cells[0].branches[0].evaluations
