@@ -1,112 +1,170 @@
-"""What stilts must know of a model's architecture that its configuration does not say, one entry a `model_type`.
+"""The registry of encoder architectures: one file per `model_type` in `stilts/encoders/library`.
 
-Sources: the modelling and tokenization files of transformers 5 for each type; `tests/train/test_architectures.py` tries
-every fact on tiny models. A type without an entry is taken as BERT-like and padded. Needs no torch.
+An entry says what stilts must know about an architecture and cannot read from a checkpoint's config.json: the special
+tokens around a text, how attention masks and positions work, where pretraining keeps the masked language modelling
+head, how many parameters a layer has, and which published checkpoints are known. To add an architecture, add one file
+to the library; it is found by itself. `tests/encoders/test_library.py` and `tests/train/test_architectures.py` compare
+the entries with transformers' own models.
+
+A model type without an entry is treated as BERT-like and its batches are padded (see `stilts/encoders/kinds.py` for
+which types are accepted at all). Importing this module needs no torch.
 """
 
-from collections.abc import Mapping
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, Literal
+
+Config = Mapping[str, Any]
+"""The fields of a config.json."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint on the Hugging Face hub.
+
+    Attributes:
+        id: hub id.
+        config: the fields of its config.json that determine its size and its number of positions.
+        revision: the commit (or the name of a pull request, `refs/pr/N`) that holds safetensors; None if unknown.
+        commit: the first digits of the commit that a `refs/pr/N` pointed to when it was seen.
+        seen: when and by what it was seen that the revision holds safetensors; empty if that was only inferred.
+        without: revisions that were seen to hold no safetensors.
+    """
+
+    id: str
+    config: Config
+    revision: str | None = None
+    commit: str = ""
+    seen: str = ""
+    without: tuple[str, ...] = ()
+
+
+def _four(config: Config) -> float:
+    return 4
+
+
+def _none(config: Config) -> tuple[int, int]:
+    return 0, 0
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The facts of one `model_type`.
+    """What stilts knows about one `model_type`.
 
     Attributes:
-        single, pair: the frame of one text and of two, each piece with its token type: `CLS`, `SEP`, `$A` and `$B`.
-        class_last: the class token is the last of a sequence, not the first.
-        after_padding: positions count from the padding index + 1, not from 0.
-        relative: positions are relative, so that no sequence is too long.
-        types: token types are read although the configuration has no `type_vocab_size`.
-        languages: language ids are read where the configuration has `use_lang_emb` and several `n_langs`.
-        recomputes: transformers can recompute layers in the backward pass (gradient checkpointing).
-        packs: attention takes a boolean 4D mask and explicit positions, so that sequences can share a row.
+        model_type: the name that config.json and transformers use.
+        single, pair: the layout of one text and of two texts, each piece with its token type. `CLS` and `SEP` are
+            special tokens, `$A` and `$B` the texts.
+        class_last: the class token is the last token of a sequence instead of the first.
+        after_padding: positions count from the padding index + 1 instead of 0, as in RoBERTa, so that a table of 514
+            positions holds sequences of 512 tokens.
+        relative: there is no table of positions, and the length of a sequence has no limit.
+        rotary: positions are rotations, without a table: `max_position_embeddings` is the length seen in pretraining.
+        types: token types are passed although the configuration has no `type_vocab_size`.
+        languages: how language ids are passed: `tokens`: an id per token in `langs` (XLM, where the configuration has
+            `use_lang_emb`); `sequences`: an id per sequence in `lang_ids` (X-MOD); empty: not at all.
+        recomputes: transformers supports gradient checkpointing.
+        packs: attention takes a boolean 4D mask and explicit positions, so that several sequences can share a row.
+            False where a 4D mask would replace part of the attention pattern (ModernBERT's sliding window).
         options: arguments of the encoder's forward pass that are the same for every batch.
-        transform: the masked language head has a dense layer and a norm before the tied output weights.
-        pretrained_heads: where pretraining checkpoints keep the masked language head, one naming an entry: our
-            module or parameter -> theirs. Empty where pretraining had none of this form, or none was published.
-        names: configuration fields that are called otherwise: the usual name -> the type's own.
+        transform: the masked language modelling head has a dense layer and a norm before the output layer.
+        epsilon: the configuration field with the epsilon of the head's norm.
+        pretrained_heads: where pretraining checkpoints keep the masked language modelling head. Each mapping is one
+            way of naming: module or parameter of stilts' head (`dense`, `layer_norm`, `bias`, `weight`) -> theirs.
+            `weight` is read only where the output layer is not tied to the input embeddings. Empty where pretraining
+            had no head of this form, or where none was published.
+        optional_biases: a bias that the checkpoint does not have starts at zero, which leaves the head's function
+            unchanged (ModernBERT's layers have none).
+        tied: whether the output layer is tied to the input embeddings where the configuration does not say so.
+        names: configuration fields whose name differs from the usual one: usual name -> the type's own.
+        attention_matrices: number of width x width matrices in a layer's attention, from the configuration.
+        feed_forward_matrices: 2, or 3 where the feed-forward layer is gated.
+        extra: parameters beside layers and embeddings, from the configuration: (those that every token uses, those
+            of which a token uses a small part).
+        causal: configuration fields and values that make attention causal: such a checkpoint is refused.
+        published: known checkpoints.
     """
 
+    model_type: str = ""
     single: str = "CLS:0 $A:0 SEP:0"
     pair: str = "CLS:0 $A:0 SEP:0 $B:1 SEP:1"
     class_last: bool = False
     after_padding: bool = False
     relative: bool = False
+    rotary: bool = False
     types: bool = False
-    languages: bool = False
+    languages: Literal["", "tokens", "sequences"] = ""
     recomputes: bool = True
     packs: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     transform: bool = True
+    epsilon: str = "layer_norm_eps"
     pretrained_heads: tuple[Mapping[str, str], ...] = ()
+    optional_biases: bool = False
+    tied: bool = True
     names: Mapping[str, str] = field(default_factory=dict)
+    attention_matrices: Callable[[Config], float] = _four
+    feed_forward_matrices: int = 2
+    extra: Callable[[Config], tuple[int, int]] = _none
+    causal: Mapping[str, Any] = field(default_factory=lambda: {"is_decoder": True})
+    published: tuple[Published, ...] = ()
+
+    def size(self, config: Config, name: str, otherwise: int) -> int:
+        """A size in the configuration by its usual name (`hidden_size`), or `otherwise` if it is not given."""
+        return int(config.get(self.names.get(name, name), config.get(name, otherwise)))
 
 
-_BERT_HEAD = {
-    "dense": "cls.predictions.transform.dense",
-    "layer_norm": "cls.predictions.transform.LayerNorm",
-    "bias": "cls.predictions.bias",
-}
-
-_ROBERTA = Architecture(
-    pair="CLS:0 $A:0 SEP:0 SEP:0 $B:0 SEP:0",
-    after_padding=True,
-    packs=True,
-    pretrained_heads=({"dense": "lm_head.dense", "layer_norm": "lm_head.layer_norm", "bias": "lm_head.bias"},),
+AFTER_PADDING = frozenset(
+    (
+        *("camembert", "data2vec-text", "esm", "ibert", "longformer", "luke", "mpnet", "roberta"),
+        *("roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
+    )
 )
-
-ARCHITECTURES: Mapping[str, Architecture] = {
-    "bert": Architecture(packs=True, pretrained_heads=(_BERT_HEAD,)),
-    "roberta": _ROBERTA,
-    # XLM-R, InfoXLM and XLM-V.
-    "xlm-roberta": _ROBERTA,
-    # Token types, if given, would be looked up as words.
-    "xlm": Architecture(
-        pair="CLS:0 $A:0 SEP:0 $B:0 SEP:0",
-        languages=True,
-        recomputes=False,
-        transform=False,
-        pretrained_heads=({"bias": "pred_layer.proj.bias"},),
-        names={"num_hidden_layers": "n_layers", "hidden_size": "emb_dim"},
-    ),
-    # The published checkpoint comes without its output embeddings: a language head starts afresh on the input's.
-    "rembert": Architecture(),
-    # DeBERTa-v3 and mDeBERTa were pretrained to find replaced tokens: their language head is of little worth.
-    "deberta-v2": Architecture(
-        pretrained_heads=(
-            {
-                "dense": "lm_predictions.lm_head.dense",
-                "layer_norm": "lm_predictions.lm_head.LayerNorm",
-                "bias": "lm_predictions.lm_head.bias",
-            },
-            _BERT_HEAD,
-        ),
-    ),
-    # Pretrained on permutations, without a mask token in its input: a language head starts afresh.
-    "xlnet": Architecture(
-        single="$A:0 SEP:0 CLS:2",
-        pair="$A:0 SEP:0 $B:1 SEP:1 CLS:2",
-        class_last=True,
-        relative=True,
-        types=True,
-        recomputes=False,
-        options={"use_mems": False},
-        names={"num_hidden_layers": "n_layer", "hidden_size": "d_model", "intermediate_size": "d_inner"},
-    ),
-}
-
-_UNLISTED = Architecture()
+"""Model types of transformers that count positions from the padding index + 1, with or without an entry."""
 
 
+def register(entry: Architecture) -> Architecture:
+    """Add an entry to the registry.
+
+    Raises:
+        ValueError: the model type has an entry already.
+    """
+    if entry.model_type in _ENTRIES:
+        raise ValueError(f"two entries for the model type {entry.model_type!r} in stilts/encoders/library")
+    _ENTRIES[entry.model_type] = entry
+    return entry
+
+
+_ENTRIES: dict[str, Architecture] = {}
+
+
+@cache
+def architectures() -> Mapping[str, Architecture]:
+    """All entries of the library by model type."""
+    library = importlib.import_module("stilts.encoders.library")
+    for module in pkgutil.iter_modules(library.__path__):
+        importlib.import_module(f"stilts.encoders.library.{module.name}")
+    return dict(_ENTRIES)
+
+
+@cache
 def architecture(model_type: str) -> Architecture:
-    """The facts of a model type; BERT's frame and a padded batch where it has no entry."""
-    return ARCHITECTURES.get(model_type, _UNLISTED)
+    """The entry of a model type; of a type without an entry, BERT's layout, padded batches and no known head."""
+    found = architectures().get(model_type)
+    return found or Architecture(model_type=model_type, after_padding=model_type in AFTER_PADDING)
 
 
-def max_tokens(config: Mapping[str, Any]) -> int | None:
-    """Most tokens of one sequence by a configuration's fields; None where positions are relative."""
+@cache
+def published() -> Mapping[str, Published]:
+    """All known checkpoints by the last part of their hub id, in lower case."""
+    return {one.id.rpartition("/")[2].lower(): one for entry in architectures().values() for one in entry.published}
+
+
+def max_tokens(config: Config) -> int | None:
+    """The most tokens that one sequence can have; None where positions are relative or nothing limits them."""
     facts = architecture(config["model_type"])
     limit = config.get("max_position_embeddings")
     if limit is None or facts.relative or not config.get("position_biased_input", True):

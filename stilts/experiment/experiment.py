@@ -195,6 +195,9 @@ class ModelDecl(Frozen):
     """Id of a model on the hub, such as `FacebookAI/xlm-roberta-base`."""
     revision: Revision | None = None
     """Commit of the hub repository. It is required with `hub`, because it is part of every key."""
+    shape: dict[str, Any] | None = None
+    """Fields of a hub model's config.json (`model_type`, `hidden_size`, ...), for the plan's costs and checks before the
+    model is downloaded. They are compared with the file before the first trial, and are part of no key."""
     path: str | None = None
     """Local folder of a checkpoint: config.json, model.safetensors and the tokenizer's files."""
     init: InitDecl | None = None
@@ -208,6 +211,8 @@ class ModelDecl(Frozen):
             raise ValueError("give exactly one of hub, path and init")
         if (self.hub is None) != (self.revision is None):
             raise ValueError("hub and revision go together: a pinned revision identifies the weights")
+        if self.shape is not None and self.hub is None:
+            raise ValueError("shape describes a hub model; of a local folder, config.json is read")
         return self
 
     @field_validator("pretrain", mode="before", json_schema_input_type=_Stages)

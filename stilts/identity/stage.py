@@ -45,11 +45,13 @@ class BaseSpec:
             `{"init": {"config": {...}, "tokenizer": {...}, "text": [identity, ...], "seed": n}}`.
         source: folder of a local checkpoint. Not part of identity.
         text: what the tokenizer of a random initialisation is trained on; its identities are in `identity`.
+        shape: fields of a hub model's config.json, as declared for planning. Not part of identity.
     """
 
     identity: dict[str, Any] = field(hash=False)
     source: str | None = field(default=None, compare=False)
     text: tuple[DataRef, ...] = field(default=(), compare=False)
+    shape: dict[str, Any] | None = field(default=None, compare=False)
 
     def payload(self) -> dict[str, Any]:
         return {"key_version": KEY_VERSION, "base": self.identity}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from stilts.encoders.architectures import architecture, max_tokens
-from stilts.encoders.sizes import config_of
+from stilts.encoders.configs import config_of
 from stilts.errors import Problems
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import BaseSpec

@@ -234,7 +234,7 @@ class _Expander:
 
     def _base(self, decl: ModelDecl) -> BaseSpec:
         if decl.hub is not None:
-            return BaseSpec({"hub": decl.hub, "revision": decl.revision})
+            return BaseSpec({"hub": decl.hub, "revision": decl.revision}, shape=decl.shape)
         if decl.path is not None:
             folder = Path(decl.path).expanduser().resolve()
             problems = local_checkpoint_problems(folder)

@@ -73,11 +73,12 @@ class StageJob:
 
 
 def _base_to_json(spec: BaseSpec) -> dict[str, Any]:
-    return {"identity": spec.identity, "source": spec.source, "text": [vars(ref) for ref in spec.text]}
+    text = [vars(ref) for ref in spec.text]
+    return {"identity": spec.identity, "source": spec.source, "text": text, "shape": spec.shape}
 
 
 def _base_from_json(data: dict[str, Any]) -> BaseSpec:
-    return BaseSpec(data["identity"], data["source"], tuple(DataRef(**ref) for ref in data["text"]))
+    return BaseSpec(data["identity"], data["source"], tuple(DataRef(**ref) for ref in data["text"]), data["shape"])
 
 
 def _stage_to_json(spec: StageSpec) -> dict[str, Any]:

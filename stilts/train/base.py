@@ -14,7 +14,7 @@ from tokenizers.models import Unigram
 from tokenizers.trainers import UnigramTrainer
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
-from stilts.encoders.architectures import ARCHITECTURES, Architecture, architecture
+from stilts.encoders.architectures import Architecture, architecture
 from stilts.encoders.checkpoint_files import (
     CONFIG,
     EXTRAS,
@@ -110,7 +110,7 @@ def _make(init: dict[str, Any], out: Path, text_files: Sequence[Path]) -> None:
 
 
 def train_tokenizer(
-    text_files: Sequence[Path], vocab_size: int, facts: Architecture = ARCHITECTURES["xlm-roberta"]
+    text_files: Sequence[Path], vocab_size: int, facts: Architecture | None = None
 ) -> PreTrainedTokenizerFast:
     """A Unigram tokenizer in XLM-R's manner, with the architecture's special tokens around a text.
 
@@ -146,7 +146,7 @@ def train_tokenizer(
         mask_token=MASK,
         model_input_names=["input_ids", "attention_mask"],
     )
-    add_frame(tokenizer, facts)
+    add_frame(tokenizer, facts or architecture("xlm-roberta"))
     return tokenizer
 
 

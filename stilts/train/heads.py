@@ -99,15 +99,20 @@ class TokenHead(nn.Module):
 
 
 class ProjectionHead(nn.Module):
-    """The input embeddings as output weights (tied), and a bias: XLM's language head."""
+    """The input embeddings as output weights (tied), and a bias: XLM's masked language modelling head.
+
+    A checkpoint whose output layer is not tied (EuroBERT) brings a `weight` of its own.
+    """
 
     def __init__(self, vocab_size: int) -> None:
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(vocab_size))
+        self.weight: nn.Parameter | None
+        self.register_parameter("weight", None)
 
     def forward(self, states: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
         """[u, hidden], [vocabulary, hidden] -> [u, vocabulary]"""
-        return F.linear(states, embeddings, self.bias)
+        return F.linear(states, embeddings if self.weight is None else self.weight, self.bias)
 
 
 class RoleHead(nn.Module):
@@ -206,7 +211,7 @@ def _new_head(spec: HeadSpec, config: Any, embedding: int) -> nn.Module | None:
 def _language_head(config: Any, embedding: int) -> nn.Module:
     if not architecture(config.model_type).transform:
         return ProjectionHead(config.vocab_size)
-    epsilon = getattr(config, "layer_norm_eps", 1e-5)
+    epsilon = getattr(config, architecture(config.model_type).epsilon, 1e-5)
     return LanguageHead(config.hidden_size, embedding, config.vocab_size, epsilon)
 
 

@@ -1,4 +1,4 @@
-"""Language ids: XLM adds an embedding of the language to every token, where it was pretrained so."""
+"""Language ids: XLM adds an embedding of the language to every token, and X-MOD has an adapter per language."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,10 @@ log = logging.getLogger(__name__)
 
 
 class LanguageIds:
-    """From language codes to a model's language ids.
+    """Maps language codes to a model's language ids.
 
-    A language that the model has no id for takes English's, the language of the fine-tuning data; a warning in the
-    log names it once. Its text is as unknown to the model as its id, so that its scores are a floor.
+    A language that the model has no id for takes the id of English, the language of the fine-tuning data; a warning
+    in the log names each such language once. The model has never seen its text, so that its scores are a lower bound.
     """
 
     def __init__(self, ids: Mapping[str, int], otherwise: int) -> None:
@@ -23,11 +23,16 @@ class LanguageIds:
 
     @classmethod
     def of(cls, config: Any) -> "LanguageIds | None":
-        """The ids of an XLM configuration; None where it has no language embeddings (XLM-17 and XLM-100).
+        """The ids of an XLM or X-MOD configuration; None where the model has no languages (XLM-17 and XLM-100).
 
         Raises:
-            StiltsError: it has, but does not say which language is which.
+            StiltsError: the model has languages, but the configuration does not say which is which.
         """
+        if config.model_type == "xmod":
+            # `en_XX` and `de_DE`: the first adapter of a language is taken.
+            codes = [str(name).partition("_")[0] for name in config.languages]
+            first = {code: codes.index(code) for code in codes}
+            return cls(first, first.get("en", 0))
         if not (config.use_lang_emb and config.n_langs > 1):
             return None
         ids = getattr(config, "lang2id", None)

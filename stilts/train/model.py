@@ -4,31 +4,26 @@ Beside the encoder's files lie `head.json` (name, family and labels of each head
 """
 
 import json
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoModel
 
 from stilts.encoders.architectures import architecture, max_tokens
-from stilts.encoders.checkpoint_files import local_checkpoint_problems, safetensors_problems, tensor_files
+from stilts.encoders.checkpoint_files import local_checkpoint_problems, safetensors_problems
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
 from stilts.train.batch import Batch
 from stilts.train.heads import HeadSpec, decodable, loss_sum, make_head
+from stilts.train.language_head import HEAD_CONFIG, HEAD_WEIGHTS, continue_language_head
 from stilts.train.languages import LanguageIds
 from stilts.train.tokenizer import load_tokenizer
-
-log = logging.getLogger(__name__)
-
-HEAD_CONFIG = "head.json"
-HEAD_WEIGHTS = "head.safetensors"
 
 
 @dataclass(frozen=True)
@@ -69,18 +64,19 @@ class Model(nn.Module):
     def load(cls, weights: Path, specs: Sequence[HeadSpec] = (), seed: int = 0) -> "Model":
         """An encoder with fresh heads, each a pure function of the seed and its own description.
 
-        A masked language head is continued where the folder has one: of an earlier stage, or the pretraining's.
+        A masked language modelling head is continued where the folder has one, from an earlier stage or from
+        pretraining.
 
         Raises:
-            StiltsError: the folder is not a checkpoint.
+            StiltsError: the folder is not a checkpoint, or it holds a masked language modelling head that stilts does
+                not know how to continue.
         """
         encoder, tokenizer = _load_encoder(weights)
         embedding = encoder.get_input_embeddings().weight.shape[1]
         heads = [make_head(spec, encoder.config, embedding, seed) for spec in specs]
-        names = architecture(encoder.config.model_type).pretrained_heads
         for spec, head in zip(specs, heads, strict=True):
             if spec.family == "mlm" and head is not None:
-                _continue_language_head(head, weights, names)
+                continue_language_head(head, weights, architecture(encoder.config.model_type))
         return cls(encoder, tokenizer, specs, heads)
 
     @classmethod
@@ -166,7 +162,10 @@ class Model(nn.Module):
             inputs["token_type_ids"] = batch.types
         if self.language_ids is not None:
             ids = torch.tensor(self.language_ids(batch.languages, len(batch.input_ids)), device=batch.input_ids.device)
-            inputs["langs"] = ids[:, None].expand_as(batch.input_ids)
+            if self.architecture.languages == "sequences":
+                inputs["lang_ids"] = ids
+            else:
+                inputs["langs"] = ids[:, None].expand_as(batch.input_ids)
         if batch.packed:
             # A boolean mask: sdpa reads it as "may attend". Padding attends to padding, so that no row is empty.
             inputs["attention_mask"] = batch.segments[:, None, :, None] == batch.segments[:, None, None, :]
@@ -220,12 +219,19 @@ def _saved_specs(weights: Path) -> list[HeadSpec]:
 
 
 def _load_encoder(weights: Path) -> tuple[Any, Any]:
+    """The encoder and the tokenizer of a folder; a base model in fp32, whatever precision its file has."""
     problems = local_checkpoint_problems(weights)
     if problems:
         raise Problems(problems)
+    of_stage = (weights / HEAD_CONFIG).is_file()
     try:
         encoder, found = AutoModel.from_pretrained(
-            weights, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True
+            weights,
+            use_safetensors=True,
+            trust_remote_code=False,
+            local_files_only=True,
+            output_loading_info=True,
+            dtype="auto" if of_stage else torch.float32,
         )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
         reason = str(error).strip().partition("\n")[0]
@@ -240,26 +246,8 @@ def _load_encoder(weights: Path) -> tuple[Any, Any]:
             f"{weights}: {len(missing)} tensors of a {encoder.config.model_type} encoder are not among the weights "
             f"({', '.join(missing[:3])} ...); they would be random: is this a checkpoint of another architecture?"
         )
-    # XLNet's layers come in fp32 whatever the weights are in.
-    return encoder.to(encoder.config.dtype), load_tokenizer(weights)
-
-
-def _continue_language_head(head: nn.Module, weights: Path, names: tuple[Mapping[str, str], ...]) -> None:
-    """Load a masked language head that an earlier stage or the pretraining left; keep the fresh one without."""
-    if (weights / HEAD_CONFIG).is_file():
-        for spec in _saved_specs(weights):
-            if spec.family == "mlm":
-                prefix = f"{spec.name}."
-                saved = _head_tensors(weights)
-                head.load_state_dict({n.removeprefix(prefix): v for n, v in saved.items() if n.startswith(prefix)})
-        return
-    stored = {_modern(name): (name, file) for name, file in tensor_files(weights).items()}
-    for naming in names:
-        wanted = {ours: _renamed(ours, naming) for ours in head.state_dict()}
-        if set(wanted.values()) <= set(stored):
-            head.load_state_dict({ours: _tensor(*stored[theirs]) for ours, theirs in wanted.items()})
-            return
-    log.info("%s: no masked language head; it starts afresh", weights)
+    # Of a stage, the precision of its recipe. XLNet's layers come in fp32 whatever the weights are in.
+    return encoder.to(encoder.config.dtype if of_stage else torch.float32), load_tokenizer(weights)
 
 
 def _head_tensors(weights: Path) -> dict[str, torch.Tensor]:
@@ -267,18 +255,3 @@ def _head_tensors(weights: Path) -> dict[str, torch.Tensor]:
     if problems:
         raise Problems(problems)
     return load_file(weights / HEAD_WEIGHTS)
-
-
-def _tensor(name: str, file: Path) -> torch.Tensor:
-    with safe_open(file, framework="pt") as stream:
-        return stream.get_tensor(name)
-
-
-def _modern(name: str) -> str:
-    """BERT's first checkpoints call a norm's weight gamma and its bias beta."""
-    return name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
-
-
-def _renamed(name: str, names: Mapping[str, str]) -> str:
-    module, dot, parameter = name.partition(".")
-    return names[module] + dot + parameter

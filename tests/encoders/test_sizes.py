@@ -1,10 +1,13 @@
 """Sizes of encoders against models that transformers builds from the same configurations, without weights."""
 
+from typing import Any
+
 import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
-from stilts.encoders.sizes import HUB, shape, shape_of
+from stilts.encoders.architectures import architecture, published
+from stilts.encoders.sizes import shape, shape_of
 from stilts.identity.stage import BaseSpec
 
 
@@ -15,26 +18,33 @@ def built(config: dict) -> int:
     return sum(value.numel() for name, value in model.named_parameters() if not name.startswith("pooler."))
 
 
-FULL = {
-    "bert": {"intermediate_size": 3072},
+FULL: dict[str, dict[str, Any]] = {
+    "bert": {},
     "roberta": {"max_position_embeddings": 514, "type_vocab_size": 1},
     "xlm-roberta": {"max_position_embeddings": 514, "type_vocab_size": 1},
     "xlm": {"n_heads": 16},
     "rembert": {"intermediate_size": 4608, "num_attention_heads": 18},
     "deberta-v2": {"norm_rel_ebd": "layer_norm", "pos_att_type": ["p2c", "c2p"], "num_attention_heads": 12},
     "xlnet": {},
+    "modernbert": {"cls_token_id": 1, "sep_token_id": 2, "eos_token_id": 2, "bos_token_id": 1},
+    "eurobert": {},
+    "gte": {"intermediate_size": 3072},
+    "xlm-roberta-xl": {"type_vocab_size": 1},
+    "xmod": {"type_vocab_size": 1},
 }
 """What published configurations add and planning does not need, by model type."""
 
 
-@pytest.mark.parametrize("name", HUB)
+@pytest.mark.parametrize("name", published())
 def test_published_models(name: str) -> None:
-    config = dict(HUB[name])
+    config = dict(published()[name].config)
     width = shape(config).width
     inner = {"xlnet": "d_inner", "xlm": None}.get(config["model_type"], "intermediate_size")
     heads = {"xlnet": "n_head", "xlm": "n_heads"}.get(config["model_type"], "num_attention_heads")
-    config |= {heads: width // 64, **({inner: 4 * width} if inner else {}), **FULL[config["model_type"]]}
-    assert shape(HUB[name]).parameters == pytest.approx(built(config), rel=0.004)
+    fields = {heads: width // 64, **({inner: 4 * width} if inner else {}), **FULL[config["model_type"]], **config}
+    own = architecture(config["model_type"]).names
+    fields = {own.get(name, name): value for name, value in fields.items()}
+    assert shape(config).parameters == pytest.approx(built(fields), rel=0.004)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +59,15 @@ def test_published_models(name: str) -> None:
         ("rembert", 576),
         ("mdeberta-v3-base", 278),
         ("xlnet-large-cased", 360),
+        ("mmbert-base", 307),
+        ("mmbert-small", 140),
+        ("eurobert-210m", 212),
+        ("gte-multilingual-mlm-base", 305),
+        ("multilingual-e5-small", 118),
+        ("labse", 471),
+        ("bge-m3", 567),
+        ("xlm-roberta-xl", 3480),
+        ("xlm-roberta-xxl", 10700),
     ],
 )
 def test_parameters_are_those_that_the_models_cards_state(name: str, millions: float) -> None:

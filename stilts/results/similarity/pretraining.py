@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from stilts.encoders.sizes import config_of
+from stilts.encoders.configs import config_of
 from stilts.experiment.experiment import ModelDecl
 from stilts.identity.stage import BaseSpec, StageSpec
 from stilts.plan.expand import Expansion

@@ -1,0 +1,37 @@
+"""ModernBERT and mmBERT: rotary positions, gated layers, and a sliding window in two layers of three.
+
+transformers builds the window's mask itself; a mask given by stilts would replace it, so that batches are padded.
+"""
+
+from stilts.encoders.architectures import Architecture, Published, register
+from stilts.encoders.library._sizes import PAGE, fields
+
+register(
+    Architecture(
+        model_type="modernbert",
+        pair="CLS:0 $A:0 SEP:0 $B:0 SEP:0",
+        epsilon="norm_eps",
+        optional_biases=True,
+        rotary=True,
+        pretrained_heads=(
+            {"dense": "head.dense", "layer_norm": "head.norm", "bias": "decoder.bias", "weight": "decoder.weight"},
+        ),
+        feed_forward_matrices=3,
+        published=(
+            Published(
+                "jhu-clsp/mmBERT-base",
+                fields("modernbert", 22, 768, 256000, positions=8192, pad=0, intermediate_size=1152),
+                "ca5b84ba39fb0531402e727a3d9a50626d9f522c",
+                seen=PAGE,
+                without=("main",),
+            ),
+            Published(
+                "jhu-clsp/mmBERT-small",
+                fields("modernbert", 22, 384, 256000, positions=8192, pad=0, intermediate_size=1152),
+                "461475a70b192efcbb760df5541d3825b07c4d5b",
+                seen=PAGE,
+                without=("main",),
+            ),
+        ),
+    )
+)
