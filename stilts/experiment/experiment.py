@@ -196,8 +196,8 @@ class ModelDecl(Frozen):
     revision: Revision | None = None
     """Commit of the hub repository. It is required with `hub`, because it is part of every key."""
     shape: dict[str, Any] | None = None
-    """Fields of a hub model's config.json (`model_type`, `hidden_size`, ...), for the plan's costs and checks before the
-    model is downloaded. They are compared with the file before the first trial, and are part of no key."""
+    """Fields of a hub model's config.json (`model_type`, `hidden_size`, ...), for costs and checks before the model is
+    downloaded. They are compared with the file before the first trial, and are part of no key."""
     path: str | None = None
     """Local folder of a checkpoint: config.json, model.safetensors and the tokenizer's files."""
     init: InitDecl | None = None
