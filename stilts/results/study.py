@@ -1,10 +1,11 @@
-"""Over a whole study: the benchmark's own average, the interquartile mean, and the probability of improvement.
+"""Statistics of a whole study: the benchmark's own average, the interquartile mean, the probability of improvement.
 
-The last two are those of Agarwal et al. 2021 ("Deep reinforcement learning at the edge of the statistical precipice"),
-whose runs are the seeds here. Their intervals, a bootstrap of the runs within each task, take the tasks' runs for
-independent. Here the tasks of one seed share its intermediate stage, and those intervals are far too narrow. So the
-ones to read leave out one seed at a time, with all its tasks (jackknife, with Student's t: Tukey 1958; Efron and
-Tibshirani 1993, chapter 11); the bootstrap's stand beside them. `benchmarks/interval_coverage.py` measures both.
+The last two are those of Agarwal et al. 2021 ("Deep Reinforcement Learning at the Edge of the Statistical Precipice",
+arXiv:2108.13264); their runs are the seeds here. They propose a bootstrap of the runs within each task, which takes the
+runs of different tasks for independent. Here all tasks of one seed share its intermediate stage, so that this bootstrap
+is far too narrow. The main intervals therefore leave out one seed with all its tasks at a time (jackknife with Student's
+t: Tukey 1958; Efron and Tibshirani 1993, chapter 11). The bootstrap's intervals are reported beside them, for comparison
+with other papers. `benchmarks/interval_coverage.py` measures both.
 """
 
 import statistics
@@ -46,25 +47,26 @@ STUDY = pa.schema(
     ],
     metadata={"stilts.study": "2"},
 )
-"""A row per split and regime of the clean data; all numbers in percent, intervals at 95 %.
+"""A row per split and regime of the clean data. All numbers are in percent, all intervals at 95 %.
 
-tasks: targets trained on English alone under their task's name. n: seeds that have a number for every one of them, of
-those planned; what follows is of these seeds. mean, with its sd over seeds and Student t interval low, high: the
-benchmark's own average over all its tasks, null where the study has not all of them. iqm: mean of the middle half of
-the scores of all tasks and seeds. improvement: probability that a run beats a run of the baseline, a tie being half,
-mean over the tasks of both, of the improvement_n seeds that both have. low, high of these two: by leaving out seeds;
-bootstrap_low, bootstrap_high: of the seeds within each task. No interval where nothing varies, or of one seed.
+tasks: number of targets that are trained on English alone and bear their task's name. planned: number of seeds. n: number
+of seeds that have a score for all these targets; the numbers that follow are of these seeds. mean: the benchmark's own
+average over all its tasks, with its sd over seeds and Student t interval low to high; null if the study lacks one of
+the tasks. iqm: mean of the middle half of the scores of all tasks and seeds. improvement: probability that a run beats a
+run of the baseline, a tie counting as half, averaged over the tasks of both, of the improvement_n seeds that both have.
+Of these two, low and high leave out seeds, bootstrap_low and bootstrap_high resample the seeds within each task.
+Intervals are null for a single seed and where nothing varies.
 """
 
 REPETITIONS = 2000
-"""Of the bootstrap."""
+"""Number of bootstrap resamples."""
 
 Matrix = npt.NDArray[np.float64]
 """[seeds, tasks]"""
 
 
 def study_table(results: pa.Table, options: Options) -> pa.Table:
-    """STUDY of a table of results."""
+    """The table STUDY of a table of results."""
     records = []
     for split in splits(results):
         rows, benchmark = rows_of(results, split, CLEAN), benchmark_of(results)
@@ -74,7 +76,7 @@ def study_table(results: pa.Table, options: Options) -> pa.Table:
         for row in row_order(rows, options.baseline):
             model, intermediate = row
             record: dict[str, Any] = {"split": split, "model": model, "intermediate": intermediate}
-            record |= _average(averages, row, benchmark.name) | _middle(scores, row)
+            record |= _official_average(averages, row, benchmark.name) | _interquartile(scores, row)
             if intermediate != options.baseline:
                 record |= _improvement(scores, row, (model, options.baseline))
             records.append(record)
@@ -82,31 +84,34 @@ def study_table(results: pa.Table, options: Options) -> pa.Table:
 
 
 def interquartile_mean(scores: Matrix) -> float:
-    """The mean of what is left of all numbers without the lowest and the highest quarter."""
+    """The mean of all numbers but the lowest and the highest quarter."""
     return float(stats.trim_mean(scores, 0.25, axis=None))
 
 
 def improvement(ours: Matrix, theirs: Matrix) -> float:
-    """The probability that a run of ours beats one of theirs, in percent: mean over the tasks, a tie being half."""
+    """The probability in percent that one of our runs beats one of theirs, averaged over the tasks.
+
+    A tie counts as half. Of one task it is the Mann-Whitney statistic U over the number of pairs.
+    """
     return 100 * float(_wins(ours, theirs).mean())
 
 
 def jackknife(statistic: Callable[..., float], *scores: Matrix) -> Interval | None:
-    """The interval of a statistic at LEVEL, from its values without each of the seeds.
+    """The jackknife interval of a statistic at LEVEL, leaving out one seed at a time; None for one seed.
 
     Args:
-        scores: its arguments, of the same seeds.
+        scores: the arguments of the statistic; row i of each is of the same seed.
     """
     seeds = len(scores[0])
     if seeds < 2:
         return None
     left = [statistic(*(np.delete(matrix, seed, axis=0) for matrix in scores)) for seed in range(seeds)]
-    # The spread of the pseudo-values, whose mean is taken at the whole sample.
+    # The standard deviation is that of the pseudo-values, the centre is the statistic of the whole sample.
     return t_interval(Spread(statistic(*scores), (seeds - 1) * statistics.stdev(left), seeds))
 
 
 def bootstrap_interquartile_mean(scores: Matrix) -> Interval | None:
-    """The percentile interval of `interquartile_mean` at LEVEL, seeds drawn within each task; None for one seed."""
+    """The percentile interval of `interquartile_mean` at LEVEL, seeds resampled in each task; None for one seed."""
     seeds, tasks = scores.shape
     if seeds < 2:
         return None
@@ -116,18 +121,18 @@ def bootstrap_interquartile_mean(scores: Matrix) -> Interval | None:
 
 
 def bootstrap_improvement(ours: Matrix, theirs: Matrix) -> Interval | None:
-    """The percentile interval of `improvement` at LEVEL, seeds of both drawn within each task; None for one seed."""
+    """The percentile interval of `improvement` at LEVEL, seeds of both resampled in each task; None for one seed."""
     if min(len(ours), len(theirs)) < 2:
         return None
     wins, random = _wins(ours, theirs), np.random.default_rng(0)
     tasks = wins.shape[2]
-    # How often each seed is drawn says as much as the drawn seeds, and needs no array of all their pairs.
+    # Weights (how often each seed is drawn) need less memory than an array of all pairs of drawn seeds.
     drawn = [random.multinomial(n, np.full(n, 1 / n), size=(REPETITIONS, tasks)) / n for n in wins.shape[:2]]
     return _percentiles(100 * np.einsum("rta,abt,rtb->r", drawn[0], wins, drawn[1], optimize=True) / tasks)
 
 
 def _wins(ours: Matrix, theirs: Matrix) -> npt.NDArray[np.float64]:
-    """[our seeds, their seeds, tasks]: 1 where ours is better, 0.5 for a tie."""
+    """[our seeds, their seeds, tasks]: 1 where our score is higher, 0.5 for a tie, 0 elsewhere."""
     return (np.sign(ours[:, None] - theirs[None]) + 1) / 2
 
 
@@ -140,18 +145,18 @@ def _ends(name: str, interval: Interval | None) -> dict[str, float]:
     return {} if interval is None else {f"{name}low": interval[0], f"{name}high": interval[1]}
 
 
-def _average(averages: Scores, row: Row, name: str) -> dict[str, Any]:
+def _official_average(averages: Scores, row: Row, name: str) -> dict[str, Any]:
     found = spread_of(distinct(averages.get((row, name), {})))
     return {} if found is None else {"mean": found.mean, "sd": found.sd, **_ends("", t_interval(found))}
 
 
-def _middle(scores: Scores, row: Row) -> dict[str, Any]:
+def _interquartile(scores: Scores, row: Row) -> dict[str, Any]:
     tasks = _tasks(scores, row)
     planned = {seed for task in tasks for seed in scores[row, task]}
-    whole = _whole(scores, row, tasks)
-    record: dict[str, Any] = {"tasks": len(tasks), "planned": len(planned), "n": len(whole)}
-    if whole:
-        found = np.array(list(whole.values()))
+    complete = _complete_seeds(scores, row, tasks)
+    record: dict[str, Any] = {"tasks": len(tasks), "planned": len(planned), "n": len(complete)}
+    if complete:
+        found = np.array(list(complete.values()))
         record |= {"iqm": interquartile_mean(found), **_ends("iqm_", jackknife(interquartile_mean, found))}
         record |= _ends("iqm_bootstrap_", bootstrap_interquartile_mean(found))
     return record
@@ -161,7 +166,7 @@ def _improvement(scores: Scores, row: Row, baseline: Row) -> dict[str, Any]:
     tasks = [task for task in _tasks(scores, row) if (baseline, task) in scores]
     if not tasks:
         return {}
-    ours, theirs = _whole(scores, row, tasks), _whole(scores, baseline, tasks)
+    ours, theirs = _complete_seeds(scores, row, tasks), _complete_seeds(scores, baseline, tasks)
     seeds = [seed for seed in ours if seed in theirs]
     record: dict[str, Any] = {"baseline": baseline[1], "improvement_n": len(seeds)}
     if seeds:
@@ -179,8 +184,8 @@ def _tasks(scores: Scores, row: Row) -> list[str]:
     return [task for other, task in scores if other == row]
 
 
-def _whole(scores: Scores, row: Row, tasks: Sequence[str]) -> dict[int, list[float]]:
-    """Seed -> its score of each task, of the seeds that have them all."""
+def _complete_seeds(scores: Scores, row: Row, tasks: Sequence[str]) -> dict[int, list[float]]:
+    """Seed -> its scores in the order of the tasks, for the seeds that have all of them."""
     seeds = sorted({seed for task in tasks for seed in scores[row, task]})
     found = {seed: [scores[row, task][seed].value for task in tasks if seed in scores[row, task]] for seed in seeds}
     there = {seed: [value for value in values if value is not None] for seed, values in found.items()}

@@ -1,10 +1,15 @@
-"""Where the variance of a score comes from: the intermediate stage's seed, the target's, or what is left.
+"""Where the variance of a score comes from: the seed of the intermediate stage, that of the target stage, or the rest.
 
-Of a table of intermediate seeds x target seeds with one score in each cell, taken for crossed random effects:
-score = mean + intermediate + target + residual, the residual being the interaction too. Estimates by equating sums of
-squares to their expectations (Henderson's method 1, which for a complete table is the analysis of variance; Searle,
-Casella and McCulloch 1992, chapter 5). Intervals of the shares for complete tables, by generalized pivots
-(Weerahandi 1993): the three mean squares are scaled chi-squares.
+The scores form a table of intermediate seeds x target seeds with one score in each cell. The model is that of crossed
+random effects, score = mean + intermediate + target + residual, where the residual includes the interaction of the two
+seeds. Estimates equate sums of squares to their expectations (Henderson's method 1, which is the analysis of variance
+where no score is missing; Searle, Casella and McCulloch 1992, "Variance Components", chapter 5).
+
+Intervals of the shares use generalized pivots (Weerahandi 1993, JASA 88): sums of squares divided by chi-squared
+variables stand for the unknown variances. Where scores are missing, the least-squares effects of the seeds take the
+place of the means (Burdick and Graybill 1992, "Confidence Intervals on Variance Components", chapter 6, on unbalanced
+two-way designs), which makes the chi-squared distributions approximate. Runs must be missing for reasons that have
+nothing to do with their scores. `benchmarks/interval_coverage.py` measures the coverage.
 """
 
 import math
@@ -46,16 +51,17 @@ VARIANCE = pa.schema(
 """A row per split, regime and column of the clean data. Standard deviations in points, shares of the variance in
 percent, with 95 % intervals.
 
-intermediate_seeds, target_seeds: different ones; 0 where a phase trains nothing that takes a cell's seed. n: scores
-that are there, of those planned. total_sd: of crossed seeds the root of the parts' sum, else the scores' own. The parts
-are null where the seeds do not tell them apart, and `note` says why; an estimate below 0 is 0, and the note says so.
+intermediate_seeds, target_seeds: number of different seeds; 0 where a phase trains nothing that takes a cell's seed.
+n: number of finished scores, of those planned. total_sd: of crossed seeds the root of the sum of the parts, otherwise
+the standard deviation of the scores. The parts are null where the seeds do not tell them apart, and `note` says why. A
+negative estimate is shown as 0, and the note says so.
 """
 
 DRAWS = 10_000
-"""Of the pivots."""
+"""Draws of the pivots."""
 
 Scored = npt.NDArray[np.float64]
-"""[intermediate seeds, target seeds], NaN where there is no score."""
+"""[intermediate seeds, target seeds], NaN where a score is missing."""
 
 Pair = tuple[int | None, int]
 """(seed of the intermediate stages, seed of the target stage)"""
@@ -76,14 +82,14 @@ def variance_table(results: pa.Table) -> pa.Table:
 
 
 def components(scored: Scored) -> dict[str, float] | None:
-    """Variance of each of PARTS as estimated, which may be negative; None where too many cells are empty to tell."""
+    """The estimated variance of each of PARTS, which can be negative; None if too many scores are missing for it."""
     there = np.nonzero(~np.isnan(scored))
     values = scored[there]
     levels = [np.unique(index, return_inverse=True)[1] for index in (*there, np.arange(len(values)))]
     designs = [np.eye(level.max() + 1)[level] for level in levels]
     mean = np.full((len(values), len(values)), 1 / len(values))
     forms = [design / design.sum(axis=0) @ design.T - mean for design in designs]
-    # E[y'Qy] = sum of each part's variance x tr(Q Z Z'), the mean falling out.
+    # E[y'Qy] is the sum over the parts of their variance x tr(Q Z Z'); the mean drops out.
     expected = np.array([[np.trace(form @ design @ design.T) for design in designs] for form in forms])
     if np.linalg.matrix_rank(expected) < len(PARTS):
         return None
@@ -91,32 +97,51 @@ def components(scored: Scored) -> dict[str, float] | None:
 
 
 def shares(variances: Mapping[str, float]) -> dict[str, float]:
-    """Of the total in percent, what is negative being 0; of nothing, nothing."""
+    """Shares of the total in percent, negative variances counting as 0; empty if the total is 0."""
     positive = {part: max(value, 0.0) for part, value in variances.items()}
     total = sum(positive.values())
     return {part: 100 * value / total for part, value in positive.items()} if total else {}
 
 
 def share_intervals(scored: Scored) -> dict[str, Interval]:
-    """Intervals of `shares` at LEVEL, of a complete table of at least 2 x 2 seeds; none where nothing varies."""
-    if np.ptp(scored) == 0:
+    """Intervals of `shares` at LEVEL.
+
+    Returns:
+        An interval for each of PARTS; none if nothing varies, if a phase has one seed only, if the table falls apart
+        into pieces without a common seed, or if the additive model leaves no degree of freedom.
+    """
+    scored = _without_empty(scored)
+    if min(scored.shape) < 2 or np.nanmax(scored) == np.nanmin(scored):
         return {}
-    a, b = scored.shape
-    mean, rows, columns = scored.mean(), scored.mean(axis=1), scored.mean(axis=0)
-    squares = {
-        "intermediate": b * np.sum((rows - mean) ** 2),
-        "target": a * np.sum((columns - mean) ** 2),
-        "residual": np.sum((scored - rows[:, None] - columns + mean) ** 2),
-    }
-    freedom = {"intermediate": a - 1, "target": b - 1, "residual": (a - 1) * (b - 1)}
+    (a, b), there = scored.shape, np.nonzero(~np.isnan(scored))
+    values = scored[there]
+    # score = mean + effect of the intermediate's seed + effect of the target's seed; the effects of a phase sum to 0.
+    phases = [np.eye(seeds) - 1 / seeds for seeds in (a, b)]
+    design = np.hstack([np.ones((len(values), 1)), *(phase[seed] for phase, seed in zip(phases, there, strict=True))])
+    freedom = len(values) - (a + b - 1)
+    if freedom < 1 or np.linalg.matrix_rank(design) < a + b - 1:
+        return {}
+    inverse = np.linalg.pinv(design)
+    found, covariance = inverse @ values, inverse @ inverse.T
     random = np.random.default_rng(0)
-    drawn = {part: squares[part] / random.chisquare(freedom[part], DRAWS) for part in PARTS}
-    drawn["intermediate"] = np.maximum(drawn["intermediate"] - drawn["residual"], 0) / b
-    drawn["target"] = np.maximum(drawn["target"] - drawn["residual"], 0) / a
+    residual = np.sum((values - design @ found) ** 2) / random.chisquare(freedom, DRAWS)
+    drawn = {"residual": residual}
+    for part, effects in (("intermediate", slice(1, 1 + a)), ("target", slice(1 + a, 1 + a + b))):
+        degrees = effects.stop - effects.start - 1
+        # The effects vary by their own variance and by the residual's: 1 / b and 1 / a of it in a complete table.
+        noise = np.trace(covariance[effects, effects]) / degrees
+        squares = np.sum(found[effects] ** 2) / random.chisquare(degrees, DRAWS)
+        drawn[part] = np.maximum(squares - noise * residual, 0)
     total = sum(drawn.values())
     ends = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    found = {part: np.quantile(100 * drawn[part] / total, ends) for part in PARTS}
-    return {part: (float(low), float(high)) for part, (low, high) in found.items()}
+    intervals = {part: np.quantile(100 * drawn[part] / total, ends) for part in PARTS}
+    return {part: (float(low), float(high)) for part, (low, high) in intervals.items()}
+
+
+def _without_empty(scored: Scored) -> Scored:
+    """The table without seeds that have no score at all."""
+    there = ~np.isnan(scored)
+    return scored[there.any(axis=1)][:, there.any(axis=0)]
 
 
 def _cells(rows: Sequence[Mapping[str, Any]], results: pa.Table) -> dict[tuple[Row, str], dict[Pair, Score]]:
@@ -132,7 +157,7 @@ def _cells(rows: Sequence[Mapping[str, Any]], results: pa.Table) -> dict[tuple[R
 
 
 def _decompose(cells: Mapping[Pair, Score]) -> dict[str, Any]:
-    """The columns of VARIANCE from `intermediate_seeds` on."""
+    """The columns of VARIANCE from `intermediate_seeds` onwards."""
     observations = distinct(dict(enumerate(cells.values())))
     score = spread_of(observations)
     firsts, seconds = _seeds(cells)
@@ -148,7 +173,7 @@ def _decompose(cells: Mapping[Pair, Score]) -> dict[str, Any]:
 
 
 def _seeds(cells: Mapping[Pair, Score]) -> tuple[list[int], list[int]]:
-    """Those of the intermediate stages and of the target stage; none of a phase that trains nothing by them."""
+    """The seeds of the intermediate stages and those of the target stage; empty for a phase that trains nothing."""
     firsts = sorted({first for first, _ in cells if first is not None})
     seconds = sorted({second for _, second in cells})
     by_first = {(first, score.stages) for (first, _), score in cells.items()}
@@ -156,7 +181,12 @@ def _seeds(cells: Mapping[Pair, Score]) -> tuple[list[int], list[int]]:
 
 
 def _confounded(firsts: int, seconds: int, pairs: int) -> str | None:
-    """Why so many seeds of the two phases, in so many pairs, do not tell the parts apart; None where they do."""
+    """Why the seeds cannot tell the parts apart; None if they can.
+
+    Args:
+        firsts, seconds: number of seeds of the intermediate stages and of the target stage.
+        pairs: number of pairs of them that are planned.
+    """
     if not firsts:
         return "no intermediate seed: the target's alone varies" if seconds else "one artifact: nothing varies"
     if not seconds:
@@ -180,13 +210,15 @@ def _components_of(cells: Mapping[Pair, Score]) -> dict[str, Any]:
     lacking = int(np.isnan(scored).sum())
     variances = components(scored) if lacking < scored.size else None
     if variances is None:
-        return {"note": f"{lacking} of {scored.size} scores are not there: too few to tell the parts apart"}
+        return {"note": f"{lacking} of {scored.size} scores are missing: too few to tell the parts apart"}
     positive = {part: max(value, 0.0) for part, value in variances.items()}
     record: dict[str, Any] = {"total_sd": math.sqrt(sum(positive.values()))}
     record |= {f"{part}_sd": math.sqrt(value) for part, value in positive.items()}
     record |= {f"{part}_share": share for part, share in shares(variances).items()}
-    for part, (low, high) in ({} if lacking else share_intervals(scored)).items():
+    intervals = share_intervals(scored)
+    for part, (low, high) in intervals.items():
         record |= {f"{part}_share_low": low, f"{part}_share_high": high}
     notes = [f"estimate of {part} below 0" for part, value in variances.items() if value < 0]
-    notes += [f"{lacking} of {scored.size} scores are not there: no intervals"] * bool(lacking)
+    if lacking:
+        notes.append(f"{lacking} of {scored.size} scores are missing{'' if intervals else ': too few for intervals'}")
     return record | {"note": "; ".join(notes) or None}

@@ -1,7 +1,7 @@
-"""Power of a paired comparison: what difference so many seeds show, and how many show a given one.
+"""Power of a paired comparison: the difference that n seeds can show, and the seeds that a difference needs.
 
-Two-sided paired t test at 5 %, power 80 %, by the noncentral t distribution (Cohen 1988, chapter 2). What is
-significant in the wrong direction does not count as shown.
+All numbers are for a two-sided paired t test at 5 % with a power of 80 %, by the noncentral t distribution (Cohen 1988,
+"Statistical Power Analysis", chapter 2). A significant result in the wrong direction does not count.
 """
 
 import math
@@ -16,10 +16,10 @@ from stilts.statistics.spread import Spread
 ALPHA, POWER = 0.05, 0.8
 
 FEWEST = 5
-"""Seeds below which a comparison is called underpowered, whatever their deviation: it is hardly known itself."""
+"""Comparisons of fewer seeds are called underpowered: with so few, the standard deviation itself is hardly known."""
 
 MOST = 10_000
-"""Seeds beyond which none are counted."""
+"""The largest number of seeds that is reported."""
 
 
 def power(n: int, effect: float) -> float:
@@ -34,19 +34,19 @@ def power(n: int, effect: float) -> float:
 
 @cache
 def detectable(n: int) -> float:
-    """The mean difference, in standard deviations of the differences, that n pairs show with POWER; n >= 2."""
+    """The true mean difference, in standard deviations of the differences, that n >= 2 pairs show with POWER."""
     return float(optimize.brentq(lambda effect: power(n, effect) - POWER, 1e-3, 20))
 
 
 def seeds_needed(difference: float, spread: Spread) -> int | None:
-    """Pairs that show a true difference of so many points with POWER.
+    """The number of pairs that show a true difference of so many points with POWER.
 
     Args:
-        difference: greater than 0.
-        spread: the differences seen, whose standard deviation is taken for the true one.
+        difference: in points, greater than 0.
+        spread: of the observed differences; their standard deviation is taken for the true one.
 
     Returns:
-        2 to MOST, MOST standing for more; None where the differences show no variation.
+        2 to MOST, where MOST stands for itself and more; None if the differences do not vary.
     """
     if spread.sd is None or not varies(spread):
         return None
@@ -55,5 +55,5 @@ def seeds_needed(difference: float, spread: Spread) -> int | None:
 
 
 def is_underpowered(n: int, needed: int | None) -> bool:
-    """Whether n pairs are too few to tell, or fewer than are needed."""
+    """Whether n pairs are fewer than FEWEST or than needed."""
     return n < FEWEST or (needed is not None and n < needed)

@@ -1,4 +1,4 @@
-"""A sample in short: what everything that is said of several seeds is computed from."""
+"""Mean, standard deviation and size of a sample: what all statistics over seeds are computed from."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean, standard deviation (n - 1; None for n = 1) and number of observations."""
+    """Mean, standard deviation (with n - 1 in the denominator; None for n = 1) and number of observations."""
 
     mean: float
     sd: float | None
@@ -15,7 +15,7 @@ class Spread:
 
 
 def spread(values: Sequence[float]) -> Spread | None:
-    """Mean and standard deviation of the sample, None of nothing."""
+    """The Spread of a sample; None if it is empty."""
     if not values:
         return None
     return Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))

@@ -1,4 +1,4 @@
-"""The parts of the variance, against the analysis of variance, simulations, and designs that cannot tell."""
+"""The parts of the variance, against the analysis of variance, simulations, and designs that cannot tell them apart."""
 
 from dataclasses import replace
 
@@ -47,14 +47,69 @@ def test_shares_take_what_is_negative_for_nothing():
     assert shares({"intermediate": 0.0, "target": -1.0, "residual": 0.0}) == {}
 
 
-def test_intervals_of_shares_cover_them():
+@pytest.mark.parametrize("sds", [(1.0, 1.0, 1.0), (2.0, 0.5, 0.5)])
+@pytest.mark.parametrize("shape", [(5, 5), (3, 10), (10, 3)])
+@pytest.mark.parametrize("missing", [0, 4])
+def test_intervals_of_shares_cover_them(sds, shape, missing):
+    """Also where the phases have different numbers of seeds, and where scores are missing."""
     random = np.random.default_rng(5)
-    inside = 0
-    for _ in range(200):
-        low, high = share_intervals(drawn(random, (1.0, 1.0, 1.0)))["intermediate"]
-        inside += low <= 100 / 3 <= high
-    assert 0.9 < inside / 200 <= 1.0
-    assert share_intervals(np.ones((3, 3))) == {}
+    truth = dict(zip(PARTS, 100 * np.square(sds) / np.sum(np.square(sds)), strict=True))
+    found = []
+    for _ in range(150):
+        scored = drawn(random, sds, shape)
+        scored.flat[random.permutation(scored.size)[:missing]] = np.nan
+        intervals = share_intervals(scored)
+        found.append([low <= truth[part] <= high for part, (low, high) in intervals.items()])
+    assert (np.mean(found, axis=0) > 0.89).all()  # 3.4 standard errors below 0.95
+
+
+@pytest.mark.parametrize("shape", [(3, 9), (9, 3)])
+def test_intervals_are_the_quantiles_of_the_generalized_pivots(shape):
+    """Each sum of squares over a chi-squared variable of its degrees of freedom, worked out by mean squares."""
+    a, b = shape
+    scored = drawn(np.random.default_rng(2), (1.0, 2.0, 0.7), shape)
+    mean_square = {"rows": b * scored.mean(axis=1).var(ddof=1), "columns": a * scored.mean(axis=0).var(ddof=1)}
+    total = scored.var() * a * b
+    rest = total - (a - 1) * mean_square["rows"] - (b - 1) * mean_square["columns"]
+    random = np.random.default_rng(8)
+    pivot = [
+        rest / random.chisquare((a - 1) * (b - 1), 100_000),
+        (a - 1) * mean_square["rows"] / random.chisquare(a - 1, 100_000),
+        (b - 1) * mean_square["columns"] / random.chisquare(b - 1, 100_000),
+    ]
+    parts = [np.maximum(pivot[1] - pivot[0], 0) / b, np.maximum(pivot[2] - pivot[0], 0) / a, pivot[0]]
+    for part, values in zip(PARTS, parts, strict=True):
+        expected = np.quantile(100 * values / sum(parts), [0.025, 0.975])
+        assert share_intervals(scored)[part] == pytest.approx(tuple(expected), abs=1.5)
+
+
+def test_the_phases_change_places_with_the_table():
+    scored = drawn(np.random.default_rng(3), (1.0, 2.0, 0.7), (3, 7))
+    scored[1, 2] = np.nan
+    ours, theirs = share_intervals(scored), share_intervals(scored.T)
+    for part, other in (("intermediate", "target"), ("target", "intermediate"), ("residual", "residual")):
+        assert ours[part] == pytest.approx(theirs[other], abs=3)
+
+
+def test_a_phase_whose_seed_has_no_score_is_as_if_it_were_not_there():
+    scored = drawn(np.random.default_rng(4), (1.0, 1.0, 1.0), (4, 5))
+    with_empty = np.vstack([scored, np.full(5, np.nan)])
+    assert share_intervals(with_empty) == share_intervals(scored)
+
+
+@pytest.mark.parametrize(
+    "scored",
+    [
+        np.ones((3, 3)),
+        np.full((3, 3), np.nan),
+        np.array([[1.0, 2.0, 4.0]]),
+        np.array([[1.0, 2.0, np.nan], [np.nan, np.nan, 5.0], [np.nan, np.nan, 7.0]]),
+        np.array([[1.0, 2.0], [5.0, np.nan]]),
+    ],
+    ids=["equal", "none", "one seed of a phase", "two tables that share no seed", "no degree of freedom left"],
+)
+def test_what_cannot_tell_has_no_intervals(scored):
+    assert share_intervals(scored) == {}
 
 
 # --- tables
@@ -95,13 +150,20 @@ def test_a_negative_estimate_is_0_and_said(grid):
     assert found["note"] == "estimate of intermediate below 0"
 
 
-def test_a_failed_run_takes_the_intervals_and_is_counted(grid):
+def test_a_failed_run_is_counted_and_leaves_the_intervals(grid):
     cross(grid, "mnli", "xnli", [[1.0, 2.0, 9.0], [4.0, None, 12.0], [7.0, 9.0, 15.5]])
     found = variance(grid, "mnli")
     assert (found["planned"], found["n"]) == (9, 8)
     assert found["intermediate_sd"] > 0
-    assert found["intermediate_share_low"] is None
-    assert found["note"] == "1 of 9 scores are not there: no intervals"
+    assert found["intermediate_share_low"] < found["intermediate_share"] < found["intermediate_share_high"]
+    assert found["note"] == "1 of 9 scores are missing"
+
+
+def test_scores_that_leave_no_degree_of_freedom_have_no_intervals(grid):
+    cross(grid, "mnli", "xnli", [[1.0, 2.0, 5.0], [3.0, None, None], [4.0, None, None]])
+    found = variance(grid, "mnli")
+    assert found["residual_share_low"] is None
+    assert found["note"].endswith("4 of 9 scores are missing: too few for intervals")
 
 
 def test_designs_that_cannot_tell_say_so(grid):

@@ -43,6 +43,15 @@ def test_blocks_are_few_and_alike(small_blocks: None, pairs: int, sizes: list[in
     assert np.array_equal(rows.block[rows.choice == 0], rows.block[rows.choice == 1])
 
 
+@pytest.mark.parametrize(
+    ("pairs", "sizes"), [(31, [31]), (32, [32]), (33, [17, 16]), (64, [32, 32]), (65, [22, 22, 21]), (256, [32] * 8)]
+)
+def test_a_block_has_32_pairs_at_most(pairs: int, sizes: list[int]):
+    """The size decides what is contrasted, and so the weights: another one is another training."""
+    rows = in_blocks(rows_of(pairs))
+    assert np.bincount(rows.block[rows.choice == 0]).tolist() == sizes
+
+
 def test_a_block_is_never_split(small_blocks: None):
     rows = in_blocks(rows_of(16))
     for world in (1, 2, 3):

@@ -162,6 +162,28 @@ def test_best_span_obeys_order_length_and_context(tokenizer):
     assert answer in (text[starts[i] : ends[i]].strip() for i in (context[9], context[2]))
 
 
+@pytest.mark.parametrize("longest", [1, 3, 5, 30])
+def test_an_answer_has_as_many_tokens_as_the_limit_and_no_more(tokenizer, longest):
+    """The best span with a token more than the limit loses to the next best one, that with as many wins."""
+    table = table_of(row("Paris is the city on the river Seine that she moved to in 1991 .", "Where?"))
+    features = FAMILY.encode(table, tokenizer, TASK, Lengths(512), training=False)
+    starts, ends = np.array(features["offset_start"][0].as_py()), features["offset_end"][0].as_py()
+    context = np.flatnonzero(starts >= 0)
+    text = table["context"][0].as_py()
+
+    def answer(length: int) -> str:
+        """Decoded outputs whose best span has so many tokens, and whose second best is the last token alone."""
+        output = np.zeros((len(starts), 2), np.float32)
+        output[context[2], 0], output[context[2 + length - 1], 1] = 10, 10
+        output[context[-1]] = 6
+        [decoded] = FAMILY.decode(table, features, [output], TASK, Lengths(512, max_answer_length=longest))
+        return decoded
+
+    assert len(context) > longest + 3
+    assert answer(longest) == text[starts[context[2]] : ends[context[2 + longest - 1]]].strip()
+    assert answer(longest + 1) == text[starts[context[-1]] : ends[context[-1]]].strip()
+
+
 def test_unanswerable_questions(tokenizer):
     table = table_of(row("She moved to Paris.", "Why?"), row("She moved to Paris.", "Where?", "Paris"))
     assert FAMILY.gold(table, TASK) == [[""], ["Paris"]]
