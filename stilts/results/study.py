@@ -3,9 +3,9 @@
 The last two are those of Agarwal et al. 2021 ("Deep Reinforcement Learning at the Edge of the Statistical Precipice",
 arXiv:2108.13264); their runs are the seeds here. They propose a bootstrap of the runs within each task, which takes the
 runs of different tasks for independent. Here all tasks of one seed share its intermediate stage, so that this bootstrap
-is far too narrow. The main intervals therefore leave out one seed with all its tasks at a time (jackknife with Student's
-t: Tukey 1958; Efron and Tibshirani 1993, chapter 11). The bootstrap's intervals are reported beside them, for comparison
-with other papers. `benchmarks/interval_coverage.py` measures both.
+is far too narrow. The main intervals therefore leave out one seed with all its tasks at a time (jackknife with
+Student's t: Tukey 1958; Efron and Tibshirani 1993, chapter 11). The bootstrap's intervals are reported beside them, for
+comparison with other papers. `benchmarks/interval_coverage.py` measures both.
 """
 
 import statistics
@@ -49,11 +49,11 @@ STUDY = pa.schema(
 )
 """A row per split and regime of the clean data. All numbers are in percent, all intervals at 95 %.
 
-tasks: number of targets that are trained on English alone and bear their task's name. planned: number of seeds. n: number
-of seeds that have a score for all these targets; the numbers that follow are of these seeds. mean: the benchmark's own
-average over all its tasks, with its sd over seeds and Student t interval low to high; null if the study lacks one of
-the tasks. iqm: mean of the middle half of the scores of all tasks and seeds. improvement: probability that a run beats a
-run of the baseline, a tie counting as half, averaged over the tasks of both, of the improvement_n seeds that both have.
+tasks: number of targets that are trained on English alone and bear their task's name. planned: number of seeds. n:
+number of seeds that have a score for all these targets; iqm is of these seeds. mean: the benchmark's own average over
+all its tasks, with its sd over seeds and Student t interval low to high; null if the study lacks one of the tasks. iqm:
+mean of the middle half of the scores of all tasks and seeds. improvement: probability that a run beats a run of the
+baseline, a tie counting as half, averaged over the tasks of both, of the improvement_n seeds that both have.
 Of these two, low and high leave out seeds, bootstrap_low and bootstrap_high resample the seeds within each task.
 Intervals are null for a single seed and where nothing varies.
 """
