@@ -117,7 +117,14 @@ def score(
     benchmark: Annotated[str, typer.Option(help="xtreme or xtreme-r")] = "xtreme",
     as_json: Json = False,
 ) -> None:
-    """Score a prediction folder in XTREME's layout as its evaluate.py does."""
+    """Score a prediction folder in XTREME's layout as its evaluate.py does.
+
+    Averages over tasks are there only where all of their tasks are scored in all languages. The exit status is 1 where
+    a file could not be scored; the others are scored all the same.
+
+    Example: stilts score --predictions predictions --labels labels
+    """
+    from stilts.errors import Problems
     from stilts.evaluate.score import score_folder
     from stilts.show.score import show_scores
 
@@ -126,6 +133,8 @@ def score(
         print_json(scores)
     else:
         show_scores(scores, console())
+    if scores["problems"]:
+        raise Problems(scores["problems"])
 
 
 def submission(

@@ -25,7 +25,8 @@ from stilts.tasks.base import Task
 from stilts.tasks.families import Lengths, get_family
 from stilts.tasks.families.dual_encoder import queries_of
 from stilts.tasks.families.span_qa import best_spans
-from stilts.tasks.metrics import RANKS, score
+from stilts.tasks.metrics import RANKS
+from stilts.tasks.score import score
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -90,11 +91,11 @@ def evaluate(
         predictions, gold = run.rank(table, Pool(table) if pool is None else pool)
     elif task.family != "retrieval":
         predictions, gold = run.predict(table)
-    elif task.metric == "f1":
+    elif task.answers == "pairs":
         predictions, gold, extra = run.mine(table, tune)
     else:
         predictions, gold = run.search(table)
-    metrics = None if gold is None else score(task.name, spec.language, predictions, gold)
+    metrics = None if gold is None else score(task, spec.language, predictions, gold)
     return Evaluated(write_predictions(task.name, predictions), metrics, table.num_rows, extra | noise)
 
 

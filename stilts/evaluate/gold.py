@@ -22,7 +22,7 @@ def gold_of(task: Task, table: pa.Table, pool: Pool | None = None) -> Any | None
     if task.family == "dual_encoder":
         return _rankings(table, Pool(table) if pool is None else pool)
     if task.family == "retrieval":
-        return _pairs(table) if task.metric == "f1" else _lines(table)
+        return _pairs(table) if task.answers == "pairs" else _lines(table)
     return get_family(task.family).gold(table, task)
 
 

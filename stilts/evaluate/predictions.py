@@ -18,6 +18,7 @@ order mark costs points silently. Line ends may be CRLF, and blank lines at the 
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,13 @@ def write_predictions(task_name: str, predictions: Any) -> bytes:
     return _lines(str(label) for label in predictions)
 
 
-def read_predictions(task_name: str, data: bytes | Path) -> Any:
+def read_predictions(task_name: str, data: bytes | Path, lenient: bool = False) -> Any:
     """What `write_predictions` wrote, in the form that `metrics.score` takes: labels, choices and line numbers as
     text, BUCC's pairs as a set.
+
+    Args:
+        lenient: also take what evaluate.py scores although stilts never writes it: the tag O in UD-POS, and rankings
+            without candidates or with one named twice.
 
     Raises:
         Problems: the file is damaged, or holds what is no prediction for the task; with file and line.
@@ -78,7 +83,9 @@ def read_predictions(task_name: str, data: bytes | Path) -> Any:
     if task.family == "span_qa":
         return _read_answers(text, where)
     if task.family == "dual_encoder":
-        return _read_rankings(text, where)
+        return _read_rankings(text, where, lenient)
+    if lenient and task.answers == "tag runs":
+        task = replace(task, labels=(*task.labels, "O"))
     parse = _line_parser(task)
     if task.family in BY_WORD:
         return _read_sentences(text, where, parse)
@@ -234,13 +241,17 @@ def _read_sentences(text: str, where: str, parse: Callable[[str], Any]) -> list[
     return sentences
 
 
-def _read_rankings(text: str, where: str) -> dict[str, list[str]]:
+def _read_rankings(text: str, where: str, lenient: bool) -> dict[str, list[str]]:
     rankings = parse_json(text, where)
     if not isinstance(rankings, dict):
         raise Problems([f"{where}: holds a {type(rankings).__name__}, not an object {{id: [candidates]}}"])
     problems = []
     for key, names in rankings.items():
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            problems.append(f"{where}: what {key!r} has, {repr(names)[:60]}, is no list of candidates' ids")
+        elif lenient:
+            continue
+        elif not names or not all(names):
             problems.append(f"{where}: what {key!r} has, {repr(names)[:60]}, is no list of candidates' ids")
         elif len(set(names)) < len(names):
             twice = next(name for place, name in enumerate(names) if name in names[:place])

@@ -1,13 +1,15 @@
 """Score a folder of predictions against a folder of labels, both laid out as evaluate.py's: `TASK/test-LG.SUFFIX`.
 
-Where it differs from evaluate.py: a part of a benchmark can be scored (averages are over the languages that have a
-label file; what is missing is named), and files that evaluate.py would score wrongly without a word are refused:
-sentences of other lengths, labels that are none, blanked gold, a byte order mark. All problems of all files are
-reported at once.
+On complete folders the scores are evaluate.py's. It differs from evaluate.py in this:
+
+- A part of a benchmark can be scored. Averages over tasks are then left out, and what is missing is named.
+- Files that evaluate.py would score wrongly in silence are refused: sentences of other lengths, labels that the task
+  does not have, blanked gold, a byte order mark. The other files are scored all the same.
+- Blank lines at the end of a file are not counted, and a warning names the file where that changes the score.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -17,11 +19,18 @@ from stilts.data.sources.lareqa import read_xquad_r, read_xquad_r_candidates
 from stilts.errors import Problems, StiltsError, nearest
 from stilts.evaluate.candidates import Pool
 from stilts.evaluate.predictions import decode, parse_json, read_predictions, suffix
+from stilts.tasks.averages import group_averages, task_average
 from stilts.tasks.base import all_tasks, get_task
-from stilts.tasks.benchmarks import Benchmark, get_benchmark, group_averages, task_average
-from stilts.tasks.metrics import Scores, score
+from stilts.tasks.benchmarks import Benchmark, get_benchmark
+from stilts.tasks.score import Scores, score
 
 logger = logging.getLogger(__name__)
+
+FLAGS = ("complete", "partial", "missing_tasks", "problems")
+"""The keys of a result that are neither a task nor an average."""
+
+_UNLIKELY = 20
+"""So many gold answers that are all the same cannot be chance: the file was blanked with a constant."""
 
 
 def score_folder(predictions: Path, labels: Path, benchmark: str = "xtreme") -> dict[str, Any]:
@@ -29,12 +38,15 @@ def score_folder(predictions: Path, labels: Path, benchmark: str = "xtreme") -> 
 
     Returns:
         `{task: {"avg_METRIC": percent, ..., "avg_metric": main number, "languages": {LG: {METRIC: percent}},
-        "missing_languages": [...] where some have no label file}, group: percent}`; groups, `all_task` (XTREME) and
-        `ten_task_average` (XTREME-R) only where all of their tasks are there.
+        "missing_languages": [...] where some are not scored}, average: percent}` and the FLAGS. Averages over tasks
+        (groups, `all_task` of XTREME, `ten_task_average` of XTREME-R) are there only where each of their tasks is
+        scored in all of its languages. `complete` says whether the whole benchmark is; `partial` names the tasks that
+        lack languages and how many they have, `missing_tasks` those without any score, `problems` what is wrong with
+        files that are not scored.
 
     Raises:
         StiltsError: a folder is missing, or they have no task in common.
-        Problems: files that are missing, damaged or do not fit each other, each with its line.
+        Problems: no file can be scored; what is wrong with each.
     """
     definition = get_benchmark(benchmark)
     for folder in (predictions, labels):
@@ -43,20 +55,34 @@ def score_folder(predictions: Path, labels: Path, benchmark: str = "xtreme") -> 
     tasks: dict[str, Any] = {}
     problems: list[str] = []
     for task in _tasks_in_both(predictions, labels, definition):
-        with _collect(problems):
-            tasks[task] = _score_task(task, predictions / task, labels / task, definition)
-    if problems:
+        if scores := _score_task(task, predictions / task, labels / task, definition, problems):
+            tasks[task] = scores
+    if not tasks:
         raise Problems(problems)
-    return {**tasks, **group_averages({task: scores["avg_metric"] for task, scores in tasks.items()}, definition)}
+    whole = {task: scores["avg_metric"] for task, scores in tasks.items() if "missing_languages" not in scores}
+    return {**tasks, **group_averages(whole, definition), **_flags(tasks, definition, problems)}
+
+
+def _flags(tasks: Mapping[str, Any], benchmark: Benchmark, problems: list[str]) -> dict[str, Any]:
+    partial = {
+        task: f"{len(scores['languages'])} of {len(benchmark.languages[task])} languages"
+        for task, scores in tasks.items()
+        if "missing_languages" in scores
+    }
+    missing = [task for task in benchmark.languages if task not in tasks]
+    complete = not partial and not missing
+    return {"complete": complete, "partial": partial, "missing_tasks": missing, "problems": problems}
 
 
 @contextmanager
 def _collect(problems: list[str]) -> Iterator[None]:
-    """Note the problems of one part and go on, so that all parts report theirs."""
+    """Note the problems of one part and go on with the others."""
     try:
         yield
     except Problems as found:
         problems += found.messages
+    except OSError as error:
+        problems.append(f"{error.filename}: cannot be read: {error.strerror}")
 
 
 def _tasks_in_both(predictions: Path, labels: Path, benchmark: Benchmark) -> list[str]:
@@ -79,27 +105,30 @@ def _tasks_in_both(predictions: Path, labels: Path, benchmark: Benchmark) -> lis
     return tasks
 
 
-def _score_task(task: str, predictions: Path, labels: Path, benchmark: Benchmark) -> dict[str, Any]:
+def _score_task(
+    task: str, predictions: Path, labels: Path, benchmark: Benchmark, problems: list[str]
+) -> dict[str, Any] | None:
+    """The scores of one task, None where no language can be scored; what is wrong is added to `problems`."""
     languages: dict[str, Scores] = {}
-    problems: list[str] = []
     names = {language: f"test-{language}.{suffix(task)}" for language in benchmark.languages[task]}
     labelled = [language for language, name in names.items() if (labels / name).exists()]
     if not labelled:
-        raise Problems(
-            [f"{labels}: no label file of a language of {benchmark.name}, such as {next(iter(names.values()))}"]
+        problems.append(
+            f"{labels}: no label file of a language of {benchmark.name}, such as {next(iter(names.values()))}"
         )
+        return None
     for language in labelled:
         with _collect(problems):
             languages[language] = _score_language(
                 task, language, predictions / names[language], labels / names[language]
             )
-    if problems:
-        raise Problems(problems)
     for path in sorted(set(predictions.iterdir()) - {predictions / names[language] for language in labelled}):
         logger.warning("%s: not scored, there is no label file for it", path)
+    if not languages:
+        return None
     scores: dict[str, Any] = {**task_average(task, languages, benchmark), "languages": languages}
-    if missing := benchmark.missing(task, labelled):
-        logger.warning("%s: averaged without %s, which have no label file", task, ", ".join(missing))
+    if missing := benchmark.missing(task, languages):
+        logger.warning("%s: averaged without %s, which are not scored", task, ", ".join(missing))
         scores["missing_languages"] = missing
     return scores
 
@@ -109,24 +138,63 @@ def _score_language(task: str, language: str, predictions: Path, labels: Path) -
         raise Problems([f"{predictions}: missing, though {labels} is there"])
     problems: list[str] = []
     with _collect(problems):
-        predicted = read_predictions(task, predictions)
+        predicted = read_predictions(task, predictions, lenient=True)
     with _collect(problems):
         gold = _read_gold(task, labels)
     if problems:
         raise Problems(problems)
-    if problem := _misfit(task, predicted, gold, predictions, labels):
+    if problem := _misfit(predicted, gold, predictions, labels):
         raise Problems([problem])
+    _warn(task, predicted, predictions, labels)
     return score(task, language, predicted, gold)
 
 
+def _warn(task: str, predicted: Any, predictions: Path, labels: Path) -> None:
+    """Say what evaluate.py scores in its own way, and what costs points though it is scored."""
+    kind = get_task(task).scored_as[0]
+    if kind in ("labels", "pairs") and suffix(task) == "tsv":
+        for path in (predictions, labels):
+            if count := _blank_lines_at_the_end(path):
+                logger.warning(
+                    "%s: %d blank lines at its end are not counted; evaluate.py counts each as %s",
+                    path, count, "a wrong pair" if kind == "pairs" else "an example",
+                )  # fmt: skip
+    if kind == "tag runs" and (count := sum(tags.count("O") for tags in predicted)):
+        logger.warning("%s: %d words have the tag O, which is not a tag of %s, and are wrong", predictions, count, task)
+    if kind == "rankings":
+        empty = sum(not any(names) for names in predicted.values())
+        doubled = sum(len(set(names)) < len(names) for names in predicted.values())
+        if empty:
+            logger.warning("%s: %d queries have no candidate and score 0", predictions, empty)
+        if doubled:
+            logger.warning("%s: %d queries name a candidate twice, which wastes a rank", predictions, doubled)
+
+
+def _blank_lines_at_the_end(path: Path) -> int:
+    lines = path.read_text(encoding="utf-8").split("\n")
+    if not lines[-1]:  # the end of the last line
+        lines.pop()
+    return next((number for number, line in enumerate(reversed(lines)) if line.strip()), len(lines))
+
+
 def _read_gold(task: str, path: Path) -> Any:
-    read = {"span_qa": _read_squad, "dual_encoder": _read_rankings}.get(get_task(task).family)
-    gold = read_predictions(task, path) if read is None else read(path)
+    read = {"answers": _read_squad, "MLQA answers": _read_squad, "rankings": _read_rankings}
+    kind = get_task(task).scored_as[0]
+    gold = read[kind](path) if kind in read else read_predictions(task, path)
     if task == "mewslix":  # a mention has one entity; XTREME-R's script takes the first of the list
         gold = {id_: [names[0].strip()] for id_, names in gold.items()}
     if not gold:
         raise Problems([f"{path}: holds no labels"])
+    if kind not in read and (constant := _constant(gold)) is not None:
+        raise Problems([f"{path}: every label is {constant!r}; this is a blanked test file, give the labels"])
     return gold
+
+
+def _constant(gold: Iterable[Any]) -> Any:
+    """The one answer of a file of many examples; None where there are several answers or few examples."""
+    examples = [set(answer) if isinstance(answer, list) else {answer} for answer in gold]
+    answers = set().union(*examples)
+    return next(iter(answers)) if len(answers) == 1 and len(examples) >= _UNLIKELY else None
 
 
 def _read_rankings(path: Path) -> dict[str, list[str]]:
@@ -165,14 +233,15 @@ def _read_squad(path: Path) -> dict[str, list[str]]:
     return gold
 
 
-def _misfit(task: str, predicted: Any, gold: Any, predictions: Path, labels: Path) -> str | None:
+def _misfit(predicted: Any, gold: Any, predictions: Path, labels: Path) -> str | None:
     """Why predictions and gold, each sound in itself, cannot be scored together."""
-    family = get_task(task).family
-    if family in ("span_qa", "dual_encoder"):
+    if isinstance(gold, dict):
         return _misfit_answers(predicted, gold, predictions, labels)
-    if family == "tagging":
+    if isinstance(gold, set):
+        return None
+    if isinstance(gold[0], list):
         return _misfit_sentences(predicted, gold, predictions, labels)
-    if task != "bucc2018" and len(predicted) != len(gold):
+    if len(predicted) != len(gold):
         return f"{predictions}: {len(predicted)} lines, but {labels} has {len(gold)}"
     return None
 

@@ -5,39 +5,39 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from stilts.tasks.metrics import Scores, score
+from stilts.tasks.base import get_task
+from stilts.tasks.metrics import Facts
+from stilts.tasks.score import main_metric
 
 
 def best_null_threshold(
     task: str, language: str, answers: Mapping[str, tuple[str, float]], gold: Mapping[str, list[str]]
 ) -> dict[str, float]:
-    """The margin up to which it pays to answer.
+    """The threshold of the no-answer margin below which a question is answered.
 
-    Every margin that occurs is tried, from "never answer" upwards; of equally good ones the lowest is taken.
+    Every margin that occurs is tried, and the threshold that answers nothing; of equally good ones the lowest is taken.
 
     Args:
-        answers: by question, its best answer and by how much "no answer" outscores it (logits); above the threshold
-            the answer is empty.
-        gold: accepted answers by question, `[""]` for one without an answer.
+        answers: for each question, its best answer and by how much "no answer" outscores it (logits). Above the
+            threshold the answer is empty.
+        gold: accepted answers of each question, `[""]` for one without an answer.
 
     Returns:
-        `null_threshold`, best for F1, and `tuned_f1` that it reaches there; `exact_match_threshold` and
-        `tuned_exact_match`, the same for exact match (the official script tunes each by itself).
+        `null_threshold`, the best threshold for F1, and `tuned_f1`, the F1 that it reaches there in percent;
+        `exact_match_threshold` and `tuned_exact_match`, the same for exact match (the official script tunes each
+        metric by itself).
     """
-    given = {id_: _scores(task, language, text, gold[id_]) for id_, (text, _) in answers.items()}
-    empty = {id_: _scores(task, language, "", gold[id_]) for id_ in answers}
+    known = {id_: gold[id_] for id_ in answers}
+    count, facts = main_metric(get_task(task)).count, Facts(language)
+    given = count({id_: text for id_, (text, _) in answers.items()}, known, facts) * 100
+    empty = count(dict.fromkeys(answers, ""), known, facts) * 100
     margins = np.array([margin for _, margin in answers.values()])
     found = {}
-    for metric, name in (("f1", "null_threshold"), ("exact_match", "exact_match_threshold")):
-        gains = np.array([given[id_][metric] - empty[id_][metric] for id_ in answers])
-        threshold, gain = _best(margins, gains)
+    for column, metric, name in ((1, "f1", "null_threshold"), (0, "exact_match", "exact_match_threshold")):
+        threshold, gain = _best(margins, given[:, column] - empty[:, column])
         found[name] = threshold
-        found[f"tuned_{metric}"] = (sum(scores[metric] for scores in empty.values()) + gain) / len(answers)
+        found[f"tuned_{metric}"] = (sum(empty[:, column].tolist()) + gain) / len(answers)
     return found
-
-
-def _scores(task: str, language: str, text: str, accepted: list[str]) -> Scores:
-    return score(task, language, {"": text}, {"": accepted})
 
 
 def _best(margins: np.ndarray, gains: np.ndarray) -> tuple[float, float]:

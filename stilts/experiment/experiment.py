@@ -341,8 +341,8 @@ class Experiment(Frozen):
     intermediate stage, the baseline of every comparison."""
     targets: Annotated[dict[Name, TargetDecl], Field(min_length=1)]
     """Target tasks: a list of task names, or a mapping of names to settings."""
-    benchmark: Literal["xtreme", "xtreme-r"] = "xtreme"
-    """Benchmark whose languages and averages are used: XTREME or XTREME-R."""
+    benchmark: str = "xtreme"
+    """Benchmark whose languages and averages are used: `xtreme` or `xtreme-r`."""
     languages: Literal["all", "present"] | tuple[Language, ...] = "all"
     """Languages in which targets are evaluated. all: every language of the benchmark, a missing file is an error.
     present: those whose files exist. Masked language modelling reads every language whose text exists, independently of

@@ -12,6 +12,7 @@ from stilts.identity.stage import Condition, DataRef, EvaluationSpec, Watched
 from stilts.plan.problems import Collector
 from stilts.plan.training import Data
 from stilts.tasks.base import Task, all_tasks, get_task, private_language
+from stilts.tasks.benchmarks import get_benchmark
 from stilts.tasks.settings import combination_problem, setting_problem
 
 ENGLISH = "en"
@@ -124,7 +125,7 @@ class Evaluator:
 
     def _official(self, task: Task) -> tuple[str, ...]:
         """The task's languages in the experiment's benchmark."""
-        return task.all_languages if self.experiment.benchmark == "xtreme-r" else task.languages
+        return get_benchmark(self.experiment.benchmark).languages.get(task.name, task.languages)
 
     def _languages(self, task: Task, decl: TargetDecl, split: str) -> list[str]:
         wanted = self.experiment.languages if decl.languages is None else decl.languages

@@ -17,6 +17,7 @@ from stilts.plan.graph import Graph, Node
 from stilts.plan.problems import Collector
 from stilts.plan.training import MLM, Data, Trainer, Training
 from stilts.tasks.base import all_tasks, get_task
+from stilts.tasks.benchmarks import get_benchmark
 
 PRETRAIN_SEED = 0
 _SLUG = 60
@@ -142,6 +143,8 @@ class _Expander:
                 yield f"intermediates.{name}.{i}", stage
 
     def _check_names(self) -> None:
+        if self.problems.attempt("benchmark", get_benchmark, self.experiment.benchmark) is None:
+            self.problems.close()
         for where, stage in self._declared_stages():
             for name in _tasks(stage):
                 place = f"{where}.task" if stage.task else f"{where}.mix.tasks.{name}"

@@ -28,9 +28,9 @@ from stilts.results.scores import (
     Row,
     Scores,
     average_scores,
+    averaged_targets,
     averages_of,
     language_scores,
-    official_targets,
     rows_of,
     task_scores,
 )
@@ -50,7 +50,7 @@ def summary_table(results: pa.Table, options: Options) -> pa.Table:
     records: list[dict[str, Any]] = []
     for split in splits(results):
         rows, benchmark = rows_of(results, split, CLEAN), benchmark_of(results)
-        scores, official = task_scores(rows, benchmark), official_targets(rows)
+        scores, official = task_scores(rows, benchmark), averaged_targets(rows, benchmark)
         averages = average_scores({key: found for key, found in scores.items() if key[1] in official}, benchmark)
         for kind, found, columns in (
             (TARGET, scores, targets(results, split)),

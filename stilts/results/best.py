@@ -5,7 +5,7 @@ regimes, the baseline included, of official targets (`CellSource.official`). Wha
 the same seeds, looks somewhat better than it is: its dev score much, its test score less.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -18,6 +18,7 @@ from stilts.results.scores import (
     Score,
     Scores,
     average_scores,
+    averaged_targets,
     distinct,
     paired,
     rows_of,
@@ -74,7 +75,8 @@ def best(results: pa.Table, cells: Sequence[CellSource], read_evaluation: ReadEv
         baseline: the regime that the chosen ones are compared to.
     """
     benchmark = benchmark_of(results)
-    scores = task_scores(rows_of(results, SPLIT, CLEAN), benchmark)
+    found = rows_of(results, SPLIT, CLEAN)
+    scores, averaged = task_scores(found, benchmark), averaged_targets(found, benchmark)
     by_model: dict[str, list[CellSource]] = {}
     for cell in cells:
         if cell.official:
@@ -82,7 +84,7 @@ def best(results: pa.Table, cells: Sequence[CellSource], read_evaluation: ReadEv
     rows = [
         row
         for model, own in by_model.items()
-        for row in _Model(model, own, read_evaluation, scores, benchmark, baseline).rows()
+        for row in _Model(model, own, read_evaluation, scores, averaged, benchmark, baseline).rows()
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
@@ -102,11 +104,12 @@ class _Model:
         cells: Sequence[CellSource],
         read_evaluation: ReadEvaluation,
         scores: Scores,
+        averaged: Collection[str],
         benchmark: Benchmark,
         baseline: str,
     ) -> None:
         self.model, self.benchmark, self.baseline = model, benchmark, baseline
-        self.scores = scores
+        self.scores, self.averaged = scores, averaged
         self.targets: dict[str, _Target] = {}
         for target in official_order(benchmark):
             of_target = [cell for cell in cells if cell.target == target]
@@ -192,7 +195,11 @@ class _Model:
     def _averages(self, choice: Choice) -> dict[str, Seeds]:
         """Seeds of each average over what was chosen for its targets."""
         row = (self.model, "")
-        chosen = {(row, target): dict(self._test(target, regime)) for target, regime in choice.items()}
+        chosen = {
+            (row, target): dict(self._test(target, regime))
+            for target, regime in choice.items()
+            if target in self.averaged
+        }
         return {column: by_seed for (_, column), by_seed in average_scores(chosen, self.benchmark).items()}
 
     def _note(self, found: _Target, regime: str | None, ours: Seeds) -> str | None:

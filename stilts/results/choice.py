@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from stilts.identity.stage import EvaluationSpec
 from stilts.results.scores import spread
 from stilts.results.table import CellSource, ReadEvaluation, main_value
+from stilts.tasks.base import get_task
 
 STAND_IN = {"tatoeba": "bucc2018", "xquad": "mlqa", "tydiqa": "xquad"}
 """What has no dev data is chosen by a target of its kind: Tatoeba by BUCC (both search with the encoder as it is),
@@ -103,7 +104,7 @@ def _selection_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float
     if cell.selection is None:
         return None
     record = read_evaluation(cell.stage, cell.selection)
-    return None if record is None else main_value(record)
+    return None if record is None else main_value(get_task(cell.selection.task), record)
 
 
 def _evaluated_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float | None:
@@ -113,7 +114,9 @@ def _evaluated_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float
     for spec in specs:
         record = read_evaluation(cell.stage, spec)
         if record is not None:
-            values.append(main_value(record) if spec.split == "dev" else record["extra"].get("tuned_f1"))
+            values.append(
+                main_value(get_task(spec.task), record) if spec.split == "dev" else record["extra"].get("tuned_f1")
+            )
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(specs) else None
 

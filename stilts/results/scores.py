@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from stilts.results.table import STATUSES, ZERO_SHOT, cell_of, independent
 from stilts.statistics.spread import Spread, spread
+from stilts.tasks.averages import group_averages, task_average
 from stilts.tasks.base import get_task
-from stilts.tasks.benchmarks import Benchmark, group_averages, task_average
+from stilts.tasks.benchmarks import Benchmark
 
 MEAN = "mean"
 """Column of the mean over a target's languages."""
@@ -79,8 +80,17 @@ def task_scores(rows: Iterable[Mapping[str, Any]], benchmark: Benchmark) -> Scor
 
 
 def official_targets(rows: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Targets that have a part in averages: those that are trained on English alone and bear their task's name."""
+    """Targets of the benchmark's own setting: trained on English alone, and under their task's name."""
     return {row["target"] for row in rows if row["target"] == row["task"] and row["setting"] == ZERO_SHOT}
+
+
+def averaged_targets(rows: Sequence[Mapping[str, Any]], benchmark: Benchmark) -> set[str]:
+    """Targets that have a part in averages over tasks: official ones, in exactly the benchmark's languages."""
+    planned: dict[str, set[str]] = {}
+    for row in rows:
+        planned.setdefault(row["target"], set()).add(row["language"])
+    official = official_targets(rows)
+    return {name for name in official if planned[name] == set(benchmark.languages.get(name, ()))}
 
 
 def averages_of(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:

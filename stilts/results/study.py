@@ -23,6 +23,7 @@ from stilts.results.scores import (
     Row,
     Scores,
     average_scores,
+    averaged_targets,
     distinct,
     official_targets,
     rows_of,
@@ -70,9 +71,9 @@ def study_table(results: pa.Table, options: Options) -> pa.Table:
     records = []
     for split in splits(results):
         rows, benchmark = rows_of(results, split, CLEAN), benchmark_of(results)
-        official = official_targets(rows)
+        official, averaged = official_targets(rows), averaged_targets(rows, benchmark)
         scores = {key: found for key, found in task_scores(rows, benchmark).items() if key[1] in official}
-        averages = average_scores(scores, benchmark)
+        averages = average_scores({key: found for key, found in scores.items() if key[1] in averaged}, benchmark)
         for row in row_order(rows, options.baseline):
             model, intermediate = row
             record: dict[str, Any] = {"split": split, "model": model, "intermediate": intermediate}

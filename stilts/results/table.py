@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from stilts.identity.stage import EvaluationSpec
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.benchmarks import XTREME, Benchmark, get_benchmark
-from stilts.tasks.metrics import main_number
+from stilts.tasks.score import main_number
 
 STATUSES = ("failed", "diverged", "not run", "missing", "unlabelled", "ok")
 """Worst first. failed, diverged: the stage ended so. not run: a stage before it did. missing: not done yet.
@@ -184,9 +184,9 @@ def benchmark_of(table: pa.Table) -> Benchmark:
     return get_benchmark(table.schema.metadata[_BENCHMARK].decode())
 
 
-def main_value(record: Mapping[str, Any]) -> float | None:
+def main_value(task: Task, record: Mapping[str, Any]) -> float | None:
     """The main number of an evaluation's record, in percent; None where it is unlabelled."""
-    return main_number(record["metrics"]) if record["metrics"] else None
+    return main_number(task, record["metrics"]) if record["metrics"] else None
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -211,7 +211,7 @@ def _measured(
         status, error = _absence(cell, statuses)
         return [_row(task.metric, None, status, main=True, error=error)]
     metrics = record["metrics"] or {}
-    value = main_value(record)
+    value = main_value(task, record)
     main = _row(task.metric, value, "unlabelled" if value is None else "ok", main=True, examples=record["examples"])
     others = [name for name in metrics if name != task.metric]
     return [main, *(_row(name, metrics[name], "ok", main=False, examples=record["examples"]) for name in others)]

@@ -26,9 +26,9 @@ from stilts.results.scores import (
     Row,
     Score,
     average_scores,
+    averaged_targets,
     averages_of,
     distinct,
-    official_targets,
     spread_of,
     task_scores,
 )
@@ -146,7 +146,8 @@ def _without_empty(scored: Scored) -> Scored:
 
 def _cells(rows: Sequence[Mapping[str, Any]], results: pa.Table) -> dict[tuple[Row, str], dict[Pair, Score]]:
     """The score of every pair of seeds, of each regime and column."""
-    benchmark, official = benchmark_of(results), official_targets(rows)
+    benchmark = benchmark_of(results)
+    official = averaged_targets(rows, benchmark)
     cells: dict[tuple[Row, str], dict[Pair, Score]] = {}
     for first in dict.fromkeys(row["intermediate_seed"] for row in rows):
         scores = task_scores([row for row in rows if row["intermediate_seed"] == first], benchmark)

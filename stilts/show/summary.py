@@ -148,7 +148,8 @@ def _latex_number(spread: Spread, sign: str, is_usual: bool, marks: str = "") ->
 
 def _notes(summary: Summary) -> Iterator[str]:
     if summary.notes:
-        yield f"Not {summary.benchmark.upper()}'s averages: {', '.join(summary.notes)}."
+        what = f"other languages than {summary.benchmark.upper()}'s, in no average over tasks"
+        yield f"Means over {what}: {', '.join(summary.notes)}."
     if summary.outside and summary.averages:
         yield f"In no average: {', '.join(summary.outside)}."
 

@@ -11,7 +11,9 @@ from functools import cache
 from typing import Any
 
 from stilts.errors import StiltsError, nearest
-from stilts.tasks.schema import SCHEMAS
+from stilts.tasks.benchmarks import languages_of
+from stilts.tasks.metrics import check_metrics
+from stilts.tasks.schema import ANSWERS, SCHEMAS
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,16 @@ class Task:
         version: raised when a change alters examples, features or predictions; part of every key.
         family: `classification`, `multiple_choice`, `tagging`, `parsing`, `srl`, `span_qa`, `mlm`, `retrieval` or
             `dual_encoder`.
-        languages: what XTREME evaluates, in evaluate.py's order; `("en",)` for English tasks.
+        languages: the languages of its first benchmark, in the benchmark's order (`XTREME.languages[NAME]`);
+            `("en",)` for English tasks.
         labels: classes in index order (classification, tagging, parsing, srl); empty for the other families, and where
             they are those of the training data (`data/labels.py`).
-        metric: name of the main number: `accuracy`, `f1`, `las`, `map@20`, `loss`, or, as evaluate.py calls the mean of
-            exact match (or accuracy) and F1, `metric`.
-        metrics: every number that an evaluation yields.
+        metric: the metric of its main number, by name in `tasks/metrics` (`accuracy`, `f1`, `macro_f1`, `las`,
+            `map@20` ...; `metric` is evaluate.py's name for the mean of exact match, or accuracy, and F1; `loss` where
+            there are no predictions). A task whose metric cannot be computed cannot be made.
+        metrics: every metric that an evaluation yields.
         train_on: task whose training data and head it uses (its own name where it trains itself); None where there
             is nothing to train (retrieval).
-        group: XTREME's group (`classification`, `tagging`, `qa`, `retrieval`), or XTREME-R's `multi_choice`; None for
-            intermediate tasks.
         recipe: the task's default recipe fields (see `Recipe`).
         settings: default evaluation settings (max_length, stride, layer, pooling ...).
         splits: splits that can be evaluated.
@@ -75,11 +77,12 @@ class Task:
         head: name of its head, which tasks of one mixture share where they name the same; None: that of `train_on`.
         parts: tasks whose training data this one takes together, of the same family and labels; a stage selects on
             the dev set of the first. Empty where it has data of its own.
-        xtreme_r: languages that XTREME-R evaluates beside `languages`.
         licence: why its data cannot be downloaded, and in which form to give it; None where it can.
         parallel: whether test items of several languages that have the same id are translations of each other. Files
             without ids have row numbers for ids, so their translations must be in the same order. The bootstrap over
             test items resamples such items together.
+        answers: the kind of answers in which its metrics are looked up, where it is not its family's
+            (`schema.ANSWERS`): `tag runs` for UD-POS, `pairs` for BUCC, `MLQA answers` for MLQA.
     """
 
     name: str
@@ -90,7 +93,6 @@ class Task:
     metrics: tuple[str, ...]
     train_on: str | None
     labels: tuple[str, ...] = ()
-    group: str | None = None
     recipe: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     splits: tuple[str, ...] = ("dev", "test")
@@ -101,18 +103,18 @@ class Task:
     tokens_per_row: float = 40.0
     head: str | None = None
     parts: tuple[str, ...] = ()
-    xtreme_r: tuple[str, ...] = ()
     licence: str | None = None
     parallel: bool = False
+    answers: str | None = None
 
     @property
     def all_languages(self) -> tuple[str, ...]:
-        """XTREME's, then what XTREME-R adds."""
-        return (*self.languages, *self.xtreme_r)
+        """Its languages in any benchmark: its own first, then those that other benchmarks add."""
+        return tuple(dict.fromkeys((*self.languages, *languages_of(self.name))))
 
     @property
     def head_name(self) -> str:
-        """The head that it trains and is evaluated with."""
+        """Name of the head that it is trained and evaluated with."""
         return self.head or self.train_on or self.name
 
     @property
@@ -120,9 +122,17 @@ class Task:
         """Whether questions may have no answer, so that a row without one has gold all the same (SQuAD 2.0)."""
         return "null_threshold" in self.settings
 
+    @property
+    def scored_as(self) -> tuple[str, ...]:
+        """The kinds of answers in which its metrics are looked up; empty where it makes no predictions."""
+        if self.answers is not None:
+            return (self.answers,)
+        return ("answers or none",) if self.unanswerable else ANSWERS[self.family]
+
     def __post_init__(self) -> None:
         if self.family not in SCHEMAS:
             raise StiltsError(f"task {self.name}: no family {self.family!r}; {nearest(self.family, SCHEMAS)}")
+        check_metrics(f"task {self.name}", self.scored_as, self.labels, self.metric, self.metrics)
 
     def rows(self, split: str, language: str) -> int | None:
         """Declared number of examples, None where none is declared."""

@@ -1,23 +1,21 @@
-"""XTREME and XTREME-R: which tasks and languages they average over, and how.
+"""The benchmarks: which tasks and languages each of them averages over, and under which names.
 
-Tasks, languages, their order and the groups are those of evaluate.py. It needs every language of a task; here an
-average is taken over the languages that are given, so that a part of a benchmark can be scored too. Whoever shows such
-a number says what is missing: `Benchmark.missing`.
+A benchmark is declared here and nowhere else: tasks of the library take their languages from it, `stilts score` reads
+its folders by it, and an experiment names it (`benchmark: xtreme-r`). To add one, append a `Benchmark` to `BENCHMARKS`.
 
-Of XTREME-R evaluate.py gives no average over all tasks: its list of LAReQA's languages is empty and it has no reader
-and no metric for it, so that `all_task`, which asks for every task, is never there (and a folder `lareqa` beside all
-the others ends the script with a KeyError). What it does give are the groups, of which none has LAReQA and two have
-XCOPA. `ten_task_average` is ours: the plain mean over all ten tasks, each by its one number, LAReQA by the mean over
-languages of the MAP@20 of each language's questions among the candidates of all languages. XTREME-R's own evaluation
-of LAReQA prints one mean over the questions of all languages, which is the same where each language has as many.
+Tasks, languages, their order and the groups of XTREME and XTREME-R are those of evaluate.py. Of XTREME-R evaluate.py
+prints no average over all tasks: its list of LAReQA's languages is empty, and it has no reader and no metric for it, so
+that `all_task`, which needs every task, is never computed (and a folder `lareqa` beside all the others ends the script
+with a KeyError). It prints the groups, of which none has LAReQA and two have XCOPA. `ten_task_average` is ours: the
+plain mean over all ten tasks, each by its main number, LAReQA by the mean over languages of the MAP@20 of each
+language's questions among the candidates of all languages. XTREME-R's own evaluation of LAReQA prints one mean over the
+questions of all languages, which is the same where each language has equally many.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from stilts.errors import StiltsError, nearest
-from stilts.tasks.base import words
-from stilts.tasks.metrics import main_number
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Benchmark:
 
     Attributes:
         languages: task -> languages, both in evaluate.py's order.
-        groups: group -> tasks.
+        groups: group -> the tasks whose main numbers it averages.
         overall: what the mean over all tasks is called.
     """
 
@@ -40,26 +38,38 @@ class Benchmark:
         there = set(given)
         return [language for language in self.languages[task] if language not in there]
 
+    def added(self, task: str, other: "Benchmark") -> tuple[str, ...]:
+        """The task's languages that another benchmark does not have."""
+        return tuple(language for language in self.languages[task] if language not in other.languages[task])
 
-_XNLI = words("ar bg de el en es fr hi ru sw th tr ur vi zh")
-_PANX = words(
+    def averages(self) -> dict[str, tuple[str, ...]]:
+        """Every average over tasks -> its tasks: the one over all of them, then the groups."""
+        return {self.overall: tuple(self.languages), **self.groups}
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+_XNLI = _codes("ar bg de el en es fr hi ru sw th tr ur vi zh")
+_PANX = _codes(
     "ar he vi id jv ms tl eu ml ta te af nl en de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw yo my zh kk tr "
     "et fi hu"
 )
-_UDPOS = words("af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh")
+_UDPOS = _codes("af ar bg de el en es et eu fa fi fr he hi hu id it ja kk ko mr nl pt ru ta te th tl tr ur vi yo zh")
 _TATOEBA = tuple(language for language in _PANX if language not in ("en", "ms", "my", "yo"))
-_XQUAD = words("en es de el ru tr ar vi th zh hi")
-_MLQA = words("en es de ar hi vi zh")
-_TYDIQA = words("en ar bn fi id ko ru sw te")
+_XQUAD = _codes("en es de el ru tr ar vi th zh hi")
+_MLQA = _codes("en es de ar hi vi zh")
+_TYDIQA = _codes("en ar bn fi id ko ru sw te")
 
 XTREME = Benchmark(
     name="xtreme",
     languages={
-        "pawsx": words("de en es fr ja ko zh"),
+        "pawsx": _codes("de en es fr ja ko zh"),
         "xnli": _XNLI,
         "panx": _PANX,
         "udpos": _UDPOS,
-        "bucc2018": words("de fr ru zh"),
+        "bucc2018": _codes("de fr ru zh"),
         "tatoeba": _TATOEBA,
         "xquad": _XQUAD,
         "mlqa": _MLQA,
@@ -77,12 +87,12 @@ XTREME_R = Benchmark(
     name="xtreme-r",
     languages={
         "xnli": _XNLI,
-        "panx": _PANX + words("qu pl uk az lt pa gu ro"),
-        "udpos": _UDPOS + words("lt pl uk wo ro"),
-        "tatoeba": _TATOEBA + words("az lt pl uk ro"),
-        "xcopa": words("et ht id it qu sw ta th tr vi zh"),
+        "panx": _PANX + _codes("qu pl uk az lt pa gu ro"),
+        "udpos": _UDPOS + _codes("lt pl uk wo ro"),
+        "tatoeba": _TATOEBA + _codes("az lt pl uk ro"),
+        "xcopa": _codes("et ht id it qu sw ta th tr vi zh"),
         "lareqa": _XQUAD,
-        "mewslix": words("ar de en es fa ja pl ro ta tr uk"),
+        "mewslix": _codes("ar de en es fa ja pl ro ta tr uk"),
         "xquad": (*_XQUAD, "ro"),
         "mlqa": _MLQA,
         "tydiqa": _TYDIQA,
@@ -112,31 +122,6 @@ def get_benchmark(name: str) -> Benchmark:
     return BENCHMARKS[name]
 
 
-def task_average(
-    task: str, scores: Mapping[str, Mapping[str, float]], benchmark: Benchmark = XTREME
-) -> dict[str, float]:
-    """Plain means over the languages: `avg_METRIC` of each metric, and `avg_metric`, the task's one number.
-
-    Args:
-        scores: language -> metric -> value; at least one language. Summed in the benchmark's order (floating-point
-            sums depend on it), then any others by name.
-    """
-    order = benchmark.languages.get(task, ())
-    known = [language for language in order if language in scores]
-    rows = [scores[language] for language in [*known, *sorted(set(scores) - set(known))]]
-    means = {metric: sum(row[metric] for row in rows) / len(rows) for metric in rows[0]}
-    return {**{f"avg_{metric}": value for metric, value in means.items()}, "avg_metric": main_number(means)}
-
-
-def group_averages(main: Mapping[str, float], benchmark: Benchmark = XTREME) -> dict[str, float]:
-    """Plain means over tasks: `benchmark.overall` if every task is there, and each group that is complete.
-
-    Args:
-        main: task -> its `avg_metric`; tasks outside the benchmark are ignored.
-    """
-    sets = {benchmark.overall: tuple(benchmark.languages), **benchmark.groups}
-    return {
-        name: sum(main[task] for task in tasks) / len(tasks)
-        for name, tasks in sets.items()
-        if all(task in main for task in tasks)
-    }
+def languages_of(task: str) -> tuple[str, ...]:
+    """The languages that any benchmark evaluates a task in, those of the first benchmark first."""
+    return tuple(dict.fromkeys(code for found in BENCHMARKS.values() for code in found.languages.get(task, ())))

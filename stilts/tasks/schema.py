@@ -1,6 +1,6 @@
-"""Canonical examples: the one Arrow schema of each family, whatever file they came from.
+"""Canonical examples: the Arrow schema of each family, to which every file format is converted.
 
-`label` -1, empty `tags`, `heads` and `answers` mean that the file has no gold for the row (blanked test files).
+A row without gold (in blanked test files) has `label` -1, or an empty list in `tags`, `heads`, `answers` or `keys`.
 """
 
 import pyarrow as pa
@@ -92,3 +92,17 @@ GOLD: dict[str, str] = {
     "dual_encoder": "keys",
 }
 """The column that holds a family's gold: an index, or a list. Masked language modelling needs none."""
+
+ANSWERS: dict[str, tuple[str, ...]] = {
+    "classification": ("labels",),
+    "multiple_choice": ("labels",),
+    "tagging": ("words", "entities"),
+    "parsing": ("arcs",),
+    "srl": ("arguments",),
+    "span_qa": ("answers",),
+    "mlm": (),
+    "retrieval": ("labels",),
+    "dual_encoder": ("rankings",),
+}
+"""The kinds of answers that a family's predictions can be scored as (see `tasks/metrics`), unless a task names another.
+A metric is looked up in each kind in turn. Masked language modelling makes no predictions."""

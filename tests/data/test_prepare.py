@@ -17,6 +17,7 @@ from stilts.data.tables import read_table
 from stilts.errors import Problems, StiltsError
 from stilts.experiment.data import DataDecl, Generate, TaskSource
 from stilts.tasks.base import all_tasks, get_task
+from stilts.tasks.benchmarks import languages_of
 
 XNLI, UDPOS = get_task("xnli"), get_task("udpos")
 
@@ -301,7 +302,7 @@ def expected_counts(manifest: Path) -> Iterator[tuple[str, str, str, int]]:
     for line in manifest.read_text().splitlines():
         name, count, *_ = line.split("\t")
         task, _, rest = name.partition("/")
-        if task not in all_tasks() or not all_tasks()[task].group or not rest:
+        if task not in all_tasks() or not languages_of(task) or not rest:
             continue
         if task == "lareqa":  # which counts languages
             continue

@@ -10,8 +10,10 @@ import pytest
 
 from stilts.errors import Problems, StiltsError
 from stilts.evaluate.predictions import read_predictions, suffix, write_predictions
-from stilts.evaluate.score import score_folder
+from stilts.evaluate.score import FLAGS, score_folder
+from stilts.tasks.base import get_task
 from stilts.tasks.benchmarks import XTREME, XTREME_R
+from stilts.tasks.score import main_number
 
 SMALL: dict[str, str] = {
     "pawsx/test-de.tsv": "0\n1\n1\n0\n",
@@ -47,16 +49,43 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "predictions", tmp_path / "labels"
 
 
+@pytest.fixture
+def complete(tmp_path: Path) -> tuple[Path, Path]:
+    """Predictions and labels of all nine tasks in all their languages, all right."""
+    for task, languages in XTREME.languages.items():
+        content = next(content for name, content in SMALL.items() if name.startswith(f"{task}/"))
+        for language in languages:
+            name = f"{task}/test-{language}.{suffix(task)}"
+            write(tmp_path / "predictions", name, content)
+            write(tmp_path / "labels", name, squad(json.loads(content)) if name.endswith(".json") else content)
+    return tmp_path / "predictions", tmp_path / "labels"
+
+
 def problems(predictions: Path, labels: Path) -> list[str]:
-    with pytest.raises(Problems) as error:
-        score_folder(predictions, labels)
-    return [message.replace(f"{predictions.parent}/", "") for message in error.value.messages]
+    try:
+        found = score_folder(predictions, labels)["problems"]
+    except Problems as error:  # nothing can be scored
+        found = error.messages
+    return [message.replace(f"{predictions.parent}/", "") for message in found]
 
 
-def test_gold_as_predictions_scores_100_everywhere(folders: tuple[Path, Path]) -> None:
-    scores = score_folder(*folders)
+def averages(scores: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in scores.items() if isinstance(value, float)}
+
+
+def test_gold_as_predictions_scores_100_everywhere(complete: tuple[Path, Path]) -> None:
+    scores = score_folder(*complete)
     assert list(scores)[:9] == list(XTREME.languages)
-    assert {scores[name] for name in ("all_task", "classification", "tagging", "qa", "retrieval")} == {100.0}
+    assert averages(scores) == dict.fromkeys(("all_task", "classification", "tagging", "qa", "retrieval"), 100.0)
+    assert [scores[flag] for flag in FLAGS] == [True, {}, [], []]
+
+
+def test_a_part_of_the_languages_has_no_averages_over_tasks(folders: tuple[Path, Path]) -> None:
+    scores = score_folder(*folders)
+    assert averages(scores) == {}
+    assert not scores["complete"]
+    assert scores["partial"]["xnli"] == "2 of 15 languages"
+    assert list(scores["partial"]) == list(XTREME.languages)
     assert scores["xnli"]["languages"] == {"ar": {"accuracy": 100.0}, "de": {"accuracy": 100.0}}
     assert scores["xnli"]["missing_languages"] == [lg for lg in XTREME.languages["xnli"] if lg not in ("ar", "de")]
     assert json.loads(json.dumps(scores)) == scores
@@ -67,8 +96,22 @@ def test_languages_weigh_the_same_whatever_their_size(folders: tuple[Path, Path]
     scores = score_folder(*folders)
     assert scores["xnli"]["languages"]["de"] == {"accuracy": 50.0}
     assert scores["xnli"]["avg_accuracy"] == scores["xnli"]["avg_metric"] == 75.0
-    assert scores["classification"] == 87.5
-    assert scores["all_task"] == pytest.approx(875 / 9)
+
+
+def test_tasks_weigh_the_same_in_averages(complete: tuple[Path, Path]) -> None:
+    for language in XTREME.languages["pawsx"]:
+        write(complete[0], f"pawsx/test-{language}.tsv", "0\n0\n0\n0\n")
+    scores = score_folder(*complete)
+    assert scores["classification"] == 75.0
+    assert scores["all_task"] == pytest.approx(850 / 9)
+
+
+def test_one_language_short_leaves_the_averages_of_its_task_out(complete: tuple[Path, Path]) -> None:
+    (complete[1] / "udpos/test-de.tsv").unlink()
+    scores = score_folder(*complete)
+    assert set(averages(scores)) == {"classification", "qa", "retrieval"}
+    assert (scores["complete"], scores["partial"]) == (False, {"udpos": "32 of 33 languages"})
+    assert scores["udpos"]["missing_languages"] == ["de"]
 
 
 def test_hand_computed_mistakes(folders: tuple[Path, Path]) -> None:
@@ -101,11 +144,100 @@ def test_missing_answers_are_mentioned(folders: tuple[Path, Path], caplog: pytes
     assert any("xquad/test-de.json: 1 of 2 questions have no answer and score 0" in m for m in caplog.messages)
 
 
-def test_a_missing_task_leaves_its_group_and_all_task_out(folders: tuple[Path, Path]) -> None:
-    shutil.rmtree(folders[0] / "mlqa")
-    scores = score_folder(*folders)
+def test_a_missing_task_leaves_its_group_and_all_task_out(complete: tuple[Path, Path]) -> None:
+    shutil.rmtree(complete[0] / "mlqa")
+    scores = score_folder(*complete)
     assert "mlqa" not in scores
-    assert set(scores) - set(XTREME.languages) == {"classification", "tagging", "retrieval"}
+    assert set(averages(scores)) == {"classification", "tagging", "retrieval"}
+    assert (scores["complete"], scores["partial"], scores["missing_tasks"]) == (False, {}, ["mlqa"])
+
+
+def test_a_bad_file_does_not_keep_the_others_from_being_scored(complete: tuple[Path, Path]) -> None:
+    write(complete[0], "xnli/test-de.tsv", "neutral\n")
+    (complete[0] / "tydiqa/test-sw.json").unlink()
+    (complete[0] / "tydiqa/test-sw.json").mkdir()
+    scores = score_folder(*complete)
+    assert [message.split(": ")[0][-17:] for message in scores["problems"]] == [
+        "/xnli/test-de.tsv",
+        "diqa/test-sw.json",
+    ]
+    assert scores["xnli"]["missing_languages"] == ["de"]
+    assert set(averages(scores)) == {"tagging", "retrieval"}
+
+
+@pytest.mark.parametrize(
+    ("task", "content"),
+    [
+        ("xnli", "neutral\n"),
+        ("pawsx", "0\n"),
+        ("tatoeba", "0\n"),
+        ("panx", "O\nO\n\n"),
+        ("udpos", "X\n\n"),
+        ("xcopa", '{"premise": "p", "label": 0}\n'),
+    ],
+)
+def test_blanked_gold_is_refused_for_every_task(tmp_path: Path, task: str, content: str) -> None:
+    benchmark = "xtreme-r" if task == "xcopa" else "xtreme"
+    language = get_task(task).languages[0]
+    for folder in "pl":
+        write(tmp_path / folder, f"{task}/test-{language}.{suffix(task)}", content * 20)
+    with pytest.raises(Problems, match="this is a blanked test file, give the labels"):
+        score_folder(tmp_path / "p", tmp_path / "l", benchmark)
+    for folder in "pl":
+        write(tmp_path / folder, f"{task}/test-{language}.{suffix(task)}", content * 3)
+    assert score_folder(tmp_path / "p", tmp_path / "l", benchmark)[task]["languages"]
+
+
+@pytest.mark.parametrize(
+    ("task", "content", "score", "warning"),
+    [
+        (
+            "xnli",
+            "neutral\nneutral\n\n",
+            50.0,
+            "1 blank lines at its end are not counted; evaluate.py counts each as an",
+        ),
+        (
+            "tatoeba",
+            "2\n0\n1\n0\n\n\n",
+            75.0,
+            "2 blank lines at its end are not counted; evaluate.py counts each as an",
+        ),
+        (
+            "bucc2018",
+            "de-1\ten-1\n\n",
+            200 / 3,
+            "1 blank lines at its end are not counted; evaluate.py counts each as a ",
+        ),
+        (
+            "udpos",
+            "NOUN\nNOUN\nO\n\nVERB\n",
+            80.0,
+            "1 words have the tag O, which is not a tag of udpos, and are wrong",
+        ),
+        ("panx", "B-PER\nI-PER\nO\n\nB-LOC\n\n\n", 100.0, ""),
+    ],
+)
+def test_what_evaluate_py_scores_otherwise_is_said(
+    folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture, task: str, content: str, score: float, warning: str
+) -> None:
+    write(folders[0], f"{task}/test-de.tsv", content)
+    with caplog.at_level(logging.WARNING):
+        scores = score_folder(*folders)
+    assert main_number(task, scores[task]["languages"]["de"]) == pytest.approx(score)
+    said = [message for message in caplog.messages if f"{task}/test-de.tsv" in message]
+    assert [f"{task}/test-de.tsv: {warning}" in message for message in said] == [True] * bool(warning)
+
+
+def test_empty_and_doubled_candidates_are_scored(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "p", "mewslix/test-de.json", json.dumps({"a": [], "b": ["Q1", "Q1", "Q2"], "c": [""]}))
+    write(tmp_path / "l", "mewslix/test-de.json", json.dumps({"a": ["Q1"], "b": ["Q2"], "c": ["Q3"]}))
+    with caplog.at_level(logging.WARNING):
+        scores = score_folder(tmp_path / "p", tmp_path / "l", "xtreme-r")
+    assert scores["mewslix"]["avg_metric"] == pytest.approx(100 / 3 / 3)
+    text = "\n".join(caplog.messages)
+    assert "mewslix/test-de.json: 2 queries have no candidate and score 0" in text
+    assert "mewslix/test-de.json: 1 queries name a candidate twice, which wastes a rank" in text
 
 
 def test_what_is_not_scored_is_mentioned(folders: tuple[Path, Path], caplog: pytest.LogCaptureFixture) -> None:
@@ -120,7 +252,7 @@ def test_what_is_not_scored_is_mentioned(folders: tuple[Path, Path], caplog: pyt
     assert "pawx: no task of xtreme, ignored; did you mean 'pawsx'?" in text
     assert "tydiqa/test-ko.json: not scored, there is no label file for it" in text
     assert "tatoeba: not scored, there are no labels in" in text
-    assert "tydiqa: averaged without en, ar, bn, fi, id, ko, ru, te" in text
+    assert "tydiqa: averaged without en, ar, bn, fi, id, ko, ru, te, which are not scored" in text
 
 
 def test_all_problems_come_at_once(folders: tuple[Path, Path]) -> None:
@@ -195,11 +327,10 @@ def test_xtreme_r(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write(tmp_path / "l", "tatoeba/test-af.tsv", "0\n")
     with caplog.at_level(logging.WARNING):
         scores = score_folder(tmp_path / "p", tmp_path / "l", "xtreme-r")
-    assert scores["xcopa"]["avg_metric"] == scores["multi_choice"] == 50.0
+    assert scores["xcopa"]["avg_metric"] == 50.0
     assert scores["mewslix"]["languages"] == {"de": {"map@20": pytest.approx(100 / 6)}}
     assert scores["lareqa"]["avg_metric"] == pytest.approx(100 * (1 + 2 / 3) / 2)
-    assert scores["retrieval"] == pytest.approx((100 + 100 / 6) / 2)
-    assert set(scores) == {"xcopa", "mewslix", "lareqa", "tatoeba", "multi_choice", "retrieval"}
+    assert set(scores) == {"xcopa", "mewslix", "lareqa", "tatoeba", *FLAGS}
     assert any("mewslix/test-de.json: 1 of 3 questions have no answer" in message for message in caplog.messages)
 
 
@@ -225,20 +356,19 @@ def test_the_average_over_all_ten_tasks_is_ours(tmp_path: Path) -> None:
     """XTREME-R's script has no reader for LAReQA; its own means are unchanged by ours."""
     one = {"xnli": "neutral\n", "panx": "B-PER\n", "udpos": "X\n", "tatoeba": "0\n", "xcopa": '{"label": 0}\n'}
     for task in XTREME_R.languages:
-        language = XTREME_R.languages[task][-1]
-        name = f"{task}/test-{language}.{suffix(task)}"
         if task in one:
             content = gold = one[task]
         elif task in ("lareqa", "mewslix"):
             content = gold = '{"q": ["a"]}'
         else:
             content, gold = '{"q": "a b"}', squad({"q": "a b"})
-        write(tmp_path / "p", name, content)
-        write(tmp_path / "l", name, gold)
+        for language in XTREME_R.languages[task]:
+            name = f"{task}/test-{language}.{suffix(task)}"
+            write(tmp_path / "p", name, content)
+            write(tmp_path / "l", name, gold)
     scores = score_folder(tmp_path / "p", tmp_path / "l", "xtreme-r")
-    averages = {name: value for name, value in scores.items() if isinstance(value, float)}
     wanted = {"ten_task_average", "classification", "tagging", "qa", "retrieval", "multi_choice"}
-    assert averages == dict.fromkeys(wanted, 100.0)
+    assert averages(scores) == dict.fromkeys(wanted, 100.0)
 
 
 def predictions_of(labels: Path, task: str, path: Path) -> Any:
@@ -255,7 +385,8 @@ def test_real_labels_score_100_against_themselves(xtreme_mini: Path, tmp_path: P
         if task in XTREME.languages:
             write(tmp_path, f"{task}/{path.name}", write_predictions(task, predictions_of(labels, task, path)))
     scores = score_folder(tmp_path, labels)
-    assert {scores[name] for name in ("all_task", "classification", "tagging", "qa", "retrieval")} == {100.0}
+    assert {scores[task]["avg_metric"] for task in XTREME.languages} == {100.0}
+    assert scores["problems"] == []
     for task in XTREME.languages:
         expected = len(list((labels / task).glob(f"test-*.{suffix(task)}")))
         assert len(scores[task]["languages"]) == expected

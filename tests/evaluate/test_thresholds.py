@@ -17,8 +17,8 @@ from stilts.evaluate.evaluation import evaluate
 from stilts.evaluate.thresholds import best_null_threshold
 from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.tasks.base import get_task
-from stilts.tasks.metrics import score
 from stilts.tasks.schema import SPAN_QA
+from stilts.tasks.score import score
 
 
 def choose(answers: dict[str, tuple[str, float]], gold: dict[str, list[str]]) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import pytest
 
 from stilts.results.best import ONE, PER_TARGET, SCHEMA, best
+from stilts.tasks.benchmarks import XTREME
 
 
 def table(grid, baseline="none"):
@@ -11,8 +12,8 @@ def table(grid, baseline="none"):
     return {(row["rule"], row["target"]): row for row in found.to_pylist()}
 
 
-def add(grid, target, regime, dev, test, seed=1, language="de"):
-    grid.add(regime, target, seed, {language: {"accuracy": test}}, dev=dev)
+def add(grid, target, regime, dev, test, seed=1):
+    grid.add(regime, target, seed, {code: {"accuracy": test} for code in XTREME.languages[target]}, dev=dev)
 
 
 def test_dev_chooses_and_test_reports(grid):

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from stilts.show.grid import NEEDS, latex, markdown, plain, show
 from stilts.show.study import study_grids
+from stilts.tasks.benchmarks import XTREME
 
 
 @pytest.fixture
@@ -18,10 +19,13 @@ def crossed(grid):
     random = np.random.default_rng(8)
     for target in ("xnli", "pawsx"):
         for second in range(3):
-            grid.add("none", target, second, {"en": {"accuracy": 50 + random.normal()}})
+            languages = XTREME.languages[target]
+            value = 50 + random.normal()
+            grid.add("none", target, second, {code: {"accuracy": value} for code in languages})
             for regime in ("mnli", "squad_100%"):
                 for first in range(3):
-                    scores = {"en": {"accuracy": 52 + first + random.normal()}}
+                    value = 52 + first + random.normal()
+                    scores = {code: {"accuracy": value} for code in languages}
                     cell = grid.add(regime, target, second, scores, stage=f"{regime}-{target}-{first}-{second}")
                     grid.cells[-1] = replace(cell, intermediate_seed=first)
     return grid

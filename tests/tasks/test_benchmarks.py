@@ -3,8 +3,9 @@
 import pytest
 
 from stilts.errors import StiltsError
-from stilts.tasks.base import all_tasks
-from stilts.tasks.benchmarks import BENCHMARKS, XTREME, XTREME_R, Benchmark, get_benchmark, group_averages, task_average
+from stilts.tasks.averages import group_averages, task_average
+from stilts.tasks.base import all_tasks, get_task
+from stilts.tasks.benchmarks import BENCHMARKS, XTREME, XTREME_R, Benchmark, get_benchmark
 
 MAIN = {"pawsx": 1, "xnli": 2, "panx": 3, "udpos": 4, "bucc2018": 5, "tatoeba": 6, "xquad": 7, "mlqa": 8, "tydiqa": 9}
 
@@ -112,3 +113,12 @@ def test_xtreme_r_needs_its_own_ten_tasks() -> None:
 def test_unknown_benchmark_names_the_nearest() -> None:
     with pytest.raises(StiltsError, match="did you mean 'xtreme-r'"):
         get_benchmark("xtreme_r")
+
+
+def test_a_new_benchmark_is_one_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its languages are those of its tasks, in experiments and score folders alike."""
+    mine = Benchmark("mine", {"xnli": ("de", "pl")}, {"nli": ("xnli",)}, overall="mine_average")
+    monkeypatch.setitem(BENCHMARKS, "mine", mine)
+    assert get_task("xnli").all_languages[-1] == "pl"
+    assert get_benchmark("mine").averages() == {"mine_average": ("xnli",), "nli": ("xnli",)}
+    assert group_averages({"xnli": 7.0}, mine) == {"mine_average": 7.0, "nli": 7.0}

@@ -18,7 +18,7 @@ from stilts.results.items.counts import Counts
 from stilts.results.table import parquet
 from stilts.storage.local import LocalStore
 
-VERSION = 1
+VERSION = 2
 """To be raised when `counts` changes what it counts."""
 
 FOLDER = "counts"

@@ -18,8 +18,9 @@ from stilts.results.best import PER_TARGET, SPLIT
 from stilts.results.scores import Score, average_scores, distinct, rows_of, spread_of, task_scores, worst
 from stilts.results.table import CLEAN, ZERO_SHOT, benchmark_of
 from stilts.statistics.intervals import t_interval
+from stilts.tasks.averages import task_average
 from stilts.tasks.base import get_task
-from stilts.tasks.benchmarks import XTREME, task_average
+from stilts.tasks.benchmarks import XTREME
 
 FINE_TUNING, BEST = "fine-tuning", "best intermediate"
 

@@ -17,7 +17,7 @@ from stilts.identity.stage import SHORT
 from stilts.ledger.record import read_evaluations, read_stage, stage_path
 from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task
-from stilts.tasks.metrics import main_number
+from stilts.tasks.score import main_number
 
 _HUB = re.compile(r"hub:([^@#]+?)/[^/@#]*@")
 """The data set's id in the identity of data from the hub."""
@@ -95,7 +95,7 @@ def _eval_result(found: Record) -> EvalResult:
         dataset_config=found["language"],
         dataset_split=found["split"],
         metric_type=_metric(found),
-        metric_value=round(main_number(found["metrics"]), 2),
+        metric_value=round(main_number(found["task"], found["metrics"]), 2),
     )
 
 
@@ -165,7 +165,13 @@ def _scores(measured: Sequence[Record]) -> str:
     if not measured:
         return "It was not evaluated on the data of a target itself."
     rows = [
-        (found["task"], found["split"], found["language"], _metric(found), f"{main_number(found['metrics']):.2f}")
+        (
+            found["task"],
+            found["split"],
+            found["language"],
+            _metric(found),
+            f"{main_number(found['task'], found['metrics']):.2f}",
+        )
         for found in measured
     ]
     return _table(("task", "split", "language", "metric", "percent"), rows)

@@ -52,7 +52,7 @@ from stilts.storage.local import LocalStore
 from stilts.storage.open import open_store
 from stilts.storage.protocol import Corrupt, Store
 from stilts.tasks.base import Task, get_task
-from stilts.tasks.metrics import main_number
+from stilts.tasks.score import main_number
 from stilts.train.base import materialise_base
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.heads import heads_of
@@ -389,7 +389,7 @@ class _Stage:
         def score() -> float:
             metrics = evaluate(task, spec, table, tune, model.tokenizer, self._forward(model, task)).metrics
             assert metrics is not None
-            return main_number(metrics)
+            return main_number(task, metrics)
 
         return score
 

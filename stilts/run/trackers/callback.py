@@ -24,7 +24,7 @@ from stilts.plan.job import StageJob
 from stilts.run.trackers.base import Tracked, Tracker
 from stilts.storage.parallel import ask_many
 from stilts.storage.protocol import Store
-from stilts.tasks.metrics import main_number
+from stilts.tasks.score import main_number
 
 CLOSE_SECONDS = 120.0
 """Given to the trackers at the end of a run to send what they have."""
@@ -136,7 +136,7 @@ class Trackers(tune.Callback):
             wanted = [spec for spec in self._stages[name].evaluations if spec.condition is None]
             found = list(ask_many(self._store, lambda spec: read_evaluation(self._store, name, spec), wanted))
             scores = {
-                f"{spec.split}/{spec.task}/{spec.language}": main_number(evaluation["metrics"])
+                f"{spec.split}/{spec.task}/{spec.language}": main_number(spec.task, evaluation["metrics"])
                 for spec, evaluation in zip(wanted, found, strict=True)
                 if evaluation is not None and evaluation["metrics"]
             }

@@ -1,6 +1,7 @@
 """ANLI: adversarial natural language inference, its three rounds as one task."""
 
 from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.recipes import jiant_recipe
 
 register(
     Task(
@@ -13,16 +14,7 @@ register(
         metrics=("accuracy",),
         train_on="anli",
         head="nli",
-        # No published recipe of the study: jiant's for XTREME (1e-5, 10 % warm-up, weight decay 0.01); long premises.
-        recipe={
-            "learning_rate": 1e-5,
-            "epochs": 2,
-            "max_length": 256,
-            "batch_size": 32,
-            "warmup": 0.1,
-            "weight_decay": 0.01,
-            "selection": "best-dev",
-        },
+        recipe=jiant_recipe(epochs=2, max_length=256),
         settings={"max_length": 256},
         splits=("dev",),
         hub=HubSource(

@@ -1,6 +1,7 @@
 """ANLI+: ANLI, SNLI and MNLI as one task with one head, 1,104,934 training examples. The study's largest NLI set."""
 
 from stilts.tasks.base import Task, register
+from stilts.tasks.recipes import jiant_recipe
 
 register(
     Task(
@@ -14,16 +15,7 @@ register(
         train_on="anli_plus",
         head="nli",
         parts=("anli", "snli", "mnli"),
-        # No published recipe of the study: jiant's for XTREME (1e-5, 10 % warm-up, weight decay 0.01); ANLI's length.
-        recipe={
-            "learning_rate": 1e-5,
-            "epochs": 2,
-            "max_length": 256,
-            "batch_size": 32,
-            "warmup": 0.1,
-            "weight_decay": 0.01,
-            "selection": "best-dev",
-        },
+        recipe=jiant_recipe(epochs=2, max_length=256),
         settings={"max_length": 256},
         splits=("dev",),
         files="nli",

@@ -1,17 +1,18 @@
 """BUCC 2018: mine the translation pairs out of two comparable corpora. No training; 4 languages against English."""
 
 from stilts.tasks.base import Task, register
+from stilts.tasks.benchmarks import XTREME
 
 register(
     Task(
         name="bucc2018",
         version=1,
         family="retrieval",
-        languages=("de", "fr", "ru", "zh"),
+        languages=XTREME.languages["bucc2018"],
+        answers="pairs",
         metric="f1",
         metrics=("f1", "precision", "recall"),
         train_on=None,
-        group="retrieval",
         # Layer 14 of 24 as in XTREME's script, scaled to the depth of the model; mean pooling, not the script's <s>.
         settings={"layer": 14, "layers": 24, "pooling": "mean", "max_length": 512},
         # No hub source: google/xtreme holds the gold pairs alone, and mining needs the sentences around them.

@@ -1,6 +1,7 @@
 """CCG supertagging: a lexical category for every word of the Penn Treebank. English intermediate task."""
 
 from stilts.tasks.base import Task, register
+from stilts.tasks.recipes import jiant_recipe
 
 register(
     Task(
@@ -10,19 +11,11 @@ register(
         languages=("en",),
         # The labels are the tags of the training file (1,363 in the full data), in the order of their names.
         labels=(),
+        answers="words",
         metric="accuracy",
         metrics=("accuracy",),
         train_on="ccg",
-        # No published recipe of the study: jiant's for XTREME (1e-5, 10 % warm-up, weight decay 0.01, 10 epochs).
-        recipe={
-            "learning_rate": 1e-5,
-            "epochs": 10,
-            "max_length": 256,
-            "batch_size": 32,
-            "warmup": 0.1,
-            "weight_decay": 0.01,
-            "selection": "best-dev",
-        },
+        recipe=jiant_recipe(epochs=10, max_length=256),
         settings={"max_length": 256},
         splits=("dev",),
         licence=(

@@ -4,6 +4,7 @@ XTREME-R's script goes on with the head that it trained on Social IQa; here, as 
 """
 
 from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.recipes import xtreme_recipe
 
 register(
     Task(
@@ -14,8 +15,7 @@ register(
         metric="accuracy",
         metrics=("accuracy",),
         train_on="copa",
-        # XTREME-R's script for XLM-R Large.
-        recipe={"learning_rate": 3e-5, "epochs": 5, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        recipe=xtreme_recipe(learning_rate=3e-5, epochs=5),
         settings={"max_length": 128},
         splits=("dev",),
         hub=HubSource(

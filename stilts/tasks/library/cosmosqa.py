@@ -1,6 +1,7 @@
 """Cosmos QA: commonsense questions on everyday narratives, four answers. English intermediate task."""
 
 from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.recipes import jiant_recipe
 
 register(
     Task(
@@ -11,16 +12,7 @@ register(
         metric="accuracy",
         metrics=("accuracy",),
         train_on="cosmosqa",
-        # No published recipe of the study: jiant's for XTREME (1e-5, 10 % warm-up, weight decay 0.01), 3 epochs.
-        recipe={
-            "learning_rate": 1e-5,
-            "epochs": 3,
-            "max_length": 256,
-            "batch_size": 32,
-            "warmup": 0.1,
-            "weight_decay": 0.01,
-            "selection": "best-dev",
-        },
+        recipe=jiant_recipe(epochs=3, max_length=256),
         settings={"max_length": 256},
         splits=("dev",),
         # The hub's own conversion to parquet: the repository itself holds a loading script, which is not run.

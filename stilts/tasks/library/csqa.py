@@ -1,6 +1,7 @@
 """CommonsenseQA: questions whose five answers only common sense tells apart. English intermediate task."""
 
 from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.recipes import jiant_recipe
 
 register(
     Task(
@@ -11,16 +12,7 @@ register(
         metric="accuracy",
         metrics=("accuracy",),
         train_on="csqa",
-        # No published recipe of the study: jiant's for XTREME (1e-5, 10 % warm-up, weight decay 0.01), 3 epochs.
-        recipe={
-            "learning_rate": 1e-5,
-            "epochs": 3,
-            "max_length": 128,
-            "batch_size": 32,
-            "warmup": 0.1,
-            "weight_decay": 0.01,
-            "selection": "best-dev",
-        },
+        recipe=jiant_recipe(epochs=3, max_length=128),
         settings={"max_length": 128},
         splits=("dev",),
         hub=HubSource(

@@ -6,7 +6,8 @@ questions are scored by themselves, among the same candidates. It joins sentence
 evaluates; here they are two, as in training.
 """
 
-from stilts.tasks.base import Task, register, words
+from stilts.tasks.base import Task, register
+from stilts.tasks.benchmarks import XTREME_R
 
 _CANDIDATES = {
     "ar": 1_222, "de": 1_276, "el": 1_234, "en": 1_180, "es": 1_215, "hi": 1_244, "ru": 1_219, "th": 852, "tr": 1_167,
@@ -18,11 +19,10 @@ register(
         name="lareqa",
         version=1,
         family="dual_encoder",
-        languages=words("en es de el ru tr ar vi th zh hi"),
+        languages=XTREME_R.languages["lareqa"],
         metric="map@20",
         metrics=("map@20",),
         train_on="squad_retrieval",
-        group="retrieval",
         settings={"max_length": 256, "max_query_length": 96},
         splits=("test",),
         # No hub source: google-research-datasets/xquad_r has lost the sentence breaks. The files are those of

@@ -5,6 +5,7 @@ rank among the first 20. Sizes are those of release 20220518_6, whose scores do 
 """
 
 from stilts.tasks.base import Task, register
+from stilts.tasks.benchmarks import XTREME_R
 
 _MENTIONS = {
     "ar": 1_501, "de": 1_551, "en": 1_490, "es": 1_552, "fa": 458, "ja": 1_519, "pl": 1_562, "ro": 672, "ta": 1_567,
@@ -16,11 +17,10 @@ register(
         name="mewslix",
         version=1,
         family="dual_encoder",
-        languages=tuple(_MENTIONS),
+        languages=XTREME_R.languages["mewslix"],
         metric="map@20",
         metrics=("map@20",),
         train_on="wikipedia_mentions",
-        group="retrieval",
         settings={"max_length": 64, "max_query_length": 64},
         splits=("test",),
         # No hub source: the articles' text is put back by Mewsli-X's own script get-mewsli-x.sh (see

@@ -1,6 +1,8 @@
 """MLQA: questions on Wikipedia passages, asked and answered in the same language; trained on SQuAD 1.1."""
 
-from stilts.tasks.base import HubSource, Task, register, words
+from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.benchmarks import XTREME
+from stilts.tasks.recipes import XTREME_QA_SETTINGS
 
 _DEV = {"en": 1_148, "es": 500, "de": 512, "ar": 517, "hi": 507, "vi": 511, "zh": 504}
 _TEST = {"en": 11_590, "es": 5_253, "de": 4_517, "ar": 5_335, "hi": 4_918, "vi": 5_495, "zh": 5_137}
@@ -10,13 +12,13 @@ register(
         name="mlqa",
         version=1,
         family="span_qa",
-        languages=words("en es de ar hi vi zh"),
+        languages=XTREME.languages["mlqa"],
         # The main number is the mean of exact match and F1.
+        answers="MLQA answers",
         metric="metric",
         metrics=("exact_match", "f1"),
         train_on="squad",
-        group="qa",
-        settings={"max_length": 384, "stride": 128, "max_query_length": 64, "n_best": 20, "max_answer_length": 30},
+        settings=XTREME_QA_SETTINGS,
         splits=("dev", "test"),
         hub=HubSource(
             id="google/xtreme",

@@ -1,6 +1,7 @@
 """MNLI: the English natural language inference data, as an intermediate task."""
 
 from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.recipes import xtreme_recipe
 
 register(
     Task(
@@ -14,7 +15,7 @@ register(
         train_on="mnli",
         head="nli",
         # The same data as XNLI's training set, so XTREME's recipe for XNLI; the study's own was not published.
-        recipe={"learning_rate": 3e-5, "epochs": 5, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        recipe=xtreme_recipe(learning_rate=3e-5, epochs=5),
         settings={"max_length": 128},
         splits=("dev",),
         hub=HubSource(

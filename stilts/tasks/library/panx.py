@@ -1,13 +1,11 @@
 """PAN-X (WikiANN): names of persons, places and organisations. English training data, 40 languages."""
 
 from stilts.tasks.base import HubSource, Task, register, words
+from stilts.tasks.benchmarks import XTREME, XTREME_R
+from stilts.tasks.recipes import xtreme_recipe
 
-_LANGUAGES = words(
-    "ar he vi id jv ms tl eu ml ta te af nl en de el bn hi mr ur fa fr it pt es bg ru ja ka ko th sw yo my zh kk tr et "
-    "fi hu"
-)
-_XTREME_R = words("qu pl uk az lt pa gu ro")
-_ALL = (*_LANGUAGES, *_XTREME_R)
+_ADDED = XTREME_R.added("panx", XTREME)
+_ALL = XTREME_R.languages["panx"]
 _SMALL = dict.fromkeys(words("af az bn hi kk ml mr ms sw ta te tl ur"), 1_000) | dict.fromkeys(
     words("gu jv my pa qu yo"), 100
 )
@@ -26,15 +24,13 @@ register(
         name="panx",
         version=1,
         family="tagging",
-        languages=_LANGUAGES,
-        xtreme_r=_XTREME_R,
+        languages=XTREME.languages["panx"],
         labels=("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"),
+        answers="entities",
         metric="f1",
         metrics=("f1", "precision", "recall"),
         train_on="panx",
-        group="tagging",
-        # XTREME's baseline script for XLM-R Large.
-        recipe={"learning_rate": 2e-5, "epochs": 10, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        recipe=xtreme_recipe(learning_rate=2e-5, epochs=10),
         settings={"max_length": 128},
         hub=HubSource(
             id="google/xtreme",
@@ -43,7 +39,7 @@ register(
             files="{config}/{split}-*.parquet",
             splits={"train": "train", "dev": "validation", "test": "test"},
             columns={"tokens": "tokens", "tags": "ner_tags"},
-            without=dict.fromkeys(("train", "dev", "test"), _XTREME_R),
+            without=dict.fromkeys(("train", "dev", "test"), _ADDED),
         ),
         folder="panx",
         files="tags",

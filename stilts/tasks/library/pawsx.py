@@ -1,6 +1,8 @@
 """PAWS-X: are two sentences with the same words paraphrases? English training data, 7 languages."""
 
 from stilts.tasks.base import HubSource, Task, register, words
+from stilts.tasks.benchmarks import XTREME
+from stilts.tasks.recipes import xtreme_recipe
 
 _FOREIGN = words("de es fr ja ko zh")
 
@@ -9,14 +11,12 @@ register(
         name="pawsx",
         version=1,
         family="classification",
-        languages=words("de en es fr ja ko zh"),
+        languages=XTREME.languages["pawsx"],
         labels=("0", "1"),
         metric="accuracy",
         metrics=("accuracy",),
         train_on="pawsx",
-        group="classification",
-        # XTREME's baseline script for XLM-R Large.
-        recipe={"learning_rate": 2e-5, "epochs": 5, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        recipe=xtreme_recipe(learning_rate=2e-5, epochs=5),
         settings={"max_length": 128},
         hub=HubSource(
             id="google-research-datasets/paws-x",

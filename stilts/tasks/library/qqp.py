@@ -1,6 +1,7 @@
 """QQP: do two questions of Quora's ask the same? English intermediate task; the mean of accuracy and F1."""
 
 from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.recipes import jiant_recipe
 
 register(
     Task(
@@ -13,16 +14,7 @@ register(
         metric="metric",
         metrics=("accuracy", "f1"),
         train_on="qqp",
-        # No published recipe of the study: jiant's for XTREME (1e-5, 10 % warm-up, weight decay 0.01), 3 epochs.
-        recipe={
-            "learning_rate": 1e-5,
-            "epochs": 3,
-            "max_length": 128,
-            "batch_size": 32,
-            "warmup": 0.1,
-            "weight_decay": 0.01,
-            "selection": "best-dev",
-        },
+        recipe=jiant_recipe(epochs=3, max_length=128),
         settings={"max_length": 128},
         splits=("dev",),
         hub=HubSource(

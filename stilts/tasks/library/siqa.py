@@ -1,6 +1,7 @@
 """Social IQa: what people want, feel and do next, three answers. English intermediate task, XCOPA's first step."""
 
 from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.recipes import xtreme_recipe
 
 register(
     Task(
@@ -11,8 +12,7 @@ register(
         metric="accuracy",
         metrics=("accuracy",),
         train_on="siqa",
-        # XTREME-R's script for XLM-R Large.
-        recipe={"learning_rate": 3e-5, "epochs": 5, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        recipe=xtreme_recipe(learning_rate=3e-5, epochs=5),
         settings={"max_length": 128},
         splits=("dev",),
         # The hub's own conversion to parquet: the repository itself holds a loading script, which is not run.

@@ -1,6 +1,7 @@
 """SNLI: natural language inference on image captions. Pairs without a majority label are left out."""
 
 from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.recipes import jiant_recipe
 
 register(
     Task(
@@ -13,16 +14,7 @@ register(
         metrics=("accuracy",),
         train_on="snli",
         head="nli",
-        # No published recipe of the study: jiant's for XTREME (1e-5, 10 % warm-up, weight decay 0.01).
-        recipe={
-            "learning_rate": 1e-5,
-            "epochs": 2,
-            "max_length": 128,
-            "batch_size": 32,
-            "warmup": 0.1,
-            "weight_decay": 0.01,
-            "selection": "best-dev",
-        },
+        recipe=jiant_recipe(epochs=2, max_length=128),
         settings={"max_length": 128},
         splits=("dev",),
         hub=HubSource(

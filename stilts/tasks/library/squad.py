@@ -1,6 +1,7 @@
 """SQuAD 1.1: the English training data of XQuAD and MLQA, and an intermediate task."""
 
 from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.recipes import XTREME_QA_RECIPE, XTREME_QA_SETTINGS
 
 register(
     Task(
@@ -12,19 +13,8 @@ register(
         metric="metric",
         metrics=("exact_match", "f1"),
         train_on="squad",
-        # XTREME's baseline script for XLM-R Large (2020: 2 epochs, batch 16).
-        recipe={
-            "learning_rate": 3e-5,
-            "epochs": 3,
-            "max_length": 384,
-            "stride": 128,
-            "max_query_length": 64,
-            "batch_size": 32,
-            "warmup": 500,
-            "weight_decay": 1e-4,
-            "selection": "last",
-        },
-        settings={"max_length": 384, "stride": 128, "max_query_length": 64, "n_best": 20, "max_answer_length": 30},
+        recipe=XTREME_QA_RECIPE,
+        settings=XTREME_QA_SETTINGS,
         splits=("dev",),
         hub=HubSource(
             id="rajpurkar/squad",

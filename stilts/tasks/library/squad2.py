@@ -1,6 +1,7 @@
 """SQuAD 2.0: as SQuAD 1.1, but a third of the questions has no answer in the passage. English intermediate task."""
 
 from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.recipes import XTREME_QA_RECIPE, XTREME_QA_SETTINGS
 
 register(
     Task(
@@ -13,23 +14,9 @@ register(
         metrics=("exact_match", "f1"),
         train_on="squad2",
         # XTREME's baseline script for SQuAD 1.1 and XLM-R Large.
-        recipe={
-            "learning_rate": 3e-5,
-            "epochs": 3,
-            "max_length": 384,
-            "stride": 128,
-            "max_query_length": 64,
-            "batch_size": 32,
-            "warmup": 500,
-            "weight_decay": 1e-4,
-            "selection": "last",
-        },
+        recipe=XTREME_QA_RECIPE,
         settings={
-            "max_length": 384,
-            "stride": 128,
-            "max_query_length": 64,
-            "n_best": 20,
-            "max_answer_length": 30,
+            **XTREME_QA_SETTINGS,
             # None: the threshold for "no answer" is the one with the best F1 on dev; a number fixes it.
             "null_threshold": None,
         },

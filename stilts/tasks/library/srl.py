@@ -4,6 +4,7 @@ Universal PropBank's files are the test data of other languages: `data.tasks.srl
 """
 
 from stilts.tasks.base import Task, register, words
+from stilts.tasks.recipes import xtreme_recipe
 
 _NUMBERED = words("ARG0 ARG1 ARG2 ARG3 ARG4 ARG5 ARGA")
 _MODIFIERS = words("ADJ ADV CAU COM CXN DIR DIS DSP EXT GOL LOC LVB MNR MOD NEG PNC PRD PRP PRR PRX REC SLC TMP")
@@ -22,7 +23,7 @@ register(
         metrics=("f1", "precision", "recall"),
         train_on="srl",
         # A choice, not a published recipe: XTREME's for tagging with fewer epochs, since sentences repeat by predicate.
-        recipe={"learning_rate": 2e-5, "epochs": 5, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        recipe=xtreme_recipe(learning_rate=2e-5, epochs=5),
         settings={"max_length": 128},
         licence=(
             "OntoNotes 5.0 is licensed by the Linguistic Data Consortium as LDC2013T19, so that no copy can be "

@@ -1,6 +1,7 @@
 """Tatoeba: find each English sentence's translation by nearest neighbour. No training; 36 languages."""
 
-from stilts.tasks.base import HubSource, Task, register, words
+from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.benchmarks import XTREME, XTREME_R
 
 _HUB_NAMES = {
     "ar": "ara", "he": "heb", "vi": "vie", "id": "ind", "jv": "jav", "tl": "tgl", "eu": "eus", "ml": "mal",
@@ -10,19 +11,17 @@ _HUB_NAMES = {
     "tr": "tur", "et": "est", "fi": "fin", "hu": "hun",
 }  # fmt: skip
 _SMALL = {"jv": 410, "te": 468, "ta": 614, "sw": 780, "th": 1_096, "kk": 1_150, "ml": 1_374, "ka": 1_492}
-_XTREME_R = words("az lt pl uk ro")
+_ADDED = XTREME_R.added("tatoeba", XTREME)
 
 register(
     Task(
         name="tatoeba",
         version=1,
         family="retrieval",
-        languages=tuple(_HUB_NAMES),
-        xtreme_r=_XTREME_R,
+        languages=XTREME.languages["tatoeba"],
         metric="accuracy",
         metrics=("accuracy",),
         train_on=None,
-        group="retrieval",
         # Layer 14 of 24 as in XTREME's script, scaled to the depth of the model.
         settings={"layer": 14, "layers": 24, "pooling": "mean", "max_length": 512},
         splits=("test",),
@@ -34,11 +33,11 @@ register(
             splits={"test": "validation"},
             columns={"foreign": "source_sentence", "en": "target_sentence"},
             names=_HUB_NAMES,
-            without={"test": _XTREME_R},
+            without={"test": _ADDED},
         ),
         folder="tatoeba",
         files="tatoeba",
-        sizes={"test": dict.fromkeys((*_HUB_NAMES, *_XTREME_R), 2_000) | _SMALL},
+        sizes={"test": dict.fromkeys(XTREME_R.languages["tatoeba"], 2_000) | _SMALL},
         tokens_per_row=12.0,
     )
 )

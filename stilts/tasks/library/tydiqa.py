@@ -1,6 +1,8 @@
 """TyDiQA-GoldP: questions by people who wanted to know, 9 languages. Its dev set serves as the test set."""
 
 from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.benchmarks import XTREME
+from stilts.tasks.recipes import XTREME_QA_RECIPE, XTREME_QA_SETTINGS
 
 _HUB_NAMES = {
     "en": "english", "ar": "arabic", "bn": "bengali", "fi": "finnish", "id": "indonesian", "ko": "korean",
@@ -18,25 +20,13 @@ register(
         name="tydiqa",
         version=1,
         family="span_qa",
-        languages=tuple(_HUB_NAMES),
+        languages=XTREME.languages["tydiqa"],
         # The main number is the mean of exact match and F1.
         metric="metric",
         metrics=("exact_match", "f1"),
         train_on="tydiqa",
-        group="qa",
-        # XTREME's baseline script for XLM-R Large (2020: 2 epochs, batch 16).
-        recipe={
-            "learning_rate": 3e-5,
-            "epochs": 3,
-            "max_length": 384,
-            "stride": 128,
-            "max_query_length": 64,
-            "batch_size": 32,
-            "warmup": 500,
-            "weight_decay": 1e-4,
-            "selection": "last",
-        },
-        settings={"max_length": 384, "stride": 128, "max_query_length": 64, "n_best": 20, "max_answer_length": 30},
+        recipe=XTREME_QA_RECIPE,
+        settings=XTREME_QA_SETTINGS,
         splits=("test",),
         hub=HubSource(
             id="google/xtreme",

@@ -6,6 +6,7 @@ counts. Any treebank serves, in training and, without training data of its own, 
 """
 
 from stilts.tasks.base import Task, register, words
+from stilts.tasks.recipes import xtreme_recipe
 
 register(
     Task(
@@ -27,7 +28,7 @@ register(
         metrics=("las", "uas"),
         train_on="udparse",
         # XTREME's recipe for UD-POS: the same treebanks, read by the same words.
-        recipe={"learning_rate": 2e-5, "epochs": 10, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        recipe=xtreme_recipe(learning_rate=2e-5, epochs=10),
         settings={"max_length": 128},
         licence=(
             "treebanks have licences of their own, so that no copy is downloaded: get them from "

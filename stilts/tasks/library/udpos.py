@@ -1,6 +1,8 @@
 """UD-POS: universal part-of-speech tags (UD 2.5). English training data, 33 languages."""
 
 from stilts.tasks.base import HubSource, Task, register, words
+from stilts.tasks.benchmarks import XTREME, XTREME_R
+from stilts.tasks.recipes import xtreme_recipe
 
 _HUB_NAMES = {
     "af": "Afrikaans", "ar": "Arabic", "bg": "Bulgarian", "de": "German", "el": "Greek", "en": "English",
@@ -17,23 +19,21 @@ _TRAIN = {
     "it": 29_685, "ja": 7_125, "kk": 31, "ko": 27_410, "mr": 373, "nl": 18_051, "pt": 17_992, "ru": 67_435, "ta": 400,
     "te": 1_051, "tr": 3_664, "ur": 4_043, "vi": 1_400, "zh": 18_998,
 }  # fmt: skip
-_XTREME_R = words("lt pl uk wo ro")
+_ADDED = XTREME_R.added("udpos", XTREME)
 
 register(
     Task(
         name="udpos",
         version=1,
         family="tagging",
-        languages=tuple(_HUB_NAMES),
-        xtreme_r=_XTREME_R,
+        languages=XTREME.languages["udpos"],
         labels=words("ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X"),
         # evaluate.py scores tags as chunks, by F1 and not by accuracy.
+        answers="tag runs",
         metric="f1",
         metrics=("f1", "precision", "recall"),
         train_on="udpos",
-        group="tagging",
-        # XTREME's baseline script for XLM-R Large.
-        recipe={"learning_rate": 2e-5, "epochs": 10, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        recipe=xtreme_recipe(learning_rate=2e-5, epochs=10),
         settings={"max_length": 128},
         # Multiword tokens are split here and fused in XTREME's folder, so scores on the two are not comparable.
         hub=HubSource(
@@ -45,9 +45,9 @@ register(
             columns={"tokens": "tokens", "tags": "pos_tags"},
             names=_HUB_NAMES,
             without={
-                "train": (*words("th tl yo"), *_XTREME_R),
-                "dev": (*words("kk th tl yo"), *_XTREME_R),
-                "test": _XTREME_R,
+                "train": (*words("th tl yo"), *_ADDED),
+                "dev": (*words("kk th tl yo"), *_ADDED),
+                "test": _ADDED,
             },
         ),
         folder="udpos",

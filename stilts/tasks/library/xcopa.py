@@ -3,18 +3,18 @@
 XTREME-R's script keeps the head of Social IQa.
 """
 
-from stilts.tasks.base import HubSource, Task, register, words
+from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.benchmarks import XTREME_R
 
 register(
     Task(
         name="xcopa",
         version=1,
         family="multiple_choice",
-        languages=words("et ht id it qu sw ta th tr vi zh"),
+        languages=XTREME_R.languages["xcopa"],
         metric="accuracy",
         metrics=("accuracy",),
         train_on="copa",
-        group="multi_choice",
         settings={"max_length": 128},
         hub=HubSource(
             id="cambridgeltl/xcopa",

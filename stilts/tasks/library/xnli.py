@@ -1,6 +1,8 @@
 """XNLI: does a premise entail a hypothesis? Trained on MNLI's English text, tested in 15 languages."""
 
 from stilts.tasks.base import HubSource, Task, register, words
+from stilts.tasks.benchmarks import XTREME
+from stilts.tasks.recipes import xtreme_recipe
 
 _FOREIGN = words("ar bg de el es fr hi ru sw th tr ur vi zh")
 
@@ -9,15 +11,14 @@ register(
         name="xnli",
         version=1,
         family="classification",
-        languages=words("ar bg de el en es fr hi ru sw th tr ur vi zh"),
+        languages=XTREME.languages["xnli"],
         labels=("entailment", "neutral", "contradiction"),
         metric="accuracy",
         metrics=("accuracy",),
         train_on="xnli",
         head="nli",
-        group="classification",
         # XTREME's baseline script for XLM-R Large (2020: learning rate 2e-5).
-        recipe={"learning_rate": 3e-5, "epochs": 5, "max_length": 128, "batch_size": 32, "selection": "best-dev"},
+        recipe=xtreme_recipe(learning_rate=3e-5, epochs=5),
         settings={"max_length": 128},
         # Not google/xtreme: its XNLI has no train split.
         hub=HubSource(

@@ -1,20 +1,20 @@
 """XQuAD: SQuAD questions translated by professionals, 11 languages; trained on SQuAD 1.1."""
 
-from stilts.tasks.base import HubSource, Task, register, words
+from stilts.tasks.base import HubSource, Task, register
+from stilts.tasks.benchmarks import XTREME, XTREME_R
+from stilts.tasks.recipes import XTREME_QA_SETTINGS
 
 register(
     Task(
         name="xquad",
         version=1,
         family="span_qa",
-        languages=words("en es de el ru tr ar vi th zh hi"),
-        xtreme_r=("ro",),
+        languages=XTREME.languages["xquad"],
         # The main number is the mean of exact match and F1.
         metric="metric",
         metrics=("exact_match", "f1"),
         train_on="squad",
-        group="qa",
-        settings={"max_length": 384, "stride": 128, "max_query_length": 64, "n_best": 20, "max_answer_length": 30},
+        settings=XTREME_QA_SETTINGS,
         splits=("test",),
         hub=HubSource(
             id="google/xtreme",
@@ -23,7 +23,7 @@ register(
             files="{config}/{split}-*.parquet",
             splits={"test": "validation"},
             columns={"id": "id", "context": "context", "question": "question", "answers": "answers"},
-            without={"test": ("ro",)},
+            without={"test": XTREME_R.added("xquad", XTREME)},
         ),
         folder="xquad",
         files="squad",

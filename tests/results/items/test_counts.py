@@ -15,8 +15,8 @@ from stilts.evaluate.gold import gold_of
 from stilts.experiment.data import DataDecl, TaskSource
 from stilts.results.items.counts import items_of
 from stilts.tasks.base import Task, get_task
-from stilts.tasks.metrics import main_number, score
 from stilts.tasks.schema import CLASSIFICATION, PROPOSITIONS, SPAN_QA
+from stilts.tasks.score import main_number, score
 
 REAL = [
     ("xnli", "de"), ("pawsx", "fr"), ("xcopa", "sw"), ("panx", "de"), ("udpos", "zh"), ("xquad", "zh"),
@@ -87,7 +87,7 @@ def check(task: Task, language: str, table: pa.Table, pool: pa.Table | None = No
     if isinstance(predictions, dict):
         predictions.pop(next(iter(predictions)))  # a question without an answer scores 0
     counts = items.count(predictions)
-    whole = main_number(score(task.name, language, predictions, gold))
+    whole = main_number(task, score(task, language, predictions, gold))
     assert len(counts) == items.size
     assert 5 < whole < 95
     assert float(items.score(counts.mean(axis=0))) == pytest.approx(whole, abs=1e-9)
@@ -95,8 +95,8 @@ def check(task: Task, language: str, table: pa.Table, pool: pa.Table | None = No
     some = sorted(range(items.size), key=lambda row: -int(counts[row].any()))[:200]
     for _ in range(3):
         draw = rng.choices(some, k=len(some))
-        sample = score(task.name, language, *drawn(predictions, gold, ids, draw))
-        assert float(items.score(counts[draw].mean(axis=0))) == pytest.approx(main_number(sample), abs=1e-9)
+        sample = score(task, language, *drawn(predictions, gold, ids, draw))
+        assert float(items.score(counts[draw].mean(axis=0))) == pytest.approx(main_number(task, sample), abs=1e-9)
 
 
 @pytest.mark.parametrize(("task", "language"), REAL)
@@ -125,7 +125,8 @@ def test_of_squad_2_an_empty_answer_can_be_right() -> None:
     table = pa.table([["a", "b"], ["old mill"] * 2, ["what?"] * 2, answers], schema=SPAN_QA)
     items = items_of(get_task("squad2"), "en", table)
     assert items is not None
-    assert items.count({"a": "", "b": "mill"})[:, 0].tolist() == pytest.approx([100, (0 + 200 / 3) / 2])
+    scores = [float(items.score(row)) for row in items.count({"a": "", "b": "mill"})]
+    assert scores == pytest.approx([100, (0 + 200 / 3) / 2])
 
 
 def test_examples_without_gold_have_no_items() -> None:

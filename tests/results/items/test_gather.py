@@ -20,7 +20,7 @@ from stilts.results.options import Options
 from stilts.session import Session
 from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task
-from stilts.tasks.metrics import main_number, score
+from stilts.tasks.score import main_number, score
 
 EXPERIMENT = """\
 name: items
@@ -75,7 +75,7 @@ class Study:
         predictions = (damaged or _damaged)(gold, damage, rng)
         content = write_predictions(spec.task, predictions)
         write_evaluation(self.session.store, stage, spec, content, ".json" if spec.task == "xquad" else ".tsv", {})
-        return main_number(score(spec.task, spec.language, predictions, gold))
+        return main_number(spec.task, score(spec.task, spec.language, predictions, gold))
 
     def rows(self, kept: Kept | None = None, **options: Any) -> dict[tuple[str, str, str], Row]:
         table = items_table(self.session.expansion, self.session.store, Options(**options), kept=kept)
