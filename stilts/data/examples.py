@@ -1,5 +1,7 @@
 """Canonical examples as they come from a reader: checked, and measured for the plan."""
 
+import re
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,7 +26,15 @@ def check_rows(table: pa.Table, task: Task, where: str) -> None:
     """
     problems = get_family(task.family).validate(table, task)
     if problems:
-        raise Problems([f"{where}: {problem}" for problem in problems])
+        raise Problems([f"{where}: {_from_one(problem)}" for problem in problems])
+
+
+def _from_one(problem: str) -> str:
+    """A problem of a family, which numbers the rows of a table from 0, as messages number rows: from 1."""
+    return _ROW.sub(lambda found: f"row {int(found[1]) + 1}", problem)
+
+
+_ROW = re.compile(r"(?:^|(?<=is that of ))row (\d+)\b")
 
 
 def is_labelled(table: pa.Table, task: Task, split: str, where: str) -> bool:
@@ -37,8 +47,9 @@ def is_labelled(table: pa.Table, task: Task, split: str, where: str) -> bool:
     lacking = table.num_rows - int(gold.sum())
     partly = task.unanswerable or task.family in ("retrieval", "dual_encoder")
     if not partly and 0 < lacking < table.num_rows:
-        first = int(gold.argmin())
-        raise StiltsError(f"{where}: {lacking} of {table.num_rows} rows have no gold, first row {first}")
+        first = int(gold.argmin()) + 1
+        hint = "; questions without an answer are SQuAD 2.0's: squad2 reads them" if task.family == "span_qa" else ""
+        raise StiltsError(f"{where}: {lacking} of {table.num_rows} rows have no gold, first row {first}{hint}")
     if not gold.any() and split != "test":
         raise StiltsError(f"{where}: no gold labels, and {split} data needs them; {_where_gold_is(task, split)}")
     return bool(gold.any())

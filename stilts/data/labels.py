@@ -1,6 +1,6 @@
 """Labels that come from the data: a task that declares none is given those of its training examples."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import pyarrow as pa
@@ -16,6 +16,29 @@ COLUMNS = {"tagging": "tags"}
 def open_labels(task: Task) -> bool:
     """Whether the task's labels are those of its training data (CCG)."""
     return not task.labels and task.family in COLUMNS
+
+
+def check_scheme(name: str, labels: Sequence[str]) -> None:
+    """Pass for labels of spans that are BIO: `O`, `B-TYPE` and `I-TYPE`; and for labels without such prefixes.
+
+    Raises:
+        StiltsError: another scheme (BIOES, BILOU), or a type that has I- and no B- (IOB1).
+    """
+    prefixes = {label.partition("-")[0] for label in labels if "-" in label}
+    if not prefixes & {"B", "I"}:
+        return
+    others = sorted(label for label in labels if label != "O" and label[:2] not in ("B-", "I-"))
+    if others:
+        raise StiltsError(f"the training data of {name} has tags that are no BIO ({', '.join(others[:5])}); {_CONVERT}")
+    begun = {label[2:] for label in labels if label.startswith("B-")}
+    lacking = sorted({label[2:] for label in labels if label.startswith("I-")} - begun)
+    if lacking:
+        raise StiltsError(
+            f"the training data of {name} has I- and no B- of {', '.join(lacking[:5])}, as IOB1 does; {_CONVERT}"
+        )
+
+
+_CONVERT = "convert it to BIO, where each span begins with B- and goes on with I- (IOB2)"
 
 
 def with_labels(task: Task, tables: Iterable[pa.Table]) -> Task:
@@ -35,4 +58,6 @@ def with_labels(task: Task, tables: Iterable[pa.Table]) -> Task:
     found = sorted({label for table in tables for label in pc.unique(pc.list_flatten(table[column])).to_pylist()})
     if not found:
         raise StiltsError(f"the training data of {task.name} has no {column}: its labels would come from them")
+    if "f1" in task.metrics:
+        check_scheme(task.name, found)
     return replace(task, labels=tuple(found))

@@ -31,7 +31,7 @@ from stilts.identity.stage import SHORT, DataRef
 from stilts.tasks.base import HubSource, Task, all_tasks, check_language, private_language
 from stilts.tasks.families.checks import has_gold
 
-INDEX_VERSION = 1
+INDEX_VERSION = 2
 """Raised when a reader changes what it makes of the same file."""
 
 RACY_SECONDS = 2.0

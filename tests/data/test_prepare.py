@@ -110,7 +110,7 @@ def test_gold_on_some_rows_only_is_refused(folder: Path) -> None:
         '{"sentence1": "a", "sentence2": "b", "gold_label": "neutral"}\n{"sentence1": "a", "sentence2": "b"}\n',
     )
     decl = DataDecl(tasks={"mnli": TaskSource(train=str(path))})
-    with pytest.raises(StiltsError, match="1 of 2 rows have no gold, first row 1"):
+    with pytest.raises(StiltsError, match="1 of 2 rows have no gold, first row 2"):
         Catalog(decl, folder / "root").ref(get_task("mnli"), "train", "en")
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, NamedTuple, Self
 import pyarrow as pa
 from pydantic import BaseModel, Field, model_validator
 
+from stilts.data.sources.columns import NO_LABEL
 from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, read_text, replace_column, to_table
 from stilts.tasks.base import Task
 from stilts.tasks.schema import MULTIPLE_CHOICE
@@ -24,7 +25,7 @@ BLANKED = 20
 
 
 class Row(NamedTuple):
-    """A question: line of the file, id, what stands before the choices, the choices, the label as the file has it."""
+    """A question: its first line in the file, id, context, choices, and its label as the file has it."""
 
     line: int
     id: str
@@ -101,17 +102,37 @@ def read_cosmosqa(path: Path, task: Task, language: str) -> pa.Table:
 
 
 def _csv_passages(path: Path, shape: type[Passage], report: Report) -> Iterator[tuple[int, Passage]]:
-    """Rows of a csv file, where a quoted cell may hold commas and line feeds; a row's line is its last."""
-    reader = csv.DictReader(io.StringIO(read_text(path), newline=""))
-    missing = [name for name in shape.model_fields if name not in ("id", "label", *(reader.fieldnames or ()))]
+    """(first line, row) of a csv file, where a quoted cell may hold commas and line feeds."""
+    rows = csv_rows(path, report)
+    _, header = next(rows, (1, []))
+    missing = [name for name in shape.model_fields if name not in ("id", "label", *header)]
     if missing:
-        report.add(1, f"no column {', '.join(missing)}; the header has {', '.join(reader.fieldnames or ())}")
+        report.add(1, f"no column {', '.join(missing)}; the header has {', '.join(header)}")
         return
-    for cells in reader:
-        if None in cells or None in cells.values():
-            report.add(reader.line_num, f"not the {len(reader.fieldnames or ())} columns of the header")
+    for line, cells in rows:
+        if len(cells) != len(header):
+            unclosed = "; is a quote not closed?" if any("\n" in cell for cell in cells) else ""
+            report.add(line, f"not the {len(header)} columns of the header{unclosed}")
             continue
-        yield reader.line_num, shape.model_validate(cells)
+        yield line, shape.model_validate({"id": str(line), **dict(zip(header, cells, strict=True))})
+
+
+def csv_rows(path: Path, report: Report) -> Iterator[tuple[int, list[str]]]:
+    """(first line, cells) of each row of a csv file; blank lines are skipped. Mistakes are reported at the first line
+    of their row: a quote that is not closed takes the rest of the file, or more than a cell can hold, into one cell."""
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            hint = "a quote in this row is not closed" if reader.line_num > line else "see to its quotes"
+            report.add(line, f"no csv ({error}): {hint}; quotes inside a quoted cell are doubled")
+            return
+        if cells:
+            yield line, cells
 
 
 class Choices(BaseModel):
@@ -258,6 +279,11 @@ def merge_choices(table: pa.Table, path: Path, task: Task) -> pa.Table:
 
 
 def _table(report: Report, rows: Sequence[Row]) -> pa.Table:
+    for row in rows:
+        report.blank(row.line, context=row.context, **{f"choice {n}": text for n, text in enumerate(row.choices, 1)})
+        if len(row.choices) != len(rows[0].choices):
+            first = f"line {rows[0].line} has {len(rows[0].choices)}"
+            report.add(row.line, f"{len(row.choices)} choices, but {first}: every question needs as many")
     columns = {
         "id": [row.id for row in rows],
         "text_a": [row.context for row in rows],
@@ -272,7 +298,7 @@ def _table(report: Report, rows: Sequence[Row]) -> pa.Table:
 
 def _choice(report: Report, number: int, label: Any, count: int) -> int:
     """The index in `label`, an integer or its digits; -1 where there is none (HellaSwag's test file)."""
-    if label is None or label in ("", -1):
+    if label is None or label in ("", *NO_LABEL):
         return -1
     if str(label).isdecimal() and int(label) < count:
         return int(label)

@@ -12,7 +12,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from stilts.data.sources.text import Report, each_file, read_lines, to_table
+from stilts.data.sources.text import (
+    WITHHELD,
+    Report,
+    each_file,
+    is_withheld,
+    read_lines,
+    tell_left_out,
+    to_table,
+)
 from stilts.tasks.base import Task
 from stilts.tasks.schema import PARSING
 
@@ -71,18 +79,23 @@ def read_conllu(path: Path, task: Task, language: str) -> pa.Table:
     """
     report = Report(path)
     columns: dict[str, list[Any]] = {name: [] for name in PARSING.names}
+    withheld = 0
     for names, sentence in read_blocks(path, report):
         if lacks(names, ("FORM", "HEAD", "DEPREL"), sentence, report):
             break
         form, head, relation = (names.index(name) for name in ("FORM", "HEAD", "DEPREL"))
+        if is_withheld(sentence.column(form)):
+            withheld += 1
+            continue
         gold = sentence.column(head) != [EMPTY] * len(sentence.cells)
         columns["id"].append(sentence.id)
         columns["tokens"].append(sentence.column(form))
         columns["heads"].append(read_heads(sentence, head, report) if gold else [])
         columns["relations"].append([name.partition(":")[0] for name in sentence.column(relation)] if gold else [])
-    if not columns["id"] and not report.count:
+    if not columns["id"] and not report.count and not withheld:
         report.add(1, "no sentence in it")
     report.close()
+    tell_left_out(path, withheld, withheld + len(columns["id"]), WITHHELD)
     return to_table(path, columns, PARSING)
 
 

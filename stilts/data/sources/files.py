@@ -54,7 +54,7 @@ def read_sentences(path: Path, task: Task, language: str) -> pa.Table:
 FORMATS: dict[str, Format] = {
     "nli": Format(pairs.read_nli, xtreme.merge_labels, gold=pairs.LABEL_PLACES),
     "qqp": Format(pairs.read_qqp, gold=pairs.LABEL_PLACES),
-    "pairs": Format(xtreme.read_quoted_pairs, xtreme.merge_labels, gold="a third column"),
+    "pairs": Format(xtreme.read_pairs, xtreme.merge_labels, gold="a third column"),
     "tags": Format(xtreme.read_tags, xtreme.merge_tags),
     "squad": Format(xtreme.read_squad, xtreme.merge_answers, xtreme.read_translated_squad),
     "supertags": Format(supertags.read_supertags),

@@ -6,6 +6,7 @@ import pyarrow as pa
 from pydantic import AliasChoices, BaseModel, Field
 
 from stilts.data.sources import xtreme
+from stilts.data.sources.columns import NO_LABEL
 from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, tell_left_out
 from stilts.tasks.base import Task
 
@@ -21,6 +22,9 @@ translated MNLI; QQP."""
 
 LABEL_PLACES = f"a column {' or '.join(dict.fromkeys(names[2] for names in HEADERS))}, or a third without a header"
 """Where labels are looked for, as messages say it."""
+
+UNDECIDED: tuple[str | int, ...] = ("-", *NO_LABEL, *map(str, NO_LABEL))
+"""Labels of pairs that have none: `-` in SNLI's and MNLI's files, and numbers that mean "no label"."""
 
 Row = tuple[int, str, str, str | int | None]
 """Line, text, text, label as the file has it (None: the file has no labels)."""
@@ -63,7 +67,7 @@ def read_qqp(path: Path, task: Task, language: str) -> pa.Table:
     """
     report = Report(path)
     if _columns(read_lines(path)[0]) is None:
-        return xtreme.read_quoted_pairs([path], task, language)
+        return xtreme.read_pairs([path], task, language)
     rows, torn = _read_table(path, language)
     kept = [row for row in rows if row[3] is None or (row[3] in task.labels and row[1].strip() and row[2].strip())]
     left_out = len(torn) + len(rows) - len(kept)
@@ -109,11 +113,15 @@ def _read_table(path: Path, language: str) -> tuple[list[Row], list[tuple[int, s
 
 
 def _table(path: Path, task: Task, report: Report, rows: list[Row]) -> pa.Table:
-    decided = [row for row in rows if row[3] not in ("-", -1)]
+    decided = [row for row in rows if row[3] not in UNDECIDED]
+    for number, a, b, _ in decided:
+        report.blank(number, **{"sentence 1": a, "sentence 2": b})
     kept = [(a, b, _index(report, number, label, task)) for number, a, b, label in decided]
     if not kept and not report.count:
         report.add(1, "no pair with a majority label in it")
     report.close()
+    if len(decided) < len(rows):
+        tell_left_out(path, len(rows) - len(decided), len(rows), "no label that a majority of annotators chose")
     return xtreme.pair_table(path, kept)
 
 

@@ -15,7 +15,7 @@ def read_supertags(path: Path, task: Task, language: str) -> pa.Table:
     """`words TAB tags`, both separated by spaces, a sentence a line (jiant's form); or token TAB tag, one a line, with
     a blank line after each sentence. The tags are whatever the file has: the training file makes the task's labels."""
     lines = read_lines(path)
-    if not any(" " in line for line in lines):
+    if not any(" " in line for line in lines if line.strip()):
         return xtreme.read_tags([path], task, language)
     report = Report(path)
     tokens, tags = [], []

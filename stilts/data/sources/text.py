@@ -1,6 +1,6 @@
-"""Text files, read so that a mistake names its file and line, and all mistakes of one file are told at once.
+"""Reading of text files. A mistake is reported with its file and line, and all mistakes of a file are reported at once.
 
-CRLF line ends and a byte order mark are taken off. Only line feeds end a line: U+2028 and the like stay in the text.
+CRLF line ends and a byte order mark are removed. Only line feeds end a line: U+2028 and the like stay in the text.
 """
 
 import functools
@@ -74,6 +74,13 @@ class Report:
             self.messages.append(f"{self.path}:{line}: {message}")
         self.count += 1
 
+    def blank(self, line: int, **texts: str | None) -> bool:
+        """Note the texts of a row that hold nothing but white space; whether there are any."""
+        empty = [name for name, text in texts.items() if not (text or "").strip()]
+        for name in empty:
+            self.add(line, f"{name} is empty")
+        return bool(empty)
+
     def same_count(self, what: str, count: int, other: str, wanted: int) -> None:
         """Note where a labels file is not as long as what it belongs to."""
         if count != wanted:
@@ -112,6 +119,14 @@ def file_state(path: Path) -> tuple[str, int, int, int, int]:
     return str(path.resolve()), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
+WITHHELD = "words that are withheld (_): the text's licence asks you to put them in with the treebank's own script"
+
+
+def is_withheld(tokens: Sequence[str]) -> bool:
+    """Whether a sentence is one of a treebank whose licence keeps the words back: all of them are `_`."""
+    return len(tokens) > 1 and set(tokens) == {"_"}
+
+
 def read_text(path: Path) -> str:
     """A UTF-8 file without its byte order mark, lines ended by `\\n` alone.
 
@@ -122,6 +137,9 @@ def read_text(path: Path) -> str:
     data = _read_bytes(path).removeprefix(b"\xef\xbb\xbf")
     if not data.strip():
         raise StiltsError(f"{path} is empty; download or write it again")
+    packed = next((name for start, name in _PACKED.items() if data.startswith(start)), None)
+    if packed is not None:
+        raise StiltsError(f"{path} is packed with {packed}; unpack it, and give the path of the file inside")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -196,7 +214,13 @@ def replace_column(table: pa.Table, column: str, values: list[Any]) -> pa.Table:
     return table.set_column(index, field, pa.array(values, field.type))
 
 
+_PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd"}
+"""First bytes of packed files."""
+
+
 def _read_bytes(path: Path) -> bytes:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise StiltsError(f"{path} is a pipe or a device; data is read more than once, so write it to a file")
     try:
         return path.read_bytes()
     except FileNotFoundError:

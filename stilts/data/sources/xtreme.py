@@ -9,6 +9,7 @@ of a labels file to an unlabelled table.
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,17 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel
 
-from stilts.data.sources.text import Report, each_file, read_json, read_lines, replace_column, tell_left_out, to_table
+from stilts.data.sources.text import (
+    WITHHELD,
+    Report,
+    each_file,
+    is_withheld,
+    read_json,
+    read_lines,
+    replace_column,
+    tell_left_out,
+    to_table,
+)
 from stilts.tasks.base import Task
 from stilts.tasks.schema import CLASSIFICATION, RETRIEVAL, SPAN_QA, TAGGING
 
@@ -25,16 +36,13 @@ from stilts.tasks.schema import CLASSIFICATION, RETRIEVAL, SPAN_QA, TAGGING
 
 @each_file
 def read_pairs(path: Path, task: Task, language: str) -> pa.Table:
-    """XNLI's rows: sentence, sentence and, but for test files, label, separated by tabs; quotes are plain text.
+    """Rows of XNLI and PAWS-X: sentence, sentence and, but for test files, label, separated by tabs, without a header.
+
+    XTREME's script writes them with Python's csv module, which quotes a cell that holds a quote, and copies others as
+    they are. So a cell that a csv writer quoted loses its quotes, and any other quote is text, also within one file.
 
     Translated training files have five columns: both sentences in English, both translated, and the label.
     """
-    return _pairs(path, task, [(n, line.split("\t")) for n, line in enumerate(read_lines(path), 1)])
-
-
-@each_file
-def read_quoted_pairs(path: Path, task: Task, language: str) -> pa.Table:
-    """PAWS-X's rows: as XNLI's, but cells that hold a quote may be CSV-quoted, also within one file of plain ones."""
     return _pairs(path, task, list(_quoted_rows(read_lines(path))))
 
 
@@ -62,6 +70,7 @@ def _pairs(path: Path, task: Task, rows: Rows) -> pa.Table:
             wanted = "sentence, sentence, label" if columns == 3 else "sentence, sentence, as in line 1"
             report.add(number, f"{len(cells)} columns, expected {columns} ({wanted}), separated by tabs")
             continue
+        report.blank(number, **{"sentence 1": cells[0], "sentence 2": cells[1]})
         kept.append((cells[0], cells[1], label_index(report, number, cells[2], task) if columns == 3 else -1))
     report.close()
     return pair_table(path, kept)
@@ -95,11 +104,16 @@ SPELLINGS = {"contradictory": "contradiction", "e": "entailment", "n": "neutral"
 
 
 def label_index(report: Report, line: int, label: str, task: Task) -> int:
-    """The index of a label among the task's; a wrong one is noted and becomes -1."""
+    """The index of a label among the task's, given by its name or by its number; a wrong one is noted and becomes -1.
+
+    A number counts the task's labels from 0, as the hub's class labels do, unless it is itself the name of a label.
+    """
     label = label.strip()
     label = label if label in task.labels else SPELLINGS.get(label, label)
     if label in task.labels:
         return task.labels.index(label)
+    if label.isascii() and label.isdigit() and int(label) < len(task.labels):
+        return int(label)
     report.add(line, f"label {label[:40]!r} is not one of {', '.join(task.labels)}")
     return -1
 
@@ -113,10 +127,15 @@ def _unquote(cell: str) -> str:
 
 
 def _quoted_rows(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """(line number, cells) of each row. A line with as many cells as most lines is a row, whatever quotes it holds."""
+    counts = Counter(line.count("\t") + 1 for line in lines)
+    counts[2] //= 2  # a row of three that is torn makes two lines of two
+    columns = max((3, TRANSLATED_COLUMNS, 2), key=counts.__getitem__)
     index = 0
     while index < len(lines):
         cells, used = lines[index].split("\t"), 1
-        if any(cell.startswith('"') and cell.count('"') % 2 for cell in cells):
+        whole = len(cells) == columns
+        if not whole and any(cell.startswith('"') and cell.count('"') % 2 for cell in cells):
             cells, used = _row_over_lines(lines, index)
         yield index + 1, [_unquote(cell) for cell in cells]
         index += used
@@ -141,11 +160,11 @@ def _row_over_lines(lines: list[str], index: int, most: int = 10) -> tuple[list[
 def read_tags(path: Path, task: Task, language: str) -> pa.Table:
     """One token a line, TAB and its tag but for test files, a blank line after each sentence.
 
-    Raw PAN-X files prefix every token with the language (`en:Berlin`); it comes off where every token has it.
-    Any tag is allowed where the task's labels come from its data.
+    A line of spaces and tabs alone is a blank line. Raw PAN-X files prefix every token with the language (`en:Berlin`);
+    the prefix is removed where every token has it. Any tag is allowed where the task's labels come from its data.
     """
     report = Report(path)
-    lines = read_lines(path)
+    lines = _token_lines(path, report)
     prefix = f"{language}:"
     cut = len(prefix) if all(line.startswith(prefix) for line in lines if line) else 0
     labels = set(task.labels)
@@ -162,16 +181,38 @@ def read_tags(path: Path, task: Task, language: str) -> pa.Table:
         if len(tag) + 1 != columns or columns > 2:
             report.add(number, f"{len(tag) + 1} columns, expected a token, or token TAB tag in every line of the file")
             continue
+        report.blank(number, token=token[cut:], **({"tag": tag[0]} if tag else {}))
+        if len(tokens[-1]) == LONGEST:
+            report.add(number, f"more than {LONGEST:,} tokens since the last blank line, which ends a sentence")
         if tag and labels and tag[0] not in labels:
             report.add(number, f"tag {tag[0][:40]!r} is not one of {', '.join(task.labels)}")
         tokens[-1].append(token[cut:])
         tags[-1].extend(tag)
-    report.close()
     if not tokens[-1]:
         tokens.pop()
         tags.pop()
+    withheld = sum(map(is_withheld, tokens))
+    if 2 * withheld > len(tokens):
+        report.add(1, f"{withheld} of {len(tokens)} sentences have {WITHHELD}")
+    report.close()
     ids = [str(i) for i in range(len(tokens))]
     return to_table(path, {"id": ids, "tokens": tokens, "tags": tags}, TAGGING)
+
+
+LONGEST = 2_000
+"""Tokens of one sentence; the longest of UD and PAN-X have some hundreds."""
+
+
+def _token_lines(path: Path, report: Report) -> list[str]:
+    """The lines of a file of tokens; those of spaces and tabs alone come back empty."""
+    lines = [line if line.strip(" \t") else "" for line in read_lines(path)]
+    words = [line for line in lines if line]
+    parts = {len(line.split()) for line in words}
+    if not any("\t" in line for line in words) and len(parts) == 1 and parts != {1}:
+        (count,) = parts
+        report.add(1, f"{count} columns separated by blanks (as in CoNLL-2003); expected token TAB tag: put tabs there")
+        report.close()
+    return lines
 
 
 def merge_tags(table: pa.Table, path: Path, task: Task) -> pa.Table:
@@ -179,7 +220,7 @@ def merge_tags(table: pa.Table, path: Path, task: Task) -> pa.Table:
     report = Report(path)
     sentences: list[tuple[int, list[str]]] = []
     fresh = True
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(_token_lines(path, report), 1):
         if line and fresh:
             sentences.append((number, []))
         if line:
@@ -239,8 +280,10 @@ def read_squad(path: Path, task: Task, language: str) -> pa.Table:
     squad, text = read_json(path, Squad)
     questions = list(squad.questions())
     for context, question in questions:
-        if question.question is None:
+        if not (question.question or "").strip():
             report.add(line_of(text, question, report), f"no question text for id {question.id!r}")
+        if not context.strip():
+            report.add(line_of(text, question, report), f"question {question.id}: its context is empty")
         for answer in question.answers:
             _check_answer(report, text, context, question, answer)
     if not questions:
@@ -331,6 +374,7 @@ def read_bucc(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
             if not tab or not name:
                 report.add(number, "expected an id, a tab and a sentence")
                 continue
+            report.blank(number, sentence=text)
             ids.append(name)
             texts.append(text)
         report.close()
@@ -359,8 +403,14 @@ def merge_pairs(table: pa.Table, path: Path, task: Task) -> pa.Table:
 
 
 def read_tatoeba(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
-    """One sentence a line on both sides; an id is the line number from 0. Line i is not the translation of line i."""
-    sides = [read_lines(path) for path in paths[:2]]
+    """One sentence a line on both sides, which have as many; an id is the line number from 0.
+
+    Line i of one side is not the translation of line i of the other.
+    """
+    sides = [_sentences(path) for path in paths[:2]]
+    report = Report(paths[1])
+    report.same_count("lines", len(sides[1]), f"lines of {paths[0]}", len(sides[0]))
+    report.close()
     columns = {
         "side": ["foreign"] * len(sides[0]) + ["en"] * len(sides[1]),
         "id": [str(i) for side in sides for i in range(len(side))],
@@ -368,6 +418,15 @@ def read_tatoeba(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
         "gold": [[] for side in sides for _ in side],
     }
     return to_table(paths[0], columns, RETRIEVAL)
+
+
+def _sentences(path: Path) -> list[str]:
+    report = Report(path)
+    lines = read_lines(path)
+    for number, line in enumerate(lines, 1):
+        report.blank(number, sentence=line)
+    report.close()
+    return lines
 
 
 def merge_lines(table: pa.Table, path: Path, task: Task) -> pa.Table:

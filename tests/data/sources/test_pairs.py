@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from stilts.data.sources.pairs import read_nli, read_qqp
-from stilts.data.sources.xtreme import read_pairs, read_quoted_pairs
+from stilts.data.sources.xtreme import read_pairs
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import get_task
 
@@ -122,7 +122,7 @@ def test_xtremes_five_columns_are_read_from_the_translation(tmp_path: Path) -> N
     text = 'a "man"\tb\tein "Mann"\tB\tcontradictory\nc\td\tC\tD\tentailment\n'
     assert pairs(read_nli(write(tmp_path, text), XNLI, "de")) == [('ein "Mann"', "B", 2), ("C", "D", 0)]
     quoted = 'a\tb\t"ein ""Mann"""\tB\t1\nc\td\tC\tD\t0\n'
-    assert pairs(read_quoted_pairs(write(tmp_path, quoted), PAWSX, "de")) == [('ein "Mann"', "B", 1), ("C", "D", 0)]
+    assert pairs(read_pairs(write(tmp_path, quoted), PAWSX, "de")) == [('ein "Mann"', "B", 1), ("C", "D", 0)]
 
 
 def test_torn_rows_of_a_translation_are_left_out_and_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

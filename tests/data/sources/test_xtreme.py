@@ -10,7 +10,7 @@ import pytest
 
 from stilts.data.sources import layouts, xtreme
 from stilts.errors import Problems, StiltsError
-from stilts.tasks.base import get_task
+from stilts.tasks.base import Task, get_task
 
 XNLI, PAWSX, UDPOS, PANX = (get_task(name) for name in ("xnli", "pawsx", "udpos", "panx"))
 
@@ -39,29 +39,38 @@ def test_two_columns_are_an_unlabelled_test_file(tmp_path: Path) -> None:
     assert table["label"].to_pylist() == [-1, -1]
 
 
-def test_bare_quotes_are_text_in_xnli(tmp_path: Path) -> None:
-    text = '"a" he said\t"b\tneutral\n"quoted ""twice"""\td"\tneutral\n'
-    table = xtreme.read_pairs([write(tmp_path, text)], XNLI, "en")
-    assert table["text_a"].to_pylist() == ['"a" he said', '"quoted ""twice"""']
+@pytest.mark.parametrize(("task", "label"), [(XNLI, "neutral"), (PAWSX, "0")])
+def test_a_sentence_reads_alike_in_xnli_and_pawsx(task: Task, label: str, tmp_path: Path) -> None:
+    """XTREME's script writes both with one csv writer."""
+    text = f'"a" he said\t"b\t{label}\n"quoted ""twice"""\td"\t{label}\n'
+    table = xtreme.read_pairs([write(tmp_path, text)], task, "en")
+    assert table["text_a"].to_pylist() == ['"a" he said', 'quoted "twice"']
     assert table["text_b"].to_pylist() == ['"b', 'd"']
+
+
+def test_bare_quotes_do_not_join_two_rows(tmp_path: Path) -> None:
+    """Each line has its three columns, though a csv reader would take both for one row of three."""
+    text = '"Yes, he said.\tA\tneutral\nSo he did."\tB\tneutral\nC\tD\tneutral\n'
+    table = xtreme.read_pairs([write(tmp_path, text)], XNLI, "en")
+    assert table["text_a"].to_pylist() == ['"Yes, he said.', 'So he did."', "C"]
 
 
 def test_csv_quotes_come_off_in_pawsx_and_bare_ones_stay(tmp_path: Path) -> None:
     text = '"La ""Piste"" ."\t"""Ras"" va"\t1\r\n" nu\t"whole"\t0\r\n'
-    table = xtreme.read_quoted_pairs([write(tmp_path, text)], PAWSX, "fr")
+    table = xtreme.read_pairs([write(tmp_path, text)], PAWSX, "fr")
     assert table["text_a"].to_pylist() == ['La "Piste" .', '" nu']
     assert table["text_b"].to_pylist() == ['"Ras" va', '"whole"']
 
 
 def test_a_quoted_line_end_or_tab_is_part_of_a_pawsx_cell(tmp_path: Path) -> None:
     text = 'a\t"first\nsecond"\t1\nb\t"left\tright"\t0\nc\td\t1\n'
-    table = xtreme.read_quoted_pairs([write(tmp_path, text)], PAWSX, "fr")
+    table = xtreme.read_pairs([write(tmp_path, text)], PAWSX, "fr")
     assert table["text_b"].to_pylist() == ["first\nsecond", "left\tright", "d"]
     assert table["label"].to_pylist() == [1, 0, 1]
 
 
 def test_ns_rows_are_kept_so_that_predictions_align(tmp_path: Path) -> None:
-    table = xtreme.read_quoted_pairs([write(tmp_path, "NS\tNS\t0\na\tNS\t1\n")], PAWSX, "de")
+    table = xtreme.read_pairs([write(tmp_path, "NS\tNS\t0\na\tNS\t1\n")], PAWSX, "de")
     assert table["text_b"].to_pylist() == ["NS", "NS"]
 
 
