@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from stilts.ledger.record import write_stage
 from stilts.storage.bucket.store import ObjectStore
 from stilts.storage.cache import Cache
-from stilts.storage.lease import Claim
+from stilts.storage.lease import Lease
 from stilts.storage.local import LocalStore
 from stilts.storage.open import open_store
 from stilts.storage.protocol import Store
@@ -62,18 +62,18 @@ def requests_of_a_stage(endpoint: str, folder: Path) -> dict[str, int]:
             proxy.forget()
 
         proxy.forget()
-        with Claim(store, f"stages/{name}") as claim:
-            counted("claim taken")
-            claim.check()
-            counted("claim checked")
-            claim._write()
-            counts["claim renewed"] = counts["claim checked"] + len(proxy.requests)
+        with Lease(store, f"stages/{name}") as lease:
+            counted("lease taken")
+            lease.check()
+            counted("lease checked")
+            lease._write()
+            counts["lease renewed"] = counts["lease checked"] + len(proxy.requests)
             proxy.forget()
             manifest = store.put_tree(folder / "tree", f"stages/{name}/weights")
             counted("weights of two files put")
             write_stage(store, name, {"weights": manifest})
             counted("record written")
-        counted("claim released")
+        counted("lease released")
         store.has_tree(f"stages/{name}/weights", manifest)
         counted("weights checked by a plan")
         ObjectStore(store.location, Cache(folder / "other")).fetch_tree(f"stages/{name}/weights", manifest)

@@ -20,10 +20,10 @@ from stilts.ledger.needs import CLEANING, Declaration, Needs, declare, list_need
 from stilts.ledger.record import read_stage, take_inventory
 from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import Plan, make_plan, summarize
-from stilts.storage.lease import Claim
+from stilts.storage.lease import Lease
 from stilts.storage.local import LocalStore
 from stilts.storage.open import open_store
-from stilts.storage.parallel import ask_many, tell_many
+from stilts.storage.parallel import parallel_each, parallel_map
 from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task
 
@@ -64,7 +64,7 @@ class Session:
         keys = {key[:SHORT] for key in self.expansion.graph.nodes}
         inventory = take_inventory(self.store, keys, verify=verify)
         sample = [artifact.name for artifact in inventory.values() if artifact.trained][:_SPEED_SAMPLE]
-        records = ask_many(self.store, lambda name: read_stage(self.store, name), sample)
+        records = parallel_map(self.store, lambda name: read_stage(self.store, name), sample)
         return make_plan(self.expansion, inventory, self.store.uri, filter(None, records))
 
     def running(self, waiting: Callable[[str], None]) -> AbstractContextManager[str]:
@@ -76,7 +76,7 @@ class Session:
 
     def declare(self) -> None:
         """Keep the resolved declaration in the store, under its digest, with what it needs: earlier ones stay."""
-        with Claim(self.store, CLEANING):
+        with Lease(self.store, CLEANING):
             self._declare()
 
     def _declare(self) -> None:
@@ -95,7 +95,7 @@ class Session:
         if not lacking:
             return
         needs = self._needs()
-        with Claim(self.store, CLEANING):
+        with Lease(self.store, CLEANING):
             for found in lacking:
                 list_needs(self.store, found, needs)
 
@@ -129,7 +129,7 @@ class Session:
         lacking.sort(key=lambda ref: ref.task not in absent)  # what must fail, fails before anything is downloaded
         for ref in shown(lacking):
             self.catalog.materialise(ref)
-        tell_many(self.store, lambda ref: self.store.publish(ref.path), lacking, _FILES)
+        parallel_each(self.store, lambda ref: self.store.publish(ref.path), lacking, _FILES)
 
     def absent(self) -> dict[str, str]:
         """Tasks whose data nothing provides, and how to give it: they can be planned, from declared sizes, not run."""

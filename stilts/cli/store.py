@@ -20,7 +20,7 @@ def clean(
 ) -> None:
     """List what no experiment of a store needs; remove it when that is confirmed. Never what a run uses."""
     from stilts.ledger.clean import clean as remove
-    from stilts.ledger.garbage import examine
+    from stilts.ledger.garbage import find_garbage
     from stilts.show.cleaning import show_findings, to_json
     from stilts.show.plan import gigabytes
     from stilts.storage.open import open_store
@@ -29,7 +29,7 @@ def clean(
         _clean_cache(yes, as_json)
         return
     opened = open_store(store)
-    found = examine(opened, forget)
+    found = find_garbage(opened, forget)
     if not as_json:
         show_findings(found, console())
     something = bool(found.items or found.forgotten)

@@ -1,15 +1,15 @@
 """Clean: what no stored experiment needs, removed (`ledger/garbage.py` finds it).
 
 Invariants:
-1. Whoever cleans holds `CLEANING`, reads the lists after it took that claim, and looks whether it still has it before
-   each removal. A run declares what it needs under the same claim, and looks at the store only then: it finds a thing
+1. Whoever cleans holds `CLEANING`, reads the lists after it took that lease, and looks whether it still has it before
+   each removal. A run declares what it needs under the same lease, and looks at the store only then: it finds a thing
    gone, or finds it and it stays.
-2. Inside a stage's folder nothing is removed but under the stage's own claim: a trial at work, declared or not, is left
-   alone, and what is to go is found again under the claim.
+2. Inside a stage's folder nothing is removed but under the stage's own lease: a trial at work, declared or not, is left
+   alone, and what is to go is found again under the lease.
 3. A stage's record goes first, an evaluation's record before its predictions: a kill in the middle leaves nothing that
    a record vouches for and that is not there. What is left has no record; the next cleaning removes it, and a run that
    wants the stage trains it.
-4. The claims of a removed stage stay for `examine.CLAIM_SECONDS`: their number is what keeps a paused attempt from
+4. The leases of a removed stage stay for `garbage.OLD_LEASE_SECONDS`: their number is what keeps a paused attempt from
    writing (`storage/lease.py`).
 """
 
@@ -17,11 +17,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 
 from stilts.identity.stage import SHORT
-from stilts.ledger.garbage import IN_EXPERIMENT, IN_STAGE, RECORDS, Examination, Item
+from stilts.ledger.garbage import IN_EXPERIMENT, IN_STAGE, RECORDS, GarbageFinder, Item
 from stilts.ledger.needs import CLEANING, forget
 from stilts.ledger.record import stage_path, take_inventory
 from stilts.plan.todo import Artifact
-from stilts.storage.lease import Claim
+from stilts.storage.lease import Lease
 from stilts.storage.protocol import Store
 
 
@@ -34,29 +34,29 @@ def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waitin
 
     Raises:
         StiltsError: there is no such experiment, or a run of it is under way.
-        ClaimLost: this process slept, and a run or another cleaner went ahead.
+        LeaseLost: this process slept, and a run or another cleaner went ahead.
     """
     paths = {item.path for item in wanted}
     removed: list[Item] = []
-    with Claim(store, CLEANING, waiting) as claim:
-        examination = Examination(store, forgotten)
+    with Lease(store, CLEANING, waiting) as lease:
+        examination = GarbageFinder(store, forgotten)
         for declaration in examination.found.forgotten:
-            claim.check()
+            lease.check()
             forget(store, declaration)
         for name in {d.name for d in examination.found.forgotten} - {d.name for d in examination.kept}:
-            claim.check()
+            lease.check()
             _forget_rest(store, f"experiments/{name}")
         by_stage: dict[str | None, list[Item]] = {}
         for item in examination.found.items:
             if item.path in paths:
                 by_stage.setdefault(item.stage, []).append(item)
         for item in by_stage.pop(None, []):
-            claim.check()
+            lease.check()
             store.remove(item.path)
             removed.append(item)
         for name in filter(None, by_stage):
-            claim.check()
-            removed += _clean_stage(examination, name, paths, claim)
+            lease.check()
+            removed += _clean_stage(examination, name, paths, lease)
     return removed
 
 
@@ -68,10 +68,10 @@ def _forget_rest(store: Store, folder: str) -> None:
         store.remove(folder)
 
 
-def _clean_stage(examination: Examination, name: str, paths: set[str], cleaning: Claim) -> list[Item]:
+def _clean_stage(examination: GarbageFinder, name: str, paths: set[str], cleaning: Lease) -> list[Item]:
     """Remove of one stage's folder what may go, if nobody works on it."""
     store = examination.store
-    stage = Claim(store, stage_path(name))
+    stage = Lease(store, stage_path(name))
     with ExitStack() as stack:
         if not stage.acquire():
             return []
@@ -87,7 +87,7 @@ def _clean_stage(examination: Examination, name: str, paths: set[str], cleaning:
 
 
 def _in_order(store: Store, name: str, path: str) -> Iterator[str]:
-    """The paths that make up an item of a stage, records first; claims are none of them."""
+    """The paths that make up an item of a stage, records first; leases are none of them."""
     if path == stage_path(name):
         there = set(store.list(path))
         yield from (f"{path}/{part}" for part in IN_STAGE if part in there)

@@ -10,7 +10,7 @@ from stilts.plan.expand import Expansion
 from stilts.plan.explain import nearest_stage
 from stilts.plan.graph import Node
 from stilts.plan.todo import Artifact, Inventory, artifact_name
-from stilts.storage.parallel import ask_many
+from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 
 
@@ -67,5 +67,5 @@ def _verdict(node: Node, artifact: Artifact | None) -> str:
 
 def _stored_payloads(store: Store) -> dict[str, dict[str, Any]]:
     names = list(store.list("stages"))
-    records = ask_many(store, lambda name: read_stage(store, name), names)
+    records = parallel_map(store, lambda name: read_stage(store, name), names)
     return {name: record["payload"] for name, record in zip(names, records, strict=True) if record is not None}

@@ -19,18 +19,18 @@ from stilts.ledger.needs import CLEANING, Declaration, Needs, StageNeeds, dead_r
 from stilts.ledger.record import CARD, stage_path, take_inventory
 from stilts.plan.todo import Artifact
 from stilts.storage.lease import holder
-from stilts.storage.parallel import ask_many
+from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 
-CLAIM_SECONDS = 86400.0
+OLD_LEASE_SECONDS = 86400.0
 """Longer than any process sleeps and then goes on."""
-LEAVING_SECONDS = 600.0
+ORPHAN_SECONDS = 600.0
 """`stilts doctor` is done with its file after this time."""
 
 RECORDS = (".record.json", ".tsv", ".jsonl", ".json")
 """Suffixes of an evaluation's files, the record first."""
 IN_STAGE = ("record.json", "failure.json", "evaluations", CARD, "weights", "resume", "resume.writing", "resume.old")
-"""What lies in a stage's folder, beside its claims, in the order in which it is removed."""
+"""What lies in a stage's folder, beside its leases, in the order in which it is removed."""
 _RESUME = IN_STAGE[-3:]
 IN_EXPERIMENT = ("known", "spent", "runs", "search")
 _TABLE = re.compile(r"[^.][^/]*?-[0-9a-f]{12}\.arrow")
@@ -48,7 +48,7 @@ class Item:
 
     Attributes:
         path: a file or folder of the store; of an evaluation, the stem of its files.
-        stage: the stage under whose claim it is removed; None where it belongs to none.
+        stage: the stage under whose lease it is removed; None where it belongs to none.
     """
 
     path: str
@@ -58,7 +58,7 @@ class Item:
 
 
 @dataclass
-class Findings:
+class GarbageReport:
     """What an examination of a store found.
 
     Attributes:
@@ -84,7 +84,7 @@ class Findings:
         return sum(item.bytes for item in self.items)
 
 
-def examine(store: Store, forgotten: Sequence[str] = ()) -> Findings:
+def find_garbage(store: Store, forgotten: Sequence[str] = ()) -> GarbageReport:
     """What may go, and what stays. Removes nothing.
 
     Args:
@@ -93,15 +93,15 @@ def examine(store: Store, forgotten: Sequence[str] = ()) -> Findings:
     Raises:
         StiltsError: this is no store; there is no such experiment, or a run of it is under way.
     """
-    return Examination(store, forgotten).found
+    return GarbageFinder(store, forgotten).found
 
 
-class Examination:
+class GarbageFinder:
     """A store held against what its experiments need."""
 
     def __init__(self, store: Store, forgotten: Sequence[str]) -> None:
         self.store = store
-        self.found = Findings()
+        self.found = GarbageReport()
         stored = declarations(store)
         if not stored and not any(_is_stage(name) for name in store.list("stages")):
             raise StiltsError(f"{store.uri} is no store of stilts: it has neither experiments nor stages")
@@ -113,7 +113,7 @@ class Examination:
         self.inventory = take_inventory(store)
         self.evaluated = {short: artifact.evaluations for short, artifact in self.inventory.items()}
         self.stages = self._union()
-        self._leavings()
+        self._orphans()
         if not self.found.unlisted:
             self._stages()
             self._data()
@@ -172,16 +172,16 @@ class Examination:
 
     # --- what is not -------------------------------------------------------------------------------------
 
-    def _leavings(self) -> None:
-        for path in self.store.leavings():
+    def _orphans(self) -> None:
+        for path in self.store.orphans():
             self._add(path, "left by a killed process")
         doctor = self.store.measure("doctor")
-        if doctor is not None and time.time() - doctor.modified > LEAVING_SECONDS:
+        if doctor is not None and time.time() - doctor.modified > ORPHAN_SECONDS:
             self._add("doctor", "left by stilts doctor")
         for name in self.store.list("experiments"):
             for run in dead_runs(self.store, name):
                 measure = self.store.measure(run)
-                if measure is not None and time.time() - measure.modified > LEAVING_SECONDS:
+                if measure is not None and time.time() - measure.modified > ORPHAN_SECONDS:
                     self._add(run, "left by a killed run")
 
     def _stages(self) -> None:
@@ -190,7 +190,7 @@ class Examination:
             return items, holder(self.store, stage_path(name)) if items else None
 
         names = [name for name in self.store.list("stages") if _is_stage(name)]
-        for name, (items, who) in zip(names, ask_many(self.store, look, names), strict=True):
+        for name, (items, who) in zip(names, parallel_map(self.store, look, names), strict=True):
             if who is not None:
                 self.found.held[stage_path(name)] = who
             else:
@@ -220,9 +220,9 @@ class Examination:
         if there & set(IN_STAGE):
             size = sum(self._size(f"{folder}/{part}") for part in there & set(IN_STAGE))
             return [self._item(folder, "a stage that no experiment names", name, size)]
-        claims = self.store.measure(f"{folder}/claims")
-        if there == {"claims"} and claims is not None and time.time() - claims.modified > CLAIM_SECONDS:
-            return [self._item(folder, "old claims of a stage that was removed")]
+        leases = self.store.measure(f"{folder}/claims")
+        if there == {"claims"} and leases is not None and time.time() - leases.modified > OLD_LEASE_SECONDS:
+            return [self._item(folder, "old leases of a stage that was removed")]
         return []
 
     def _data(self) -> None:
@@ -295,7 +295,7 @@ class Examination:
     def _sizes(self) -> None:
         """Bytes that each experiment needs, counted once and told for each."""
         paths = list({path: None for declaration in self.kept for path in self._paths(declaration.needs)})
-        sizes = dict(zip(paths, ask_many(self.store, self._size, paths), strict=True))
+        sizes = dict(zip(paths, parallel_map(self.store, self._size, paths), strict=True))
         for declaration in self.kept:
             size = sum(sizes[path] for path in self._paths(declaration.needs))
             self.found.declarations.append((declaration, size))

@@ -4,11 +4,11 @@ Beside each resolved declaration, `experiments/NAME/DIGEST.yaml`, lies `DIGEST.j
 evaluations on each, its data files. `stilts clean` keeps the union over all of them.
 
 Invariants: the list is there before the declaration, and goes after it, so that a declaration without a list is one
-of an older stilts, of which nobody knows what it needs. Declaring and cleaning exclude each other by one claim,
+of an older stilts, of which nobody knows what it needs. Declaring and cleaning exclude each other by one lease,
 `CLEANING`: a run looks at what the store holds only after it declared, so that whatever it finds there stays; a cleaner
-reads the lists only while it holds the claim, and looks whether it still does before each removal. While a run is under
-way it holds a claim of its own, `experiments/NAME/runs/ID`, so that its experiment is not forgotten under it; beside
-the claim it tells how far it is (`ledger/progress.py`).
+reads the lists only while it holds the lease, and looks whether it still does before each removal. While a run is under
+way it holds a lease of its own, `experiments/NAME/runs/ID`, so that its experiment is not forgotten under it; beside
+the lease it tells how far it is (`ledger/progress.py`).
 """
 
 import json
@@ -22,12 +22,12 @@ from typing import Any
 from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT, StageSpec
 from stilts.plan.expand import Expansion
-from stilts.storage.lease import Claim, holder
+from stilts.storage.lease import Lease, holder
 from stilts.storage.protocol import Corrupt, Store
 
 SCHEMA = 1
 CLEANING = "clean"
-"""Folder of the claim that whoever declares or removes holds."""
+"""Folder of the lease that whoever declares or removes holds."""
 
 _ROOT = "experiments"
 _RUNS = "runs"
@@ -148,9 +148,9 @@ def running(store: Store, name: str, declare: Callable[[], None], waiting: Calla
         waiting: called each second with the holder, while a cleaner or another declaration is at work.
     """
     run = f"{_ROOT}/{name}/{_RUNS}/{uuid.uuid4().hex[:12]}"
-    lease = Claim(store, run)
+    lease = Lease(store, run)
     with ExitStack() as stack:
-        with Claim(store, CLEANING, waiting):
+        with Lease(store, CLEANING, waiting):
             for path in dead_runs(store, name):
                 store.remove(path)
             declare()
@@ -161,7 +161,7 @@ def running(store: Store, name: str, declare: Callable[[], None], waiting: Calla
 
 
 def _remove_quietly(store: Store, run: str) -> None:
-    with suppress(StiltsError, OSError):  # the claim runs out by itself, and must not hide how the run ended
+    with suppress(StiltsError, OSError):  # the lease runs out by itself, and must not hide how the run ended
         store.remove(run)
 
 

@@ -1,6 +1,6 @@
 """The progress of a run, written down so that others can watch it: `experiments/NAME/runs/ID/progress.json`.
 
-It lies in the run's own folder, beside the claim that tells whether its driver lives, and goes with it when the run
+It lies in the run's own folder, beside the lease that tells whether its driver lives, and goes with it when the run
 ends. Nothing depends on it: it is replaced as the run goes on, and one that cannot be read counts as absent.
 """
 
@@ -18,7 +18,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Told:
+class RunReport:
     """What a driver told of its run.
 
     Attributes:
@@ -46,14 +46,14 @@ def write_progress(store: Store, run: str, progress: RunProgress) -> None:
     store.write(_path(run), json.dumps({**content, **asdict(progress)}).encode())
 
 
-def read_progress(store: Store, run: str) -> Told | None:
+def read_progress(store: Store, run: str) -> RunReport | None:
     """What the driver of a run told last; None where it has told nothing that can be read."""
     try:
         found = json.loads(store.read(_path(run)) or b"")
         stages = tuple(StageProgress(**stage) for stage in found["running"])
         left = None if found["left"] is None else float(found["left"])
         progress = RunProgress(float(found["seconds"]), left, dict(found["counts"]), stages)
-        return Told(str(found["driver"]), float(found["time"]), progress)
+        return RunReport(str(found["driver"]), float(found["time"]), progress)
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -10,7 +10,7 @@ from stilts.experiment.secrets import redact
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.plan.todo import Artifact
-from stilts.storage.parallel import ask_many
+from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Corrupt, Store
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ def read_evaluations(store: Store, name: str) -> list[dict[str, Any]]:
     root = f"{stage_path(name)}/evaluations"
     folders = [f"{root}/{task}" for task in sorted(store.list(root))]
     paths = [f"{folder}/{file}" for folder in folders for file in sorted(store.list(folder)) if file.endswith(_RECORD)]
-    records = ask_many(store, lambda path: _read_json(store, path), paths)
+    records = parallel_map(store, lambda path: _read_json(store, path), paths)
     return [record for record in records if record is not None]
 
 
@@ -146,7 +146,7 @@ def take_inventory(store: Store, keys: set[str] | None = None, *, verify: bool =
     """
     names = [name for name in store.list("stages") if keys is None or name[-SHORT:] in keys]
     found: dict[str, Artifact] = {}
-    for artifact in ask_many(store, lambda name: _artifact(store, name, verify), names):
+    for artifact in parallel_map(store, lambda name: _artifact(store, name, verify), names):
         short = artifact.name[-SHORT:]
         if not (short in found and found[short].trained):
             found[short] = artifact

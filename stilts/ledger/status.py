@@ -9,7 +9,7 @@ from stilts.plan.graph import Node
 from stilts.plan.summary import Plan
 from stilts.plan.todo import artifact_name
 from stilts.storage.lease import holder
-from stilts.storage.parallel import ask_many
+from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 
 
@@ -21,7 +21,7 @@ def stage_states(plan: Plan, store: Store) -> list[dict[str, Any]]:
         ended = {"state": "done", "detail": ""} if node.key not in plan.jobs else _unfinished(store, name)
         return {"name": name, **ended}
 
-    return list(ask_many(store, state, plan.expansion.graph))
+    return list(parallel_map(store, state, plan.expansion.graph))
 
 
 def _unfinished(store: Store, name: str) -> dict[str, str]:

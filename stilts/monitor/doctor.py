@@ -48,7 +48,7 @@ def diagnose(store: str, ray_address: str | None) -> list[Finding]:
 
 
 def to_json(findings: list[Finding]) -> list[dict[str, Any]]:
-    """Findings in plain JSON types."""
+    """GarbageReport in plain JSON types."""
     return [asdict(finding) for finding in findings]
 
 

@@ -1,6 +1,6 @@
 """Live: the runs of an experiment as they go on, read from the store alone: no driver, trial or Ray is asked anything.
 
-Each driver tells every few seconds how far its run is (`ledger/progress.py`), beside the claim that tells whether it
+Each driver tells every few seconds how far its run is (`ledger/progress.py`), beside the lease that tells whether it
 lives. One look is a handful of requests of the store for each run.
 """
 
@@ -15,7 +15,7 @@ from rich.text import Text
 
 from stilts.experiment.experiment import Experiment
 from stilts.ledger.needs import all_runs
-from stilts.ledger.progress import Told, read_progress, write_seconds
+from stilts.ledger.progress import RunReport, read_progress, write_seconds
 from stilts.schedule.progress import duration, facts
 from stilts.show.progress import show_progress, whole_line
 from stilts.show.status import spending_line
@@ -25,7 +25,7 @@ from stilts.storage.protocol import Store
 LATE = 5
 """A driver that has told nothing for so many times the usual is said to be late."""
 SETTLE_SECONDS = 1.0
-"""From the release of a run's claim to the removal of its folder; a folder that stays longer is that of a dead run."""
+"""From the release of a run's lease to the removal of its folder; a folder that stays longer is that of a dead run."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class LiveRun:
     """
 
     who: str | None
-    told: Told | None
+    told: RunReport | None
 
     @property
     def age(self) -> float | None:
@@ -92,7 +92,7 @@ def _display(run: LiveRun, every: float) -> RenderableType:
     return Group(said, show_progress(run.told.progress))
 
 
-def _line(told: Told, spent: str) -> str:
+def _line(told: RunReport, spent: str) -> str:
     """The whole, then each stage: `12:30:05 3 of 12 done, ...; spent: ... | NAME step 12/40, loss 1.203 | ...`."""
     whole = "; ".join(filter(None, (whole_line(told.progress), spent)))
     stages = [f"{stage.name} {', '.join(facts(stage.latest))}" for stage in told.progress.running]

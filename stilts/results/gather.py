@@ -14,7 +14,7 @@ from stilts.plan.todo import Inventory, artifact_name
 from stilts.results.choice import judged_by
 from stilts.results.submission import write_submission
 from stilts.results.table import CellSource, ReadEvaluation, build_table, independent
-from stilts.storage.parallel import ask_many
+from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 from stilts.tasks.benchmarks import get_benchmark
 
@@ -49,7 +49,7 @@ def gather(expansion: Expansion, store: Store) -> pa.Table:
     done = {artifact.name for artifact in inventory.values() if artifact.trained}
     statuses: dict[str, Mapping[str, Any]] = {name: {"status": "done"} for name in names if name in done}
     others = [name for name in names if name not in done]
-    statuses |= zip(others, ask_many(store, lambda name: _ended(store, name), others), strict=True)
+    statuses |= zip(others, parallel_map(store, lambda name: _ended(store, name), others), strict=True)
     records = _read_evaluations(store, _wanted(sources), inventory)
     return build_table(
         expansion.experiment.name,
@@ -70,7 +70,7 @@ def _read_evaluations(
     """Records of those evaluations (by their stage's NAME and their path) that the inventory has."""
     held = {artifact.name: artifact.evaluations for artifact in inventory.values()}
     there = {where: spec for where, spec in wanted.items() if where[1] in held.get(where[0], ())}
-    found = ask_many(store, lambda item: read_evaluation(store, item[0][0], item[1]), there.items())
+    found = parallel_map(store, lambda item: read_evaluation(store, item[0][0], item[1]), there.items())
     return dict(zip(there, found, strict=True))
 
 

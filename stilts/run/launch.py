@@ -21,15 +21,15 @@ from stilts.plan.job import StageJob
 from stilts.plan.summary import Plan, summarize
 from stilts.run.cluster.drain import Brake
 from stilts.run.cluster.ray_job import check_job
+from stilts.run.display import Display
 from stilts.run.meter import NO_LIMITS, Limits, Meter
-from stilts.run.progress import Progress
 from stilts.run.publisher import Publisher
 from stilts.run.trackers.callback import Trackers, tracked_stages
 from stilts.run.trackers.open import open_trackers
 from stilts.run.tune_adapter.execute import Outcome, execute
 from stilts.schedule.agenda import StageOutcome
 from stilts.session import Session
-from stilts.storage.parallel import tell_many
+from stilts.storage.parallel import parallel_each
 
 _HIGHER = "The same command with a higher limit goes on."
 
@@ -95,7 +95,7 @@ def _launch(
             name=experiment.name,
             seconds=seconds,
             callbacks=[meter, trackers],
-            progress=partial(Progress, spent=meter.told, publish=publish),
+            display=partial(Display, spent=meter.told, publish=publish),
             brake=brake,
         )
     note(session, outcome)
@@ -145,12 +145,12 @@ def note(session: Session, outcome: Outcome) -> None:
         elif stage.status == "done":
             clear_failure(session.store, name)
 
-    tell_many(session.store, one, outcome.stages.items())
+    parallel_each(session.store, one, outcome.stages.items())
 
 
 def _drop_weights(session: Session, plan: Plan) -> None:
     new = [job.name for job in plan.jobs.values() if not job.trained]  # others' weights are older than this run
-    tell_many(session.store, lambda name: drop_weights(session.store, name), new)
+    parallel_each(session.store, lambda name: drop_weights(session.store, name), new)
 
 
 def unfinished(outcome: Outcome) -> StiltsError | None:

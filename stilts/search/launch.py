@@ -1,7 +1,7 @@
 """Tune: run a search. The stages before the tuned one first, then the trials that the study proposes.
 
 The same command goes on after a stop of any kind: finished trials are in the study, finished stages in the store, and
-those that were under way are taken up from their resume states. One driver at a time runs a search, by a claim.
+those that were under way are taken up from their resume states. One driver at a time runs a search, by a lease.
 """
 
 from dataclasses import replace
@@ -18,13 +18,13 @@ from stilts.ledger.record import take_inventory
 from stilts.plan.todo import missing_jobs
 from stilts.run.cluster.drain import Brake
 from stilts.run.cluster.ray_job import check_job
+from stilts.run.display import Display
 from stilts.run.launch import check_limits, note, prepare, unfinished
 from stilts.run.meter import NO_LIMITS, Limits, Meter
-from stilts.run.progress import Progress
 from stilts.run.tune_adapter.execute import connected, execute
 from stilts.search.session import SearchSession
 from stilts.search.study import Proposals, best_of, drop_worse_weights, is_over, open_study, subject_of
-from stilts.storage.lease import Claim
+from stilts.storage.lease import Lease
 
 
 def tune(found: SearchSession, study: optuna.Study, console: Console, limits: Limits = NO_LIMITS) -> StiltsError | None:
@@ -48,7 +48,7 @@ def tune(found: SearchSession, study: optuna.Study, console: Console, limits: Li
             told.add(who)
 
     name = session.experiment.name
-    with session.running(waiting), Claim(session.store, f"experiments/{name}/search", waiting):
+    with session.running(waiting), Lease(session.store, f"experiments/{name}/search", waiting):
         return _tune(found, study, console, limits)
 
 
@@ -78,7 +78,7 @@ def _tune(found: SearchSession, study: optuna.Study, console: Console, limits: L
         if jobs:
             console.print(f"{len(jobs)} stages before the one that is tuned")
             run = partial(execute, runtime=runtime, name=session.experiment.name, callbacks=[meter], brake=brake)
-            outcome = run(jobs, progress=partial(Progress, console=console, spent=meter.told))
+            outcome = run(jobs, display=partial(Display, console=console, spent=meter.told))
             note(session, outcome)
             if not outcome.complete:
                 return unfinished(outcome)
@@ -99,7 +99,7 @@ def _search(
         runtime=experiment.runtime,
         name=experiment.name,
         callbacks=[meter],
-        progress=partial(Progress, console=console, spent=told),
+        display=partial(Display, console=console, spent=told),
         brake=brake,
         source=proposals,
     )

@@ -139,7 +139,7 @@ class _Open:
 
 
 class Proposals:
-    """The stages that a study proposes: a `Source` (`searcher.py`) for a run.
+    """The stages that a study proposes: a `StageSource` (`searcher.py`) for a run.
 
     Args:
         tell: shows a person a line.

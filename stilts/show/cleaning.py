@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stilts.ledger.garbage import Findings, Item
+from stilts.ledger.garbage import GarbageReport, Item
 from stilts.show.plan import gigabytes
 
 _ROWS = 40
 """Things listed one by one, the largest first; `--json` lists all."""
 
 
-def show_findings(found: Findings, console: Console) -> None:
+def show_findings(found: GarbageReport, console: Console) -> None:
     """The experiments, what may go, and what stays although no experiment names it."""
     console.print(_experiments(found))
     for declaration in found.forgotten:
@@ -33,7 +33,7 @@ def show_findings(found: Findings, console: Console) -> None:
         )
 
 
-def _experiments(found: Findings) -> Table:
+def _experiments(found: GarbageReport) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("experiment", no_wrap=True)
     for column in ("declared", "cells", "stages", "size"):
@@ -51,7 +51,7 @@ def _experiments(found: Findings) -> Table:
     return table
 
 
-def _items(found: Findings) -> Table:
+def _items(found: GarbageReport) -> Table:
     items = sorted(found.items, key=lambda item: (-item.bytes, item.path))
     more = f", {len(items) - _ROWS} of them not shown (--json lists all)" if len(items) > _ROWS else ""
     table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True)
@@ -71,8 +71,8 @@ def _age(written: float) -> str:
     return "just now"
 
 
-def to_json(found: Findings, removed: Sequence[Item] | None) -> dict[str, Any]:
-    """Findings in plain JSON types; `removed` is None where nothing was to be removed yet."""
+def to_json(found: GarbageReport, removed: Sequence[Item] | None) -> dict[str, Any]:
+    """GarbageReport in plain JSON types; `removed` is None where nothing was to be removed yet."""
     return {
         "experiments": [
             {

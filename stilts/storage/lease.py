@@ -1,15 +1,17 @@
-"""Claim: a lease on a stage, so that two drivers never train it at the same time.
+"""Lease: the right of one attempt to work on a stage, so that two drivers never train the same stage at once.
 
-A claim is a file `claims/N.json`, created exclusively, N counting attempts; the highest N is the holder. The holder
-renews it; one that has not been renewed for `LEASE_SECONDS` is dead and may be followed by N + 1. A holder that is
-no longer the highest has been declared dead and must write nothing more. One that could not renew for as long, paused
-or cut off from the store, does nothing more until it knows that it is still the highest (`confirm`).
+A lease is a file `claims/N.json` in the stage's folder. It is created exclusively; N counts the attempts, and the
+highest N is the holder. The holder renews its lease every `RENEW_SECONDS`. A lease that has not been renewed for
+`LEASE_SECONDS` has expired, and another attempt may take over by creating N + 1. An attempt that is no longer the
+highest has been taken over and must not write anything more. A holder that could not renew its lease for that long,
+because it was paused or cut off from the store, stops working until it has checked that it is still the highest
+(`confirm`).
 
-Invariants: N only grows. A released claim stays as the highest, marked `released`; were it removed, the next attempt
-could get the number of one that is paused, and both would take themselves for the holder. Whatever a paused attempt
-still writes to its own file is therefore below the highest, and nobody reads it.
+Invariants: N only grows. A released lease is marked `released` and stays the highest. If it were removed, the next
+attempt could get the number of a paused attempt, and both would take themselves for the holder. What a paused attempt
+still writes to its own file is therefore always below the highest number, and nobody reads it.
 
-Leases compare the clocks of the machines: they must agree within `LEASE_SECONDS - RENEW_SECONDS`.
+Expiry compares the clocks of different machines: they must agree within `LEASE_SECONDS - RENEW_SECONDS`.
 """
 
 import contextlib
@@ -30,33 +32,38 @@ LEASE_SECONDS = 60.0
 RENEW_SECONDS = 10.0
 WAIT_SECONDS = 1.0
 
+FOLDER = "claims"
+"""Name of the folder of leases inside a leased folder. It is part of the store's format and must not change: drivers of
+older versions look there."""
 
-class ClaimLost(StiltsError):
-    """Another attempt holds the stage; this one must stop and write nothing."""
+
+class LeaseLost(StiltsError):
+    """Another attempt holds the lease. This attempt must stop and must not write anything more."""
 
 
-class Claim:
-    """Context manager: waits for the claim on a stage, renews it in a thread, releases it at the end.
+class Lease:
+    """Context manager that waits for the lease on a folder, renews it in a thread, and releases it on exit.
 
     Args:
-        path: folder of the stage in the store.
-        waiting: called, with the holder's description, each time that another attempt is found to hold the claim.
+        path: folder in the store, usually that of a stage.
+        waiting: called with a description of the holder each time that the lease is found to be held by another
+            attempt.
 
     Attributes:
-        attempt: number of this attempt at the stage.
-        lost: the renewal found another attempt; known without a look at the store.
+        attempt: number of this attempt.
+        lost: the renewing thread has found another attempt. Reading it does not access the store.
     """
 
     def __init__(self, store: Store, path: str, waiting: Callable[[str], None] | None = None) -> None:
         self._store = store
-        self._folder = f"{path}/claims"
+        self._folder = f"{path}/{FOLDER}"
         self._waiting = waiting
         self._stop = threading.Event()
         self._renewed = 0.0
         self.lost = False
         self.attempt = 0
 
-    def __enter__(self) -> "Claim":
+    def __enter__(self) -> "Lease":
         while not self.acquire():
             time.sleep(WAIT_SECONDS)
         return self
@@ -66,7 +73,7 @@ class Claim:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        # A claim that cannot be released runs out by itself, and must not hide how the stage ended.
+        # A lease that cannot be released expires by itself. The failure must not hide how the stage ended.
         with contextlib.suppress(StiltsError, OSError):
             self.lost = self.lost or not self._held()
             if not self.lost:
@@ -74,30 +81,31 @@ class Claim:
                 for attempt in _attempts(self._store, self._folder):
                     if attempt < self.attempt:
                         self._store.remove(_file(self._folder, attempt))
-        if self.lost and isinstance(error, Exception) and not isinstance(error, ClaimLost):
-            # Most likely the other attempt took files away from under this one: no fault of the program.
+        if self.lost and isinstance(error, Exception) and not isinstance(error, LeaseLost):
+            # The other attempt has probably removed files that this one was using: not an error of the program.
             raise self._taken() from error
 
     def check(self) -> None:
-        """Raise where this attempt no longer holds the stage; call it before every write that matters.
+        """Check that this attempt still holds the lease. Call it before every write that matters.
 
         Raises:
-            ClaimLost: another attempt took over.
+            LeaseLost: another attempt has taken over.
         """
         if self.lost or not self._held():
             raise self._taken()
 
     @property
     def lapsed(self) -> bool:
-        """The lease has run out, or the claim is lost: another attempt may be at work."""
+        """Whether the lease has expired or is lost, so that another attempt may be at work."""
         return self.lost or time.time() - self._renewed > LEASE_SECONDS
 
     def confirm(self) -> None:
-        """Make sure that nobody else is at work; call it before each piece of it. Asks the store only where the lease
-        has run out, and then waits for a store that is away.
+        """Make sure that no other attempt is at work. Call it before each piece of work.
+
+        It accesses the store only if the lease has expired, and then waits until the store can be reached.
 
         Raises:
-            ClaimLost: another attempt took over.
+            LeaseLost: another attempt has taken over.
         """
         while self.lapsed:
             try:
@@ -108,10 +116,13 @@ class Claim:
                 time.sleep(WAIT_SECONDS)
 
     def acquire(self) -> bool:
-        """Take the claim if it is free; False where another attempt holds it. Released by leaving the context."""
+        """Take the lease if it is free and return True; return False if another attempt holds it.
+
+        Leaving the context releases the lease.
+        """
         if not self._try():
             return False
-        self._thread = threading.Thread(target=self._renew, daemon=True, name="claim")
+        self._thread = threading.Thread(target=self._renew, daemon=True, name="lease")
         self._thread.start()
         return True
 
@@ -124,12 +135,12 @@ class Claim:
             return False
         self.attempt = highest + 1
         self._renewed = time.time()
-        # Another one may have come and gone since the listing, and its successor may be at work: look again.
+        # Since the listing, another attempt may have come and gone, and its successor may be at work: list again.
         return self._store.create(_file(self._folder, self.attempt), _content()) and self._held()
 
     def _renew(self) -> None:
         while not self._stop.wait(RENEW_SECONDS):
-            # A store out of reach for a moment must not end the renewing; for longer, the lease runs out.
+            # A short outage of the store must not end this thread. During a long one, the lease expires.
             with contextlib.suppress(StiltsError, OSError):
                 if not self._held():
                     self.lost = True
@@ -144,15 +155,15 @@ class Claim:
         self._store.write(_file(self._folder, self.attempt), _content(released=released))
         self._renewed = now
 
-    def _taken(self) -> ClaimLost:
-        return ClaimLost(
+    def _taken(self) -> LeaseLost:
+        return LeaseLost(
             f"{self._folder}: attempt {self.attempt} was declared dead and another one took over, or the store is gone"
         )
 
 
 def holder(store: Store, path: str) -> str | None:
-    """Who works on the stage in this folder, `host (process N)`; None where nobody living does."""
-    folder = f"{path}/claims"
+    """Return who holds the lease on a folder, as `host (process N)`, or None if nobody alive does."""
+    folder = f"{path}/{FOLDER}"
     found = _read(store, folder, max(_attempts(store, folder), default=0))
     return None if found is None or _over(found) else _describe(found)
 
@@ -167,7 +178,7 @@ def _file(folder: str, attempt: int) -> str:
 
 
 def _read(store: Store, folder: str, attempt: int) -> dict[str, Any] | None:
-    """A claim; None where there is none, or the disk lost its content."""
+    """Content of a lease; None if there is none or the file is damaged."""
     try:
         return json.loads(store.read(_file(folder, attempt)) or b"null")
     except ValueError:
@@ -176,23 +187,23 @@ def _read(store: Store, folder: str, attempt: int) -> dict[str, Any] | None:
 
 def _content(*, released: bool = False) -> bytes:
     pid = os.getpid()
-    claim = {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "started": _started(pid)}
-    return json.dumps({**claim, "renewed": time.time(), "released": released}).encode()
+    lease = {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "started": _started(pid)}
+    return json.dumps({**lease, "renewed": time.time(), "released": released}).encode()
 
 
-def _describe(claim: dict[str, Any]) -> str:
-    return f"{claim['host']} (process {claim['pid']})"
+def _describe(lease: dict[str, Any]) -> str:
+    return f"{lease['host']} (process {lease['pid']})"
 
 
-def _over(claim: dict[str, Any]) -> bool:
-    """Released, or not renewed for the lease, or of a process of this machine that is gone: no need to wait then."""
-    if claim["released"] or time.time() - claim["renewed"] > LEASE_SECONDS:
+def _over(lease: dict[str, Any]) -> bool:
+    """Whether a lease is released or expired, or is held by a process of this machine that no longer exists."""
+    if lease["released"] or time.time() - lease["renewed"] > LEASE_SECONDS:
         return True
-    return claim["host"] == socket.gethostname() and claim["boot"] == _boot() and _gone(claim["pid"], claim["started"])
+    return lease["host"] == socket.gethostname() and lease["boot"] == _boot() and _gone(lease["pid"], lease["started"])
 
 
 def _boot() -> str:
-    """This boot and process-id namespace: where both agree, process ids can be compared."""
+    """Identifies this boot and this pid namespace. Process ids are comparable only where both are equal."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
     except OSError:
@@ -204,13 +215,13 @@ def _gone(pid: int, started: str) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except PermissionError:  # another user's, whose start time may be hidden from us
+    except PermissionError:  # another user's process; its start time may be hidden
         return False
     return _started(pid) != started
 
 
 def _started(pid: int) -> str:
-    """Start time of a process, so that a reused pid is not taken for the old one; empty where it is gone."""
+    """Start time of a process, by which a reused pid is recognised; empty if the process does not exist."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

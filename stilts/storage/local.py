@@ -2,7 +2,7 @@
 
 Atomicity comes from writing beside the target and renaming; exclusivity from hard links, which NFS honours too.
 
-What a killed writer leaves beside its target (`.aside-*`) is never listed. `put_tree`, whose leavings are large, clears
+What a killed writer leaves beside its target (`.aside-*`) is never listed. `put_tree`, whose orphans are large, clears
 those of its folder that nobody has written to for `STALE_SECONDS`.
 """
 
@@ -26,7 +26,7 @@ STALE_SECONDS = 600.0
 
 _CHUNK = 1 << 20
 _ASIDE = ".aside-"
-_LEAVING = re.compile(r"\.(?:aside|generated|seen)-.+|\..+\.(?:arrow|json)-\w+")
+_ORPHAN = re.compile(r"\.(?:aside|generated|seen)-.+|\..+\.(?:arrow|json)-\w+")
 """Names under which stilts writes aside: this store, the generated corpus, the cluster's probe, tables and indexes."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (
@@ -110,13 +110,13 @@ class LocalStore:
             found = list(_stats(target))
         return Measure(sum(f.st_size for f in found), max(f.st_mtime for f in found)) if found else None
 
-    def leavings(self) -> Iterator[str]:
+    def orphans(self) -> Iterator[str]:
         for folder, folders, files in os.walk(self.root):
             for name in sorted([*folders, *files]):
                 path = Path(folder, name)
-                if _LEAVING.fullmatch(name) and time.time() - _latest(path) > STALE_SECONDS:
+                if _ORPHAN.fullmatch(name) and time.time() - _latest(path) > STALE_SECONDS:
                     yield path.relative_to(self.root).as_posix()
-            folders[:] = [name for name in folders if not _LEAVING.fullmatch(name)]
+            folders[:] = [name for name in folders if not _ORPHAN.fullmatch(name)]
 
     def put_tree(self, source: Path, path: str) -> Manifest:
         with self._writing(path) as aside:

@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
-def ask_many(
+def parallel_map(
     store: Store, ask: Callable[[Item], Answer], items: Iterable[Item], at_once: int = REQUESTS
 ) -> Iterator[Answer]:
     """The answers in the order of the items; from a file system, one after the other."""
@@ -25,7 +25,7 @@ def ask_many(
         yield from threads.map(ask, items)
 
 
-def tell_many(store: Store, tell: Callable[[Item], object], items: Iterable[Item], at_once: int = REQUESTS) -> None:
-    """As `ask_many`, where there is nothing to be answered."""
-    for _ in ask_many(store, tell, items, at_once):
+def parallel_each(store: Store, tell: Callable[[Item], object], items: Iterable[Item], at_once: int = REQUESTS) -> None:
+    """As `parallel_map`, where there is nothing to be answered."""
+    for _ in parallel_map(store, tell, items, at_once):
         pass

@@ -8,7 +8,7 @@
 4. Reading a tree checks every file against its manifest; what does not match raises `Corrupt`.
 5. A path outside the store is refused, wherever it comes from: `check_path`.
 
-Work is done on local disks. Records and claims are small and are read and written through the store. What is large is
+Work is done on local disks. Records and leases are small and are read and written through the store. What is large is
 made in `scratch`, becomes part of the store by `put_tree` or `publish`, and is read where `fetch_tree` or `obtain` say
 that it lies on this machine. A store on a file system gives its own folders; an object store gives folders of the
 node's cache, fetched once for all processes of the machine, and keeps them for as long as the store object lives.
@@ -110,7 +110,7 @@ class Store(Protocol):
     def measure(self, path: str) -> Measure | None:
         """Size and age of a file or folder; None where there is none."""
 
-    def leavings(self) -> Iterator[str]:
+    def orphans(self) -> Iterator[str]:
         """Paths of what killed writers left, which nobody has written to for `STALE_SECONDS`."""
 
     def put_tree(self, source: Path, path: str) -> Manifest:

@@ -5,7 +5,7 @@ trial   SIGKILL of a trial's own process
 node    SIGKILL of a Ray node with all its processes; another node joins
 driver  SIGKILL of a driver; the same command is started again
 rival   a second driver on the same experiment and store
-pause   SIGSTOP of a stage's leading rank, and a rival, until its claim is taken over and its stage goes on elsewhere
+pause   SIGSTOP of a stage's leading rank, and a rival, until its lease is taken over and its stage goes on elsewhere
 cut     the store is out of reach for some seconds
 """
 

@@ -4,7 +4,7 @@ The ranks run the stage function of the command line. Around it, each appends a 
 reports (every step, not once a second) and where it leaves, to one file: appends of a line are atomic. A rank that
 is killed leaves no end; its last line is then the last thing it did.
 
-Claims run out sooner than usual, so that a pause of seconds loses one.
+Leases run out sooner than usual, so that a pause of seconds loses one.
 """
 
 import itertools
@@ -25,11 +25,11 @@ LEASE_SECONDS, RENEW_SECONDS = 12.0, 2.0
 def run_stage(job: Any, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
     """As `stilts.run.stage.stage.run_stage`."""
     from stilts.run.stage import stage
-    from stilts.storage import lease as claim
+    from stilts.storage import lease
     from stilts.train import loop
 
     loop.REPORT_SECONDS = 0.0
-    claim.LEASE_SECONDS, claim.RENEW_SECONDS = LEASE_SECONDS, RENEW_SECONDS
+    lease.LEASE_SECONDS, lease.RENEW_SECONDS = LEASE_SECONDS, RENEW_SECONDS
     identity = {"attempt": uuid.uuid4().hex[:8], "store": job.store, "stage": job.name}
     identity |= {"pid": os.getpid(), "rank": ranks.rank}
     trace = os.open(os.environ[FILE], os.O_WRONLY | os.O_APPEND | os.O_CREAT)

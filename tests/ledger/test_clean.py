@@ -13,11 +13,11 @@ import pytest
 from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT
 from stilts.ledger.clean import clean
-from stilts.ledger.garbage import CLAIM_SECONDS, Findings, examine
+from stilts.ledger.garbage import OLD_LEASE_SECONDS, GarbageReport, find_garbage
 from stilts.ledger.needs import CLEANING, Declaration, declarations
 from stilts.ledger.record import read_stage, stage_path, take_inventory, write_card, write_evaluation, write_stage
 from stilts.session import Session
-from stilts.storage.lease import Claim, ClaimLost
+from stilts.storage.lease import Lease, LeaseLost
 from stilts.storage.local import STALE_SECONDS, LocalStore
 from stilts.storage.protocol import Corrupt, Store
 
@@ -76,12 +76,12 @@ def finish(session: Session, folder: Path, *, leaves: bool = False) -> None:
             store.remove(f"{stage_path(node.name)}/weights")
 
 
-def paths(found: Findings) -> dict[str, str]:
+def paths(found: GarbageReport) -> dict[str, str]:
     return {item.path: item.why for item in found.items}
 
 
 def cleaned(store: Store, *forgotten: str) -> list[str]:
-    found = examine(store, forgotten)
+    found = find_garbage(store, forgotten)
     return [item.path for item in clean(store, found.items, forgotten, lambda who: None)]
 
 
@@ -102,7 +102,7 @@ def age(folder: Path, seconds: float) -> None:
 def test_of_a_finished_experiment_nothing_goes(store: Store, tmp_path: Path) -> None:
     session = experiment(store, tmp_path)
     finish(session, tmp_path)
-    found = examine(store)
+    found = find_garbage(store)
     assert (found.items, found.unknown, found.held, found.unlisted) == ([], [], {}, [])
     ((declaration, size),) = found.declarations
     assert declaration.name == "one"
@@ -116,8 +116,8 @@ def test_a_forgotten_experiment_takes_only_what_it_alone_needs(store: Store, tmp
     finish(one, tmp_path)
     finish(two, tmp_path)
     assert names(one) & names(two)
-    assert examine(store).items == []
-    found = examine(store, ["one"])
+    assert find_garbage(store).items == []
+    found = find_garbage(store, ["one"])
     alone = {stage_path(name) for name in names(one) - names(two)}
     assert {path for path in paths(found) if path.startswith("stages/") and "/evaluations/" not in path} == alone
     assert any(path.startswith("data/xnli/") for path in paths(found))
@@ -128,7 +128,7 @@ def test_a_forgotten_experiment_takes_only_what_it_alone_needs(store: Store, tmp
     assert two.plan(verify=True).jobs == {}
     assert all(ref.path not in done for ref in two.data)
     assert {name for name in store.list("stages") if read_stage(store, name)} == names(two)
-    assert (examine(store).items, examine(store).unknown) == ([], [])
+    assert (find_garbage(store).items, find_garbage(store).unknown) == ([], [])
 
 
 @HERE
@@ -140,7 +140,7 @@ def test_one_declaration_of_several_is_forgotten(store: Store, tmp_path: Path) -
     finish(second, tmp_path)
     stored = declarations(store)
     assert len(stored) == 2
-    assert examine(store).items == []
+    assert find_garbage(store).items == []
     mine = next(d for d in stored if d.needs and not {n[-SHORT:] for n in names(second)} >= set(d.needs.stages))
     cleaned(store, mine.id)
     assert len(declarations(store)) == 1
@@ -153,12 +153,12 @@ def test_weights_go_that_no_keep_keeps(store: Store, tmp_path: Path) -> None:
     session = experiment(store, tmp_path)
     finish(session, tmp_path, leaves=True)
     leaves = {f"{stage_path(n.name)}/weights" for n in session.expansion.graph if not n.children}
-    assert set(paths(examine(store))) == leaves
+    assert set(paths(find_garbage(store))) == leaves
     cleaned(store)
     assert session.plan(verify=True).jobs == {}
     everything = experiment(store, tmp_path, "all", keep="all")
     finish(everything, tmp_path, leaves=True)
-    assert examine(store).items == []
+    assert find_garbage(store).items == []
 
 
 @HERE
@@ -169,8 +169,8 @@ def test_a_card_goes_with_its_weights(store: Store, tmp_path: Path) -> None:
         write_card(store, name, "---\n---\n")
     leaves = [stage_path(node.name) for node in session.expansion.graph if not node.children]
     dropped = {f"{leaf}/{part}" for leaf in leaves for part in ("README.md", "weights")}
-    assert set(paths(examine(store))) == dropped
-    assert examine(store).unknown == []
+    assert set(paths(find_garbage(store))) == dropped
+    assert find_garbage(store).unknown == []
     assert set(cleaned(store)) == dropped
     cleaned(store, "one")
     assert not any("README.md" in store.list(stage_path(name)) for name in names(session))
@@ -185,9 +185,9 @@ def test_weights_stay_until_all_is_evaluated(store: Store, tmp_path: Path) -> No
     path = next(iter(leaf.evaluations))
     store.remove(f"{stage_path(leaf.name)}/{path}.record.json")
     kept = {f"{stage_path(n.name)}/weights" for n in session.expansion.graph if n.children or n is leaf}
-    assert not kept & set(paths(examine(store)))
+    assert not kept & set(paths(find_garbage(store)))
     finish(session, tmp_path, leaves=True)
-    assert kept < set(paths(examine(store)))
+    assert kept < set(paths(find_garbage(store)))
 
 
 @SLOWLY_ELSEWHERE
@@ -215,7 +215,7 @@ def test_resume_states_of_what_is_done(store: Store, tmp_path: Path) -> None:
     unfinished = nodes[0]
     store.remove(f"{stage_path(unfinished.name)}/record.json")
     expected = {f"{stage_path(n.name)}/{part}" for n in nodes[1:] for part in ("resume", "resume.old")}
-    assert set(paths(examine(store))) == expected
+    assert set(paths(find_garbage(store))) == expected
     assert set(cleaned(store)) == expected
     assert store.read(f"{stage_path(unfinished.name)}/resume/state.json") == b"{}"
 
@@ -227,10 +227,10 @@ def test_features_stay_for_what_has_still_to_train(store: Store, tmp_path: Path)
     hellaswag, udpos = (f"features/{task}-0123456789ab.arrow" for task in ("hellaswag", "udpos"))
     for path in (hellaswag, udpos):
         store.write(path, b"x" * 100)
-    assert set(paths(examine(store))) == {hellaswag, udpos}
+    assert set(paths(find_garbage(store))) == {hellaswag, udpos}
     stage = next(node for node in session.expansion.graph if "hellaswag" in node.slug and node.children)
     store.remove(f"{stage_path(stage.name)}/record.json")
-    assert set(paths(examine(store))) == {udpos}
+    assert set(paths(find_garbage(store))) == {udpos}
 
 
 def test_data_goes_with_its_index(tmp_path: Path) -> None:
@@ -244,15 +244,15 @@ def test_data_goes_with_its_index(tmp_path: Path) -> None:
     os.utime(tmp_path / "mlm.txt", (0, 0))
     session = Session.open(other, [f"data.tasks.mlm.train={tmp_path}/mlm.txt"])
     (ref,) = {ref for ref in session.data if ref.task == "mlm"}
-    found = paths(examine(store))
+    found = paths(find_garbage(store))
     assert ref.path in found
     index = [path for path in found if path.startswith("data/index/")]
     assert [json.loads(store.read(path) or b"")["task"] for path in index] == ["mlm"]
     session.declare()
-    assert not {ref.path, *index} & set(paths(examine(store)))
+    assert not {ref.path, *index} & set(paths(find_garbage(store)))
 
 
-# --- leavings ----------------------------------------------------------------------------------------------
+# --- orphans ----------------------------------------------------------------------------------------------
 
 
 def test_what_killed_processes_left(tmp_path: Path) -> None:
@@ -269,11 +269,11 @@ def test_what_killed_processes_left(tmp_path: Path) -> None:
         (store.root / path / "big").write_bytes(bytes(1000))
     store.write("doctor/abc", b"written by stilts doctor")
     store.write("experiments/one/runs/dead/claims/1.json", b"")
-    assert examine(store).items == []
+    assert find_garbage(store).items == []
     age(store.root, STALE_SECONDS + 60)
     (store.root / left[0] / "big").write_bytes(bytes(1000))  # its writer lives
     expected = {*left[1:], "doctor", "experiments/one/runs/dead"}
-    assert set(paths(examine(store))) == expected
+    assert set(paths(find_garbage(store))) == expected
     cleaned(store)
     assert not any((store.root / path).exists() for path in expected)
     assert (store.root / left[0]).exists()
@@ -284,16 +284,16 @@ def test_claims_of_a_removed_stage_go_a_day_later(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     session = experiment(store, tmp_path)
     finish(session, tmp_path)
-    with Claim(store, stage_path(name := max(names(session)))) as claim:
+    with Lease(store, stage_path(name := max(names(session)))) as lease:
         pass
     cleaned(store, "one")
     (left,) = store.list(f"{stage_path(name)}/claims")
-    assert int(left.removesuffix(".json")) == claim.attempt + 1
+    assert int(left.removesuffix(".json")) == lease.attempt + 1
     assert store.read(f"{stage_path(name)}/record.json") is None
     experiment(store, tmp_path, "two", "[none]", "[tatoeba]")
-    assert not {path for path in paths(examine(store)) if path.startswith(stage_path(name))}
-    age(store.root / "stages", CLAIM_SECONDS + 60)
-    assert paths(examine(store))[stage_path(name)].startswith("old claims")
+    assert not {path for path in paths(find_garbage(store)) if path.startswith(stage_path(name))}
+    age(store.root / "stages", OLD_LEASE_SECONDS + 60)
+    assert paths(find_garbage(store))[stage_path(name)].startswith("old leases")
     cleaned(store)
     assert name not in store.list("stages")
 
@@ -307,8 +307,8 @@ def test_what_a_trial_works_on_stays(store: Store, tmp_path: Path) -> None:
     finish(one, tmp_path)
     experiment(store, tmp_path, "two", "[none]", "[tatoeba]")
     name = next(node.name for node in one.expansion.graph if not node.is_base)
-    with Claim(store, stage_path(name)):
-        found = examine(store, ["one"])
+    with Lease(store, stage_path(name)):
+        found = find_garbage(store, ["one"])
         assert stage_path(name) in found.held
         cleaned(store, "one")
         assert read_stage(store, name) is not None
@@ -319,9 +319,9 @@ def test_what_a_trial_works_on_stays(store: Store, tmp_path: Path) -> None:
 def test_a_trial_that_began_after_the_listing_is_left_alone(store: Store, tmp_path: Path) -> None:
     one = experiment(store, tmp_path)
     finish(one, tmp_path)
-    found = examine(store, ["one"])
+    found = find_garbage(store, ["one"])
     name = next(node.name for node in one.expansion.graph if not node.is_base)
-    with Claim(store, stage_path(name)):
+    with Lease(store, stage_path(name)):
         done = clean(store, found.items, ["one"], lambda who: None)
     assert read_stage(store, name) is not None
     assert len(done) == len(found.items) - 1
@@ -331,7 +331,7 @@ def test_a_trial_that_began_after_the_listing_is_left_alone(store: Store, tmp_pa
 def test_what_was_declared_after_the_listing_stays(store: Store, tmp_path: Path) -> None:
     one = experiment(store, tmp_path)
     finish(one, tmp_path)
-    found = examine(store, ["one"])
+    found = find_garbage(store, ["one"])
     again = experiment(store, tmp_path, "again")
     clean(store, found.items, ["one"], lambda who: None)
     assert again.plan(verify=True).jobs == {}
@@ -341,20 +341,20 @@ def test_what_was_declared_after_the_listing_stays(store: Store, tmp_path: Path)
 def test_a_running_experiment_is_not_forgotten(store: Store, tmp_path: Path) -> None:
     session = experiment(store, tmp_path)
     with session.running(lambda who: None):
-        assert "process" in examine(store).running["one"]
+        assert "process" in find_garbage(store).running["one"]
         with pytest.raises(StiltsError, match=r"one is running on .+: stop that run"):
-            examine(store, ["one"])
-    assert examine(store, ["one"]).forgotten
+            find_garbage(store, ["one"])
+    assert find_garbage(store, ["one"]).forgotten
 
 
 @EVERYWHERE
 def test_a_cleaner_that_slept_removes_nothing_more(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A run went ahead meanwhile: whoever declares takes the next claim."""
+    """A run went ahead meanwhile: whoever declares takes the next lease."""
     session = experiment(store, tmp_path)
     finish(session, tmp_path)
-    found = examine(store, ["one"])
+    found = find_garbage(store, ["one"])
     removed: list[str] = []
     remove = type(store).remove
 
@@ -366,7 +366,7 @@ def test_a_cleaner_that_slept_removes_nothing_more(
             store.create(f"{CLEANING}/claims/{number + 1}.json", b"{}")
 
     monkeypatch.setattr(type(store), "remove", slow)
-    with pytest.raises(ClaimLost):
+    with pytest.raises(LeaseLost):
         clean(store, found.items, ["one"], lambda who: None)
     monkeypatch.undo()
     assert sum(path.endswith(".arrow") for path in removed) == 1
@@ -381,12 +381,12 @@ def test_an_older_experiment_keeps_all_that_it_could_need(tmp_path: Path) -> Non
     store.remove(f"experiments/{declaration.id}.json")
     (store.root / ".aside-0123456789ab").mkdir()
     age(store.root, STALE_SECONDS + 60)
-    found = examine(store)
+    found = find_garbage(store)
     assert found.unlisted == [Declaration("one", declaration.digest, None)]
     assert set(paths(found)) == {".aside-0123456789ab"}
     session.complete_declarations()
-    assert examine(store).unlisted == []
-    assert any(path.endswith("/weights") for path in paths(examine(store)))
+    assert find_garbage(store).unlisted == []
+    assert any(path.endswith("/weights") for path in paths(find_garbage(store)))
 
 
 @SLOWLY_ELSEWHERE
@@ -406,8 +406,8 @@ def test_what_stilts_did_not_write_is_told_and_stays(store: Store, tmp_path: Pat
         store.write(path, b"mine")
     store.write(f"{stage_path(name)}/plot.png", b"mine")
     expected = {"notes.txt", "data/corpus.txt", "stages/backup", *junk[3:]}
-    assert set(examine(store).unknown) == expected
-    assert set(examine(store, ["one"]).unknown) == {*expected, f"{stage_path(name)}/plot.png"}
+    assert set(find_garbage(store).unknown) == expected
+    assert set(find_garbage(store, ["one"]).unknown) == {*expected, f"{stage_path(name)}/plot.png"}
     cleaned(store, "one")
     assert all(store.read(path) == b"mine" for path in [*junk, f"{stage_path(name)}/plot.png"])
 
@@ -418,9 +418,9 @@ def test_a_base_model_on_its_way_stays_until_it_is_stored(tmp_path: Path) -> Non
     base = next(node.key[:SHORT] for node in session.expansion.graph if node.is_base)
     for key in (base, "0123456789ab"):
         store.write(f"checkpoints/{key}", b"x")
-    assert set(paths(examine(store))) == {"checkpoints/0123456789ab"}
+    assert set(paths(find_garbage(store))) == {"checkpoints/0123456789ab"}
     finish(session, tmp_path)
-    assert set(paths(examine(store))) == {f"checkpoints/{base}", "checkpoints/0123456789ab"}
+    assert set(paths(find_garbage(store))) == {f"checkpoints/{base}", "checkpoints/0123456789ab"}
 
 
 def test_nothing_is_left_of_a_forgotten_experiment(tmp_path: Path) -> None:
@@ -428,7 +428,7 @@ def test_nothing_is_left_of_a_forgotten_experiment(tmp_path: Path) -> None:
     experiment(store, tmp_path)
     store.write("experiments/one/spent/a.json", b"{}")
     assert "known" in store.list("experiments/one")
-    assert examine(store).unknown == []
+    assert find_garbage(store).unknown == []
     cleaned(store, "one")
     assert list(store.list("experiments")) == []
 
@@ -455,14 +455,14 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data" / "mine").mkdir(parents=True)
     (tmp_path / "data" / "mine" / "table-0123456789ab.arrow").write_bytes(b"mine")
     with pytest.raises(StiltsError, match="no store of stilts"):
-        examine(LocalStore(tmp_path))
+        find_garbage(LocalStore(tmp_path))
 
 
 @HERE
 def test_an_unknown_experiment_cannot_be_forgotten(store: Store, tmp_path: Path) -> None:
     experiment(store, tmp_path)
     with pytest.raises(StiltsError, match="no experiment 'oen' in the store; did you mean 'one'"):
-        examine(store, ["oen"])
+        find_garbage(store, ["oen"])
 
 
 # --- kills -------------------------------------------------------------------------------------------------
@@ -470,7 +470,7 @@ def test_an_unknown_experiment_cannot_be_forgotten(store: Store, tmp_path: Path)
 _CLEANER = """
 import os, signal, sys
 from stilts.ledger.clean import clean
-from stilts.ledger.garbage import examine
+from stilts.ledger.garbage import find_garbage
 from stilts.storage.open import open_store
 store = open_store(sys.argv[1])
 removals, remove = int(sys.argv[2]), store.remove
@@ -481,7 +481,7 @@ def counted(path):
     removals -= 1
     remove(path)
 store.remove = counted
-clean(store, examine(store, sys.argv[3:]).items, sys.argv[3:], lambda who: None)
+clean(store, find_garbage(store, sys.argv[3:]).items, sys.argv[3:], lambda who: None)
 """
 """Dies when it has removed so many things and is about to remove one more."""
 
@@ -518,4 +518,4 @@ def test_a_kill_at_any_moment_leaves_nothing_that_a_record_vouches_for_in_vain(s
     cleaned(store, *(d.id for d in declarations(store) if d.name == "one"))
     assert {name for name in store.list("stages") if read_stage(store, name)} == names(rest)
     assert rest.plan(verify=True).jobs == {}
-    assert examine(store).items == []
+    assert find_garbage(store).items == []

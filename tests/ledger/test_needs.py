@@ -10,7 +10,7 @@ import yaml
 from stilts.identity.stage import SHORT
 from stilts.ledger.needs import CLEANING, Declaration, dead_runs, declarations, forget, running, runs
 from stilts.session import Session
-from stilts.storage.lease import Claim, holder
+from stilts.storage.lease import Lease, holder
 from stilts.storage.local import LocalStore
 from stilts.storage.protocol import Corrupt
 
@@ -120,7 +120,7 @@ def test_a_run_declares_waits_for_a_cleaner_and_is_known_until_its_end(tmp_path:
             at_work.set()
             go_on.wait(30)
 
-    with Claim(store, CLEANING):
+    with Lease(store, CLEANING):
         thread = threading.Thread(target=run)
         thread.start()
         assert not declared.wait(1.5)

@@ -12,7 +12,7 @@ from stilts.ledger.progress import read_progress, write_progress
 from stilts.monitor import live
 from stilts.monitor.live import live_runs, watch
 from stilts.schedule.progress import RunProgress, StageProgress
-from stilts.storage.lease import Claim
+from stilts.storage.lease import Lease
 from stilts.storage.local import LocalStore
 
 RUN = "experiments/one/runs/0123456789ab"
@@ -65,7 +65,7 @@ def test_what_is_written_is_read(store: LocalStore) -> None:
 def test_a_pipe_gets_a_line_for_what_is_new(
     store: LocalStore, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Claim(store, RUN):
+    with Lease(store, RUN):
         assert shown(experiment, store, monkeypatch, 2) == ""
         write_progress(store, RUN, PROGRESS)
         (line,) = shown(experiment, store, monkeypatch, 3).splitlines()
@@ -78,7 +78,7 @@ def test_a_pipe_gets_a_line_for_what_is_new(
 def test_a_terminal_says_what_prepares_and_what_is_late(
     store: LocalStore, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Claim(store, RUN):
+    with Lease(store, RUN):
         assert "prepares" in shown(experiment, store, monkeypatch, 1, terminal=True)
         write_progress(store, RUN, PROGRESS)
         assert "nothing was heard" not in shown(experiment, store, monkeypatch, 1, terminal=True)

@@ -15,7 +15,7 @@ class Diverged(StiltsError):
     """As the training loop raises it."""
 
 
-class ClaimLost(StiltsError):
+class LeaseLost(StiltsError):
     """As the store raises it."""
 
 
@@ -52,7 +52,7 @@ def _slow_once(job: StageJob, ranks: Any, attempt: int) -> None:
 
 def _claim_lost_once(job: StageJob, ranks: Any, attempt: int) -> None:
     if attempt == 0:
-        raise ClaimLost("another one took over")
+        raise LeaseLost("another one took over")
 
 
 def _store_away_twice(job: StageJob, ranks: Any, attempt: int) -> None:

@@ -14,8 +14,8 @@ from stilts.experiment.runtime import Runtime
 from stilts.ledger.spending import Spending, read_spending
 from stilts.plan.job import StageJob
 from stilts.run.cluster.drain import Brake
+from stilts.run.display import Display
 from stilts.run.meter import NO_LIMITS, Limits, Meter
-from stilts.run.progress import Progress
 from stilts.run.tune_adapter.execute import Outcome
 from stilts.storage.local import LocalStore
 from tests.run.walks import AtFirstStep, assert_walked_on, run
@@ -39,8 +39,8 @@ def launch(
             meter.limits = more(meter.spent)
 
         callbacks = [meter, AtFirstStep(limit)]
-        shown = partial(Progress, console=console, spent=meter.told)
-        outcome = run(*jobs, runtime=RUNTIME, brake=brake, callbacks=callbacks, progress=shown)
+        shown = partial(Display, console=console, spent=meter.told)
+        outcome = run(*jobs, runtime=RUNTIME, brake=brake, callbacks=callbacks, display=shown)
     return outcome, meter, console.export_text()
 
 

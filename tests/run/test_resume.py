@@ -171,7 +171,7 @@ def test_an_attempt_that_was_declared_dead_does_not_touch_its_successors_state(t
     paused, heir = Machine(store, tmp_path / "a", 1), Machine(store, tmp_path / "b", 2)
     heir.save(20)
     heir.uploader.flush()
-    paused.save(30)  # it did not look at its claim in time
+    paused.save(30)  # it did not look at its lease in time
     paused.uploader.flush()
     paused.end()
     assert json.loads(store.read(f"{PATH}/2/latest.json") or b"")["step"] == 20

@@ -82,7 +82,7 @@ def test_measure_tells_bytes_and_age(store: Store) -> None:
 
 def test_a_store_that_nobody_was_killed_in_has_no_leavings(store: Store) -> None:
     store.write("a/b", b"x")
-    assert list(store.leavings()) == []
+    assert list(store.orphans()) == []
 
 
 def test_scratch_stays(store: Store) -> None:
@@ -339,10 +339,10 @@ def test_a_kill_at_any_moment_leaves_nothing_partial(store: Store, tmp_path: Pat
         content = store.read("stages/a/record.json")
         assert content is None or (len(content) == 200_000 and len(set(content)) == 1)
         for name in store.list("stages/a/claims"):
-            claim = store.read(f"stages/a/claims/{name}")
-            assert claim is not None
-            assert len(claim) == 20_000
-            assert len(set(claim)) == 1
+            lease = store.read(f"stages/a/claims/{name}")
+            assert lease is not None
+            assert len(lease) == 20_000
+            assert len(set(lease)) == 1
         assert set(store.list("stages/a")) <= {"record.json", "claims", "weights"}
         if "weights" in store.list("stages/a"):
             assert any(_is_whole(store, manifest) for manifest in manifests)

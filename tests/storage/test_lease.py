@@ -1,4 +1,4 @@
-"""Claims under fire: killed and paused holders, races, clocks that run out."""
+"""Leases under fire: killed and paused holders, races, clocks that run out."""
 
 import json
 import os
@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from stilts.errors import StiltsError
-from stilts.storage import lease as claims
-from stilts.storage.lease import Claim, ClaimLost, holder
+from stilts.storage import lease as leases
+from stilts.storage.lease import Lease, LeaseLost, holder
 from stilts.storage.protocol import Store, Unreachable
 
 STAGE = "stages/a-0123456789ab"
@@ -21,32 +21,32 @@ STAGE = "stages/a-0123456789ab"
 
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claims, "LEASE_SECONDS", 0.6)
-    monkeypatch.setattr(claims, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "LEASE_SECONDS", 0.6)
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1)
 
 
 _HOLDER = """
 import sys, time
-from stilts.storage import lease as claims
+from stilts.storage import lease as leases
 from stilts.storage.open import open_store
-claims.LEASE_SECONDS, claims.RENEW_SECONDS = float(sys.argv[2]), float(sys.argv[3])
+leases.LEASE_SECONDS, leases.RENEW_SECONDS = float(sys.argv[2]), float(sys.argv[3])
 store = open_store(sys.argv[1])
-with claims.Claim(store, sys.argv[4], lambda who: print("waiting", flush=True)) as claim:
-    print("held", claim.attempt, flush=True)
+with leases.Lease(store, sys.argv[4], lambda who: print("waiting", flush=True)) as lease:
+    print("held", lease.attempt, flush=True)
     for line in sys.stdin:
         if line == "release\\n":
             break
         try:
-            claim.check()
+            lease.check()
             print("mine", flush=True)
-        except claims.ClaimLost:
+        except leases.LeaseLost:
             print("lost", flush=True)
 print("released", flush=True)
 """
 
 
 class Other:
-    """Another process that claims the stage."""
+    """Another process that leases the stage."""
 
     def __init__(self, store: Store, lease: float = 60.0, renew: float = 0.1) -> None:
         self.process = subprocess.Popen(
@@ -91,22 +91,22 @@ def _held(store: Store) -> bool:
 
 def test_claim_holds_and_releases(store: Store) -> None:
     assert not _held(store)
-    with Claim(store, STAGE) as claim:
-        claim.check()
-        assert claim.attempt == 1
-        assert holder(store, STAGE) == f"{claims.socket.gethostname()} (process {os.getpid()})"
+    with Lease(store, STAGE) as lease:
+        lease.check()
+        assert lease.attempt == 1
+        assert holder(store, STAGE) == f"{leases.socket.gethostname()} (process {os.getpid()})"
     assert not _held(store)
 
 
 def test_attempts_are_counted_and_earlier_claims_go(store: Store) -> None:
     for attempt in range(1, 4):
-        with Claim(store, STAGE) as claim:
-            assert claim.attempt == attempt
+        with Lease(store, STAGE) as lease:
+            assert lease.attempt == attempt
     assert list(store.list(f"{STAGE}/claims")) == ["3.json"]
 
 
 def test_an_error_releases(store: Store) -> None:
-    with pytest.raises(ZeroDivisionError), Claim(store, STAGE):
+    with pytest.raises(ZeroDivisionError), Lease(store, STAGE):
         raise ZeroDivisionError
     assert not _held(store)
 
@@ -134,9 +134,9 @@ def test_a_killed_holder_is_followed_at_once_on_the_same_machine(store: Store, o
     first.send(signal.SIGKILL)
     first.process.wait()
     began = time.monotonic()
-    with Claim(store, STAGE) as claim:
+    with Lease(store, STAGE) as lease:
         assert time.monotonic() - began < 1
-        assert claim.attempt == 2
+        assert lease.attempt == 2
 
 
 def test_a_killed_holder_that_nobody_reaped_is_dead_too(store: Store, other: Callable[..., Other]) -> None:
@@ -152,7 +152,7 @@ def test_a_paused_holder_loses_and_does_not_rise_again(store: Store, other: Call
     first = other(lease=0.6)
     assert first.read() == "held 1"
     first.send(signal.SIGSTOP)
-    with Claim(store, STAGE) as second:
+    with Lease(store, STAGE) as second:
         assert second.attempt == 2
         first.send(signal.SIGCONT)
         assert first.ask("check") == "lost"
@@ -166,13 +166,13 @@ def test_a_paused_holder_loses_and_does_not_rise_again(store: Store, other: Call
 
 @pytest.mark.usefixtures("fast")
 def test_a_paused_holder_stays_lost_after_its_successor_is_done(store: Store, other: Callable[..., Other]) -> None:
-    """Were numbers given again, the paused one would take the third attempt's claim for its own."""
+    """Were numbers given again, the paused one would take the third attempt's lease for its own."""
     first = other(lease=0.6)
     assert first.read() == "held 1"
     first.send(signal.SIGSTOP)
-    with Claim(store, STAGE):
+    with Lease(store, STAGE):
         pass
-    with Claim(store, STAGE) as third:
+    with Lease(store, STAGE) as third:
         assert third.attempt == 3
         first.send(signal.SIGCONT)
         assert first.ask("check") == "lost"
@@ -181,22 +181,22 @@ def test_a_paused_holder_stays_lost_after_its_successor_is_done(store: Store, ot
 
 def test_a_heartbeat_after_the_takeover_changes_nothing(store: Store) -> None:
     """The paused holder had looked before the takeover and writes after it, even after the successor's release."""
-    paused = Claim(store, STAGE)
+    paused = Lease(store, STAGE)
     assert paused._try()
-    store.create(f"{STAGE}/claims/2.json", claims._content(released=True))
+    store.create(f"{STAGE}/claims/2.json", leases._content(released=True))
     paused._write()
     assert not _held(store)
-    with pytest.raises(ClaimLost, match="attempt 1 was declared dead"):
+    with pytest.raises(LeaseLost, match="attempt 1 was declared dead"):
         paused.check()
 
 
 def test_a_late_claimant_below_the_highest_does_not_hold(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """It listed 1, slept, and meanwhile 2 came and went, was cleared away, and 3 is at work."""
     listings = iter([[1]])
-    real = claims._attempts
-    store.create(f"{STAGE}/claims/3.json", claims._content())
-    late = Claim(store, STAGE)
-    monkeypatch.setattr(claims, "_attempts", lambda *a: next(listings, None) or real(*a))
+    real = leases._attempts
+    store.create(f"{STAGE}/claims/3.json", leases._content())
+    late = Lease(store, STAGE)
+    monkeypatch.setattr(leases, "_attempts", lambda *a: next(listings, None) or real(*a))
     assert not late._try()
 
 
@@ -210,12 +210,12 @@ def test_renewal_outlasts_the_lease_and_a_store_out_of_reach(store: Store, monke
             raise error
         write(self, path, content)
 
-    with Claim(store, STAGE) as claim:
+    with Lease(store, STAGE) as lease:
         monkeypatch.setattr(type(store), "write", failing)
         time.sleep(1.2)
-        assert claim._thread.is_alive()
+        assert lease._thread.is_alive()
         assert _held(store)
-        claim.check()
+        lease.check()
 
 
 @pytest.mark.usefixtures("fast")
@@ -237,23 +237,23 @@ def test_a_holder_that_could_not_renew_makes_sure_before_it_goes_on(
             raise Unreachable("away")
         return listed(self, folder)
 
-    with Claim(store, STAGE) as claim:
+    with Lease(store, STAGE) as lease:
         with monkeypatch.context() as broken:
             broken.setattr(type(store), "write", writing)
             broken.setattr(type(store), "list", listing)
             reachable.clear()
-            claim.confirm()  # the lease still runs
+            lease.confirm()  # the lease still runs
             time.sleep(0.8)
-            assert claim.lapsed
+            assert lease.lapsed
             threading.Timer(0.5, reachable.set).start()
             began = time.monotonic()
-            claim.confirm()
+            lease.confirm()
             assert time.monotonic() - began > 0.3
-            assert not claim.lapsed
-        store.create(f"{STAGE}/claims/2.json", claims._content())
+            assert not lease.lapsed
+        store.create(f"{STAGE}/claims/2.json", leases._content())
         time.sleep(0.8)
-        with pytest.raises(ClaimLost):
-            claim.confirm()
+        with pytest.raises(LeaseLost):
+            lease.confirm()
 
 
 @pytest.mark.usefixtures("fast")
@@ -261,11 +261,11 @@ def test_an_error_after_the_claim_was_lost_is_that_loss(store: Store) -> None:
     """Its successor has replaced the files that it was about to read."""
 
     def work() -> None:
-        with Claim(store, STAGE):
-            store.create(f"{STAGE}/claims/2.json", claims._content())
+        with Lease(store, STAGE):
+            store.create(f"{STAGE}/claims/2.json", leases._content())
             raise FileNotFoundError("weights")
 
-    with pytest.raises(ClaimLost) as raised:
+    with pytest.raises(LeaseLost) as raised:
         work()
     assert isinstance(raised.value.__cause__, FileNotFoundError)
 
@@ -279,7 +279,7 @@ def test_another_machine_waits_for_the_lease(store: Store, monkeypatch: pytest.M
 
 
 def test_a_reused_process_id_is_not_the_holder(store: Store) -> None:
-    content = json.loads(claims._content())
+    content = json.loads(leases._content())
     store.write(f"{STAGE}/claims/1.json", json.dumps({**content, "started": "1"}).encode())
     assert not _held(store)
 
@@ -288,7 +288,7 @@ def test_another_users_process_is_taken_for_alive(store: Store, monkeypatch: pyt
     def forbid(pid: int, number: int) -> None:
         raise PermissionError
 
-    content = json.loads(claims._content())
+    content = json.loads(leases._content())
     store.write(f"{STAGE}/claims/1.json", json.dumps({**content, "started": ""}).encode())
     monkeypatch.setattr(os, "kill", forbid)
     assert _held(store)
@@ -297,29 +297,29 @@ def test_another_users_process_is_taken_for_alive(store: Store, monkeypatch: pyt
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
 def test_a_claim_that_the_disk_lost_is_over(store: Store, content: bytes) -> None:
     store.write(f"{STAGE}/claims/4.json", content)
-    with Claim(store, STAGE) as claim:
-        assert claim.attempt == 5
+    with Lease(store, STAGE) as lease:
+        assert lease.attempt == 5
 
 
 def test_files_of_others_among_the_claims_are_passed_over(store: Store) -> None:
     for name in (".nfs0000000000012345", "readme.txt", "x.json"):
         store.write(f"{STAGE}/claims/{name}", b"")
-    with Claim(store, STAGE) as claim:
-        assert claim.attempt == 1
+    with Lease(store, STAGE) as lease:
+        assert lease.attempt == 1
 
 
 def test_a_release_that_fails_is_not_an_error_of_the_stage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: Store, path: str, content: bytes) -> None:
         raise StiltsError("full")
 
-    claim = Claim(store, STAGE).__enter__()
+    lease = Lease(store, STAGE).__enter__()
     monkeypatch.setattr(type(store), "write", full)
-    claim.__exit__(None, None, None)
+    lease.__exit__(None, None, None)
 
 
 def test_a_claim_removed_with_its_stage_is_lost(store: Store) -> None:
-    with Claim(store, STAGE) as claim:
+    with Lease(store, STAGE) as lease:
         store.remove(STAGE)
-        with pytest.raises(ClaimLost):
-            claim.check()
+        with pytest.raises(LeaseLost):
+            lease.check()
     assert not _held(store)

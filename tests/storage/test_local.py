@@ -1,4 +1,4 @@
-"""What is the local directory's own: full and forbidden disks, leavings of killed writers, links."""
+"""What is the local directory's own: full and forbidden disks, orphans of killed writers, links."""
 
 import errno
 import os
@@ -148,7 +148,7 @@ def test_a_name_too_long_is_said(store: LocalStore) -> None:
         store.write("x" * 300, b"")
 
 
-# --- leavings ----------------------------------------------------------------------------------------------
+# --- orphans ----------------------------------------------------------------------------------------------
 
 
 def _leave(folder: Path, age: float) -> Path:

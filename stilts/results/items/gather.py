@@ -29,7 +29,7 @@ from stilts.results.options import Options
 from stilts.results.scores import MEAN
 from stilts.results.table import CellSource, independent
 from stilts.statistics.compare import holm
-from stilts.storage.parallel import ask_many
+from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store, Unreachable
 from stilts.tasks.base import get_task
 
@@ -191,7 +191,7 @@ def _items(store: Store, spec: EvaluationSpec) -> tuple[Items, Keys] | None:
 def _read(store: Store, group: Group, items: Items, kept: Kept | None) -> tuple[dict[Where, Counts], dict[Where, str]]:
     """The counts of each evaluation that has them, and the reason for each that has none."""
     known = {} if kept is None else kept.read(group.spec)
-    answers = ask_many(store, lambda entry: _count(store, items, known, *entry), group.wanted.items())
+    answers = parallel_map(store, lambda entry: _count(store, items, known, *entry), group.wanted.items())
     read = dict(zip(group.wanted, answers, strict=True))
     counted = {where: answer for where, answer in read.items() if not isinstance(answer, str)}
     by_file = dict(counted.values())

@@ -10,7 +10,7 @@ from stilts.plan.expand import Cell, Expansion
 from stilts.plan.graph import Node
 from stilts.plan.todo import Inventory, artifact_name
 from stilts.results.table import independent
-from stilts.storage.parallel import ask_many
+from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task
 
@@ -53,9 +53,9 @@ def used_stages(expansion: Expansion, store: Store) -> list[UsedStage]:
     places = list(dict.fromkeys(_places(expansion, inventory)))
     names = dict.fromkeys(name for place in places for name in (*place.before, place.stage))
     done = [artifact.name for artifact in inventory.values() if artifact.trained]
-    records = dict(zip(done, ask_many(store, lambda name: read_stage(store, name), done), strict=True))
+    records = dict(zip(done, parallel_map(store, lambda name: read_stage(store, name), done), strict=True))
     others = [name for name in names if records.get(name) is None]
-    failures = dict(zip(others, ask_many(store, lambda name: read_failure(store, name), others), strict=True))
+    failures = dict(zip(others, parallel_map(store, lambda name: read_failure(store, name), others), strict=True))
     ended = {name: failure["status"] for name, failure in failures.items() if failure is not None}
     return [replace(p, status=_status(p, records, ended), record=records.get(p.stage)) for p in places]
 

@@ -4,7 +4,7 @@ No public call tells which node types an autoscaler may start, and on a cluster 
 node to look at. So the autoscaler itself is asked: a placement group of the trial's bundles waits for as long as it
 takes to answer that the demand can be met, or that it is infeasible. It starts the node that the first trial needs
 anyway. This is the second version of the autoscaler, which `ray up` and KubeRay start; all of it is private to Ray, and
-tests/execute pin it.
+tests/run pin it.
 """
 
 import time

@@ -50,7 +50,7 @@ class Brake:
 class Drain:
     """Watches the trials of one run, and asks them to give way. Its methods are called in Tune's loop.
 
-    What it takes of Tune's controller and trials is private to Ray; tests/execute pin it.
+    What it takes of Tune's controller and trials is private to Ray; tests/run pin it.
 
     Args:
         agenda: is told when the run stops.

@@ -55,10 +55,10 @@ class Notice:
     certain: bool = True
 
 
-Source = Callable[[], Notice | None]
+NoticeSource = Callable[[], Notice | None]
 
 
-def source(cloud: str) -> tuple[str, Source]:
+def notice_source(cloud: str) -> tuple[str, NoticeSource]:
     """A name and the source of notices: `aws`, `gcp`, `module:function`, or what `auto` finds this machine to be in.
 
     Raises:
@@ -73,7 +73,7 @@ def source(cloud: str) -> tuple[str, Source]:
         return _found()
     module, _, name = cloud.partition(":")
     try:
-        function: Source = getattr(importlib.import_module(module), name)
+        function: NoticeSource = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise StiltsError(
             f"no cloud {cloud!r}: give auto, aws, gcp, or package.module:function that can be imported ({error})"
@@ -81,7 +81,7 @@ def source(cloud: str) -> tuple[str, Source]:
     return cloud, function
 
 
-def _found() -> tuple[str, Source]:
+def _found() -> tuple[str, NoticeSource]:
     aws, google = Aws(), Google()
     for name, cloud in (("Google", google), ("AWS", aws)):
         try:

@@ -1,6 +1,6 @@
 """Watch: a small process on every node that turns a cloud's notice into a drain of the node.
 
-It asks the cloud's metadata service (`notices.py`), and on a notice tells Ray that this machine goes (`take_back.py`);
+It asks the cloud's metadata service (`notices.py`), and on a notice tells Ray that this machine goes (`drain_node.py`);
 the drivers do the rest (`drain.py`). Nothing that goes wrong ends it: it says so once, tries again with growing pauses,
 and says when it works again. SIGTERM and SIGINT end it.
 """
@@ -14,11 +14,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from stilts.errors import StiltsError
-from stilts.run.cluster.notices import Notice, Source, Unavailable, source
+from stilts.run.cluster.notices import Notice, NoticeSource, Unavailable, notice_source
 
 log = logging.getLogger("stilts watch")
 
-TAKE_BACK_SECONDS = 120.0
+DRAIN_SECONDS = 120.0
 
 T = TypeVar("T")
 
@@ -33,8 +33,8 @@ def watch(
     """Watch until a signal comes.
 
     Args:
-        cloud: as `notices.source` takes it.
-        address, node: as `take_back` takes them.
+        cloud: as `notices.notice_source` takes it.
+        address, node: as `drain_node` takes them.
         every: seconds from one question to the next; a source may take longer to answer.
         drain_on_rebalance: whether a recommendation to leave the machine drains it; else it is only logged. It may
             come earlier than a notice, and without one; a trial needs seconds to leave, a new machine minutes to boot.
@@ -46,9 +46,9 @@ def watch(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     if cloud not in ("auto", "aws", "gcp"):
-        source(cloud)  # a wrong name is told at once
-    name, ask = _patiently("the metadata service", lambda: source(cloud), every, 60.0)
-    nodes = _patiently("Ray", lambda: take_back(address, node, None, "look"), every, 60.0)
+        notice_source(cloud)  # a wrong name is told at once
+    name, ask = _patiently("the metadata service", lambda: notice_source(cloud), every, 60.0)
+    nodes = _patiently("Ray", lambda: drain_node(address, node, None, "look"), every, 60.0)
     log.info("watching %s for notices about this machine, Ray node %s", name, nodes or "none so far")
     _Watch(ask, address, node, every, drain_on_rebalance).run()
 
@@ -59,7 +59,7 @@ def _end(number: int, frame: Any) -> None:
 
 
 class _Watch:
-    def __init__(self, ask: Source, address: str, node: str, every: float, drain_on_rebalance: bool) -> None:
+    def __init__(self, ask: NoticeSource, address: str, node: str, every: float, drain_on_rebalance: bool) -> None:
         self._ask, self._address, self._node, self._every = ask, address, node, every
         self._drain_on_rebalance = drain_on_rebalance
         self._known: set[str] = set()
@@ -81,7 +81,7 @@ class _Watch:
         if not notice.certain and not self._drain_on_rebalance:
             log.info("%s; nothing is done about it (--drain-on-rebalance drains)", notice.text)
             return
-        nodes = _patiently("Ray", lambda: take_back(self._address, self._node, notice.deadline, notice.text), 1.0, 5.0)
+        nodes = _patiently("Ray", lambda: drain_node(self._address, self._node, notice.deadline, notice.text), 1.0, 5.0)
         log.info("%s: draining Ray node %s%s", notice.text, nodes or "none", _left(notice))
 
 
@@ -89,7 +89,7 @@ def _left(notice: Notice) -> str:
     return "" if notice.deadline is None else f", {max(0.0, notice.deadline - time.time()):.0f} s left"
 
 
-def take_back(address: str, node: str, deadline: float | None, reason: str) -> str:
+def drain_node(address: str, node: str, deadline: float | None, reason: str) -> str:
     """Drain this machine's nodes (or only look, for the reason `look`); returns the first letters of their ids.
 
     Raises:
@@ -99,7 +99,7 @@ def take_back(address: str, node: str, deadline: float | None, reason: str) -> s
     command = [sys.executable, "-m", "stilts.run.cluster.drain_node", address, node]
     command += ["look", ""] if reason == "look" else [left, reason]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TAKE_BACK_SECONDS, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=DRAIN_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unavailable(f"Ray cannot be asked: {error}") from error
     if done.returncode:

@@ -69,14 +69,14 @@ class Rank:
         if device.type == "cuda":
             self._gpu = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
 
-    def run(self, job: dict[str, Any], stage_function: str) -> dict[str, Any]:
+    def run(self, job: StageJob, stage_function: str) -> dict[str, Any]:
         """Run a stage: `{"status": "done"}`, or `failed`, `diverged`, `preempted` or `stopped` with `error` and
         `traceback`."""
         self._latest = {}
         self._ranks.halt.clear()
-        self._stage = job["name"]
+        self._stage = job.name
         try:
-            resolve(stage_function)(StageJob.from_json(job), self._ranks, self._report)
+            resolve(stage_function)(job, self._ranks, self._report)
         except (Exception, SystemExit) as error:
             return describe(error)
         return {"status": "done"}
@@ -119,11 +119,11 @@ def resolve(dotted: str) -> Callable[..., None]:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """The result of a stage that did not end well: by the program's fault, or as it gave way or lost its claim."""
+    """The result of a stage that did not end well: by the program's fault, or as it gave way or lost its lease."""
     # By name: only the stage function imports what raises them.
     known = {
         "Diverged": "diverged",
-        "ClaimLost": LOST,
+        "LeaseLost": LOST,
         "Unreachable": AWAY,
         "Preempted": PREEMPTED,
         "Stopped": STOPPED,
@@ -165,7 +165,7 @@ class Gang:
             self.kill()
             raise LostRank(f"the ranks could not be started: {brief(error)}") from error
 
-    def start(self, job: dict[str, Any], stage_function: str) -> None:
+    def start(self, job: StageJob, stage_function: str) -> None:
         """Begin a stage on every rank."""
         self._ended = {"status": "done"}
         self._running = {actor.run.remote(job, stage_function): rank for rank, actor in enumerate(self._ranks)}

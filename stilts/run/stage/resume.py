@@ -35,7 +35,7 @@ class ResumeCopies:
     Args:
         path: of the resume states in the store.
         folder: where training keeps them on this machine; copies wait beside it.
-        attempt: number of the claim.
+        attempt: number of the lease.
     """
 
     def __init__(self, store: Store, path: str, folder: Path, attempt: int, uploader: Uploader) -> None:

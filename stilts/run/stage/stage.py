@@ -3,7 +3,7 @@
 Order of writes, so that a kill at any moment loses at most the work since the last resume state: resume states while
 training; weights; the stage's record; each evaluation's predictions, then its record; at last the model card of weights
 that are kept, or weights that are not go. All of them by the leader, in a thread of its own (`uploader.py`), and only
-while it holds the claim. The stage is over when they are in the store.
+while it holds the lease. The stage is over when they are in the store.
 """
 
 import platform
@@ -47,7 +47,7 @@ from stilts.run.stage.model_card import model_card
 from stilts.run.stage.resume import ResumeCopies
 from stilts.run.stage.uploader import Uploader
 from stilts.run.temporary import temporary_folder
-from stilts.storage.lease import WAIT_SECONDS, Claim
+from stilts.storage.lease import WAIT_SECONDS, Lease
 from stilts.storage.local import LocalStore
 from stilts.storage.open import open_store
 from stilts.storage.protocol import Corrupt, Store
@@ -69,7 +69,7 @@ _VERSIONS = ("stilts", "torch", "transformers", "deepspeed", "ray", "pyarrow")
 def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
     """Train the stage if the store lacks it, and do its missing evaluations.
 
-    Called by every rank; a claim keeps every other driver from the stage meanwhile. What another driver finished
+    Called by every rank; a lease keeps every other driver from the stage meanwhile. What another driver finished
     since the plan was made is not done again.
 
     Raises:
@@ -80,15 +80,15 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
     store = open_store(job.store)
     if job.mark is not None:
         check_mark(store, job.mark)
-    claim = Claim(store, stage_path(job.name), lambda who: report({"phase": f"waiting for {who}"}))
-    with _held(claim, ranks), temporary_folder() as scratch:
+    lease = Lease(store, stage_path(job.name), lambda who: report({"phase": f"waiting for {who}"}))
+    with _held(lease, ranks), temporary_folder() as scratch:
         current = ranks.broadcast(_current(store, job) if ranks.leader else None)
         if ranks.leader and (current is None or current.trained):
             _remove_leavings(store, job, done=current is None)
         if current is None:
             return
-        with Uploader(claim.check) if ranks.leader else nullcontext() as uploader:
-            work = _Stage(current, store, ranks, report, claim, uploader)
+        with Uploader(lease.check) if ranks.leader else nullcontext() as uploader:
+            work = _Stage(current, store, ranks, report, lease, uploader)
             if isinstance(work.job.spec, BaseSpec):
                 model = work.base(scratch)
             elif work.job.trained:
@@ -102,19 +102,19 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
 
 
 @contextmanager
-def _held(claim: Claim, ranks: Ranks) -> Iterator[None]:
-    """Hold the claim. While another driver does, the ranks meet every second, lest a collective times out."""
+def _held(lease: Lease, ranks: Ranks) -> Iterator[None]:
+    """Hold the lease. While another driver does, the ranks meet every second, lest a collective times out."""
     with ExitStack() as stack:
-        while not ranks.broadcast(claim.acquire() if ranks.leader else None):
+        while not ranks.broadcast(lease.acquire() if ranks.leader else None):
             ranks.give_way()
             time.sleep(WAIT_SECONDS)
         if ranks.leader:
-            stack.push(claim)
+            stack.push(lease)
         yield
 
 
 def _current(store: Store, job: StageJob) -> StageJob | None:
-    """The job as the store stands now that the claim is held; None where another driver has done it."""
+    """The job as the store stands now that the lease is held; None where another driver has done it."""
     artifact = take_inventory(store, {job.name[-SHORT:]}, verify=True).get(job.name[-SHORT:])
     if artifact is None:
         return job
@@ -141,15 +141,15 @@ class _Stage:
     """One stage under way in one rank.
 
     Attributes:
-        claim: held by the leader.
+        lease: held by the leader.
         uploader: of the leader; None in the other ranks, which write nothing.
     """
 
     def __init__(
-        self, job: StageJob, store: Store, ranks: Ranks, report: Report, claim: Claim, uploader: Uploader | None
+        self, job: StageJob, store: Store, ranks: Ranks, report: Report, lease: Lease, uploader: Uploader | None
     ) -> None:
         self.job, self.store, self.ranks, self.report = job, store, ranks, report
-        self.claim, self.uploader = claim, uploader
+        self.lease, self.uploader = lease, uploader
         self.path = stage_path(job.name)
 
     def flush(self) -> None:
@@ -233,9 +233,9 @@ class _Stage:
         path = f"{self.path}/resume"
         folder = self.store.scratch(path)
         if self.uploader is None or isinstance(self.store, LocalStore):
-            return ResumeStore(folder, confirm=self.claim.confirm), None
-        copies = ResumeCopies(self.store, path, folder, self.claim.attempt, self.uploader)
-        return ResumeStore(folder, copies.saved, copies.newer, self.claim.confirm), copies
+            return ResumeStore(folder, confirm=self.lease.confirm), None
+        copies = ResumeCopies(self.store, path, folder, self.lease.attempt, self.uploader)
+        return ResumeStore(folder, copies.saved, copies.newer, self.lease.confirm), copies
 
     def _weights(self, name: str) -> Path:
         """A stage's weights on this machine, fetched and checked against the record once for each node."""
@@ -277,10 +277,10 @@ class _Stage:
             self.uploader.submit(lambda: drop_weights(self.store, self.job.name))
 
     def _report_while_held(self, progress: dict[str, Any]) -> None:
-        """Progress, as long as the claim is held: afterwards another attempt is at work."""
-        if self.claim.lapsed:
-            self.report({"phase": "making sure of the claim"})
-            self.claim.confirm()
+        """Progress, as long as the lease is held: afterwards another attempt is at work."""
+        if self.lease.lapsed:
+            self.report({"phase": "making sure of the lease"})
+            self.lease.confirm()
         self.report(progress)
 
     def _training_record(self, spec: StageSpec, result: TrainResult, model: Model) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """Uploader: one thread that writes to the store while the stage trains and evaluates on.
 
 Writes happen one at a time, in the order in which they were given: what a record names is there before the record. Each
-happens only while the claim is held. The first one that fails ends them all: those behind it are dropped, and its error
+happens only while the lease is held. The first one that fails ends them all: those behind it are dropped, and its error
 is raised by the next call.
 
 A store that cannot be reached is waited for: what is to be written lies on this machine, and the training that goes on
-needs no store. Whether the claim is still held is asked again when the store is back.
+needs no store. Whether the lease is still held is asked again when the store is back.
 """
 
 import threading

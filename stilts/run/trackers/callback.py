@@ -22,7 +22,7 @@ from stilts.ledger.record import read_evaluation, read_stage
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
 from stilts.run.trackers.base import Tracked, Tracker
-from stilts.storage.parallel import ask_many
+from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 from stilts.tasks.score import main_number
 
@@ -134,7 +134,7 @@ class Trackers(tune.Callback):
         with contextlib.suppress(StiltsError, OSError):
             record = read_stage(self._store, name) or {}
             wanted = [spec for spec in self._stages[name].evaluations if spec.condition is None]
-            found = list(ask_many(self._store, lambda spec: read_evaluation(self._store, name, spec), wanted))
+            found = list(parallel_map(self._store, lambda spec: read_evaluation(self._store, name, spec), wanted))
             scores = {
                 f"{spec.split}/{spec.task}/{spec.language}": main_number(spec.task, evaluation["metrics"])
                 for spec, evaluation in zip(wanted, found, strict=True)

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -24,9 +23,9 @@ from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
 from stilts.run.cluster.cluster import capacity, check_store, use_gpu
 from stilts.run.cluster.drain import STOP_SECONDS, Brake, Drain
-from stilts.run.progress import Progress
+from stilts.run.display import Display
 from stilts.run.temporary import temporary_folder
-from stilts.run.tune_adapter.searcher import GangScheduler, Source, StageSearcher
+from stilts.run.tune_adapter.searcher import GangScheduler, StageSearcher, StageSource
 from stilts.run.tune_adapter.trial import StageTrial, resources
 from stilts.schedule.agenda import Agenda, StageOutcome
 
@@ -66,12 +65,11 @@ def execute(
     runtime: Runtime,
     name: str = "stilts",
     seconds: Mapping[str, float] | None = None,
-    folder: Path | None = None,
     callbacks: Sequence[tune.Callback] = (),
-    progress: Callable[[Agenda], Progress] = Progress,
+    display: Callable[[Agenda], Display] = Display,
     brake: Brake | None = None,
     stage_function: str = STAGE_FUNCTION,
-    source: Source | None = None,
+    source: StageSource | None = None,
 ) -> Outcome:
     """Run the stages, and return when none runs or can start any more.
 
@@ -80,9 +78,8 @@ def execute(
     Args:
         jobs: the stages to run; a parent that is not among them is done already.
         seconds: estimated seconds by stage, by which the longest chains go first.
-        folder: where Tune's trial folders (and what its callbacks log there) stay; None: nowhere.
         callbacks: trackers.
-        progress: makes the display.
+        display: makes the display of the agenda.
         brake: stops the run cleanly when its `stop` is called; see there.
         stage_function: `package.module:function`, called in every rank with the job, its `Ranks` and a function that
             reports a dict (step, steps, loss, tokens_per_second, eta).
@@ -101,11 +98,11 @@ def execute(
         agenda = Agenda({job.name: job.parent for job in jobs}, seconds, runtime.max_retries)
         agenda.open = source is not None
         searcher = StageSearcher(agenda, capacity(runtime, gpu), source)
-        shown = progress(agenda)
+        shown = display(agenda)
         drain = Drain(agenda, brake, shown.tell)
         trainable = tune.with_parameters(
             StageTrial,
-            jobs={job.name: job.to_json() for job in jobs},
+            jobs={job.name: job for job in jobs},
             runtime=runtime,
             gpu=gpu,
             stage_function=stage_function,
@@ -122,7 +119,7 @@ def execute(
             ),
             run_config=tune.RunConfig(
                 name=f"{name}-{time.strftime('%Y%m%d-%H%M%S')}",
-                storage_path=str((folder or temporary).resolve()),
+                storage_path=str(temporary.resolve()),
                 failure_config=tune.FailureConfig(max_failures=0),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 callbacks=[shown, *callbacks],

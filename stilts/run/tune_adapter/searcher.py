@@ -21,7 +21,7 @@ from stilts.run.tune_adapter.trial import Drained
 from stilts.schedule.agenda import Agenda, Cause, StageOutcome
 
 
-class Source(Protocol):
+class StageSource(Protocol):
     """Where stages come from that are not known when the run begins. Its methods are called in Tune's loop.
 
     Attributes:
@@ -49,10 +49,10 @@ class StageSearcher(Searcher):
         source: offers more where the agenda has none ready.
     """
 
-    def __init__(self, agenda: Agenda, capacity: Callable[[], int], source: Source | None = None) -> None:
+    def __init__(self, agenda: Agenda, capacity: Callable[[], int], source: StageSource | None = None) -> None:
         super().__init__()
         self._agenda, self._capacity, self._source = agenda, capacity, source
-        self._jobs: dict[str, dict[str, Any]] = {}
+        self._jobs: dict[str, StageJob] = {}
         self._stages: dict[str, str] = {}
         self._losses: dict[str, tuple[str, Cause]] = {}
 
@@ -72,7 +72,7 @@ class StageSearcher(Searcher):
         job = None if self._source is None or self._agenda.stopped else self._source.offer()
         if job is None:
             return None
-        self._jobs[job.name] = job.to_json()
+        self._jobs[job.name] = job
         self._agenda.add(job.name)
         return self._agenda.take()
 
@@ -119,11 +119,11 @@ class GangScheduler(FIFOScheduler):
 
     Tune keeps at most one process without work, in case that a stage comes. Its GPUs stay reserved, and with them the
     node of an autoscaled cluster: after `idle_seconds` they are given back. The attributes of the controller that this
-    takes are private to Ray; tests/execute pin them.
+    takes are private to Ray; tests/run pin them.
     """
 
     def __init__(
-        self, searcher: StageSearcher, drain: Drain, idle_seconds: float, source: Source | None = None
+        self, searcher: StageSearcher, drain: Drain, idle_seconds: float, source: StageSource | None = None
     ) -> None:
         super().__init__()
         self._searcher, self._drain, self._idle_seconds, self._source = searcher, drain, idle_seconds, source

@@ -38,7 +38,7 @@ class StageTrial(tune.Trainable):
     def setup(  # type: ignore[override]  # `tune.with_parameters` gives the rest
         self,
         config: dict[str, Any],
-        jobs: dict[str, dict[str, Any]],
+        jobs: dict[str, StageJob],
         runtime: Runtime,
         gpu: bool,
         stage_function: str,
@@ -51,7 +51,7 @@ class StageTrial(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         # Tune gives a trial up when this fails: all that can go wrong is left to `step`.
-        self._job = new_config.get("job") or self._jobs[new_config["stage"]]
+        self._job: StageJob = new_config.get("job") or self._jobs[new_config["stage"]]
         return True
 
     def drain(self, reason: str) -> None:
@@ -62,12 +62,12 @@ class StageTrial(tune.Trainable):
 
     def halt(self, stage: str) -> None:
         """End a stage before its last step, if this trial still runs it; the gang stays warm."""
-        if self._gang is not None and self._job["name"] == stage:
+        if self._gang is not None and self._job.name == stage:
             self._gang.halt(stage)
 
     def step(self) -> dict[str, Any]:
         if not self._nodes:
-            # Told before the gang is made, which takes seconds in which its nodes may go.
+            # RunReport before the gang is made, which takes seconds in which its nodes may go.
             self._nodes = " ".join(_nodes(_group()))
             return {"status": RUNNING, "nodes": self._nodes}
         if self._asked is not None and (self._gang is None or not self._gang.busy):
@@ -86,8 +86,8 @@ class StageTrial(tune.Trainable):
 
     def _stays_warm(self, result: dict[str, Any]) -> bool:
         """ZeRO-3 leaks about the model in every engine, and it takes part in nothing but training."""
-        trains = not StageJob.from_json(self._job).trained
-        return result["status"] in ("done", STOPPED) and not (self._runtime.zero_stage == 3 and trains)
+        leaks = self._runtime.zero_stage == 3 and not self._job.trained
+        return result["status"] in ("done", STOPPED) and not leaks
 
     def cleanup(self) -> None:
         if self._gang is not None:

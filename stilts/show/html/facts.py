@@ -26,7 +26,7 @@ from stilts.plan.graph import Node
 from stilts.plan.summary import Plan, summarize
 from stilts.plan.todo import artifact_name
 from stilts.session import Session
-from stilts.storage.parallel import ask_many
+from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 
 STAGES = pa.schema(
@@ -147,8 +147,8 @@ def gather_facts(session: Session, command: str) -> Facts:
 def _stages(plan: Plan, store: Store) -> list[dict[str, Any]]:
     nodes = list(plan.expansion.graph)
     names = [artifact_name(node, plan.inventory) for node in nodes]
-    records = ask_many(store, lambda name: read_stage(store, name), names)
-    sizes = ask_many(store, lambda name: store.measure(stage_path(name)), names)
+    records = parallel_map(store, lambda name: read_stage(store, name), names)
+    sizes = parallel_map(store, lambda name: store.measure(stage_path(name)), names)
     states = stage_states(plan, store)
     return [
         {

@@ -138,7 +138,7 @@ class ObjectStore:
             found += self._below(_folder(path, tree)) if tree else []
         return Measure(sum(meta["size"] for meta in found), _newest(found)) if found else None
 
-    def leavings(self) -> Iterator[str]:
+    def orphans(self) -> Iterator[str]:
         folders: dict[str, builtins.list[Any]] = {}
         objects = set()
         for meta in self._below(None):

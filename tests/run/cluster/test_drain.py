@@ -12,7 +12,7 @@ from tests.run.conftest import MakeJob
 from tests.run.walks import RUNTIME, AtFirstStep, assert_walked_on, run
 
 
-def take_back(cluster: Cluster, node: str, seconds: float = 60) -> None:
+def drain_nodes(cluster: Cluster, node: str, seconds: float = 60) -> None:
     """What the watcher on the node does."""
     client = ray._raylet.GcsClient(address=cluster.address)
     reason = DrainNodeReason.Value("DRAIN_NODE_REASON_PREEMPTION")
@@ -34,7 +34,7 @@ def test_a_gang_leaves_when_one_of_its_nodes_is_taken_back(cluster: Cluster, mak
             super().on_trial_result(iteration, trials, trial, result, **info)
 
     job = make_job("walk-pair")
-    leave = Homes(lambda: take_back(cluster, max(homes[0])))
+    leave = Homes(lambda: drain_nodes(cluster, max(homes[0])))
     outcome = run(job, runtime=RUNTIME.model_copy(update={"ranks": 2}), callbacks=[leave])
     assert outcome.complete
     assert outcome.stages[job.name].lost == {"preemption": 1}

@@ -9,7 +9,7 @@ import pytest
 
 from stilts.errors import StiltsError
 from stilts.run.cluster import notices
-from stilts.run.cluster.notices import Aws, Google, Notice, Unavailable, source
+from stilts.run.cluster.notices import Aws, Google, Notice, Unavailable, notice_source
 from tests.run.cluster.metadata import ACTION, REBALANCE, Metadata, serving
 
 AT = "2036-09-18T08:22:00Z"
@@ -102,7 +102,7 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(Unavailable, match="cannot be asked"):
             ask()
     with pytest.raises(Unavailable, match="no metadata service"):
-        source("auto")
+        notice_source("auto")
 
 
 def test_google_is_asked_once_at_once_and_then_waits_for_the_change(metadata: Metadata) -> None:
@@ -146,14 +146,14 @@ def test_google_says_something_else(metadata: Metadata) -> None:
 @pytest.mark.parametrize(("cloud", "name"), [("aws", "AWS"), ("gcp", "Google")])
 def test_the_cloud_is_found(metadata: Metadata, cloud: str, name: str) -> None:
     metadata.clouds = {cloud}
-    assert source("auto")[0] == name
+    assert notice_source("auto")[0] == name
 
 
 def test_a_further_cloud_is_a_function() -> None:
-    assert source("tests.run.cluster.test_notices:another_cloud")[1]() == Notice("goes at noon")
+    assert notice_source("tests.run.cluster.test_notices:another_cloud")[1]() == Notice("goes at noon")
     for wrong in ("azure", "tests.run.cluster.test_notices:none", "nowhere:f"):
         with pytest.raises(StiltsError, match="no cloud"):
-            source(wrong)
+            notice_source(wrong)
 
 
 def another_cloud() -> Notice:

@@ -41,8 +41,8 @@ runtime: {{accelerator: cpu, max_retries: 0}}
 class Story(tune.Callback):
     """Takes the node of the pretraining back at step 50, and notes when and where what happened."""
 
-    def __init__(self, take_back: Any, resume: Any) -> None:
-        self.take_back, self.resume = take_back, resume
+    def __init__(self, drain_nodes: Any, resume: Any) -> None:
+        self.drain_nodes, self.resume = drain_nodes, resume
         self.at: dict[str, float] = {}
         self.nodes: list[str] = []
         self.before: list[int] = []
@@ -64,7 +64,7 @@ class Story(tune.Callback):
         self.before.append(result["step"])
         if result["step"] >= 50 and "notice" not in self.at:
             self.at["notice"] = time.time()
-            self.take_back()
+            self.drain_nodes()
 
     def on_trial_error(self, iteration: int, trials: list, trial: Trial, **info: Any) -> None:
         self.at["drained"] = time.time()
@@ -92,12 +92,12 @@ def test_a_stage_goes_on_elsewhere_at_the_same_step_and_ends_with_the_same_bits(
 
     with serving() as (metadata, address):
 
-        def take_back() -> None:
+        def drain_nodes() -> None:
             cluster.add_node(num_cpus=1)
             at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 120))
             metadata.aws[ACTION] = json.dumps({"action": "terminate", "time": at})
 
-        story = Story(take_back, state)
+        story = Story(drain_nodes, state)
         environment = {**os.environ, "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://{address}"}
         options = ("--cloud", "aws", "--address", cluster.address, "--node", spot.node_id)
         watcher = Watcher(environment, tmp_path, *options)

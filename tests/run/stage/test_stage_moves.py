@@ -101,8 +101,8 @@ def test_training_goes_on_from_the_state_in_the_bucket(
 
 def test_a_node_that_does_not_see_the_store_says_so_and_writes_nothing(ranks: Ranks, tmp_path: Path) -> None:
     session, (base, _) = prepared(tmp_path / "local", str(tmp_path / "store"))
-    marked = StageJob.from_json({**base.to_json(), "mark": mark_of(session.store)})
-    elsewhere = StageJob.from_json({**marked.to_json(), "store": str(tmp_path / "elsewhere")})
+    marked = replace(base, mark=mark_of(session.store))
+    elsewhere = replace(marked, store=str(tmp_path / "elsewhere"))
     with pytest.raises(StiltsError, match=r"does not see the store: it finds nothing at .*all nodes mount"):
         run_stage(elsewhere, ranks, lambda progress: None)
     assert not (tmp_path / "elsewhere").exists()

@@ -10,14 +10,14 @@ import pytest
 from stilts.errors import StiltsError
 from stilts.run.stage import uploader as module
 from stilts.run.stage.uploader import Uploader
-from stilts.storage.lease import ClaimLost
+from stilts.storage.lease import LeaseLost
 from stilts.storage.local import LocalStore
 from stilts.storage.protocol import Unreachable
 from stilts.train.ranks import Preempted
 
 
 def held() -> None:
-    """The claim is held."""
+    """The lease is held."""
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_nothing_is_written_once_the_claim_is_lost(tmp_path: Path) -> None:
 
     def check() -> None:
         if lost.is_set():
-            raise ClaimLost("another one took over")
+            raise LeaseLost("another one took over")
 
     def use() -> None:
         with Uploader(check) as uploader:
@@ -104,7 +104,7 @@ def test_nothing_is_written_once_the_claim_is_lost(tmp_path: Path) -> None:
             lost.set()
             uploader.submit(lambda: store.write("second", b""))
 
-    with pytest.raises(ClaimLost):
+    with pytest.raises(LeaseLost):
         use()
     assert list(store.list(".")) == ["first"]
 
@@ -148,7 +148,7 @@ def test_a_store_that_is_away_is_waited_for(tmp_path: Path) -> None:
         uploader.submit(lambda: None)  # no error so far
         away.back.set()
     assert list(away.store.list(".")) == ["record"]
-    assert checks[: away.asked] == list(range(away.asked))  # the claim is looked at before each try
+    assert checks[: away.asked] == list(range(away.asked))  # the lease is looked at before each try
 
 
 def test_one_that_stays_away_ends_the_attempt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What is object storage's own: requests, leavings of killed writers, planted objects, threads and forks."""
+"""What is object storage's own: requests, orphans of killed writers, planted objects, threads and forks."""
 
 import json
 import os
@@ -12,7 +12,7 @@ import pytest
 
 from stilts.storage.bucket import store as objects
 from stilts.storage.bucket.store import ObjectStore
-from stilts.storage.lease import Claim
+from stilts.storage.lease import Lease
 from stilts.storage.open import open_store
 from stilts.storage.protocol import Corrupt
 from tests.servers import HttpProxy, s3_uri
@@ -57,10 +57,10 @@ def test_small_objects_take_one_request(proxy: HttpProxy, store: ObjectStore) ->
 
 
 def test_a_renewal_takes_two_requests(proxy: HttpProxy, store: ObjectStore) -> None:
-    with Claim(store, STAGE) as claim:
+    with Lease(store, STAGE) as lease:
         proxy.forget()
-        assert claim._held()
-        claim._write()
+        assert lease._held()
+        lease._write()
         assert len(proxy.requests) == 2
         proxy.forget()
     assert len(proxy.requests) <= 5, "a release looks, writes, and lists what came before"
@@ -74,7 +74,7 @@ def test_removing_leaves_no_markers(store: ObjectStore, tree: Path) -> None:
     assert store._below(None) == []
 
 
-# --- leavings ----------------------------------------------------------------------------------------------
+# --- orphans ----------------------------------------------------------------------------------------------
 
 
 def test_what_a_killed_writer_left_is_not_seen_and_goes_once_it_is_old(
@@ -85,10 +85,10 @@ def test_what_a_killed_writer_left_is_not_seen_and_goes_once_it_is_old(
     store.put_tree(tree, f"{STAGE}/weights")
     assert len(store._below(STAGE)) == 4, "it may still be at work"
     monkeypatch.setattr(objects, "STALE_SECONDS", -1.0)
-    assert list(store.leavings()) == [f"{STAGE}/weights.tree-0123456789ab"]
+    assert list(store.orphans()) == [f"{STAGE}/weights.tree-0123456789ab"]
     manifest = store.put_tree(tree, f"{STAGE}/weights")
     assert len(store._below(STAGE)) == 3
-    assert list(store.leavings()) == []
+    assert list(store.orphans()) == []
     assert store.has_tree(f"{STAGE}/weights", manifest)
 
 
@@ -149,7 +149,7 @@ def test_names_mean_the_same_to_both_libraries(store: ObjectStore, tmp_path: Pat
 
 
 def test_a_tree_is_sent_while_others_use_the_store(store: ObjectStore, tmp_path: Path) -> None:
-    """Training uploads in the background, renews its claim, and writes records, all at once."""
+    """Training uploads in the background, renews its lease, and writes records, all at once."""
     made = []
     for i in range(3):
         folder = tmp_path / f"tree-{i}"

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from stilts.run.progress import Progress
+from stilts.run.display import Display
 from stilts.schedule.agenda import Agenda, Cause
 
 
@@ -17,7 +17,7 @@ def agenda() -> Agenda:
     return Agenda({"a": None, "b": "a", "c": None}, {"a": 10.0, "b": 20.0, "c": 10.0}, max_retries=1)
 
 
-def run_to_the_end(agenda: Agenda, progress: Progress) -> None:
+def run_to_the_end(agenda: Agenda, progress: Display) -> None:
     """a is done, then c is lost and fails, then b starts."""
     agenda.take()
     progress.on_trial_start(0, [], trial("a"))
@@ -34,7 +34,7 @@ def run_to_the_end(agenda: Agenda, progress: Progress) -> None:
 
 def test_a_pipe_gets_one_line_for_each_event(agenda: Agenda) -> None:
     out = io.StringIO()
-    progress = Progress(agenda, Console(file=out, width=200))
+    progress = Display(agenda, Console(file=out, width=200))
     with progress.showing():
         run_to_the_end(agenda, progress)
     lines = [line.split(maxsplit=1)[1] for line in out.getvalue().splitlines() if line[:2].isdigit()]
@@ -60,7 +60,7 @@ def test_a_pipe_gets_one_line_for_each_event(agenda: Agenda) -> None:
 )
 def test_what_is_no_fault_of_the_stage_is_said_so(agenda: Agenda, cause: Cause, said: str) -> None:
     out = io.StringIO()
-    progress = Progress(agenda, Console(file=out, width=200))
+    progress = Display(agenda, Console(file=out, width=200))
     agenda.take(), agenda.take()
     agenda.lose("c", "taken back", cause)
     progress.on_trial_error(0, [], trial("c"))
@@ -71,7 +71,7 @@ def test_what_is_no_fault_of_the_stage_is_said_so(agenda: Agenda, cause: Cause, 
 def test_a_terminal_shows_what_runs(agenda: Agenda) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=100)
-    progress = Progress(agenda, console)
+    progress = Display(agenda, console)
     run_to_the_end(agenda, progress)
     latest = {"step": 5, "steps": 50, "loss": 1.25, "tokens_per_second": 12345.6, "eta": 90}
     progress.on_trial_result(0, [], trial("b"), latest)
@@ -84,7 +84,7 @@ def test_a_terminal_shows_what_runs(agenda: Agenda) -> None:
 def test_a_phase_stands_where_there_are_no_steps(agenda: Agenda) -> None:
     out = io.StringIO()
     console = Console(file=out, width=100)
-    progress = Progress(agenda, console)
+    progress = Display(agenda, console)
     agenda.take()
     progress.on_trial_start(0, [], trial("a"))
     progress.on_trial_result(0, [], trial("a"), {"phase": "evaluating"})

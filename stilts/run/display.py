@@ -39,7 +39,7 @@ class _Running:
     latest: dict[str, Any] = field(default_factory=dict)
 
 
-class Progress(tune.Callback):
+class Display(tune.Callback):
     """Follows the trials of one run and shows them on a console.
 
     Args:
