@@ -1,4 +1,4 @@
-"""What a person sees of a run: a live display on a terminal, one line an event in a pipe or a log file."""
+"""The display of a run: a live view on a terminal, one line per event in a pipe or a log file."""
 
 import time
 from collections.abc import Callable
@@ -26,10 +26,10 @@ from stilts.schedule.progress import (
 from stilts.show.progress import show_progress
 
 Publish = Callable[[Callable[[], RunProgress]], None]
-"""Is offered the progress all the time, and takes it when it is due."""
+"""Called very often with a function that returns the progress; decides when to take it."""
 
 SAY_SECONDS = 60.0
-"""In a pipe, a long stage says this often where it is."""
+"""In a pipe, the seconds between two lines about a running stage."""
 
 
 @dataclass
@@ -40,13 +40,13 @@ class _Running:
 
 
 class Display(tune.Callback):
-    """Follows the trials of one run and shows them on a console.
+    """Tune callback that follows the trials of one run and shows them on a console.
 
     Args:
         agenda: the run's stages; read only.
-        console: where to write; a terminal gets the live display, anything else a line for each event.
-        spent: what the run has used so far, in words.
-        publish: tells others.
+        console: where to write. A terminal gets the live view, anything else one line per event.
+        spent: returns what the run has used so far, in words.
+        publish: publishes the progress for other processes.
     """
 
     def __init__(
@@ -63,16 +63,16 @@ class Display(tune.Callback):
         self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its callbacks, for a restore that never comes; a console cannot be.
+        # Tune pickles its callbacks to restore them later, which stilts never does; a console cannot be pickled.
         return {}
 
     def showing(self) -> AbstractContextManager[Any]:
-        """The context in which the display is alive."""
+        """The context in which the live view is shown."""
         return self._live if self._console.is_terminal else nullcontext()
 
     @property
     def now(self) -> RunProgress:
-        """How far the run is."""
+        """The progress of the run."""
         now = time.monotonic()
         running = []
         for name, stage in list(self._running.items()):
@@ -124,7 +124,7 @@ class Display(tune.Callback):
         }[outcome.cause or "process"]
         self._say(event, name, detail, outcome.message)
 
-    def tell(self, text: str) -> None:
+    def note(self, text: str) -> None:
         """Show a line that is not about one stage."""
         self._console.print(Text(f"{time.strftime('%H:%M:%S')} {text}", style="yellow"), soft_wrap=True)
 

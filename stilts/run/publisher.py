@@ -1,4 +1,4 @@
-"""Publisher: writes how far a run is where others can watch it (`stilts status --watch`)."""
+"""Publisher: writes the progress of a run to the store, where `stilts status --watch` reads it."""
 
 import contextlib
 import threading
@@ -10,13 +10,14 @@ from stilts.ledger.progress import write_progress, write_seconds
 from stilts.schedule.progress import RunProgress
 from stilts.storage.protocol import Store
 
-SHARE = 0.01
-"""Of the driver's time, at most, goes into telling: the agenda of a large grid is long."""
+MAX_FRACTION = 0.01
+"""Largest fraction of the driver's time spent on computing the progress, which takes long for a large grid."""
 
 
 class Publisher:
-    """Takes the progress that it is offered when the time has come, and writes it in a thread: the store may be slow,
-    or out of reach for a while, and Tune's loop must go on. The context of the run.
+    """Callable that writes the progress when it is due. Use it as the context of the run.
+
+    It writes in a thread, because the store may be slow or out of reach and Tune's loop must not wait for it.
 
     Args:
         run: folder of the run in the store.
@@ -32,7 +33,7 @@ class Publisher:
         if begin < self._due or (self._writer is not None and self._writer.is_alive()):
             return
         now = progress()
-        self._due = begin + max(write_seconds(self._store), (time.monotonic() - begin) / SHARE)
+        self._due = begin + max(write_seconds(self._store), (time.monotonic() - begin) / MAX_FRACTION)
         self._writer = threading.Thread(target=self._write, args=(now,), daemon=True, name="progress")
         self._writer.start()
 
@@ -40,11 +41,11 @@ class Publisher:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Nothing is written after the run."""
+        """Wait for the last write."""
         if self._writer is not None:
             self._writer.join()
 
     def _write(self, progress: RunProgress) -> None:
-        # Nothing depends on it, and the next time will do.
+        # Nothing depends on it, and it will be written again.
         with contextlib.suppress(StiltsError, OSError):
             write_progress(self._store, self._run, progress)

@@ -1,4 +1,4 @@
-"""What the cluster has, what a trial needs of it, and whether its nodes share the store."""
+"""How many trials fit the cluster, and whether all of its nodes see the store."""
 
 import logging
 import os
@@ -13,8 +13,8 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from stilts.errors import StiltsError
 from stilts.experiment.runtime import Runtime
-from stilts.run.cluster.autoscaler import autoscaled, startable
-from stilts.run.cluster.nodes import draining
+from stilts.run.cluster.autoscaler import startable
+from stilts.run.ray_private import draining_nodes, is_autoscaled
 from stilts.schedule.capacity import at_once
 from stilts.storage.open import local_folder
 
@@ -27,21 +27,23 @@ Resources = dict[str, float]
 
 
 def use_gpu(runtime: Runtime) -> bool:
-    """Whether ranks get a GPU each: as the runtime says, or where the cluster has or can start any."""
+    """Whether each rank gets a GPU; `runtime.accelerator: auto` uses GPUs if the cluster has or can start any."""
     if runtime.accelerator == "auto":
         return any(node.get("GPU", 0) > 0 for node in _nodes()) or startable([{"GPU": 1.0}])
     return runtime.accelerator == "gpu"
 
 
 def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
-    """How many trials may run or wait for resources, to be asked at any time.
+    """Return a function that tells how many trials may run or wait for resources now.
+
+    Its answer is refreshed every `REFRESH_SECONDS`.
 
     Raises:
-        StiltsError: not one trial fits the cluster, now or when it has grown.
+        StiltsError: the cluster cannot run a single trial, not even when it has grown.
     """
     bundle = {"CPU": runtime.cpus_per_rank} | ({"GPU": 1.0} if gpu else {})
     limit = runtime.max_parallel or 10**6
-    growing = autoscaled()
+    growing = is_autoscaled()
     if not fitting(bundle, runtime.ranks, _nodes(), 1) and not startable([bundle] * runtime.ranks):
         raise StiltsError(_too_small(runtime, gpu))
     asked, answer = -REFRESH_SECONDS, 0
@@ -50,7 +52,7 @@ def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
         nonlocal asked, answer
         if time.monotonic() - asked >= REFRESH_SECONDS:
             asked = time.monotonic()
-            fits = fitting(bundle, runtime.ranks, _nodes(without=draining()), limit)
+            fits = fitting(bundle, runtime.ranks, _nodes(without=draining_nodes()), limit)
             answer = at_once(fits, runtime.max_parallel, growing=growing)
         return answer
 
@@ -58,7 +60,7 @@ def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
 
 
 def fitting(bundle: Resources, ranks: int, nodes: Sequence[Resources], limit: int) -> int:
-    """How many trials of so many equal bundles fit empty nodes at once, up to a limit."""
+    """How many trials, of `ranks` equal bundles each, fit on these nodes at once if they are empty, up to a limit."""
     bundles = 0
     for node in nodes:
         bundles += min(int(node.get(kind, 0.0) / need + 1e-9) for kind, need in bundle.items())
@@ -66,10 +68,10 @@ def fitting(bundle: Resources, ranks: int, nodes: Sequence[Resources], limit: in
 
 
 def check_store(store: str) -> None:
-    """Refuse a store on a local path that not every node sees.
+    """Check that every node sees a store on a local path, by creating a file there and asking each node for it.
 
     Raises:
-        StiltsError: a node other than this one does not find what was just written there.
+        StiltsError: a node does not find the file.
     """
     others = [node for node in ray.nodes() if node["Alive"] and node["NodeManagerAddress"] != _here()]
     folder = local_folder(store)
@@ -115,7 +117,7 @@ def _blind(nodes: Sequence[dict], marker: Path) -> list[str]:
 
 
 def _nodes(without: Collection[str] = ()) -> list[Resources]:
-    """What each living node has, without those of these ids."""
+    """Resources of each node that is alive, except those with the ids `without`."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in without]
 
 

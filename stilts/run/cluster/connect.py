@@ -1,13 +1,13 @@
-"""Ask a running Ray cluster what it has."""
+"""Read the resources of a running Ray cluster."""
 
 import ray
 
 
 def resources_of(address: str) -> dict[str, float]:
-    """Total resources of the cluster at an address, by name (`CPU`, `GPU`, `memory` in bytes, ...).
+    """Return the total resources of the cluster at an address, by name (`CPU`, `GPU`, `memory` in bytes, ...).
 
     Raises:
-        ConnectionError: nothing answers there.
+        ConnectionError: no cluster answers there.
     """
     ray.init(address=address, log_to_driver=False)
     try:

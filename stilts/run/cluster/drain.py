@@ -1,10 +1,17 @@
-"""Drain: trials give up their place without losing work, because a node is taken back or the run stops.
+"""Drain: have trials give up their resources without losing work, because a node is preempted or the run stops.
 
-A trial that is asked writes its resume state after the step it is at, or ends between two evaluations, waits until the
-store has it all, and leaves. Its stage is offered again, or waits for the next run; nothing counts against it.
+A trial that is asked to drain writes its resume state after the current step, or ends between two evaluations, waits
+until all of that is in the store, and ends. Its stage is offered again, or waits for the next run; this does not count
+as a retry.
 
-One poller serves all trials: the driver asks Ray which nodes are being drained, and tells the trials that have a
-process on one of them. One such node drains the whole trial, for its ranks cannot go on without each other.
+The driver polls Ray for the nodes that are draining and asks the trials that have a process on one of them. One such
+node drains the whole trial, because its ranks cannot go on without each other.
+
+Ray 2.60 handles preemption itself in Ray Train only, for the ranks of a `TorchTrainer`, which stilts does not use. A
+node of Ray 2.60 that was started with `ray start --block` also drains itself on SIGTERM, and waits for 30 seconds by
+default. The signal arrives only when the machine is being shut down, and nodes without `--block` ignore it. The watcher
+(`watch.py`) is kept because it acts on the cloud's notice, up to two minutes earlier, and on recommendations. This
+module sees a node that drains for either reason in the same way.
 """
 
 import time
@@ -14,22 +21,22 @@ from typing import Any
 from ray.tune.experiment import Trial
 
 from stilts.run.cluster.nodes import Nodes
+from stilts.run.ray_private import actor_of, end_trial, release_idle_actors, unfinished_trials
 from stilts.schedule.agenda import Agenda, Cause
 
 STOP_SECONDS = 120.0
-"""Trials that have not given up this long after they were asked to, because the run stops, are killed."""
+"""When the run stops, trials that have not ended this long after they were asked to are killed."""
 
 
 class Brake:
-    """Stops a run cleanly. Give it to `execute`, and call `stop` whenever you like: from a callback, or any thread.
+    """Stops a run cleanly. Pass it to `execute`, and call `stop` at any time, from a callback or from any thread.
 
-    From then on no stage starts. Those that run write their resume state and give up; what is still running after
-    `seconds` is killed, and loses what it did since its last resume state. `execute` then returns as it does at the
-    end of a run: stages that ended are `done`, `failed` or `diverged`, all others are `waiting`, and the same plan
-    made again goes on with them.
+    From then on no stage starts. Running stages write their resume state and end. What still runs after `seconds` is
+    killed and loses the work since its last resume state. `execute` then returns as it does at the end of a run. Stages
+    that ended are `done`, `failed` or `diverged`; all others are `waiting`, and the next run continues them.
 
     Attributes:
-        reason: what was said when it was first called; None while the run may go on.
+        reason: the reason given in the first call; None while the run may go on.
     """
 
     def __init__(self) -> None:
@@ -37,76 +44,72 @@ class Brake:
         self.reason: str | None = None
 
     def stop(self, reason: str, seconds: float = STOP_SECONDS) -> None:
-        """Stop the run, in at most some seconds. Called again it can only hasten the end."""
+        """Stop the run within some seconds. A later call can only bring the end forward."""
         self._until = min(self._until, time.monotonic() + seconds)
         self.reason = self.reason or reason
 
     @property
     def seconds_left(self) -> float:
-        """Until what still runs is killed; infinite while the run may go on."""
+        """Seconds until what still runs is killed; infinite while the run may go on."""
         return self._until - time.monotonic()
 
 
 class Drain:
-    """Watches the trials of one run, and asks them to give way. Its methods are called in Tune's loop.
-
-    What it takes of Tune's controller and trials is private to Ray; tests/run pin it.
+    """Watches the trials of one run and asks them to drain. Its methods are called in Tune's loop.
 
     Args:
-        agenda: is told when the run stops.
+        agenda: is stopped when the run stops.
         brake: stops the run.
-        tell: shows a person a line.
+        show: shows a line to the user.
     """
 
-    def __init__(self, agenda: Agenda, brake: Brake, tell: Callable[[str], None]) -> None:
-        self._agenda, self._brake, self._tell = agenda, brake, tell
+    def __init__(self, agenda: Agenda, brake: Brake, show: Callable[[str], None]) -> None:
+        self._agenda, self._brake, self._show = agenda, brake, show
         self._nodes = Nodes()
         self._homes: dict[Trial, set[str]] = {}
         self._asked: dict[Trial, Cause] = {}
-        self._known: set[str] = set()
+        self._draining: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its scheduler, for a restore that never comes.
+        # Tune pickles its scheduler to restore it later; stilts never restores it.
         return {}
 
-    def seen(self, trial: Trial, nodes: str) -> None:
-        """A trial has reported, from these nodes."""
+    def on_result(self, trial: Trial, nodes: str) -> None:
+        """Note on which nodes a trial runs, given as ids with spaces between them."""
         if trial not in self._homes:
             self._homes[trial] = set(nodes.split())
-            self._leave(trial)
+            self._drain_if_preempted(trial)
 
-    def ended(self, trial: Trial) -> None:
-        """A trial has ended well."""
+    def on_end(self, trial: Trial) -> None:
+        """Forget a trial that has ended."""
         self._homes.pop(trial, None)
         self._asked.pop(trial, None)
 
-    def cause(self, trial: Trial) -> Cause:
-        """Why a trial was lost just now."""
-        asked = self._asked.get(trial)
-        cause = asked or self._nodes.cause(self._homes.get(trial, set()))
-        self.ended(trial)
+    def on_loss(self, trial: Trial) -> Cause:
+        """Forget a trial that was lost, and return why."""
+        cause = self._asked.get(trial) or self._nodes.cause(self._homes.get(trial, set()))
+        self.on_end(trial)
         return cause
 
-    def tick(self, controller: Any) -> None:
-        """Look after the brake and the nodes; cheap, for Tune's loop turns for every event."""
+    def poll(self, controller: Any) -> None:
+        """Act on the brake and on nodes that have begun to drain. Cheap: Tune calls it for every event."""
         if self._brake.reason is not None:
             self._stop(controller)
-        fresh = self._nodes.draining() - self._known
+        fresh = self._nodes.draining() - self._draining
         if fresh:
-            self._known = self._known | fresh
+            self._draining = self._draining | fresh
             for trial in list(self._homes):
-                self._leave(trial)
-            # A warm process that waits for work on such a node must not get any.
-            controller._cleanup_cached_actors(force_all=True)
+                self._drain_if_preempted(trial)
+            # A warm actor without work may be on such a node and must not get any.
+            release_idle_actors(controller)
 
-    def _leave(self, trial: Trial) -> None:
-        """Ask a trial to go where it has a process on a node that is taken back."""
-        leaving = self._homes[trial] & self._known
-        if leaving:
-            self._ask(trial, "preemption", f"node {min(leaving)[:8]} is taken back")
+    def _drain_if_preempted(self, trial: Trial) -> None:
+        preempted = self._homes[trial] & self._draining
+        if preempted:
+            self._ask(trial, "preemption", f"node {min(preempted)[:8]} is preempted")
 
     def _ask(self, trial: Trial, cause: Cause, reason: str) -> None:
-        actor = trial.temporary_state.ray_actor
+        actor = actor_of(trial)
         if trial not in self._asked and actor is not None:
             self._asked[trial] = cause
             actor.drain.remote(reason)
@@ -117,19 +120,12 @@ class Drain:
         if not self._agenda.stopped:
             self._agenda.stop()
             seconds = max(0.0, self._brake.seconds_left)
-            self._tell(f"{reason}: running stages write their state, {seconds:.0f} s at most (Ctrl-C: stop at once)")
+            self._show(f"{reason}: running stages write their state, {seconds:.0f} s at most (Ctrl-C: stop at once)")
         kill = self._brake.seconds_left <= 0
-        for trial in [trial for trial in controller.get_live_trials() if not trial.is_finished()]:
+        for trial in unfinished_trials(controller):
             if trial.status == Trial.RUNNING and not kill:
                 self._ask(trial, "stop", reason)
                 continue
             if trial.status == Trial.RUNNING:
-                self._tell(f"{trial.config['stage']} did not give way in time, and is stopped")
-            _end(controller, trial)
-
-
-def _end(controller: Any, trial: Trial) -> None:
-    """End a trial at once. Tune's own `stop_trial` prints to standard output."""
-    trial.init_local_path()  # else Tune's list of results fails where the trial never started
-    controller._search_alg.on_trial_complete(trial.trial_id)
-    controller._schedule_trial_stop(trial)
+                self._show(f"{trial.config['stage']} did not drain in time, and is stopped")
+            end_trial(controller, trial)

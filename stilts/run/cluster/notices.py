@@ -1,15 +1,16 @@
-"""Notices: what a cloud's metadata service says about the end of this machine. Knows nothing of Ray.
+"""Preemption notices: what a cloud's metadata service announces about the end of this machine. Independent of Ray.
 
-A source is a function that is called over and over: it returns the notice that stands now, or None, and may take a
-while to answer. It raises `Unavailable` where the service cannot be asked just now, and anything else that goes wrong
-counts as that too. A further cloud is one more such function, named as `package.module:function`.
+A source of notices is a function that is called repeatedly. It returns the current notice or None, and may take a while
+to answer. It raises `Unavailable` if the service cannot be reached; any other exception is treated in the same way. To
+support another cloud, write such a function and name it as `package.module:function`.
 
-- AWS (instance metadata service, version 2): an interruption of a spot machine is announced two minutes before; asking
-  every five seconds is what AWS recommends. A rebalance recommendation says that one is more likely than usual.
-- Google: a preemption is announced 30 seconds before, or as long as the machine's `preemptionNoticeDuration` says,
-  which its metadata does not tell. The service answers when there is something new.
+- AWS (instance metadata service, version 2): announces the interruption of a spot machine two minutes before it, and
+  recommends to poll every five seconds. A rebalance recommendation says that an interruption is more likely than usual.
+- Google: announces a preemption 30 seconds before it, or the machine's `preemptionNoticeDuration`, which the metadata
+  do not contain. A request can wait for a change.
 
-As the clouds' own tools do, AWS_EC2_METADATA_SERVICE_ENDPOINT and GCE_METADATA_HOST lead to other addresses.
+The environment variables AWS_EC2_METADATA_SERVICE_ENDPOINT and GCE_METADATA_HOST set other addresses, as they do for
+the clouds' own tools.
 """
 
 import importlib
@@ -37,17 +38,17 @@ _UNAUTHORIZED, _NOT_FOUND = 401, 404
 
 
 class Unavailable(Exception):
-    """The metadata service cannot be asked, or gave no sensible answer. Try again later."""
+    """The metadata service cannot be reached or gave an invalid answer. Retry later."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """This machine will be taken away, or may be.
+    """An announcement that this machine will be, or may be, preempted.
 
     Attributes:
-        text: what was announced, in one line.
-        deadline: Unix time at which the machine goes; None where nobody says.
-        certain: False for a mere recommendation to leave.
+        text: the announcement, in one line.
+        deadline: Unix time at which the machine stops; None if it is not announced.
+        certain: False for a recommendation to leave.
     """
 
     text: str
@@ -59,11 +60,14 @@ NoticeSource = Callable[[], Notice | None]
 
 
 def notice_source(cloud: str) -> tuple[str, NoticeSource]:
-    """A name and the source of notices: `aws`, `gcp`, `module:function`, or what `auto` finds this machine to be in.
+    """Return the name of a cloud and its source of notices.
+
+    Args:
+        cloud: `aws`, `gcp`, `package.module:function`, or `auto` for the cloud that this machine is in.
 
     Raises:
         StiltsError: there is no such function.
-        Unavailable: nothing answers as a cloud's metadata service; it may not be up yet.
+        Unavailable: no metadata service answers; it may not have started yet.
     """
     if cloud == "aws":
         return "AWS", Aws()
@@ -101,7 +105,7 @@ class Aws:
         self._token: str | None = None
 
     def probe(self) -> None:
-        """Raise `Unavailable` where this is no machine of AWS."""
+        """Raise `Unavailable` if this is not a machine of AWS."""
         self._renew()
 
     def __call__(self) -> Notice | None:
@@ -116,7 +120,7 @@ class Aws:
         return None
 
     def _get(self, path: str) -> dict[str, Any] | None:
-        """A JSON document; None where there is none. A token that has run out is renewed once."""
+        """Read a JSON document; None if there is none. An expired token is renewed once."""
         url = f"{self._latest}/meta-data/{path}"
         for _ in range(2):
             status, _, body = _ask(url, {"X-aws-ec2-metadata-token": self._token or self._renew()})
@@ -146,7 +150,7 @@ class Google:
         self._etag: str | None = None
 
     def probe(self) -> None:
-        """Raise `Unavailable` where this is no machine of Google."""
+        """Raise `Unavailable` if this is not a machine of Google."""
         _, headers, _ = self._ask(self._url, ANSWER_SECONDS)
         if headers.get("metadata-flavor") != "Google":
             raise Unavailable(f"{self._url} does not answer as Google's metadata service does")
@@ -155,7 +159,7 @@ class Google:
         if self._etag is None:
             url, seconds = self._url, ANSWER_SECONDS
         else:
-            # The etag: what changes between two requests is told, too.
+            # With the etag, a change between two requests is reported, too.
             url = f"{self._url}?wait_for_change=true&timeout_sec={LONG_POLL_SECONDS}&last_etag={self._etag}"
             seconds = LONG_POLL_SECONDS + ANSWER_SECONDS
         try:
@@ -182,9 +186,9 @@ class Google:
 def _ask(
     url: str, headers: Mapping[str, str], *, method: str = "GET", seconds: float | None = None
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """Status, headers in lower case and body, whatever the status."""
+    """Make a request; return its status, headers with lower-case names, and body, also for an error status."""
     request = urllib.request.Request(url, headers=dict(headers), method=method)
-    # A proxy is another machine, with other metadata.
+    # No proxy: the proxy would answer with the metadata of another machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         try:
@@ -214,7 +218,7 @@ def _document(url: str, status: int, body: bytes) -> dict[str, Any]:
 
 
 def _time(document: Mapping[str, Any], name: str) -> float | None:
-    """Unix time of a field such as `2026-09-18T08:22:00Z`; None where there is none that can be read."""
+    """Unix time of a field such as `2026-09-18T08:22:00Z`; None if it cannot be parsed."""
     try:
         return datetime.fromisoformat(str(document.get(name))).timestamp()
     except ValueError:

@@ -1,8 +1,8 @@
-"""Watch: a small process on every node that turns a cloud's notice into a drain of the node.
+"""The watcher: a small process on every node that drains the node when the cloud announces its preemption.
 
-It asks the cloud's metadata service (`notices.py`), and on a notice tells Ray that this machine goes (`drain_node.py`);
-the drivers do the rest (`drain.py`). Nothing that goes wrong ends it: it says so once, tries again with growing pauses,
-and says when it works again. SIGTERM and SIGINT end it.
+It polls the cloud's metadata service (`notices.py`) and, on a notice, marks the Ray nodes of this machine as draining
+(`drain_node.py`); the drivers then drain their trials (`drain.py`). No error ends it: it logs the first of a series of
+failures, retries with growing pauses, and logs when it succeeds again. SIGTERM and SIGINT end it.
 """
 
 import logging
@@ -30,23 +30,24 @@ def watch(
     every: float = 5.0,
     drain_on_rebalance: bool = False,
 ) -> None:
-    """Watch until a signal comes.
+    """Watch for notices until SIGTERM or SIGINT arrives.
 
     Args:
         cloud: as `notices.notice_source` takes it.
         address, node: as `drain_node` takes them.
-        every: seconds from one question to the next; a source may take longer to answer.
-        drain_on_rebalance: whether a recommendation to leave the machine drains it; else it is only logged. It may
-            come earlier than a notice, and without one; a trial needs seconds to leave, a new machine minutes to boot.
+        every: seconds between two polls; a source may take longer to answer.
+        drain_on_rebalance: whether a mere recommendation to leave the machine drains it; otherwise it is only logged.
+            A recommendation may come earlier than a notice, and may not be followed by one. Draining a trial takes
+            seconds, booting another machine takes minutes.
 
     Raises:
-        StiltsError: there is no such cloud.
+        StiltsError: `cloud` is not known.
     """
     logging.basicConfig(format="%(asctime)s %(name)s: %(message)s", datefmt="%Y-%m-%d %H:%M:%S", level=logging.INFO)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     if cloud not in ("auto", "aws", "gcp"):
-        notice_source(cloud)  # a wrong name is told at once
+        notice_source(cloud)  # reports a wrong name at once
     name, ask = _patiently("the metadata service", lambda: notice_source(cloud), every, 60.0)
     nodes = _patiently("Ray", lambda: drain_node(address, node, None, "look"), every, 60.0)
     log.info("watching %s for notices about this machine, Ray node %s", name, nodes or "none so far")
@@ -73,7 +74,7 @@ class _Watch:
             time.sleep(max(0.0, began + self._every - time.monotonic()))
 
     def _act(self, notice: Notice) -> None:
-        """Each kind of notice is acted on once: what stands today is announced until the machine goes."""
+        """Act on a notice, once for each kind: the cloud repeats a notice until the machine is gone."""
         kind = "certain" if notice.certain else "recommended"
         if kind in self._known:
             return
@@ -90,7 +91,10 @@ def _left(notice: Notice) -> str:
 
 
 def drain_node(address: str, node: str, deadline: float | None, reason: str) -> str:
-    """Drain this machine's nodes (or only look, for the reason `look`); returns the first letters of their ids.
+    """Drain this machine's Ray nodes in a process of its own; return the first characters of their ids.
+
+    Args:
+        reason: for Ray's logs; `look` only finds the nodes.
 
     Raises:
         Unavailable: Ray cannot be reached, or refuses.
@@ -109,14 +113,14 @@ def drain_node(address: str, node: str, deadline: float | None, reason: str) -> 
 
 
 def _patiently(what: str, try_it: Callable[[], T], pause: float, longest: float) -> T:
-    """What a function returns in the end: tried again, with growing pauses of so many seconds, while it fails."""
+    """Call a function until it succeeds, with pauses that double from `pause` to `longest` seconds."""
     failed = False
     while True:
         try:
             found = try_it()
         except StiltsError:
             raise
-        except Exception as error:  # a source is anybody's function
+        except Exception as error:  # a source may be a user's function
             if not failed:
                 log.warning("%s: %s; trying again", what, error if isinstance(error, Unavailable) else repr(error))
             failed = True

@@ -1,7 +1,7 @@
-"""Gang: the rank processes of one trial, connected once and kept warm from stage to stage.
+"""Gang: the rank processes of one trial, connected once and reused from stage to stage.
 
-Invariants: every rank runs the same stage or none does; an error of any rank ends the gang, because its peers may wait
-for it for ever; a warm gang is speed only, nothing that a stage leaves in its processes may be relied upon.
+Invariants: all ranks run the same stage, or none runs any. An error of one rank ends the gang, because the others may
+wait for it for ever. Reuse is for speed only: no stage may rely on what an earlier one left in the processes.
 """
 
 import importlib
@@ -21,7 +21,7 @@ from stilts.errors import StiltsError
 from stilts.experiment.runtime import Runtime
 from stilts.experiment.secrets import redact
 from stilts.plan.job import StageJob
-from stilts.run.gang.gpu import gpu_facts, together
+from stilts.run.gang.gpu import combine, gpu_facts
 
 CONNECT_SECONDS = 600.0
 PING_SECONDS = 60.0
@@ -33,18 +33,18 @@ STOPPED = "stopped"
 
 
 class LostRank(Exception):
-    """A rank's process or node is gone, or it cannot be reached: no fault of the program."""
+    """A rank's process or node is gone or cannot be reached. Not an error of the program."""
 
 
 class StoreAway(LostRank):
-    """The store could not be reached, for longer than a stage waits for it: no fault of the program, nor of a node."""
+    """The store could not be reached for longer than a stage waits for it. Not an error of the program or of a node."""
 
 
 class Rank:
-    """One process of a gang. `run` and `connect` share one thread; the other methods answer meanwhile."""
+    """One process of a gang. `run` and `connect` share one thread; the `control` methods answer during a stage."""
 
     def __init__(self, rank: int, runtime: Runtime, device: str) -> None:
-        # Read by OpenMP when torch is first imported, which is later.
+        # OpenMP reads it when torch is first imported, which happens later.
         os.environ["OMP_NUM_THREADS"] = str(max(1, int(runtime.cpus_per_rank)))
         self._rank, self._world, self._device = rank, runtime.ranks, device
         self._latest: dict[str, Any] = {}
@@ -53,7 +53,7 @@ class Rank:
         self._stage = ""
 
     def address(self) -> tuple[str, int]:
-        """Where this rank listens for its peers: on the address by which Ray knows its node, and on no other."""
+        """Listen for the other ranks on the address by which Ray knows this node; return it and the port."""
         self._listener = socket.create_server((ray.util.get_node_ip_address(), 0))
         address, port = self._listener.getsockname()
         return address, port
@@ -70,8 +70,7 @@ class Rank:
             self._gpu = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
 
     def run(self, job: StageJob, stage_function: str) -> dict[str, Any]:
-        """Run a stage: `{"status": "done"}`, or `failed`, `diverged`, `preempted` or `stopped` with `error` and
-        `traceback`."""
+        """Run a stage; return `{"status": "done"}`, or another status (see `describe`) with `error` and `traceback`."""
         self._latest = {}
         self._ranks.halt.clear()
         self._stage = job.name
@@ -86,41 +85,45 @@ class Rank:
 
     @ray.method(concurrency_group="control")
     def progress(self) -> dict[str, Any]:
-        """What the stage reported last."""
+        """Return the latest report of the stage."""
         return self._latest
 
     @ray.method(concurrency_group="control")
     def gpu(self) -> dict[str, Any]:
-        """What this rank's GPU does, see `gpu_facts`; empty where it has none."""
+        """Use and memory of this rank's GPU (see `gpu_facts`); empty if it has none."""
         return {} if self._gpu is None else gpu_facts(self._gpu)
 
     @ray.method(concurrency_group="control")
     def drain(self) -> None:
-        """Ask the stage to give up as soon as nothing is lost by it."""
+        """Ask the stage to end as soon as no work is lost by it."""
         self._ranks.drain.set()
 
     @ray.method(concurrency_group="control")
     def halt(self, stage: str) -> None:
-        """Ask a stage to end before its last step; nothing where another one has begun."""
+        """Ask a stage to end before its last step. Does nothing if another stage has begun."""
         if stage == self._stage:
             self._ranks.halt.set()
 
     @ray.method(concurrency_group="control")
     def ping(self) -> int:
-        """The process id."""
+        """Return the process id."""
         return os.getpid()
 
 
 def resolve(dotted: str) -> Callable[..., None]:
-    """The function that `package.module:name` names."""
+    """Import the function that `package.module:name` names."""
     module, _, name = dotted.partition(":")
     function: Callable[..., None] = getattr(importlib.import_module(module), name)
     return function
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """The result of a stage that did not end well: by the program's fault, or as it gave way or lost its lease."""
-    # By name: only the stage function imports what raises them.
+    """Return the result of a stage that ended with an exception: `status`, `error` and `traceback`, without secrets.
+
+    The status is `failed`, `diverged`, `preempted` (drained), `stopped`, `lost` (another attempt took the lease over)
+    or `away` (the store cannot be reached).
+    """
+    # The classes are known by name, because only the stage function imports the modules that define them.
     known = {
         "Diverged": "diverged",
         "LeaseLost": LOST,
@@ -139,7 +142,7 @@ class Gang:
     """The ranks of one trial, one in each bundle of its placement group.
 
     Raises:
-        LostRank: from any method, when a rank is gone; the gang is then of no use but to be killed.
+        LostRank: from any method, if a rank is gone. The gang must then be killed.
     """
 
     def __init__(self, group: PlacementGroup, runtime: Runtime, gpu: bool) -> None:
@@ -166,22 +169,22 @@ class Gang:
             raise LostRank(f"the ranks could not be started: {brief(error)}") from error
 
     def start(self, job: StageJob, stage_function: str) -> None:
-        """Begin a stage on every rank."""
+        """Start a stage on every rank."""
         self._ended = {"status": "done"}
         self._running = {actor.run.remote(job, stage_function): rank for rank, actor in enumerate(self._ranks)}
 
     @property
     def busy(self) -> bool:
-        """A stage has been started and not yet ended."""
+        """Whether a stage has been started and has not ended."""
         return bool(self._running)
 
     def wait(self, seconds: float) -> dict[str, Any]:
-        """The stage's result as soon as it has ended; after some seconds `running` and what rank 0 reported last."""
+        """Wait for the result of the stage; after some seconds return `running` with the latest report of rank 0."""
         ended, _ = ray.wait(list(self._running), num_returns=1, timeout=seconds)
         for ref in ended:
             result = self._result(ref)
             if result["status"] in (PREEMPTED, STOPPED):
-                self._ended = result  # so does every rank: the leader may still be storing what was done
+                self._ended = result  # every rank ends so; the leader may still be writing to the store
             elif result["status"] != "done":
                 self._running = {}
                 self._check_alive()
@@ -205,12 +208,12 @@ class Gang:
             latest: dict[str, Any] = ray.get(self._ranks[0].progress.remote(), timeout=PING_SECONDS)
             gpus = ray.get([rank.gpu.remote() for rank in self._ranks], timeout=PING_SECONDS) if self._on_gpus else []
         except RayError:
-            # Busy in a long compilation that holds the interpreter's lock; or dead, which the next wait will tell.
+            # The rank is compiling and holds the interpreter's lock, or is dead, which the next `wait` will notice.
             return {}
-        return {**latest, **together(gpus)}
+        return {**latest, **combine(gpus)}
 
     def _check_alive(self) -> None:
-        """An error that a lost peer causes in the others must not pass for an error of the program."""
+        """Raise if a rank is gone: the errors that this causes in the others are not errors of the program."""
         for rank, actor in enumerate(self._ranks):
             try:
                 ray.get(actor.ping.remote(), timeout=PING_SECONDS)
@@ -218,27 +221,27 @@ class Gang:
                 raise LostRank(f"rank {rank} was lost: {brief(error)}") from error
 
     def drain(self) -> None:
-        """Ask the stage to give up as soon as nothing is lost by it; it then ends as `preempted`, or `done`."""
+        """Ask the stage to end as soon as no work is lost by it. It then ends as `preempted`, or as `done`."""
         for rank in self._ranks:
             rank.drain.remote()
 
     def halt(self, stage: str) -> None:
-        """Ask a stage to end before its last step; it then ends as `stopped`, or `done`."""
+        """Ask a stage to end before its last step. It then ends as `stopped`, or as `done`."""
         for rank in self._ranks:
             rank.halt.remote(stage)
 
     def kill(self) -> None:
-        """End every rank at once."""
+        """Kill every rank."""
         for rank in self._ranks:
             ray.kill(rank)
         self._ranks, self._running = [], {}
 
 
 def brief(error: BaseException) -> str:
-    """The telling line of an error of Ray's, whose texts run to pages."""
+    """Return the most informative line of an error of Ray's, whose messages can be pages long, without secrets."""
     cause = getattr(error, "cause", None) or error
-    # An actor's death: a general line, indented facts about the actor, then the reason.
+    # The message of an actor's death: a general line, indented facts about the actor, and the reason.
     lines = [line for line in str(cause).splitlines() if line.strip() and not line.startswith("\t")]
-    told = lines[1:2] if isinstance(cause, RayActorError) and len(lines) > 1 else lines[:1]
-    text = redact(textwrap.shorten(" ".join(told), 240, placeholder=" ..."))
+    reason = lines[1:2] if isinstance(cause, RayActorError) and len(lines) > 1 else lines[:1]
+    text = redact(textwrap.shorten(" ".join(reason), 240, placeholder=" ..."))
     return text if isinstance(cause, LostRank) else f"{type(cause).__name__}: {text}"

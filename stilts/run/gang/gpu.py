@@ -1,15 +1,16 @@
-"""What a rank's GPU does, as the driver's management library (NVML) tells it: for display, and for nothing else."""
+"""Use and memory of a rank's GPU from NVML, NVIDIA's management library. For display only."""
 
 import contextlib
 from functools import cache
 from typing import Any
 
-from ray._private.thirdparty import pynvml  # as Ray's own metrics do; it needs no package beside Ray
+import pynvml
 
 
 def gpu_facts(uuid: str) -> dict[str, Any]:
-    """`gpu_use` in percent of the last second or less, `gpu_memory` and `gpu_memory_total` in bytes; all processes on
-    the GPU count. Empty where NVML is not there or does not tell (MIG slices have no use).
+    """Return `gpu_use` in percent, over the last second or less, and `gpu_memory` and `gpu_memory_total` in bytes.
+
+    All processes on the GPU count. Empty if NVML is not installed or cannot tell (a MIG slice has no utilization).
 
     Args:
         uuid: of the GPU, `GPU-...`.
@@ -22,8 +23,11 @@ def gpu_facts(uuid: str) -> dict[str, Any]:
     return {}
 
 
-def together(ranks: list[dict[str, Any]]) -> dict[str, Any]:
-    """The facts of a gang: the mean use of its GPUs, and the memory of the fullest. Empty where one's are missing."""
+def combine(ranks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Combine the facts of a gang's ranks: the mean use of the GPUs, and the memory of the fullest one.
+
+    Empty if any rank has none.
+    """
     if not all(ranks) or not ranks:
         return {}
     fullest = max(ranks, key=lambda facts: facts["gpu_memory"])

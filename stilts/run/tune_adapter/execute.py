@@ -1,7 +1,7 @@
-"""execute: run stages on Ray, each as one Tune trial, parents before children.
+"""Run stages on Ray, each as one trial of a Tune experiment, parents before children.
 
-The store is the ledger. Every launch makes a new Tuner from the stages that the store lacks, so a run that was
-interrupted, in whatever way, continues by being launched again.
+The store is the only state. Every launch makes a new Tuner for the stages that the store lacks, so a run that was
+interrupted in any way is continued by launching it again.
 """
 
 import logging
@@ -16,7 +16,6 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray._private import ray_constants
 
 from stilts.errors import StiltsError
 from stilts.experiment.runtime import Runtime
@@ -24,6 +23,7 @@ from stilts.plan.job import StageJob
 from stilts.run.cluster.cluster import capacity, check_store, use_gpu
 from stilts.run.cluster.drain import STOP_SECONDS, Brake, Drain
 from stilts.run.display import Display
+from stilts.run.ray_private import start_local
 from stilts.run.temporary import temporary_folder
 from stilts.run.tune_adapter.searcher import GangScheduler, StageSearcher, StageSource
 from stilts.run.tune_adapter.trial import StageTrial, resources
@@ -32,30 +32,30 @@ from stilts.schedule.agenda import Agenda, StageOutcome
 STAGE_FUNCTION = "stilts.run.stage.stage:run_stage"
 
 _TUNE_ENVIRONMENT = {
-    # The searcher decides how many trials there are at once; Tune's own limit would be one that waits.
+    # The searcher limits the number of trials. Tune's own limit would allow a single pending one.
     "TUNE_MAX_PENDING_TRIALS_PG": "100000",
-    # The store is the ledger: Tune's state is never read.
+    # Tune's own state is never read.
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",
     # Our own display and messages replace Tune's.
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    # An interrupt lets the trials write their state first.
+    # On SIGINT, the trials first write their resume state.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
 }
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of every stage of a run, by name; and why it was stopped before its end, if it was."""
+    """How a run ended: the outcome of every stage, by name, and the reason if the run was stopped before its end."""
 
     stages: dict[str, StageOutcome]
     stopped: str | None = None
 
     @property
     def complete(self) -> bool:
-        """Every stage is done."""
+        """Whether every stage is done."""
         return all(stage.status == "done" for stage in self.stages.values())
 
 
@@ -71,23 +71,23 @@ def execute(
     stage_function: str = STAGE_FUNCTION,
     source: StageSource | None = None,
 ) -> Outcome:
-    """Run the stages, and return when none runs or can start any more.
+    """Run stages, and return when none is running and none can start.
 
-    An interrupt (SIGINT) lets the trials write their resume state before the run ends; a second one does not wait.
+    On SIGINT or SIGTERM, the trials write their resume state before the run ends. A second signal kills them.
 
     Args:
-        jobs: the stages to run; a parent that is not among them is done already.
-        seconds: estimated seconds by stage, by which the longest chains go first.
-        callbacks: trackers.
+        jobs: the stages to run. A parent that is not among them must be done already.
+        seconds: estimated seconds by stage; stages with the longest remaining chain start first.
+        callbacks: further Tune callbacks, such as trackers.
         display: makes the display of the agenda.
-        brake: stops the run cleanly when its `stop` is called; see there.
+        brake: stops the run cleanly when its `stop` is called.
         stage_function: `package.module:function`, called in every rank with the job, its `Ranks` and a function that
             reports a dict (step, steps, loss, tokens_per_second, eta).
-        source: offers more stages while the run goes on.
+        source: offers more stages during the run.
 
     Raises:
-        StiltsError: the cluster cannot be reached, or can never run one trial, or its nodes do not share the store.
-        KeyboardInterrupt: SIGINT came; the trials have been stopped.
+        StiltsError: the cluster cannot be reached or can never run a trial, or its nodes do not see the same store.
+        KeyboardInterrupt: a signal arrived; the trials have been stopped.
     """
     brake = brake or Brake()
     if not jobs and source is None:
@@ -99,7 +99,7 @@ def execute(
         agenda.open = source is not None
         searcher = StageSearcher(agenda, capacity(runtime, gpu), source)
         shown = display(agenda)
-        drain = Drain(agenda, brake, shown.tell)
+        drain = Drain(agenda, brake, shown.note)
         trainable = tune.with_parameters(
             StageTrial,
             jobs={job.name: job for job in jobs},
@@ -137,13 +137,13 @@ def _trial_name(trial: Any) -> str:
 
 @contextmanager
 def _interruptible(brake: Brake) -> Iterator[None]:
-    """SIGINT or SIGTERM stops the run: the first one cleanly, the second at once, a third one without any more ado.
+    """Stop the run on SIGINT or SIGTERM: cleanly at the first signal, killing the trials at the second.
 
     Raises:
-        KeyboardInterrupt: at the end, where one came.
+        KeyboardInterrupt: at the end of the run if a signal arrived, and immediately at the third one.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread gets signals
+        yield  # only the main thread can handle signals
         return
     came = 0
 
@@ -154,7 +154,7 @@ def _interruptible(brake: Brake) -> Iterator[None]:
             raise KeyboardInterrupt
         brake.stop("interrupted", 0.0 if brake.reason else STOP_SECONDS)
 
-    # SIGTERM: what `ray job stop` and batch systems send. Ray has put a handler there that ends the process.
+    # `ray job stop` and batch systems send SIGTERM; the handler that Ray has installed for it ends the process.
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
@@ -167,9 +167,9 @@ def _interruptible(brake: Brake) -> Iterator[None]:
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """Connected to the cluster of RAY_ADDRESS, or else to a local one, which ends with this process.
+    """Connect to the cluster at RAY_ADDRESS, or start a local one that ends with this context.
 
-    A connection that exists already is used, and left as it is.
+    An existing connection is used and left open.
     """
     if ray.is_initialized():
         yield
@@ -188,29 +188,12 @@ def _start(address: str | None) -> None:
         if address:
             ray.init(address=address, **quiet)
         else:
-            with _on_loopback():
-                ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **quiet)
+            start_local(**quiet)
     except Exception as error:
         where = f"the Ray cluster at {address} (RAY_ADDRESS)" if address else "a local Ray cluster"
         token = " If it asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN, if ~/.ray has none)."
         hint = token if address else ""
         raise StiltsError(f"cannot connect to {where}: {type(error).__name__}: {error}.{hint}") from error
-
-
-@contextmanager
-def _on_loopback() -> Iterator[None]:
-    """A Ray that is started in here listens on 127.0.0.1 alone, as it does by default on a Mac or Windows.
-
-    Elsewhere it takes 127.0.0.1 for a mistake, puts the machine's own address in its place, and listens on every one.
-    Private to Ray; a test looks at every socket.
-    """
-    before = ray_constants.ENABLE_RAY_CLUSTER, os.environ.get(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR)
-    ray_constants.ENABLE_RAY_CLUSTER, os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = False, "0"
-    try:
-        yield
-    finally:
-        ray_constants.ENABLE_RAY_CLUSTER = before[0]
-        _restore(ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR, before[1])
 
 
 def _restore(variable: str, value: str | None) -> None:
@@ -222,7 +205,7 @@ def _restore(variable: str, value: str | None) -> None:
 
 @contextmanager
 def _quiet_tune() -> Iterator[None]:
-    """Tune's environment variables set and its console output silent, both restored at the end."""
+    """Set Tune's environment variables and silence its console output; restore both at the end."""
     before = {key: os.environ.get(key) for key in _TUNE_ENVIRONMENT}
     logger = logging.getLogger("ray.tune")
     level = logger.level

@@ -1,7 +1,7 @@
-"""What Tune asks: which stage is next (searcher), and which trial gets what (scheduler).
+"""Tune's searcher, which offers the next stage, and Tune's scheduler, which drains, stops and releases trials.
 
-A lost attempt is offered again as a new trial, rather than retried by Tune: Tune 2.60 gives a trial up for good when
-the warm process it was to reuse had died meanwhile, and may wait for ever on one that was being reset.
+A stage whose trial was lost is offered again as a new trial. Tune's own retry is not used: Tune 2.60 fails a trial for
+good if the warm actor that it was to reuse has died, and may wait for ever for one that was being reset.
 """
 
 import textwrap
@@ -17,36 +17,37 @@ from ray.tune.search import Searcher
 from stilts.plan.job import StageJob
 from stilts.run.cluster.drain import Drain
 from stilts.run.gang.gang import LostRank, StoreAway
+from stilts.run.ray_private import actor_of, controller_of, has_idle_actor, release_idle_actors
 from stilts.run.tune_adapter.trial import Drained
 from stilts.schedule.agenda import Agenda, Cause, StageOutcome
 
 
 class StageSource(Protocol):
-    """Where stages come from that are not known when the run begins. Its methods are called in Tune's loop.
+    """Offers stages that are not known when the run begins. Its methods are called in Tune's loop.
 
     Attributes:
-        uri: of the store that they are in.
+        uri: of the store of these stages.
     """
 
     uri: str
 
     def offer(self) -> StageJob | None:
-        """One more stage to run, whose parent is done; None where there is none for now: asked again when one ends."""
+        """Return one more stage to run, whose parent is done, or None; it is asked again when a stage has ended."""
 
     def reported(self, stage: str, result: Mapping[str, Any]) -> bool:
-        """A stage that it offered has reported; whether it is to stop."""
+        """Take a report of a stage that it offered; return whether the stage shall stop."""
 
     def ended(self, stage: str, outcome: StageOutcome) -> None:
-        """A stage that it offered has ended; not told of one that waits to be tried again."""
+        """Take the outcome of a stage that it offered. Not called for a stage that will be retried."""
 
 
 class StageSearcher(Searcher):
-    """Offers the agenda's stages, as many at once as the capacity allows.
+    """Offers the stages of an agenda, as many at a time as the capacity allows.
 
     Args:
-        agenda: is told of every stage that ends.
-        capacity: trials that may run or wait for resources now.
-        source: offers more where the agenda has none ready.
+        agenda: notes how every stage ends.
+        capacity: returns how many trials may run or wait for resources now.
+        source: offers further stages when none of the agenda is ready.
     """
 
     def __init__(self, agenda: Agenda, capacity: Callable[[], int], source: StageSource | None = None) -> None:
@@ -68,7 +69,7 @@ class StageSearcher(Searcher):
         return {"stage": name, **({"job": self._jobs[name]} if name in self._jobs else {})}
 
     def _offered(self) -> str | None:
-        """A stage that the source brings."""
+        """Add a stage of the source to the agenda and take it; None if the source offers none."""
         job = None if self._source is None or self._agenda.stopped else self._source.offer()
         if job is None:
             return None
@@ -77,7 +78,7 @@ class StageSearcher(Searcher):
         return self._agenda.take()
 
     def explain(self, trial_id: str, reason: str, cause: Cause) -> None:
-        """Why a trial was lost; comes before `on_trial_complete`, which is not told."""
+        """Note why a trial was lost. Called before `on_trial_complete`, which Tune does not give the reason."""
         self._losses[trial_id] = reason, cause
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -87,25 +88,25 @@ class StageSearcher(Searcher):
         elif result is None:
             self._agenda.lose(name, "it was stopped", "stop")
         else:
-            told = result.get("error", ""), result.get("traceback", ""), result.get("time_total_s", 0.0)
-            self._agenda.finish(name, result["status"], *told)
+            details = result.get("error", ""), result.get("traceback", ""), result.get("time_total_s", 0.0)
+            self._agenda.finish(name, result["status"], *details)
         outcome = self._agenda.outcomes[name]
         if name in self._jobs and outcome.status != "waiting" and self._source is not None:
             self._source.ended(name, outcome)
 
     def set_max_concurrency(self, max_concurrent: int) -> bool:
-        # Tune's own limiter forgets trials that it did not create.
+        # This keeps Tune from adding its own limiter, which loses trials that it did not create.
         return True
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the store is the ledger."""
+        """Does nothing: the store is the only state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: every launch plans anew."""
+        """Does nothing: every launch makes a new plan."""
 
 
 def _reason(trial: Trial) -> tuple[str, str]:
-    """The telling line of the error that Tune has just noted for a trial (of a traceback: the last), and its class."""
+    """Return the last line of the error that Tune has just noted for a trial, shortened, and the name of its class."""
     text = Path(trial.error_file).read_text() if trial.error_file else ""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\t")]
     kind, separator, message = (lines or ["Tune gave no reason"])[-1].partition(": ")
@@ -115,11 +116,10 @@ def _reason(trial: Trial) -> tuple[str, str]:
 
 
 class GangScheduler(FIFOScheduler):
-    """First in, first out; passes on why a trial was lost, has trials drained or stopped, and lets an idle gang go.
+    """First in, first out. Notes why a trial was lost, drains and stops trials, and releases an idle gang.
 
-    Tune keeps at most one process without work, in case that a stage comes. Its GPUs stay reserved, and with them the
-    node of an autoscaled cluster: after `idle_seconds` they are given back. The attributes of the controller that this
-    takes are private to Ray; tests/run pin them.
+    Tune keeps at most one actor without a trial, for the next stage. Its GPUs stay reserved, and so does a node of an
+    autoscaled cluster. The actor is therefore released after `idle_seconds`.
     """
 
     def __init__(
@@ -130,32 +130,33 @@ class GangScheduler(FIFOScheduler):
         self._idle_since: float | None = None
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        self._drain.seen(trial, result["nodes"])
+        self._drain.on_result(trial, result["nodes"])
         if self._source is not None and not result["done"]:
-            stage, actor = trial.config["stage"], trial.temporary_state.ray_actor
+            stage, actor = trial.config["stage"], actor_of(trial)
             if self._source.reported(stage, result) and actor is not None:
-                # Not through Tune's own stop, which would hand the process on while its gang still trains.
+                # Tune's own stop would reuse the actor while its gang is still training.
                 actor.halt.remote(stage)
         return super().on_trial_result(tune_controller, trial, result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        self._drain.ended(trial)
+        self._drain.on_end(trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         reason, name = _reason(trial)
-        cause = self._drain.cause(trial)
+        cause = self._drain.on_loss(trial)
         self._searcher.explain(trial.trial_id, reason, "store" if name == StoreAway.__name__ else cause)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        self._drain.tick(tune_controller._tune_controller)
-        self._let_idle_gang_go(tune_controller._tune_controller)
+        controller = controller_of(tune_controller)
+        self._drain.poll(controller)
+        self._release_idle_gang(controller)
         # None: pending trials start in the order in which the searcher offered them.
         return None
 
-    def _let_idle_gang_go(self, controller: Any) -> None:
-        if not controller._actor_cache.num_cached_objects:
+    def _release_idle_gang(self, controller: Any) -> None:
+        if not has_idle_actor(controller):
             self._idle_since = None
         elif self._idle_since is None:
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since > self._idle_seconds:
-            controller._cleanup_cached_actors(force_all=True)
+            release_idle_actors(controller)

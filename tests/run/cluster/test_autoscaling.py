@@ -13,8 +13,9 @@ import ray
 
 from stilts.errors import StiltsError
 from stilts.experiment.runtime import Runtime
-from stilts.run.cluster.autoscaler import autoscaled, startable
+from stilts.run.cluster.autoscaler import startable
 from stilts.run.cluster.cluster import capacity, use_gpu
+from stilts.run.ray_private import is_autoscaled
 from tests.own_ray import seconds_until
 from tests.run.cluster.autoscaled import AutoscaledCluster
 from tests.tiny import TINY
@@ -57,7 +58,7 @@ def cluster() -> Iterator[AutoscaledCluster]:
 
 @pytest.mark.usefixtures("cluster")
 def test_the_autoscaler_tells_what_can_start_on_a_cluster_without_nodes() -> None:
-    assert autoscaled()
+    assert is_autoscaled()
     assert not use_gpu(Runtime())
     assert not startable([{"CPU": 1.0}] * (NODES + 1))
     with pytest.raises(StiltsError, match="cluster's nodes have"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stilts.run.gang import gpu
-from stilts.run.gang.gpu import gpu_facts, together
+from stilts.run.gang.gpu import combine, gpu_facts
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, tuple[int, int, 
 def test_a_gang_tells_the_mean_use_and_its_fullest_gpu(nvml: dict[str, tuple[int, int, int]]) -> None:
     facts = [gpu_facts(uuid) for uuid in nvml]
     assert facts[0] == {"gpu_use": 90.0, "gpu_memory": 10, "gpu_memory_total": 80}
-    assert together(facts) == {"gpu_use": 80.0, "gpu_memory": 30, "gpu_memory_total": 80}
+    assert combine(facts) == {"gpu_use": 80.0, "gpu_memory": 30, "gpu_memory_total": 80}
 
 
 def test_what_nvml_does_not_tell_is_not_there(nvml: dict[str, tuple[int, int, int]]) -> None:
     assert gpu_facts("GPU-c") == {}
-    assert together([gpu_facts("GPU-a"), gpu_facts("GPU-c")]) == {}
-    assert together([]) == {}
+    assert combine([gpu_facts("GPU-a"), gpu_facts("GPU-c")]) == {}
+    assert combine([]) == {}
 
 
 def test_without_a_driver_there_is_nothing() -> None:
