@@ -1,12 +1,15 @@
 """A server of Google's storage protocol on localhost: `python -m tests.gcs PORT`; it has one bucket, `bucket`.
 
-gcp-storage-emulator plays the JSON API, which pyarrow speaks. obstore speaks the XML API, of which the emulator lacks
-what is here: listings, creation where nothing exists (`x-goog-if-generation-match: 0`), entity tags and times, metadata
-and removal.
+gcp-storage-emulator keeps the objects. It has the JSON API only; obstore uses the XML API, which is here: listings,
+creation only if nothing exists (`x-goog-if-generation-match: 0`), uploads in parts, ranges, entity tags and times,
+metadata and removal.
 """
 
+import hashlib
+import re
 import sys
 import threading
+import uuid
 from datetime import datetime
 from email.utils import format_datetime
 from functools import partial
@@ -18,10 +21,9 @@ from xml.sax.saxutils import escape
 
 from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.handlers import buckets, objects
-from gcp_storage_emulator.server import RequestHandler, Router
+from gcp_storage_emulator.server import RequestHandler
 from gcp_storage_emulator.storage import Storage
 
-_JSON = ("/storage/", "/upload/", "/download/", "/batch/", "/b/")
 _METADATA = "x-goog-meta-"
 
 _turn = threading.Lock()
@@ -33,21 +35,23 @@ class _Memory(Storage):
         """Kept in memory: writing every table after every request takes longer than all the rest."""
 
 
+_uploads: dict[str, dict[int, bytes]] = {}
+"""Parts of each upload by their numbers."""
+
+
 class _Handler(RequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def _handle(self) -> None:
-        path = urlsplit(self.path).path
-        if path == "/" or path.startswith(_JSON):
-            with _turn:
-                Router(self).handle(self.command)
-            return
-        bucket, _, name = unquote(path[1:]).partition("/")
+        url = urlsplit(self.path)
+        bucket, _, name = unquote(url.path[1:]).partition("/")
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.query = {key: values[0] for key, values in parse_qs(url.query, keep_blank_values=True).items()}
         try:
             with _turn:
-                act = "list" if not name else self.command.lower()
+                upload = "upload_" if {"uploads", "uploadId"} & self.query.keys() else ""
+                act = "list" if not name else upload + self.command.lower()
                 status, headers, content = getattr(self, f"_xml_{act}")(bucket, name, body)
         except NotFound:
             code = "NoSuchKey" if bucket in self.storage.buckets else "NoSuchBucket"
@@ -80,15 +84,50 @@ class _Handler(RequestHandler):
         self.storage.create_file(bucket, name, body, objects._checksums(body, resource))
         return HTTPStatus.OK, _headers(resource), b""
 
+    def _xml_upload_post(self, bucket: str, name: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """Begin an upload in parts, or complete it."""
+        if "uploads" in self.query:
+            if bucket not in self.storage.buckets:
+                raise NotFound
+            _uploads[upload := uuid.uuid4().hex] = {}
+            content = f"<InitiateMultipartUploadResult><UploadId>{upload}</UploadId></InitiateMultipartUploadResult>"
+            return HTTPStatus.OK, {}, content.encode()
+        parts = self._parts()
+        _, headers, _ = self._xml_put(bucket, name, b"".join(parts[number] for number in sorted(parts)))
+        del _uploads[self.query["uploadId"]]
+        etag = escape(headers["ETag"])
+        content = f"<CompleteMultipartUploadResult><ETag>{etag}</ETag></CompleteMultipartUploadResult>"
+        return HTTPStatus.OK, headers, content.encode()
+
+    def _xml_upload_put(self, bucket: str, name: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        self._parts()[int(self.query["partNumber"])] = body
+        return HTTPStatus.OK, {"ETag": f'"{hashlib.md5(body).hexdigest()}"'}, b""
+
+    def _xml_upload_delete(self, bucket: str, name: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        self._parts()
+        del _uploads[self.query["uploadId"]]
+        return HTTPStatus.NO_CONTENT, {}, b""
+
+    def _parts(self) -> dict[int, bytes]:
+        try:
+            return _uploads[self.query["uploadId"]]
+        except KeyError:
+            raise NotFound from None
+
     def _xml_get(self, bucket: str, name: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
         content = self.storage.get_file(bucket, name, show_error=False)
-        return HTTPStatus.OK, _headers(self.storage.get_file_obj(bucket, name)), content
+        headers = _headers(self.storage.get_file_obj(bucket, name))
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if asked is None:
+            return HTTPStatus.OK, headers, content
+        first, last = int(asked[1]), min(int(asked[2]), len(content) - 1)
+        headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
+        return HTTPStatus.PARTIAL_CONTENT, headers, content[first : last + 1]
 
     _xml_head = _xml_get
 
     def _xml_list(self, bucket: str, name: str, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        query = {key: values[0] for key, values in parse_qs(urlsplit(self.path).query).items()}
-        found, folders = self.storage.get_file_list(bucket, query.get("prefix"), query.get("delimiter"))
+        found, folders = self.storage.get_file_list(bucket, self.query.get("prefix"), self.query.get("delimiter"))
         parts = [f"<CommonPrefixes><Prefix>{escape(folder)}</Prefix></CommonPrefixes>" for folder in folders]
         for one in found:
             parts.append(

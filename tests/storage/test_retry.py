@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import GenericError
 
 from stilts.errors import StiltsError
 from stilts.storage import retry
@@ -105,7 +106,7 @@ def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry.time, "sleep", sleep)
 
     def fail() -> None:
-        raise OSError("AWS Error NETWORK_CONNECTION during GetObject operation")
+        raise GenericError("Generic S3 error: error sending request")
 
     with pytest.raises(Unreachable):
         retry.retried(fail, "reading")
@@ -168,10 +169,9 @@ def test_a_bucket_that_is_not_there_is_said_at_once(
 @pytest.mark.parametrize(
     ("text", "advice"),
     [
-        ("AWS Error ACCESS_DENIED during PutObject operation: Access Denied", "may not do that"),
         ("Server returned non-2xx status code: 403 Forbidden: <Error><Code>AccessDenied", "may not do that"),
         ("<Error><Code>InvalidAccessKeyId</Code>", "credentials are refused"),
-        ("AWS Error SIGNATURE_DOES_NOT_MATCH", "credentials are refused"),
+        ("<Error><Code>SignatureDoesNotMatch</Code>", "credentials are refused"),
         ("Server returned non-2xx status code: 301 Moved Permanently", "another region"),
     ],
 )
@@ -180,7 +180,7 @@ def test_refusals_are_explained_at_once(text: str, advice: str) -> None:
 
     def ask() -> None:
         asked.append(1)
-        raise OSError(text)
+        raise GenericError(text)
 
     with pytest.raises(StiltsError, match=f"writing s3://b/a: .*{advice}"):
         retry.retried(ask, "writing s3://b/a")
@@ -189,10 +189,10 @@ def test_refusals_are_explained_at_once(text: str, advice: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["status code: 503", "HTTP status 500", "curlCode: 7", "GET http://h:4030/b in 301.518µs - status code: 404"],
+    ["status code: 503", "HTTP status 500", "GET http://h:4030/b in 301.518µs - status code: 404"],
 )
 def test_troubles_are_not_taken_for_refusals(text: str) -> None:
-    assert retry.permanent(OSError(text)) is None
+    assert retry.permanent(GenericError(text)) is None
 
 
 def test_what_is_not_there_is_not_taken_for_a_refusal_by_its_name() -> None:
@@ -204,10 +204,6 @@ def test_what_is_not_there_is_not_taken_for_a_refusal_by_its_name() -> None:
     [
         ("<Code>ExpiredToken</Code>", "have expired"),
         ("PUT http://169.254.169.254/latest/api/token - status code: 403 Forbidden", "no credentials were found"),
-        (
-            "UNAVAILABLE: Could not create a OAuth2 access token to authenticate the request",
-            "no credentials were found",
-        ),
     ],
 )
 def test_credentials_are_waited_for_a_while(text: str, advice: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +212,7 @@ def test_credentials_are_waited_for_a_while(text: str, advice: str, monkeypatch:
     monkeypatch.setattr(retry.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(retry.time, "sleep", lambda seconds: now.append(now.pop() + seconds))
     with pytest.raises(StiltsError, match=advice) as error:
-        retry.retried(lambda: _raise(OSError(text)), "reading")
+        retry.retried(lambda: _raise(GenericError(text)), "reading")
     assert not isinstance(error.value, Unreachable)
     assert 10 < now[0] <= retry.CREDENTIALS_SECONDS
 

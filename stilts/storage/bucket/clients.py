@@ -1,119 +1,122 @@
-"""Clients: the two libraries through which a bucket is reached, configured alike from one `Location`.
-
-`pyarrow.fs` carries the large files. `obstore` has the small objects, for what `pyarrow.fs` does not do: create only
-what does not exist; read an object in one request (two can see the head of one version and the body of the next); list
-folders of Google storage that nobody made; remove without leaving an empty object in place of the folder.
-"""
+"""The connection to a bucket: one library, obstore, configured from a `Location`."""
 
 import contextlib
 import importlib.util
 import json
 import os
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
 from datetime import timedelta
+from http.client import HTTPException
 from typing import Any
 
+from obstore.exceptions import GenericError
 from obstore.store import GCSStore, S3Store
-from pyarrow import fs
 
+from stilts.errors import StiltsError
 from stilts.storage.uri import Location
 
+AWS = "https://s3.amazonaws.com"
 CONNECT_SECONDS = 10
 REQUEST_SECONDS = 30
-"""A request that has not been answered by then is made again."""
+"""A request that has not been answered by then is repeated."""
 
-GCS_RETRY = timedelta(seconds=30)
-
+PART_SECONDS = 120
+PART_RETRIES = 3
+PART_RETRY_SECONDS = 300
+"""The same for one part of a large file. obstore repeats parts by itself, so that the file need not be sent again."""
 
 _process: int | None = None
-"""The process whose threads carry obstore's requests: a fork of it has none, and would wait for ever."""
+"""The process whose threads carry out obstore's requests. A forked child has none of these threads and would hang."""
 
 
 def check_process() -> None:
-    """Raise in a process that was forked from one that used an object store.
+    """Refuse to be used in a process that was forked from one that has used a bucket.
 
     Raises:
-        RuntimeError: it must be started anew (spawn), as Ray starts its workers.
+        RuntimeError: the process must be started by spawn, as Ray starts its workers.
     """
     if _process not in (None, os.getpid()):
         raise RuntimeError("an object store was used before this process was forked: start it by spawn instead")
 
 
+@dataclass(frozen=True)
 class Clients:
-    """Attributes:
-    objects: obstore's view of the store; paths are relative to its prefix.
-    files: pyarrow's view of everything; paths begin with `root`.
-    root: bucket and prefix, with a slash at the end.
+    """Two views of the same prefix of a bucket. Paths are relative to the prefix.
+
+    Attributes:
+        objects: for small objects. It never retries, because a repetition that the caller does not know of makes the
+            result of an exclusive creation ambiguous; `retry.py` retries.
+        files: for the upload of large files in parts. It retries each part, which is safe to repeat.
     """
 
-    def __init__(self, location: Location) -> None:
-        global _process  # noqa: PLW0603
-        _process = _process or os.getpid()
-        self.objects = _s3_objects(location) if location.kind == "s3" else _gcs_objects(location)
-        self.files = _s3_files(location) if location.kind == "s3" else _gcs_files(location)
-        self.root = f"{location.bucket}/{location.prefix}/" if location.prefix else f"{location.bucket}/"
+    objects: S3Store | GCSStore
+    files: S3Store | GCSStore
 
 
-def _s3_objects(location: Location) -> S3Store:
+def connect(location: Location) -> Clients:
+    """Open a bucket.
+
+    Raises:
+        StiltsError: the bucket does not exist in AWS, and its region is not given.
+    """
+    global _process  # noqa: PLW0603
+    _process = _process or os.getpid()
+    settings = _s3_settings(location) if location.kind == "s3" else _gcs_settings(location)
+    store = S3Store if location.kind == "s3" else GCSStore
+    retries = {"max_retries": PART_RETRIES, "retry_timeout": timedelta(seconds=PART_RETRY_SECONDS)}
+
+    def view(seconds: int, retry_config: Any) -> S3Store | GCSStore:
+        options: Any = {
+            "allow_http": location.scheme == "http",
+            "connect_timeout": f"{CONNECT_SECONDS}s",
+            "timeout": f"{seconds}s",
+        }
+        prefix = location.prefix or None
+        return store(location.bucket, prefix=prefix, client_options=options, retry_config=retry_config, **settings)
+
+    return Clients(objects=view(REQUEST_SECONDS, {"max_retries": 0}), files=view(PART_SECONDS, retries))
+
+
+def _s3_settings(location: Location) -> dict[str, Any]:
     settings: dict[str, Any] = {"region": _region(location)}
     if location.endpoint:
         settings["endpoint"] = f"{location.scheme}://{location.endpoint}"
-    # obstore knows the environment and the roles of machines; profiles and single sign-on are boto3's.
+    # obstore reads the environment and asks for the roles of machines. boto3 also knows profiles and single sign-on.
     if not os.environ.get("AWS_ACCESS_KEY_ID") and importlib.util.find_spec("boto3"):
         from obstore.auth.boto3 import Boto3CredentialProvider
 
-        with contextlib.suppress(ValueError):  # it has none
+        with contextlib.suppress(ValueError):  # boto3 finds no credentials
             settings["credential_provider"] = Boto3CredentialProvider()
-    return S3Store(location.bucket, prefix=location.prefix or None, **settings, **_common(location))
-
-
-def _s3_files(location: Location) -> fs.S3FileSystem:
-    return fs.S3FileSystem(
-        region=_region(location),
-        endpoint_override=location.endpoint or None,
-        scheme=location.scheme,
-        connect_timeout=CONNECT_SECONDS,
-        request_timeout=REQUEST_SECONDS,
-        allow_delayed_open=True,
-    )
+    return settings
 
 
 def _region(location: Location) -> str:
-    """The bucket's region, asked of AWS where nothing says it; other servers do not care."""
+    """Region of an S3 bucket. If the location does not say it, AWS is asked; other servers ignore the region.
+
+    AWS names it in a header of its answer to everybody, whether or not they may use the bucket.
+    """
     if location.region or location.endpoint:
         return location.region or "us-east-1"
-    return fs.resolve_s3_region(location.bucket)
+    request = urllib.request.Request(f"{AWS}/{location.bucket}", method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=REQUEST_SECONDS) as answer:
+            headers = answer.headers
+    except urllib.error.HTTPError as error:
+        if error.code == 404:
+            raise StiltsError(f"{location}: there is no such bucket; create it, or correct the URI") from error
+        headers = error.headers
+    except (OSError, HTTPException) as error:
+        raise GenericError(f"the region of the bucket cannot be asked at {AWS}: {error}") from error  # it is retried
+    return str(headers.get("x-amz-bucket-region") or "us-east-1")
 
 
-def _gcs_objects(location: Location) -> GCSStore:
-    settings: dict[str, Any] = {}
-    if location.endpoint:
-        account = {"client_email": "", "private_key": "", "private_key_id": "", "disable_oauth": _is_open(location)}
-        base = {"gcs_base_url": f"{location.scheme}://{location.endpoint}"}
-        settings["config"] = {"service_account_key": json.dumps(account | base)}
-    return GCSStore(location.bucket, prefix=location.prefix or None, **settings, **_common(location))
-
-
-def _gcs_files(location: Location) -> fs.GcsFileSystem:
-    return fs.GcsFileSystem(
-        anonymous=_is_open(location),
-        scheme=location.scheme,
-        endpoint_override=location.endpoint or None,
-        retry_time_limit=GCS_RETRY,
-    )
-
-
-def _is_open(location: Location) -> bool:
-    """An emulator: no credentials go over a connection that is not encrypted."""
-    return location.scheme == "http"
-
-
-def _common(location: Location) -> dict[str, Any]:
-    return {
-        "client_options": {
-            "allow_http": location.scheme == "http",
-            "connect_timeout": f"{CONNECT_SECONDS}s",
-            "timeout": f"{REQUEST_SECONDS}s",
-        },
-        # Retries are this package's own: a repetition that nobody sees makes an exclusive creation ambiguous.
-        "retry_config": {"max_retries": 0},
-    }
+def _gcs_settings(location: Location) -> dict[str, Any]:
+    if not location.endpoint:
+        return {}
+    # No credentials are sent over a connection that is not encrypted, which is that of an emulator.
+    unsafe = location.scheme == "http"
+    account = {"client_email": "", "private_key": "", "private_key_id": "", "disable_oauth": unsafe}
+    base = {"gcs_base_url": f"{location.scheme}://{location.endpoint}"}
+    return {"config": {"service_account_key": json.dumps(account | base)}}

@@ -1,25 +1,25 @@
-"""ObjectStore: artifacts in a bucket of S3, of a server that speaks its protocol, or of Google Cloud Storage.
+"""ObjectStore: artifacts in a bucket of S3, of a server with the same protocol, or of Google Cloud Storage.
 
-One object appears whole or not at all, and `create` is the server's own conditional write. A tree is many objects, so
-it lies in a folder of its own that nobody knows before it is complete, and one object at the tree's path names it:
+One object is written atomically, and `create` is the server's conditional write. A tree has many objects. It lies in a
+folder with a new random name, and when it is complete, one object at the path of the tree is written that names it:
 
     stages/NAME/weights                     {"tree": "weights.tree-ID", "files": {manifest}}
     stages/NAME/weights.tree-ID/config.json
     stages/NAME/weights.tree-ID/model.safetensors
 
-Replacing the tree is replacing that one object; what is published lies likewise. A killed writer leaves a folder that
-nothing names: it is never listed, and goes with the next tree at that path once it is older than `STALE_SECONDS`.
-A truncated object can only ever be in such a folder: pyarrow completes an upload even where an exception ended it.
+Replacing the tree means replacing that one object. What is published is stored in the same way. A killed writer leaves
+an orphaned folder that no object names. It is never listed, and the next writer of a tree at that path removes it if it
+is older than `STALE_SECONDS`. A large file is uploaded in parts; the object appears when the upload is completed. The
+parts of a killed writer stay in the bucket, invisible, until a lifecycle rule of the bucket removes them.
 
-A file that does not match its digest when it is fetched, twice, gets a mark beside it (`.damaged`): from then on
-`has_tree` says no, and the plan makes the tree again.
+If a file does not match its digest when it is fetched, twice, a marker file (`.damaged`) is written beside it. From
+then on `has_tree` returns False, and the plan makes the tree again.
 """
 
 import builtins
 import contextlib
 import hashlib
 import json
-import os
 import re
 import threading
 import time
@@ -34,23 +34,18 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from stilts.errors import StiltsError
-from stilts.storage.bucket.clients import Clients, check_process
+from stilts.storage.bucket.clients import Clients, check_process, connect
+from stilts.storage.bucket.transfer import download, upload
 from stilts.storage.cache import Cache
 from stilts.storage.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
 from stilts.storage.retry import retried
 from stilts.storage.uri import Location
 
 STALE_SECONDS = 86400.0
-"""A tree that nothing names after so long is a killed writer's: large files take hours and appear at their end."""
+"""A tree that no object names after this time is orphaned. A large file can take hours until it appears."""
 
 PARALLEL = 8
-"""Requests at a time in one transfer."""
-
-CHUNK = 16 << 20
-"""Bytes of one request of a fetch."""
-
-UNSENT = 64 << 20
-"""Bytes of a file that may wait to be sent: pyarrow would hold all of it in memory."""
+"""Requests at a time in the transfer of one tree, and files of it that are uploaded at a time."""
 
 _TREE = ".tree-"
 _DAMAGED = ".damaged"
@@ -221,18 +216,7 @@ class ObjectStore:
         return manifest
 
     def _upload(self, source: Path, path: str) -> dict[str, int | str]:
-        def ask() -> dict[str, int | str]:
-            digest, size = hashlib.sha256(), 0
-            with source.open("rb") as reader, self._clients.files.open_output_stream(self._clients.root + path) as out:
-                while chunk := reader.read(CHUNK):
-                    digest.update(chunk)
-                    size += len(chunk)
-                    out.write(chunk)
-                    if size % UNSENT == 0:
-                        out.flush()
-            return {"bytes": size, "sha256": digest.hexdigest()}
-
-        return self._ask("writing", path, ask)
+        return upload(source, self._clients.objects, self._clients.files, path, f"writing {self._at(path)}")
 
     def _tree(self, path: str) -> dict[str, Any] | None:
         """What the object at a path says of a tree; None where there is none."""
@@ -261,17 +245,19 @@ class ObjectStore:
 
     def _download(self, path: str, manifest: Manifest, target: Path) -> None:
         tree = self._found(path)
+        folder = _folder(path, tree)
+        there = self._listed(folder)
         for name, expected in manifest.items():
-            if name not in tree["files"]:
+            if name not in tree["files"] or name not in there:
                 raise Corrupt(f"{self._at(path)}/{name} is missing; run the experiment again to rebuild it")
             if tree["files"][name] != expected:
                 raise Corrupt(f"{self._at(path)}/{name} is not what was written; run again to rebuild it")
-        folder = _folder(path, tree)
         with ThreadPoolExecutor(PARALLEL) as pool, ThreadPoolExecutor(PARALLEL) as ranges:
 
             def one(name: str) -> None:
-                for _ in range(2):
-                    self._download_file(f"{folder}/{name}", target / name, int(manifest[name]["bytes"]), ranges)
+                size = int(manifest[name]["bytes"])
+                for _ in range(2 if there[name] == size else 0):
+                    self._download_file(f"{folder}/{name}", size, target / name, ranges)
                     if _sha256(target / name) == manifest[name]["sha256"]:
                         return
                 self.write(f"{folder}/{_DAMAGED}", name.encode())
@@ -281,21 +267,11 @@ class ObjectStore:
 
             builtins.list(pool.map(one, manifest))
 
-    def _download_file(self, path: str, target: Path, size: int, ranges: ThreadPoolExecutor) -> None:
-        def part(offset: int) -> None:
-            content = self._ask("reading", path, lambda: source.read_at(min(CHUNK, size - offset), offset))
-            os.pwrite(out.fileno(), content, offset)
-
-        target.parent.mkdir(parents=True, exist_ok=True)
+    def _download_file(self, path: str, size: int, target: Path, ranges: ThreadPoolExecutor) -> None:
         try:
-            source = self._ask("reading", path, lambda: self._clients.files.open_input_file(self._clients.root + path))
+            download(self._objects, path, size, target, ranges, f"reading {self._at(path)}")
         except FileNotFoundError:
             raise Corrupt(f"{self._at(path)} is missing; run the experiment again to rebuild it") from None
-        with source, target.open("wb") as out:
-            if source.size() == size:
-                builtins.list(ranges.map(part, range(0, size, CHUNK)))
-            out.flush()
-            os.fsync(out.fileno())
 
     def _own(self, path: str, tree: dict[str, Any]) -> Path | None:
         """What this node made and published, where it is still the same: it need not be fetched."""
@@ -328,7 +304,7 @@ class ObjectStore:
         check_process()
         with self._making:
             if self._made is None:
-                self._made = retried(lambda: Clients(self.location), f"opening {self.location}")
+                self._made = retried(lambda: connect(self.location), f"opening {self.location}")
             return self._made
 
     @property
