@@ -16,6 +16,7 @@ from stilts.storage.protocol import Corrupt
 from tests.servers import HttpProxy, gs_uri, s3_uri
 from tests.storage.conftest import elsewhere, tree_folder
 
+Proxied = tuple[HttpProxy, ObjectStore]
 SIZE = 2 * transfer.PART + 12_345
 """Three parts of an upload, two requests of a download."""
 
@@ -31,9 +32,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def proxied(
-    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[HttpProxy, ObjectStore]]:
+def proxied(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxied]:
     monkeypatch.setenv("STILTS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(retry, "FIRST_PAUSE", 0.02)
     with HttpProxy(s3_endpoint) as proxy:
@@ -57,9 +56,7 @@ def test_every_byte_arrives(
     assert manifest["large"]["bytes"] == SIZE
 
 
-def test_an_upload_that_fails_leaves_no_object(
-    proxied: tuple[HttpProxy, ObjectStore], tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_upload_that_fails_leaves_no_object(proxied: Proxied, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk fails after the first part."""
 
     def half(reader: BinaryIO, part: int, update: object) -> object:
@@ -74,7 +71,7 @@ def test_an_upload_that_fails_leaves_no_object(
     assert any(request.startswith("DELETE") and "uploadId" in request for request in proxy.requests), "it is aborted"
 
 
-def test_a_part_that_fails_is_sent_again_without_the_others(proxied: tuple[HttpProxy, ObjectStore], tree: Path) -> None:
+def test_a_part_that_fails_is_sent_again_without_the_others(proxied: Proxied, tree: Path) -> None:
     proxy, store = proxied
     proxy.act = lambda number, method, path: "503" if "partNumber=2" in path and _nth(proxy, path) == 1 else "pass"
     manifest = store.put_tree(tree, "w")
@@ -82,7 +79,7 @@ def test_a_part_that_fails_is_sent_again_without_the_others(proxied: tuple[HttpP
     assert [_nth(proxy, f"partNumber={number}&") for number in (1, 2, 3)] == [1, 2, 1]
 
 
-def test_a_completion_whose_answer_was_lost_counts(proxied: tuple[HttpProxy, ObjectStore], tree: Path) -> None:
+def test_a_completion_whose_answer_was_lost_counts(proxied: Proxied, tree: Path) -> None:
     proxy, store = proxied
     lost = []
 
@@ -99,7 +96,7 @@ def test_a_completion_whose_answer_was_lost_counts(proxied: tuple[HttpProxy, Obj
 
 
 def test_an_object_that_is_shorter_than_its_manifest_says_is_corrupt(
-    proxied: tuple[HttpProxy, ObjectStore], tree: Path, tmp_path: Path
+    proxied: Proxied, tree: Path, tmp_path: Path
 ) -> None:
     _, store = proxied
     manifest = store.put_tree(tree, "w")
