@@ -1,7 +1,7 @@
 """Evaluations: in which splits, languages and conditions each target is predicted."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from stilts.data.noise import noise_problems
@@ -10,7 +10,7 @@ from stilts.errors import Problems, StiltsError, nearest
 from stilts.experiment.experiment import Experiment, TargetDecl
 from stilts.identity.stage import Condition, DataRef, EvaluationSpec, Watched
 from stilts.plan.problems import Collector
-from stilts.plan.training import Data
+from stilts.plan.training import Data, unpublished
 from stilts.tasks.base import Task, all_tasks, get_task, private_language
 from stilts.tasks.benchmarks import get_benchmark
 from stilts.tasks.settings import combination_problem, setting_problem
@@ -26,6 +26,8 @@ class Evaluator:
         ref: the data of a task in a split and language, by task name.
         invented: languages of the generated corpus.
         problems: what is wrong with the targets is noted here.
+        left_out: languages of a target that have no data in a split, where the experiment lets them go:
+            (target, split) -> languages.
     """
 
     experiment: Experiment
@@ -33,6 +35,7 @@ class Evaluator:
     ref: Callable[[str, str, str], DataRef]
     invented: Sequence[str]
     problems: Collector
+    left_out: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def target(self, name: str, decl: TargetDecl) -> tuple[EvaluationSpec, ...]:
         """What a target is evaluated on; empty where something is wrong."""
@@ -54,7 +57,9 @@ class Evaluator:
         conditions = self._conditions(name, task)
         specs: list[EvaluationSpec] = []
         for split in splits:
-            for language in self.problems.attempt(where, self._languages, task, decl, split) or ():
+            languages = self.problems.attempt(where, self._languages, task, decl, split) or ()
+            self._note(name, task, decl, split, languages)
+            for language in languages:
                 spec = self.problems.attempt(where, self._evaluation, task, decl, split, language, None)
                 if spec is not None:
                     specs += [spec, *(self._evaluation(task, decl, split, language, noise) for noise in conditions)]
@@ -134,12 +139,19 @@ class Evaluator:
             if decl.languages is not None:
                 _refuse_unknown(task.name, official, wanted)
             return [language for language in wanted if language in official or private_language(language)]
-        lacking = task.hub.without.get(split, ()) if task.hub is not None else ()
+        lacking = unpublished(self.experiment, task, split)
         there = (lang for lang in official if lang not in lacking or self.data.has(task, split, lang))
         known = [*there, *self.invented]
         if wanted == "all" and not self.invented:
             return known
         return [language for language in known if self.data.has(task, split, language)]
+
+    def _note(self, name: str, task: Task, decl: TargetDecl, split: str, languages: Sequence[str]) -> None:
+        """Note the languages of the benchmark that are left out because they have no data."""
+        wanted = self.experiment.languages if decl.languages is None else decl.languages
+        lost = [language for language in self._official(task) if language not in languages]
+        if lost and languages and not isinstance(wanted, tuple):
+            self.left_out[name, split] = tuple(lost)
 
     def check_settings(self) -> None:
         """Note what is wrong with the settings by task."""

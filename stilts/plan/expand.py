@@ -72,6 +72,13 @@ class Expansion:
     experiment: Experiment
     cells: list[Cell] = field(default_factory=list)
     graph: Graph = field(default_factory=Graph)
+    left_out: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """Languages of a target that have no data in a split: (target, split) -> languages, in the order of the task."""
+
+    def note(self, target: str, split: str, languages: Sequence[str]) -> None:
+        """Note languages that a target is without."""
+        if languages:
+            self.left_out[target, split] = tuple(languages)
 
 
 def expand(experiment: Experiment, data: Data) -> Expansion:
@@ -116,6 +123,8 @@ class _Expander:
     def expand(self) -> Expansion:
         self._check_names()
         specs = {name: self.evaluator.target(name, decl) for name, decl in self.experiment.targets.items()}
+        for (name, split), languages in self.evaluator.left_out.items():
+            self.out.note(name, split, languages)
         models = self.experiment.models
         bases = {name: self.problems.attempt(f"models.{name}", self._base, decl) for name, decl in models.items()}
         allowances = self._check_stages()
@@ -214,14 +223,14 @@ class _Expander:
             return [_Ending(where, trained, StageDecl(task=trained), specs, selection, watched)]
         training: Training = "translated" if decl.setting.startswith("translate") else "in-language"
         if decl.setting.endswith("-all"):
+            known = self.trainer.languages(get_task(trained), training)
+            lacking = [language for language in dict.fromkeys(spec.language for spec in specs) if language not in known]
+            self.out.note(name, "train", lacking)
             stage = StageDecl(task=trained, training=training)
             return [_Ending(where, f"{trained}.{decl.setting}", stage, specs, selection, watched)]
         there = self.trainer.languages(get_task(trained), training)
         by_language = {lang: tuple(s for s in specs if s.language == lang) for lang in there}
-        named = decl.languages if isinstance(decl.languages, tuple) else ()
-        if lacking := [language for language in named if language not in there]:
-            names = ", ".join(lacking)
-            raise StiltsError(f"setting {decl.setting}: no {training} training set of {trained} in {names} (data:)")
+        self._leave_out(name, decl, trained, training, list(dict.fromkeys(spec.language for spec in specs)))
         endings = []
         for language, wanted in by_language.items():
             if not wanted:
@@ -232,6 +241,27 @@ class _Expander:
         if not endings:
             raise StiltsError(f"setting {decl.setting}: no evaluated language has a training set of its own (data:)")
         return endings
+
+    def _leave_out(self, name: str, decl: TargetDecl, trained: str, training: Training, languages: list[str]) -> None:
+        """Note the evaluated languages that have no training set of their own, where the experiment lets them go.
+
+        Under `languages: present` any may lack it; otherwise those alone for which the published data has none.
+
+        Raises:
+            StiltsError: a training set is missing; the message has the path that was looked for.
+        """
+        task = get_task(trained)
+        lacking = self.trainer.lacking(task, training, languages)
+        wanted = self.experiment.languages if decl.languages is None else decl.languages
+        published = () if isinstance(decl.languages, tuple) else self.trainer.unpublished(task, training, lacking)
+        missing = [] if wanted == "present" else [language for language in lacking if language not in published]
+        if missing:
+            reason = self.trainer.reason(task, training, missing[0])
+            raise StiltsError(
+                f"setting {decl.setting}: no {training} training set of {trained} in {', '.join(missing)} ({reason}); "
+                "languages: present leaves out languages without one"
+            )
+        self.out.note(name, "train", lacking)
 
     # --- the graph ---------------------------------------------------------------------------------------
 

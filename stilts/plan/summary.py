@@ -72,6 +72,10 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "gpu_hours": round(sum(gpu_hours(cost, plan.speed) for cost in plan.costs.values()), 4),
         "speed": {"flops": plan.speed.flops, "source": plan.speed.source},
         "bytes": {"peak": peak, "end": end},
+        "left_out": [
+            {"target": target, "split": split, "languages": list(languages)}
+            for (target, split), languages in plan.expansion.left_out.items()
+        ],
         "unknown": sorted({item for cost in plan.costs.values() for item in cost.unknown}),
     }
 

@@ -166,6 +166,22 @@ class Trainer:
         known = dict.fromkeys([*_all_languages(), *self.invented, *self._private()])
         return tuple(lang for lang in known if self.data.has(task, split_of(training, lang), lang))
 
+    def lacking(self, task: Task, training: str, languages: Sequence[str]) -> list[str]:
+        """Those of some languages in which there is no training set of this kind."""
+        return [lang for lang in languages if not self.data.has(task, split_of(training, lang), lang)]
+
+    def unpublished(self, task: Task, training: str, languages: Sequence[str]) -> list[str]:
+        """Those of some languages in which the task's published data has no training set of this kind."""
+        return [lang for lang in languages if lang in unpublished(self.experiment, task, split_of(training, lang))]
+
+    def reason(self, task: Task, training: str, language: str) -> str:
+        """Why a training set is not there: the path that was looked for, or what has to be declared."""
+        try:
+            self.ref(task.name, split_of(training, language), language)
+        except StiltsError as error:
+            return str(error)
+        return f"give files as data.tasks.{task.name}.{split_of(training, language)}"
+
     def _dev_language(self, task: Task, training: str, languages: tuple[str, ...] | None) -> str:
         """English, but for a model of one language's own data: that language's dev set, where it has one."""
         if training == "in-language" and languages is not None and len(languages) == 1:
@@ -181,6 +197,14 @@ class Trainer:
         """Invented languages that the experiment names."""
         named = self.experiment.languages if isinstance(self.experiment.languages, tuple) else ()
         return [language for language in named if private_language(language)]
+
+
+def unpublished(experiment: Experiment, task: Task, split: str) -> tuple[str, ...]:
+    """Languages in which the task's published data lacks a split; none where the experiment gives files of its own."""
+    own = experiment.data.tasks.get(task.name)
+    if task.hub is None or (own is not None and getattr(own, split) is not None):
+        return ()
+    return task.hub.without.get(split, ())
 
 
 def _version(task: Task) -> int:

@@ -26,6 +26,7 @@ class Summary:
         points: the difference of which `seeds_needed` tells.
         notes: what a reader must know to compare the numbers with published ones.
         outside: targets of which no average is taken, with what they are.
+        without: targets that lack languages of the benchmark, with these languages.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Summary:
     points: float
     notes: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -74,6 +76,7 @@ def summaries(results: pa.Table, summary: pa.Table) -> list[Summary]:
                 points=points_of(summary),
                 notes=tuple(_coverage(rows, [name for name in names if name in official], benchmark)),
                 outside=tuple(f"{name} ({kind_of(rows, name)})" for name in names if name not in official),
+                without=tuple(_without(rows, names, benchmark)),
             )
         )
     return found
@@ -104,6 +107,21 @@ def language_summaries(results: pa.Table, languages: pa.Table, target: str) -> l
 def _entries(table: pa.Table, split: str, column: str) -> dict[tuple[Row, str], Entry]:
     records = table.filter(pc.field("split") == split).to_pylist()
     return {((record["model"], record["intermediate"]), record[column]): entry_of(record) for record in records}
+
+
+_NAMED = 12
+"""Languages that a note names; of more it has the number, too."""
+
+
+def _without(rows: Sequence[Mapping[str, Any]], names: Sequence[str], benchmark: Benchmark) -> Iterable[str]:
+    """The languages of the benchmark that a target is not evaluated in."""
+    for name in names:
+        of_target = [row for row in rows if row["target"] == name]
+        planned = {row["language"] for row in of_target}
+        lost = [lang for lang in benchmark.languages.get(of_target[0]["task"], ()) if lang not in planned]
+        if lost:
+            more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
+            yield f"{name} ({' '.join(lost[:_NAMED])}{more})"
 
 
 def _coverage(rows: Iterable[Mapping[str, Any]], names: Sequence[str], benchmark: Benchmark) -> list[str]:

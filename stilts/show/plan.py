@@ -31,6 +31,9 @@ def show_plan(plan: Plan, console: Console) -> None:
     size = figures["bytes"]
     console.print(f"  disk: {gigabytes(size['peak'])} at the peak, {gigabytes(size['end'])} at the end")
     _show_price(plan, console)
+    for lost in figures["left_out"]:
+        languages = ", ".join(lost["languages"])
+        console.print(f"  [yellow]{lost['target']}: no {lost['split']} data, left out: {languages}[/]")
     if figures["unknown"]:
         console.print(f"  [yellow]too low, not known: {', '.join(figures['unknown'])}[/]")
     console.print(_stages(plan))

@@ -150,6 +150,8 @@ def _notes(summary: Summary) -> Iterator[str]:
     if summary.notes:
         what = f"other languages than {summary.benchmark.upper()}'s, in no average over tasks"
         yield f"Means over {what}: {', '.join(summary.notes)}."
+    if summary.without:
+        yield f"Languages left out: {', '.join(summary.without)}."
     if summary.outside and summary.averages:
         yield f"In no average: {', '.join(summary.outside)}."
 

@@ -255,9 +255,51 @@ def test_a_named_language_without_a_training_set(expanded: Expand) -> None:
     """A mean over fewer languages than were asked for would look like the one that was."""
     targets = {"own": {"task": "panx", "setting": "in-language", "languages": ["de", "fr"]}}
     message = _problem(expanded, targets=targets)
-    assert message == "targets.own: setting in-language: no in-language training set of panx in fr (data:)"
-    (cell,) = expanded(targets={"own": {"task": "panx", "setting": "in-language"}}).cells
+    assert message == (
+        "targets.own: setting in-language: no in-language training set of panx in fr (no train data of panx in fr); "
+        "languages: present leaves out languages without one"
+    )
+
+
+@pytest.mark.parametrize("setting", ["in-language", "translate-train"])
+def test_a_missing_training_set_is_a_mistake_as_a_missing_test_file_is(expanded: Expand, setting: str) -> None:
+    """The mean over languages would be another one, without a word."""
+    fields: tuple[dict[str, Any], ...] = ({"languages": "all"}, {"languages": ["en", "de", "fr"]})
+    for field in fields:
+        message = _problem(expanded, targets={"own": {"task": "panx", "setting": setting}}, **field)
+        training = "translated" if setting == "translate-train" else "in-language"
+        assert f"targets.own: setting {setting}: no {training} training set of panx in " in message
+        assert "fr" in message.partition("(")[0]
+        assert "data of panx in " in message
+
+
+def test_what_the_published_data_lacks_excuses_no_file_of_ones_own(expanded: Expand, data: Any) -> None:
+    """UD-POS is published without a training set in Thai; of one's own files each is expected."""
+    has = data.has
+    data.has = lambda task, split, language: language != "th" and (task.name == "udpos" or has(task, split, language))
+    target = {"own": {"task": "udpos", "setting": "in-language", "languages": "all"}}
+    files = {"tasks": {"udpos": {"train": "x/{lang}/train.conll"}}}
+    assert "test data of udpos in th" in _problem(expanded, targets=target, data=files)
+    data.has = lambda task, split, language: (split, language) != ("train", "th")
+    assert expanded(targets=target).left_out == {("own", "train"): ("th",)}
+    assert "no in-language training set of udpos in th (" in _problem(expanded, targets=target, data=files)
+
+
+def test_languages_without_a_training_set_are_said_where_they_may_be_left_out(expanded: Expand) -> None:
+    expansion = expanded(targets={"own": {"task": "panx", "setting": "in-language"}}, languages="present")
+    (cell,) = expansion.cells
     assert [branch.evaluations[0].language for branch in cell.branches] == ["en", "de", "sw"]
+    lost = expansion.left_out["own", "train"]
+    assert set(lost) == set(get_task("panx").languages) - {"en", "de", "sw"}
+    together = expanded(targets={"own": {"task": "panx", "setting": "in-language-all"}})
+    assert together.left_out["own", "train"] == lost
+
+
+def test_languages_without_a_test_file_are_said_where_they_may_be_left_out(expanded: Expand, data: Any) -> None:
+    has = data.has
+    data.has = lambda task, split, language: (split, language) != ("test", "sw") and has(task, split, language)
+    assert expanded(targets=["panx"], languages="present").left_out == {("panx", "test"): ("sw",)}
+    assert expanded(targets=["panx"], languages=["de"]).left_out == {}
 
 
 def test_an_invented_language_may_have_a_training_set(expanded: Expand, data: Any) -> None:
