@@ -46,7 +46,7 @@ from stilts.statistics.power import ALPHA
 from stilts.storage.local import LocalStore
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.benchmarks import XTREME
-from stilts.tasks.schema import SCHEMAS
+from stilts.tasks.families import get_family
 
 Array = NDArray[np.float64]
 
@@ -167,14 +167,14 @@ def examples(task: Task, size: int, rng: random.Random) -> tuple[list[Any], pa.T
         gold = [(ids[i], ids[foreign + i]) for i in range(BUCC_PAIRS)]
         columns |= {"side": ["foreign"] * foreign + ["en"] * (size - foreign)}
         columns["gold"] = [[ids[foreign + i]] if i < BUCC_PAIRS else [] for i in range(size)]
-    rows, schema = len(columns["id"]), SCHEMAS[task.family]
+    rows, schema = len(columns["id"]), get_family(task.family).schema
     arrays = [pa.array(columns[f.name], f.type) if f.name in columns else pa.nulls(rows, f.type) for f in schema]
     return gold, pa.table(arrays, schema=schema)
 
 
 def example_rows(task: Task, ids: list[str]) -> pa.Table:
     """Canonical examples that have nothing but ids."""
-    schema = SCHEMAS[task.family]
+    schema = get_family(task.family).schema
     columns = [pa.array(ids) if f.name == "id" else pa.nulls(len(ids), f.type) for f in schema]
     return pa.table(columns, schema=schema)
 

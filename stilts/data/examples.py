@@ -9,7 +9,6 @@ from stilts.data.sources.files import get_format
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
 from stilts.tasks.families import get_family
-from stilts.tasks.families.checks import has_gold
 
 CHARACTERS_PER_TOKEN = {"zh": 1.5, "ja": 1.5, "th": 2.5, "ko": 2.0}
 """Rough yield of XLM-R's vocabulary, for the cost model only; 4 elsewhere."""
@@ -43,13 +42,15 @@ def is_labelled(table: pa.Table, task: Task, split: str, where: str) -> bool:
     Raises:
         StiltsError: some rows have gold and others none, or a split other than test has none at all.
     """
-    gold = has_gold(table, task.family)
+    family = get_family(task.family)
+    gold = family.has_gold(table)
     lacking = table.num_rows - int(gold.sum())
-    partly = task.unanswerable or task.family in ("retrieval", "dual_encoder")
+    partly = task.unanswerable or family.partly_labelled
     if not partly and 0 < lacking < table.num_rows:
         first = int(gold.argmin()) + 1
-        hint = "; questions without an answer are SQuAD 2.0's: squad2 reads them" if task.family == "span_qa" else ""
-        raise StiltsError(f"{where}: {lacking} of {table.num_rows} rows have no gold, first row {first}{hint}")
+        raise StiltsError(
+            f"{where}: {lacking} of {table.num_rows} rows have no gold, first row {first}{family.gold_hint}"
+        )
     if not gold.any() and split != "test":
         raise StiltsError(f"{where}: no gold labels, and {split} data needs them; {_where_gold_is(task, split)}")
     return bool(gold.any())

@@ -8,14 +8,12 @@ import pyarrow.compute as pc
 
 from stilts.errors import StiltsError
 from stilts.tasks.base import Task
-
-COLUMNS = {"tagging": "tags"}
-"""Column of the labels, by family, of the families whose tasks may leave their labels to the data."""
+from stilts.tasks.families import get_family
 
 
 def open_labels(task: Task) -> bool:
     """Whether the task's labels are those of its training data (CCG)."""
-    return not task.labels and task.family in COLUMNS
+    return not task.labels and get_family(task.family).label_column is not None
 
 
 def check_scheme(name: str, labels: Sequence[str]) -> None:
@@ -52,9 +50,9 @@ def with_labels(task: Task, tables: Iterable[pa.Table]) -> Task:
     Raises:
         StiltsError: there is no label in them.
     """
-    if not open_labels(task):
+    column = get_family(task.family).label_column
+    if task.labels or column is None:
         return task
-    column = COLUMNS[task.family]
     found = sorted({label for table in tables for label in pc.unique(pc.list_flatten(table[column])).to_pylist()})
     if not found:
         raise StiltsError(f"the training data of {task.name} has no {column}: its labels would come from them")

@@ -29,7 +29,7 @@ from stilts.experiment.data import DataDecl, TaskSource
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, DataRef
 from stilts.tasks.base import HubSource, Task, all_tasks, check_language, private_language
-from stilts.tasks.families.checks import has_gold
+from stilts.tasks.families import get_family
 
 INDEX_VERSION = 2
 """Raised when a reader changes what it makes of the same file."""
@@ -350,7 +350,7 @@ def _override(task: Task, declared: TaskSource, split: str) -> HubSource | None:
 def _read(task: Task, split: str, language: str, files: Sequence[Path], labels: Path | None) -> pa.Table:
     form = get_format(task)
     table = form.reader(split)(files, task, language)
-    if labels is not None and form.merge is not None and not has_gold(table, task.family).any():
+    if labels is not None and form.merge is not None and not get_family(task.family).has_gold(table).any():
         table = form.merge(table, labels, task)
     return table
 

@@ -1,6 +1,5 @@
-"""Pool: what rankings search, encoded once for all that search it."""
+"""The candidates of rankings, which are encoded once for all evaluations that search them."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,7 +10,12 @@ from stilts.tasks.families.dual_encoder import candidates_of
 
 
 class Pool:
-    """The candidates that rankings search, encoded by the first of them. It belongs to one model as it stands."""
+    """The candidates that rankings search. The first ranking encodes them, so a pool belongs to one state of one model.
+
+    Attributes:
+        table: canonical examples, each candidate once.
+        names: names of the candidates, in the order of the vectors.
+    """
 
     def __init__(self, table: pa.Table) -> None:
         self.table = candidates_of(table)
@@ -19,16 +23,8 @@ class Pool:
         self._vectors: dict[str, np.ndarray] = {}
 
     def vectors(self, settings: Mapping[str, Any], encode: Callable[[pa.Table], np.ndarray]) -> np.ndarray:
-        """float32 [candidates, hidden]"""
+        """Return the vectors under these settings, float32 [candidates, hidden]. Only the latest are kept."""
         name = repr(sorted(settings.items()))
         if name not in self._vectors:
             self._vectors = {name: encode(self.table)}
         return self._vectors[name]
-
-    def right(self) -> dict[str, list[str]]:
-        """The candidates of each key."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for candidate, keys in zip(self.names, self.table["keys"].to_pylist(), strict=True):
-            for key in keys:
-                found[key].append(candidate)
-        return found

@@ -1,7 +1,7 @@
 """One evaluation: examples -> features -> outputs of the model -> predictions -> scores.
 
-The model is somebody else's: `evaluate` is given a function that runs it. Where the examples carry no gold (XTREME's
-own test files), predictions are made and there is no score.
+`evaluate` is given a function that runs the model, and makes predictions as the task's family prescribes
+(`Family.procedure`). Examples without gold, such as XTREME's own test files, get predictions but no score.
 """
 
 import logging
@@ -22,7 +22,7 @@ from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.thresholds import best_null_threshold
 from stilts.identity.stage import EvaluationSpec
 from stilts.tasks.base import Task
-from stilts.tasks.families import Lengths, get_family
+from stilts.tasks.families import Lengths, Procedure, get_family
 from stilts.tasks.families.dual_encoder import queries_of
 from stilts.tasks.families.span_qa import best_spans
 from stilts.tasks.metrics import RANKS
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Forward = Callable[[pa.Table, str, Mapping[str, Any]], list[np.ndarray]]
-"""`forward(features, family, settings)`: one float32 array per row of features, in their order. The family says what
-is wanted: its head's outputs (shapes in `tasks/families`), or, for `retrieval`, the sentence vector [hidden] of the
-settings' `layer` and `pooling`."""
+"""`forward(features, family, settings)` returns one float32 array per row of features, in their order: the outputs of
+the family's head (shapes in `tasks/families`) or, if it has no head, the sentence vector [hidden] of the settings'
+`layer` and `pooling`."""
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What an evaluation yields.
+    """The result of an evaluation.
 
     Attributes:
         predictions: content of the prediction file in XTREME's layout.
-        metrics: scores in percent by evaluate.py's names; None where the examples carry no gold.
+        metrics: scores in percent under the names of evaluate.py; None if the examples have no gold.
         examples: rows of the evaluated table.
-        extra: what was chosen or found on the way (BUCC: `threshold`, and `tuned_f1` that it reaches where it was
-            chosen; SQuAD 2.0: see `thresholds.py`; under a condition: `changed_share`, see `data.noise.Noisy`).
+        extra: further numbers: the threshold that was chosen and its scores on the dev set (BUCC: `threshold`,
+            `tuned_f1`; SQuAD 2.0: see `thresholds.py`); under a noise condition, `changed_share` (`data.noise.Noisy`).
     """
 
     predictions: bytes
@@ -66,13 +66,13 @@ def evaluate(
     forward: Forward,
     pool: Pool | None = None,
 ) -> Evaluated:
-    """Predict `table`, under the spec's condition, and score the predictions.
+    """Predict `table` under the spec's noise condition and score the predictions.
 
     Args:
-        table: canonical examples of `spec.data`, clean; `tune` stays so.
-        tune: canonical examples of `spec.tune`: the dev set on which the threshold of BUCC or SQuAD 2.0 is chosen;
-            None: it is chosen on `table` itself (the dev set's own score).
-        pool: what a ranking searches (canonical examples of `spec.pool`); None: the texts of `table`.
+        table: clean canonical examples of `spec.data`.
+        tune: clean canonical examples of `spec.tune`, the dev set on which the threshold of BUCC or SQuAD 2.0 is
+            chosen. With None, it is chosen on `table` itself (the score of the dev set).
+        pool: the candidates that a ranking searches, from `spec.pool`. With None, the texts of `table`.
 
     Raises:
         StiltsError: the settings leave no room for text, or there is no gold to choose the threshold on.
@@ -85,23 +85,24 @@ def evaluate(
     if spec.condition is not None:
         noisy = perturb(table, task, spec.condition, spec.language)
         table, noise = noisy.table, {"changed_share": noisy.changed_share}
-    if task.unanswerable and spec.settings.get("null_threshold") is None:
-        predictions, gold, extra = run.answer(table, tune)
-    elif task.family == "dual_encoder":
-        predictions, gold = run.rank(table, Pool(table) if pool is None else pool)
-    elif task.family != "retrieval":
-        predictions, gold = run.predict(table)
-    elif task.answers == "pairs":
-        predictions, gold, extra = run.mine(table, tune)
-    else:
-        predictions, gold = run.search(table)
+    match get_family(task.family).procedure(task, spec.settings):
+        case Procedure.DECODE:
+            predictions, gold = run.predict(table)
+        case Procedure.NULL_THRESHOLD:
+            predictions, gold, extra = run.answer(table, tune)
+        case Procedure.NEAREST:
+            predictions, gold = run.search(table)
+        case Procedure.MINE:
+            predictions, gold, extra = run.mine(table, tune)
+        case Procedure.RANK:
+            predictions, gold = run.rank(table, Pool(table) if pool is None else pool)
     metrics = None if gold is None else score(task, spec.language, predictions, gold)
     return Evaluated(write_predictions(task.name, predictions), metrics, table.num_rows, extra | noise)
 
 
 @dataclass(frozen=True)
 class _Side:
-    """One side of a corpus with its sentence vectors, float32 [rows, hidden]."""
+    """One side of a parallel corpus with its sentence vectors, float32 [rows, hidden]."""
 
     ids: list[str]
     texts: list[str]
@@ -110,7 +111,7 @@ class _Side:
 
 @dataclass(frozen=True)
 class _Run:
-    """An evaluation under way: its methods return predictions and gold in the form that `score` takes."""
+    """One evaluation. Its public methods implement one procedure each and return predictions and gold for `score`."""
 
     task: Task
     spec: EvaluationSpec
@@ -118,18 +119,17 @@ class _Run:
     forward: Forward
 
     def predict(self, table: pa.Table) -> tuple[Any, Any]:
-        """With the task's head."""
+        """Decode each example from the outputs of the task's head."""
         family, lengths = get_family(self.task.family), Lengths.of(self.spec.settings)
         features, outputs = self._outputs(table)
-        predictions: Any = family.decode(table, features, outputs, self.task, lengths)
-        if self.task.family == "span_qa":
-            predictions = dict(zip(table["id"].to_pylist(), predictions, strict=True))
+        predictions = family.predictions(table, family.decode(table, features, outputs, self.task, lengths))
         return predictions, gold_of(self.task, table)
 
     def answer(
         self, table: pa.Table, tune: pa.Table | None
     ) -> tuple[dict[str, str], dict[str, list[str]] | None, dict[str, float]]:
-        """SQuAD 2.0: the best answer, or none where that is better by more than a threshold chosen on known gold."""
+        """SQuAD 2.0: answer with the best span, or not at all if the margin of "no answer" exceeds a threshold that is
+        chosen on the dev set."""
         answers, gold = self._answers(table)
         known, known_gold = (answers, gold) if tune is None else self._answers(tune)
         if known_gold is None:
@@ -142,7 +142,7 @@ class _Run:
         return {id_: "" if margin > threshold else text for id_, (text, margin) in answers.items()}, gold, chosen
 
     def _answers(self, table: pa.Table) -> tuple[dict[str, tuple[str, float]], dict[str, list[str]] | None]:
-        """By question, its best answer with the margin of "no answer", and the accepted ones."""
+        """Return the best answer of each question with the margin of "no answer", and the accepted answers."""
         features, outputs = self._outputs(table)
         best = best_spans(table, features, outputs, Lengths.of(self.spec.settings))
         ids = table["id"].to_pylist()
@@ -150,13 +150,13 @@ class _Run:
         return answers, gold_of(self.task, table)
 
     def search(self, table: pa.Table) -> tuple[list[str], list[str] | None]:
-        """Tatoeba: for each English sentence, the foreign one with the highest cosine."""
+        """Tatoeba: find the foreign sentence with the highest cosine for each English one."""
         foreign, english = self._sides(table)
         found = mining.nearest(english.vectors, foreign.vectors)
         return [foreign.ids[row] for row in found], gold_of(self.task, table)
 
     def rank(self, table: pa.Table, pool: Pool) -> tuple[dict[str, list[str]], dict[str, list[str]] | None]:
-        """LAReQA and Mewsli-X: for each query, the candidates with the highest cosines."""
+        """LAReQA and Mewsli-X: find the candidates with the highest cosines for each query."""
         queries = queries_of(table)
         found = mining.rank(self._vectors(queries), pool.vectors(self.spec.settings, self._vectors), RANKS)
         rows = zip(queries["id"].to_pylist(), found.tolist(), strict=True)
@@ -173,7 +173,7 @@ class _Run:
     def mine(
         self, table: pa.Table, tune: pa.Table | None
     ) -> tuple[set[tuple[str, str]], set[tuple[str, str]] | None, dict[str, float]]:
-        """BUCC: the pairs whose margin reaches the threshold that is best where gold is known."""
+        """BUCC: find the pairs whose margin reaches the threshold that has the best F1 on the dev set."""
         candidates, gold = self._candidates(table)
         known, known_gold = (candidates, gold) if tune is None else self._candidates(tune)
         if not known_gold:
@@ -186,14 +186,14 @@ class _Run:
         return pairs, gold, {"threshold": threshold, "tuned_f1": f1}
 
     def _candidates(self, table: pa.Table) -> tuple[list[tuple[float, str, str]], set[tuple[str, str]] | None]:
-        """(margin, foreign id, English id) of each mined pair, and the gold pairs."""
+        """Return (margin, foreign id, English id) of each mined pair, and the gold pairs."""
         foreign, english = self._sides(table)
         rows = mining.mine_sentences(foreign.vectors, english.vectors, foreign.texts, english.texts)
         candidates = [(margin, foreign.ids[i], english.ids[j]) for margin, i, j in rows]
         return candidates, gold_of(self.task, table)
 
     def _sides(self, table: pa.Table) -> tuple[_Side, _Side]:
-        """Foreign, English."""
+        """Return the foreign and the English side."""
         vectors = self._vectors(table)
         return _side(table, "foreign", vectors), _side(table, "en", vectors)
 
@@ -204,8 +204,10 @@ class _Run:
 
 
 def with_language(features: pa.Table, language: str) -> pa.Table:
-    """Features with a `language` column, which models with language embeddings read; a retrieval's English side is
-    English."""
+    """Return features with a `language` column, which models with language embeddings read.
+
+    The language of the English side of a retrieval task is English.
+    """
     if "language" in features.column_names:
         return features
     names: pa.Array = pa.repeat(language, features.num_rows)

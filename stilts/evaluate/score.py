@@ -17,11 +17,12 @@ from typing import Any
 
 from stilts.data.sources.lareqa import read_xquad_r, read_xquad_r_candidates
 from stilts.errors import Problems, StiltsError, nearest
-from stilts.evaluate.candidates import Pool
-from stilts.evaluate.predictions import decode, parse_json, read_predictions, suffix
+from stilts.evaluate.predictions import prediction_file, read_predictions, suffix
 from stilts.tasks.averages import group_averages, task_average
 from stilts.tasks.base import all_tasks, get_task
 from stilts.tasks.benchmarks import Benchmark, get_benchmark
+from stilts.tasks.families.dual_encoder import candidates_of, right_candidates
+from stilts.tasks.families.files import decode
 from stilts.tasks.score import Scores, score
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,7 @@ def _score_language(task: str, language: str, predictions: Path, labels: Path) -
         gold = _read_gold(task, labels)
     if problems:
         raise Problems(problems)
-    if problem := _misfit(predicted, gold, predictions, labels):
+    if problem := prediction_file(task).misfit(predicted, gold, predictions, labels):
         raise Problems([problem])
     _warn(task, predicted, predictions, labels)
     return score(task, language, predicted, gold)
@@ -178,14 +179,16 @@ def _blank_lines_at_the_end(path: Path) -> int:
 
 
 def _read_gold(task: str, path: Path) -> Any:
-    read = {"answers": _read_squad, "MLQA answers": _read_squad, "rankings": _read_rankings}
-    kind = get_task(task).scored_as[0]
-    gold = read[kind](path) if kind in read else read_predictions(task, path)
+    text = decode(path.read_bytes(), str(path))
+    if get_task(task).files == "xquad_r" and '"data"' in text:
+        gold = _sentences_of_answers(path)
+    else:
+        gold = prediction_file(task).read_labels(text, str(path))
     if task == "mewslix":  # a mention has one entity; XTREME-R's script takes the first of the list
         gold = {id_: [names[0].strip()] for id_, names in gold.items()}
     if not gold:
         raise Problems([f"{path}: holds no labels"])
-    if kind not in read and (constant := _constant(gold)) is not None:
+    if not isinstance(gold, dict) and (constant := _constant(gold)) is not None:
         raise Problems([f"{path}: every label is {constant!r}; this is a blanked test file, give the labels"])
     return gold
 
@@ -197,11 +200,9 @@ def _constant(gold: Iterable[Any]) -> Any:
     return next(iter(answers)) if len(answers) == 1 and len(examples) >= _UNLIKELY else None
 
 
-def _read_rankings(path: Path) -> dict[str, list[str]]:
-    """Right candidates by query: `{id: [candidates]}`, or XQuAD-R's own file, whose right candidates are in the files
-    of all languages beside it."""
-    if '"data"' not in decode(path.read_bytes(), str(path)):
-        return read_predictions("lareqa", path)  # all rankings have one form
+def _sentences_of_answers(path: Path) -> dict[str, list[str]]:
+    """Return the right candidates by query from XQuAD-R's own file; those of a query are in the files of all languages
+    beside it."""
     right = _right_sentences(tuple(sorted(path.parent.glob("test-*.json"))))
     return {id_: right[id_] for id_ in read_xquad_r([path], get_task("lareqa"), "")["id"].to_pylist()}
 
@@ -210,57 +211,4 @@ def _read_rankings(path: Path) -> dict[str, list[str]]:
 def _right_sentences(paths: tuple[Path, ...]) -> dict[str, list[str]]:
     """The candidates of each question, over XQuAD-R's files `test-LG.json`."""
     files = {path.stem.removeprefix("test-"): path for path in paths}
-    return Pool(read_xquad_r_candidates(files, get_task("lareqa"))).right()
-
-
-def _read_squad(path: Path) -> dict[str, list[str]]:
-    """Accepted answers by question id, from SQuAD's JSON."""
-    document = parse_json(decode(path.read_bytes(), str(path)), str(path))
-    try:
-        questions = [
-            (question["id"], [answer["text"] for answer in question["answers"]])
-            for article in (document["data"] if isinstance(document, dict) else document)
-            for paragraph in article["paragraphs"]
-            for question in paragraph["qas"]
-        ]
-    except (KeyError, TypeError):
-        raise Problems([f"{path}: not in SQuAD's format (data > paragraphs > qas > id, answers > text)"]) from None
-    gold = dict(questions)
-    if len(gold) < len(questions):
-        raise Problems([f"{path}: {len(questions) - len(gold)} question ids are there more than once"])
-    if not all(gold.values()) or not any(text for texts in gold.values() for text in texts):
-        raise Problems([f"{path}: answers are missing or blank; XTREME's own test files have none, give the labels"])
-    return gold
-
-
-def _misfit(predicted: Any, gold: Any, predictions: Path, labels: Path) -> str | None:
-    """Why predictions and gold, each sound in itself, cannot be scored together."""
-    if isinstance(gold, dict):
-        return _misfit_answers(predicted, gold, predictions, labels)
-    if isinstance(gold, set):
-        return None
-    if isinstance(gold[0], list):
-        return _misfit_sentences(predicted, gold, predictions, labels)
-    if len(predicted) != len(gold):
-        return f"{predictions}: {len(predicted)} lines, but {labels} has {len(gold)}"
-    return None
-
-
-def _misfit_answers(predicted: dict[str, str], gold: dict[str, Any], predictions: Path, labels: Path) -> str | None:
-    missing = gold.keys() - predicted.keys()
-    if len(missing) == len(gold):
-        return f"{predictions}: answers none of the questions of {labels}; is it of another language or task?"
-    if missing:
-        logger.warning("%s: %d of %d questions have no answer and score 0", predictions, len(missing), len(gold))
-    return None
-
-
-def _misfit_sentences(predicted: list[list[str]], gold: list[list[str]], predictions: Path, labels: Path) -> str | None:
-    line = 1
-    for i, (ours, theirs) in enumerate(zip(predicted, gold, strict=False), start=1):
-        if len(ours) != len(theirs):
-            return f"{predictions}:{line}: sentence {i} has {len(ours)} tags, but {len(theirs)} in {labels}"
-        line += len(ours) + 1
-    if len(predicted) != len(gold):
-        return f"{predictions}: {len(predicted)} sentences, but {labels} has {len(gold)}"
-    return None
+    return right_candidates(candidates_of(read_xquad_r_candidates(files, get_task("lareqa"))))

@@ -13,6 +13,7 @@ from stilts.plan.problems import Collector
 from stilts.plan.training import Data, unpublished
 from stilts.tasks.base import Task, all_tasks, get_task, private_language
 from stilts.tasks.benchmarks import get_benchmark
+from stilts.tasks.families import Procedure, get_family
 from stilts.tasks.settings import combination_problem, setting_problem
 
 ENGLISH = "en"
@@ -82,7 +83,7 @@ class Evaluator:
         Rankings are left out: a pool of candidates is too much to search again and again.
         """
         curves, task = self.experiment.curves, get_task(decl.task or name)
-        if curves is None or task.family == "dual_encoder":
+        if curves is None or _procedure(task, task.settings) is Procedure.RANK:
             return ()
         found = [
             self._evaluation(task, decl, split, language, None)
@@ -182,7 +183,7 @@ class Evaluator:
     ) -> EvaluationSpec:
         settings = {**task.settings, **self.experiment.settings.get(task.name, {}), **decl.settings}
         # What is noisy meets a threshold that was chosen on clean data, on dev too.
-        tuned = _has_threshold(task, settings) and (split != "dev" or condition is not None)
+        tuned = _procedure(task, settings).tuned and "dev" in task.splits and (split != "dev" or condition is not None)
         return EvaluationSpec(
             task=task.name,
             task_version=task.version,
@@ -197,23 +198,21 @@ class Evaluator:
 
     def _pool(self, task: Task, split: str) -> DataRef | None:
         """What a ranking searches; on dev, whose pairs are of the training task, its own texts."""
-        if task.family != "dual_encoder" or split == "dev":
+        if _procedure(task, task.settings) is not Procedure.RANK or split == "dev":
             return None
         return self.ref(task.name, CANDIDATES, EVERY)
 
 
 def _conditions(kinds: Sequence[str], rates: Sequence[float], seed: int, scope: str, task: Task) -> Iterator[Condition]:
-    """Every kind at every rate; the scope is question answering's alone."""
-    scope = scope if task.family == "span_qa" else "all"
+    """Every kind at every rate. The scope counts only for families that have several."""
+    scope = scope if len(get_family(task.family).noise) > 1 else "all"
     for kind in kinds:
         for rate in rates:
             yield Condition(kind, float(rate), seed, scope)
 
 
-def _has_threshold(task: Task, settings: Mapping[str, Any]) -> bool:
-    """Whether a threshold is chosen on dev: BUCC's, and that of SQuAD 2.0 for "no answer" where none is set."""
-    chosen = task.family == "retrieval" or (task.unanswerable and settings["null_threshold"] is None)
-    return chosen and "dev" in task.splits
+def _procedure(task: Task, settings: Mapping[str, Any]) -> Procedure:
+    return get_family(task.family).procedure(task, settings)
 
 
 def _refuse_combination(settings: Mapping[str, Any]) -> None:

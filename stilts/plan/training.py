@@ -13,8 +13,10 @@ from stilts.experiment.recipe import Recipe
 from stilts.identity.stage import EXAMPLE_FIELDS, DataRef, Mixing, Part, StageSpec
 from stilts.plan.budget import FREE, Allowance
 from stilts.tasks.base import Task, all_tasks, check_heads, get_task, private_language
+from stilts.tasks.families import get_family
 
 MLM = "mlm"
+"""Name of the library's task of masked language modelling."""
 Training = Literal["english", "translated", "in-language"]
 
 MIXTURE_RECIPE: Mapping[str, Any] = {
@@ -136,7 +138,7 @@ class Trainer:
     ) -> tuple[tuple[DataRef, ...], DataRef | None]:
         """Training examples, and the dev set where one is selected by."""
         task = get_task(name)
-        if task.family == MLM:
+        if get_family(task.family).raw_text:
             if training != "english":
                 raise StiltsError(f"training: {task.name} reads text of any language as it is; name them in languages:")
             found = languages or self._text_languages(task)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from stilts.errors import Problems, StiltsError, nearest
 from stilts.evaluate.predictions import read_predictions as parse_predictions
@@ -29,6 +28,7 @@ from stilts.results.table import CellSource, ReadEvaluation
 from stilts.storage.local import LocalStore
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.benchmarks import XTREME, Benchmark
+from stilts.tasks.families import get_family
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -189,41 +189,7 @@ def check_predictions(task: Task, content: bytes, examples: pa.Table) -> list[st
         predictions = parse_predictions(task.name, content)
     except Problems as error:
         return error.messages
-    if task.family in ("span_qa", "dual_encoder"):
-        return _check_ids(set(predictions), set(examples["id"].to_pylist()))
-    if task.family == "retrieval":
-        english, foreign = (examples.filter(pc.equal(examples["side"], side))["id"] for side in ("en", "foreign"))
-        if task.name == "bucc2018":
-            return _check_pairs(predictions, set(foreign.to_pylist()), set(english.to_pylist()))
-        beyond = [line for line in predictions if int(line) >= len(foreign)]
-        outside = [f"{beyond[0]} is no line of the foreign file, which has {len(foreign)}"] if beyond else []
-        return _check_count("lines", len(predictions), len(english)) + outside
-    what = "sentences" if task.family == "tagging" else "lines"
-    problems = _check_count(what, len(predictions), len(examples))
-    return problems or (_check_words(predictions, examples) if task.family == "tagging" else [])
-
-
-def _check_count(what: str, found: int, expected: int) -> list[str]:
-    return [] if found == expected else [f"{found} {what} for {expected} examples"]
-
-
-def _check_words(predictions: Sequence[Sequence[str]], examples: pa.Table) -> list[str]:
-    words = pc.list_value_length(examples["tokens"]).to_pylist()
-    wrong = [i for i, (tags, n) in enumerate(zip(predictions, words, strict=True)) if len(tags) != n]
-    return [f"sentence {i + 1} has {len(predictions[i])} tags for {words[i]} words" for i in wrong[:1]]
-
-
-def _check_ids(found: set[str], expected: set[str]) -> list[str]:
-    lacking, foreign = sorted(expected - found), sorted(found - expected)
-    return [
-        *([f"{len(lacking)} questions have no answer, first {lacking[0]}"] if lacking else []),
-        *([f"{len(foreign)} ids are no questions, first {foreign[0]}"] if foreign else []),
-    ]
-
-
-def _check_pairs(pairs: set[tuple[str, str]], foreign: set[str], english: set[str]) -> list[str]:
-    unknown = sorted({a for a, _ in pairs} - foreign) + sorted({b for _, b in pairs} - english)
-    return [f"{len(unknown)} ids are in neither corpus, first {unknown[0]}"] if unknown else []
+    return get_family(task.family).file(task).problems(predictions, examples)
 
 
 # --- the folder

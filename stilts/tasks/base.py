@@ -13,7 +13,6 @@ from typing import Any
 from stilts.errors import StiltsError, nearest
 from stilts.tasks.benchmarks import languages_of
 from stilts.tasks.metrics import check_metrics
-from stilts.tasks.schema import ANSWERS, SCHEMAS
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class HubSource:
         revision: commit to read; pinned, so that it identifies the content.
         config: configuration name; `{lang}` is replaced by the language.
         splits: our split -> the hub's split (`+` joins several); `translated`: the training set by a machine.
-        columns: our column -> the hub's column (what each family needs: see `data/sources/hub.py`).
+        columns: our column -> the hub's column (what each family needs: see `tasks/families`).
         labels: the hub's label value -> index of ours, where they differ.
         files: parquet files inside the repository, `{config}` and `{split}` replaced, where the repository at this
             revision cannot be loaded by its name.
@@ -53,8 +52,7 @@ class Task:
     Attributes:
         name: unique; lower case, as in XTREME's folder names.
         version: raised when a change alters examples, features or predictions; part of every key.
-        family: `classification`, `multiple_choice`, `tagging`, `parsing`, `srl`, `span_qa`, `mlm`, `retrieval` or
-            `dual_encoder`.
+        family: name of its family, one of `tasks/families`.
         languages: the languages of its first benchmark, in the benchmark's order (`XTREME.languages[NAME]`);
             `("en",)` for English tasks.
         labels: classes in index order (classification, tagging, parsing, srl); empty for the other families, and where
@@ -82,7 +80,7 @@ class Task:
             without ids have row numbers for ids, so their translations must be in the same order. The bootstrap over
             test items resamples such items together.
         answers: the kind of answers in which its metrics are looked up, where it is not its family's
-            (`schema.ANSWERS`): `tag runs` for UD-POS, `pairs` for BUCC, `MLQA answers` for MLQA.
+            (`Family.scored_as`): `tag runs` for UD-POS, `pairs` for BUCC, `MLQA answers` for MLQA.
     """
 
     name: str
@@ -127,17 +125,24 @@ class Task:
         """The kinds of answers in which its metrics are looked up; empty where it makes no predictions."""
         if self.answers is not None:
             return (self.answers,)
-        return ("answers or none",) if self.unanswerable else ANSWERS[self.family]
+        return ("answers or none",) if self.unanswerable else _families()[self.family].scored_as
 
     def __post_init__(self) -> None:
-        if self.family not in SCHEMAS:
-            raise StiltsError(f"task {self.name}: no family {self.family!r}; {nearest(self.family, SCHEMAS)}")
+        families = _families()
+        if self.family not in families:
+            raise StiltsError(f"task {self.name}: no family {self.family!r}; {nearest(self.family, families)}")
         check_metrics(f"task {self.name}", self.scored_as, self.labels, self.metric, self.metrics)
 
     def rows(self, split: str, language: str) -> int | None:
         """Declared number of examples, None where none is declared."""
         size = self.sizes.get(split)
         return size.get(language) if isinstance(size, Mapping) else size
+
+
+def _families() -> dict[str, Any]:
+    """Every family by name. The module is imported by name, because families import this one."""
+    families: dict[str, Any] = importlib.import_module("stilts.tasks.families").all_families()
+    return families
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Batch: the tensors of one micro-batch, packed or padded."""
+"""The tensors of one micro-batch, packed or padded."""
 
 from dataclasses import dataclass, field
 
@@ -7,14 +7,12 @@ import torch
 
 from stilts.data.batching import MicroBatch
 from stilts.train.features import Features, spans
-
-TOKEN_FAMILIES = ("tagging", "parsing", "srl", "mlm")
-"""Families whose heads read the states at `positions`."""
+from stilts.train.heads import head_of
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of tokens, and which of their states a head reads.
+    """Rows of tokens, and the states among them that a head reads.
 
     Attributes:
         input_ids: int64 [rows, width].
@@ -22,12 +20,12 @@ class Batch:
         positions: int64 [rows, width], from 0 within each sequence.
         types: int64 [rows, width], token type ids, or None.
         packed: whether rows may hold several sequences.
-        units: int64 [u], where the head reads: indices into the rows laid end to end.
-        counts: units of each sequence.
+        units: int64 [u], indices of the states that the head reads, into the rows laid end to end.
+        counts: number of units of each sequence.
         order: the sequences' row numbers in the table that the batch was made from.
-        languages: the language of each sequence; None where the features name none.
-        targets: tensors that the family's loss reads; empty without gold.
-        head: name of the model's head that reads them; None: its only one.
+        languages: the language of each sequence; None if the features name none.
+        targets: tensors that the family's loss reads (`FamilyHead.targets`); empty without gold.
+        head: name of the model's head that reads the states. With None, its only one.
     """
 
     input_ids: torch.Tensor
@@ -52,12 +50,12 @@ def collate(
     last_token: bool = False,
     head: str | None = None,
 ) -> Batch:
-    """Lay sequences out in rows as wide as the fullest.
+    """Lay out sequences in rows as wide as the longest.
 
     Args:
         rows: row numbers of `features` that share a row of tokens.
         last_token: read a sequence's last token instead of its first (XLNet puts its class token there).
-        head: name of the head that the batch is for; None: the model's only one.
+        head: name of the head that the batch is for. With None, the model's only one.
     """
     order = [index for row in rows for index in row]
     part = features.take(order)
@@ -74,7 +72,8 @@ def collate(
         flat[tokens] = values
         return torch.from_numpy(flat.reshape(len(rows), width)).to(device)
 
-    units, counts = _units(part, first, tokens, last_token)
+    family = head_of(part.family)
+    units, counts = family.units(part, first, tokens, last_token)
     return Batch(
         input_ids=fill(part.ids.values, pad_id),
         segments=fill(np.repeat(number + 1, lengths), 0),
@@ -85,34 +84,6 @@ def collate(
         counts=counts.tolist(),
         order=order,
         languages=None if part.language is None else [part.languages[code] for code in part.language],
-        targets={name: torch.from_numpy(value).to(device) for name, value in _targets(part).items()},
+        targets={name: torch.from_numpy(value).to(device) for name, value in family.targets(part).items()},
         head=head,
     )
-
-
-def _units(part: Features, first: np.ndarray, tokens: np.ndarray, last_token: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the states that the family's head reads, and their number for each sequence."""
-    lengths = part.ids.lengths
-    if part.family in TOKEN_FAMILIES:
-        assert part.positions is not None
-        counts = part.positions.lengths
-        return np.repeat(first, counts) + part.positions.values, counts
-    if part.family in ("span_qa", "retrieval"):
-        return tokens, lengths
-    return first + (lengths - 1 if last_token else 0), np.ones_like(lengths)
-
-
-def _targets(part: Features) -> dict[str, np.ndarray]:
-    if part.family in TOKEN_FAMILIES and part.labels is not None:
-        heads = {} if part.heads is None else {"heads": part.heads.values.astype(np.int64)}
-        return {"labels": part.labels.values.astype(np.int64), **heads}
-    if part.family == "span_qa" and part.start is not None and part.end is not None:
-        return {"start": part.start.astype(np.int64), "end": part.end.astype(np.int64), "lengths": part.ids.lengths}
-    if part.family == "classification" and part.label is not None:
-        return {"labels": part.label.astype(np.int64)}
-    if part.family == "multiple_choice" and part.label is not None:
-        _, where, group = np.unique(part.item, return_index=True, return_inverse=True)
-        return {"labels": part.label[where].astype(np.int64), "group": group, "choice": part.choice.astype(np.int64)}
-    if part.family == "dual_encoder" and part.block is not None:
-        return {"pair": part.item, "side": part.choice, "block": part.block}
-    return {}

@@ -1,18 +1,22 @@
-"""Features: the columns of a features table as numpy arrays, ready to be taken from by row."""
+"""The columns of a features table as numpy arrays, from which rows can be taken."""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import ArrayLike
 
+from stilts.tasks.families import get_family
+
 IGNORED = -100
-"""Label of a token that has none."""
+"""The label of a token that has none."""
 
 BLOCK = 32
-"""Most pairs that are each other's negatives: with SQuAD's questions and paragraphs about as much as one micro-batch of
-the default budget holds. A block is the work of one rank: `batch_size` of 32 pairs a rank keeps all of them busy."""
+"""Maximum number of pairs that are each other's negatives: with SQuAD's questions and paragraphs, about what one
+micro-batch of the default budget holds. A block is processed by one rank: 32 pairs of `batch_size` per rank keep all
+ranks busy."""
 
 
 @dataclass(frozen=True)
@@ -55,20 +59,17 @@ def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Features:
-    """A features table; `n` rows, one a sequence of tokens.
+    """A features table with `n` rows, each a sequence of tokens.
 
     Attributes:
         family: the task's family.
         ids: input ids with special tokens.
         item: int [n], from 0, ascending: number of the item that a row belongs to.
         choice: int [n]: number of a row within its item.
-        types: token type ids; None where the tokenizer gives none.
-        label: int [n]: class, or index of the right choice.
-        positions, labels: tokens that are classified and their labels (tagging, parsing, srl, MLM).
-        heads: for each of these words, the number of its head (parsing).
-        start, end: int [n]: token indices of the answer.
-        block: int [n], ascending: pairs that are contrasted with each other (see `in_blocks`); None elsewhere.
-        language: int [n], index into `languages`; None where the table names none.
+        types: token type ids; None if the tokenizer has none.
+        columns: the columns in `Family.features` that the table has: int [n], or lists.
+        block: int [n], ascending: pairs that are contrasted with each other (see `in_blocks`), or None.
+        language: int [n], index into `languages`; None if the table names none.
     """
 
     family: str
@@ -76,40 +77,24 @@ class Features:
     item: np.ndarray
     choice: np.ndarray
     types: Ragged | None = None
-    label: np.ndarray | None = None
-    positions: Ragged | None = None
-    labels: Ragged | None = None
-    heads: Ragged | None = None
-    start: np.ndarray | None = None
-    end: np.ndarray | None = None
+    columns: Mapping[str, np.ndarray | Ragged] = field(default_factory=dict)
     language: np.ndarray | None = None
     block: np.ndarray | None = None
     languages: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, table: pa.Table, family: str) -> "Features":
-        """Read a features table. Neighbouring rows with the same `item` (and `language`) are one item."""
+        """Read a features table. Consecutive rows with the same `item` (and `language`) are one item."""
         language, languages = _codes(table["language"]) if "language" in table.column_names else (None, ())
         item, choice = _items(table["item"].to_numpy(), language)
-
-        def ragged(name: str) -> Ragged | None:
-            return Ragged.of(table[name]) if name in table.column_names else None
-
-        def column(name: str) -> np.ndarray | None:
-            return table[name].to_numpy() if name in table.column_names else None
-
+        read = [name for name in get_family(family).features if name in table.column_names]
         return cls(
             family=family,
             ids=Ragged.of(table["input_ids"]),
             item=item,
             choice=choice,
-            types=ragged("token_type_ids"),
-            label=column("label"),
-            positions=ragged("positions"),
-            labels=ragged("labels"),
-            heads=ragged("heads"),
-            start=column("start"),
-            end=column("end"),
+            types=Ragged.of(table["token_type_ids"]) if "token_type_ids" in table.column_names else None,
+            columns={name: _column(table[name]) for name in read},
             language=language,
             languages=languages,
         )
@@ -118,30 +103,31 @@ class Features:
         return len(self.item)
 
     def take(self, rows: ArrayLike) -> "Features":
-        """The rows in the given order; rows of an item keep their numbers."""
+        """Return the rows in the given order; rows of an item keep their numbers."""
         rows = np.asarray(rows, dtype=np.int64)
-
-        def ragged(column: Ragged | None) -> Ragged | None:
-            return None if column is None else column.take(rows)
-
-        def plain(column: np.ndarray | None) -> np.ndarray | None:
-            return None if column is None else column[rows]
 
         return replace(
             self,
             ids=self.ids.take(rows),
             item=self.item[rows],
             choice=self.choice[rows],
-            types=ragged(self.types),
-            label=plain(self.label),
-            positions=ragged(self.positions),
-            labels=ragged(self.labels),
-            heads=ragged(self.heads),
-            start=plain(self.start),
-            end=plain(self.end),
-            language=plain(self.language),
-            block=plain(self.block),
+            types=None if self.types is None else self.types.take(rows),
+            columns={name: c.take(rows) if isinstance(c, Ragged) else c[rows] for name, c in self.columns.items()},
+            language=None if self.language is None else self.language[rows],
+            block=None if self.block is None else self.block[rows],
         )
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Return a column that has one number per row."""
+        column = self.columns[name]
+        assert isinstance(column, np.ndarray), name
+        return column
+
+    def lists(self, name: str) -> Ragged:
+        """Return a column of lists."""
+        column = self.columns[name]
+        assert isinstance(column, Ragged), name
+        return column
 
     @property
     def together(self) -> np.ndarray:
@@ -150,18 +136,18 @@ class Features:
 
     @property
     def units(self) -> int:
-        """What the mean of the loss is taken over: items, or labelled tokens."""
-        if self.labels is not None:
-            return int((self.labels.values != IGNORED).sum())
+        """Number of terms in the mean of the loss: labelled tokens if there is a column `labels`, else items."""
+        if "labels" in self.columns:
+            return int((self.lists("labels").values != IGNORED).sum())
         return int((self.choice == 0).sum())
 
 
 def in_blocks(rows: Features) -> Features:
-    """The pairs of one optimizer step, renumbered from 0 and parted into blocks, inside which every text is a negative
-    of every query that it does not belong to.
+    """Number the pairs of one optimizer step from 0 and divide them into blocks.
 
-    A step has as few blocks of at most BLOCK pairs as hold it, alike in size. They follow from the step's items alone
-    and are never split, so that neither ranks nor micro-batches change what is contrasted.
+    Within a block, every text is a negative of every query that it does not belong to. A step has the smallest number
+    of blocks of at most BLOCK pairs, of about equal size. They depend on the step's items alone and are never split, so
+    that neither the number of ranks nor micro-batches change what is contrasted.
     """
     pair = np.cumsum(rows.choice == 0) - 1
     pairs = int(pair[-1]) + 1
@@ -171,6 +157,10 @@ def in_blocks(rows: Features) -> Features:
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, tuple[str, ...]]:
     encoded = column.combine_chunks().dictionary_encode()
     return encoded.indices.to_numpy(zero_copy_only=False), tuple(encoded.dictionary.to_pylist())
+
+
+def _column(column: pa.ChunkedArray) -> np.ndarray | Ragged:
+    return Ragged.of(column) if pa.types.is_list(column.type) else column.to_numpy()
 
 
 def _items(item: np.ndarray, language: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

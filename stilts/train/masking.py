@@ -36,6 +36,9 @@ def mask_tokens(
     return replace(
         step,
         ids=Ragged(changed.astype(ids.dtype), offsets),
-        positions=Ragged(where - offsets[rows[where]], offsets_of(counts)),
-        labels=Ragged(ids[where], offsets_of(counts)),
+        columns={
+            **step.columns,
+            "positions": Ragged(where - offsets[rows[where]], offsets_of(counts)),
+            "labels": Ragged(ids[where], offsets_of(counts)),
+        },
     )

@@ -19,9 +19,10 @@ from stilts.encoders.architectures import architecture, max_tokens
 from stilts.encoders.checkpoint_files import local_checkpoint_problems, safetensors_problems
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
+from stilts.tasks.families import get_family
 from stilts.train.batch import Batch
-from stilts.train.heads import HeadSpec, decodable, loss_sum, make_head
-from stilts.train.language_head import HEAD_CONFIG, HEAD_WEIGHTS, continue_language_head
+from stilts.train.heads import HeadInput, HeadSpec, head_of, make_head
+from stilts.train.heads.language_head import HEAD_CONFIG, HEAD_WEIGHTS
 from stilts.train.languages import LanguageIds
 from stilts.train.tokenizer import load_tokenizer
 
@@ -75,8 +76,8 @@ class Model(nn.Module):
         embedding = encoder.get_input_embeddings().weight.shape[1]
         heads = [make_head(spec, encoder.config, embedding, seed) for spec in specs]
         for spec, head in zip(specs, heads, strict=True):
-            if spec.family == "mlm" and head is not None:
-                continue_language_head(head, weights, architecture(encoder.config.model_type))
+            if head is not None:
+                head_of(spec.family).continue_from(head, weights, architecture(encoder.config.model_type))
         return cls(encoder, tokenizer, specs, heads)
 
     @classmethod
@@ -145,16 +146,10 @@ class Model(nn.Module):
         states = self._encode(batch).last_hidden_state
         states = states.reshape(-1, states.shape[-1])[batch.units]
         spec = self.spec(batch.head)
-        head = self.heads[spec.name]
-        if spec.family == "mlm":
-            logits = head(states, self.encoder.get_input_embeddings().weight)
-        elif spec.family == "parsing":
-            logits = head(states, batch.counts)
-        elif spec.family == "srl":
-            logits = head(states, batch.units, batch.counts)
-        else:
-            logits = head(states)
-        return loss_sum(spec.family, logits, batch.targets) if want == "loss" else decodable(spec.family, logits)
+        family = head_of(spec.family)
+        read = HeadInput(states, batch.units, batch.counts, lambda: self.encoder.get_input_embeddings().weight)
+        logits = family.logits(self.heads[spec.name], read)
+        return family.loss_sum(logits.float(), batch.targets) if want == "loss" else family.decodable(logits)
 
     def _encode(self, batch: Batch, **options: Any) -> Any:
         inputs = {"input_ids": batch.input_ids, **self.architecture.options, **options}
@@ -205,7 +200,7 @@ def as_trained(task: Task, model: Model) -> Task:
     Raises:
         StiltsError: the model has no head for the task, or it was trained for other labels.
     """
-    if task.family == "retrieval":
+    if not get_family(task.family).has_head:
         return task
     spec = model.spec(task.head_name)
     if task.labels and task.labels != spec.labels:

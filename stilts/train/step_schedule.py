@@ -18,8 +18,8 @@ from stilts.data.mixing import epoch_items, own_steps, schedule, shares
 from stilts.errors import StiltsError
 from stilts.experiment.recipe import Recipe
 from stilts.identity.stage import EXAMPLE_FIELDS, Mixing
-from stilts.train.features import Features, in_blocks, spans
-from stilts.train.masking import DEFAULT_PROBABILITY, mask_tokens
+from stilts.train.features import Features, spans
+from stilts.train.heads import StepContext, head_of
 from stilts.train.model import Model
 
 
@@ -69,19 +69,8 @@ class Source:
     def rows(self, step: int) -> Features:
         """All rows of the task's own step number `step` (from 0), over all ranks, in the order of its items."""
         rows = self._take(self.sampler.step(step))
-        if self.head.family == "dual_encoder":
-            return in_blocks(rows)
-        if self.head.family != "mlm":
-            return rows
-        tokenizer = self.model.tokenizer
-        return mask_tokens(
-            rows,
-            self.recipe.mlm_probability or DEFAULT_PROBABILITY,
-            tokenizer.all_special_ids,
-            tokenizer.mask_token_id,
-            self.model.config.vocab_size,
-            (self.seed, step),
-        )
+        context = StepContext(self.recipe, self.model.tokenizer, self.model.config.vocab_size, (self.seed, step))
+        return head_of(self.head.family).step(rows, context)
 
     def _take(self, items: np.ndarray) -> Features:
         return self.features.take(spans(self.first_rows[items], self.item_rows[items]))

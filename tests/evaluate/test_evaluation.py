@@ -15,7 +15,7 @@ from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import Evaluated, evaluate
 from stilts.identity.stage import Condition, DataRef, EvaluationSpec
 from stilts.tasks.base import get_task
-from stilts.tasks.schema import SCHEMAS
+from stilts.tasks.families import get_family
 
 ENGLISH = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 FOREIGN = ["uno", "due", "tre", "quattro", "cinque", "sei", "sette", "otto", "nove", "dieci"]
@@ -44,7 +44,7 @@ def spec_of(task: str, split: str = "test", language: str = "de", **settings: An
 
 
 def table_of(task: str, *rows: dict[str, Any]) -> pa.Table:
-    return pa.Table.from_pylist(list(rows), schema=SCHEMAS[get_task(task).family])
+    return pa.Table.from_pylist(list(rows), schema=get_family(get_task(task).family).schema)
 
 
 def perfect(features: pa.Table, family: str, settings: Mapping[str, Any]) -> list[np.ndarray]:

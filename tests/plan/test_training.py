@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from stilts.data.noise.fields import FIELDS
 from stilts.errors import Problems
 from stilts.identity.stage import Mixing, StageSpec
 from stilts.plan.expand import Expansion
 from stilts.tasks.base import _TASKS, get_task, words
+from stilts.tasks.families import get_family
 
 Expand = Callable[..., Expansion]
 
@@ -354,7 +354,7 @@ def test_noise_on_no_target(expanded: Expand) -> None:
 
 
 def test_noise_on_a_target_that_has_none(expanded: Expand, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(FIELDS, "tagging")
+    monkeypatch.setattr(type(get_family("tagging")), "noise", {})
     noise = {"kinds": ["swap", "drop"], "rates": [0.1]}
     problem = "noise: panx: the family tagging has no noise; leave it out of noise.targets"
     assert _problem(expanded, targets=["panx", "xnli"], noise=noise) == problem

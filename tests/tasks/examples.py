@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from stilts.tasks.base import Task
-from stilts.tasks.schema import SCHEMAS
+from stilts.tasks.families import get_family
 
 WORDS = ["baka", "dilo", "mufe", "nori", "pasu", "tevi", "zolu", "giba", "kemo", "rapi", "sudo", "vate", "lino", "befu"]
 OPEN_LABELS = ("NP", "NP/N", "(S\\NP)/NP", ".")
@@ -49,7 +49,7 @@ def examples_of(task: Task) -> Examples:
 
 
 def _table(task: Task, rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(rows, schema=SCHEMAS[task.family])
+    return pa.Table.from_pylist(rows, schema=get_family(task.family).schema)
 
 
 def _text(*numbers: int) -> str:

@@ -24,8 +24,8 @@ def masked(rows: Features, probability: float = 0.15, seed: tuple[int, ...] = (1
 
 def predicted(rows: Features, found: Features) -> np.ndarray:
     """Places of the predicted tokens in the rows' values."""
-    lengths = found.positions.lengths
-    return found.positions.values + np.repeat(rows.ids.offsets[:-1], lengths)
+    lengths = found.lists("positions").lengths
+    return found.lists("positions").values + np.repeat(rows.ids.offsets[:-1], lengths)
 
 
 @pytest.mark.parametrize("probability", [0.15, 0.4])
@@ -42,7 +42,7 @@ def test_the_labels_are_the_tokens_as_they_were_and_all_others_stay() -> None:
     rows = rows_of()
     found = masked(rows)
     places = predicted(rows, found)
-    assert np.array_equal(found.labels.values, rows.ids.values[places])
+    assert np.array_equal(found.lists("labels").values, rows.ids.values[places])
     others = np.setdiff1d(np.arange(len(rows.ids.values)), places)
     assert np.array_equal(found.ids.values[others], rows.ids.values[others])
 

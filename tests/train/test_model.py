@@ -13,7 +13,7 @@ from stilts.data.batching import split_packed
 from stilts.errors import Problems, StiltsError
 from stilts.train.batch import collate
 from stilts.train.features import Features
-from stilts.train.heads import loss_sum
+from stilts.train.heads import head_of
 from stilts.train.masking import mask_tokens
 from stilts.train.model import Model, Pooling
 from tests.train.toys import NO_DROPOUT, head_spec, load_model, make_base, make_features
@@ -92,14 +92,14 @@ def test_the_loss_is_transformers_own_for_a_classifier(base: Path):
     for row in range(len(features)):
         states = model.encoder(torch.tensor(features.ids[row]).long()[None]).last_hidden_state
         logits.append(model.heads["classification"](states[:, 0]))
-    labels = torch.tensor(features.label).long()
+    labels = torch.tensor(features.numbers("label")).long()
     assert loss == pytest.approx(torch.nn.functional.cross_entropy(torch.cat(logits), labels, reduction="sum").item())
 
 
 def test_padding_takes_no_part_in_a_windows_softmax():
     logits = torch.zeros(5, 2)
     targets = {"start": torch.tensor([0, 1]), "end": torch.tensor([0, 1]), "lengths": torch.tensor([2, 3])}
-    assert loss_sum("span_qa", logits, targets).item() == pytest.approx(np.log(2) + np.log(3))
+    assert head_of("span_qa").loss_sum(logits, targets).item() == pytest.approx(np.log(2) + np.log(3))
 
 
 def test_choices_compete_within_their_item():
@@ -109,7 +109,7 @@ def test_choices_compete_within_their_item():
         "group": torch.tensor([1, 0, 1, 0, 1]),
         "choice": torch.tensor([0, 0, 1, 1, 2]),
     }
-    assert loss_sum("multiple_choice", logits, targets).item() == pytest.approx(np.log(2) + np.log(3))
+    assert head_of("multiple_choice").loss_sum(logits, targets).item() == pytest.approx(np.log(2) + np.log(3))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -234,5 +234,5 @@ def test_masking_hides_a_share_of_the_words_and_no_special_token():
     assert hidden / words == pytest.approx(0.15, abs=0.02)
     assert (masked.ids.values == 199).sum() / hidden == pytest.approx(0.8, abs=0.05)
     for row in (0, 1, 2):
-        assert (features.ids[row][masked.positions[row]] == masked.labels[row]).all()
-    assert set(masked.labels.values).isdisjoint({0, 1, 2, 3, 199})
+        assert (features.ids[row][masked.lists("positions")[row]] == masked.lists("labels")[row]).all()
+    assert set(masked.lists("labels").values).isdisjoint({0, 1, 2, 3, 199})

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 
 from stilts.data.noise.edits import Edited
-from stilts.data.noise.fields import FIELDS
 from stilts.data.noise.kinds import KINDS
 from stilts.data.noise.places import draw
 from stilts.data.noise.problems import noise_problems
@@ -18,6 +17,7 @@ from stilts.errors import Problems
 from stilts.identity.canonical import canonical
 from stilts.identity.stage import Condition
 from stilts.tasks.base import Task
+from stilts.tasks.families import get_family
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def perturb(table: pa.Table, task: Task, condition: Condition, language: str) ->
     if problems:
         raise Problems(problems)
     work = _Work(condition, language)
-    columns = FIELDS[task.family][condition.scope]
+    columns = get_family(task.family).noise[condition.scope]
     rows = [work.row(row, columns) for row in table.to_pylist()]
     return Noisy(pa.Table.from_pylist(rows, schema=table.schema), work.changed / max(work.characters, 1))
 

@@ -13,9 +13,10 @@ from typing import Annotated, Any, NamedTuple, Self
 import pyarrow as pa
 from pydantic import BaseModel, Field, model_validator
 
-from stilts.data.sources.columns import NO_LABEL
 from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, read_text, replace_column, to_table
 from stilts.tasks.base import Task
+from stilts.tasks.families.hub import NO_LABEL
+from stilts.tasks.families.multiple_choice import continuations, prompt
 from stilts.tasks.schema import MULTIPLE_CHOICE
 
 LETTERS = ("A", "B", "C")
@@ -32,16 +33,6 @@ class Row(NamedTuple):
     context: str
     choices: list[str]
     label: Any
-
-
-def continuations(start: str, endings: Sequence[str]) -> list[str]:
-    """HellaSwag's choices: the begun sentence (it may be empty) and each of its endings."""
-    return [f"{start} {ending}" if start else ending for ending in endings]
-
-
-def prompt(context: str, question: str) -> str:
-    """A context and the question on it; COPA's questions are the words `cause` and `effect`."""
-    return f"{context} {f'What was the {question}?' if question in ('cause', 'effect') else question}"
 
 
 class Scene(BaseModel):

@@ -9,9 +9,7 @@ from typing import Any
 
 from stilts.data.sources.text import MOST
 from stilts.errors import Problems
-
-NO_LABEL: tuple[Any, ...] = (-1, -100)
-"""Labels that mean "none": that of a pair without a majority (SNLI), and the index that PyTorch's losses ignore."""
+from stilts.tasks.families.hub import kind_of
 
 _LARGEST_OFFSET = 2**31 - 1
 """Largest character offset that the canonical tables (int32) hold."""
@@ -71,21 +69,6 @@ def check_columns(report: RowReport, columns: Mapping[str, Sequence[Any]], their
     report.close()
 
 
-def kind_of(value: Any) -> str:
-    """A value as messages describe it: `null`, `a number (3)`, `a list`."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return f"a truth value ({value})"
-    if isinstance(value, int | float):
-        return f"a number ({value})"
-    if isinstance(value, str):
-        return f"text ({value[:40]!r})"
-    if isinstance(value, list | dict):
-        return "a list" if isinstance(value, list) else "a struct"
-    return f"of type {type(value).__name__}"
-
-
 def _text(value: Any) -> str | None:
     return None if isinstance(value, str) else f"is {kind_of(value)}, expected text"
 
@@ -142,15 +125,6 @@ def _start(value: Any) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool) and -1 <= value <= _LARGEST_OFFSET:
         return None
     return f"is {kind_of(value)}, expected a character offset"
-
-
-def answers_of(value: Any) -> list[tuple[str, int]]:
-    """(text, start) of each answer of a value that was checked; blanked answers, whose text is empty, are left out."""
-    if isinstance(value, dict):
-        pairs = list(zip(value["text"], value["answer_start"], strict=True))
-    else:
-        pairs = [(item["text"], item["answer_start"]) for item in value]
-    return [(text, start) for text, start in pairs if text]
 
 
 _TEXTS = ("text_a", "text_b", "text", "context", "question", "prefix", "foreign", "en")

@@ -8,6 +8,7 @@ in `xtreme.py`; those of other data sets in `pairs.py`, `choices.py`, `lareqa.py
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -30,6 +31,8 @@ class Format:
         languages: of which a file holds examples, where one file is of several; None: a file without `{lang}` in its
             path is English.
         gold: where the reader looks for gold, for the message that there is none.
+        from_hub: makes canonical examples of the columns that `Family.from_hub` returns, in one language; None if they
+            are canonical examples already.
     """
 
     read: Callable[[Sequence[Path], Task, str], pa.Table]
@@ -38,6 +41,7 @@ class Format:
     candidates: Callable[[Mapping[str, Path], Task], pa.Table] | None = None
     languages: Callable[[Path], frozenset[str]] | None = None
     gold: str = ""
+    from_hub: Callable[[Path, Mapping[str, list[Any]], str], pa.Table] | None = None
 
     def reader(self, split: str) -> ReadAll:
         """What reads the files of a split."""
@@ -65,7 +69,9 @@ FORMATS: dict[str, Format] = {
     "csqa": Format(choices.read_csqa, gold="answerKey"),
     "siqa": Format(choices.read_siqa, gold="correct or label"),
     "copa": Format(choices.read_copa, choices.merge_choices, gold="label"),
-    "squad_pairs": Format(lareqa.read_squad_pairs, translated=lareqa.read_translated_squad_pairs),
+    "squad_pairs": Format(
+        lareqa.read_squad_pairs, translated=lareqa.read_translated_squad_pairs, from_hub=lareqa.question_table
+    ),
     "xquad_r": Format(lareqa.read_xquad_r, candidates=lareqa.read_xquad_r_candidates),
     "mention_pairs": Format(mewslix.read_mention_pairs),
     "mentions": Format(

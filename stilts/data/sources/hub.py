@@ -9,21 +9,15 @@ What stands between a source and its content:
     revision it finds in the cache.
     csv files are read with `NA`, `null` and the like as text.
 
-Columns that `HubSource.columns` maps, by family:
-    classification   text_a, text_b, label
-    multiple_choice  text_a, choices, label; question (asked after text_a), prefix (text that every choice continues)
-    tagging          tokens, tags
-    span_qa          id, context, question, answers ({"text": [...], "answer_start": [...]}, or a list of such structs)
-    dual_encoder     as span_qa: questions and the sentences of their answers
-    mlm              text
-    retrieval        foreign, en: aligned rows; the English side is sorted and its gold kept, as in XTREME's folder
+The columns that `HubSource.columns` maps are those that the task's family asks for: see the docstrings in
+`tasks/families`.
 
 `a+b` reads columns a and b as the items of one list, `a.b` the field b of column a.
 """
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +25,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from stilts.data.sources.choices import continuations, prompt
-from stilts.data.sources.columns import NO_LABEL, RowReport, answers_of, check_columns, kind_of
-from stilts.data.sources.lareqa import question_table
+from stilts.data.sources.columns import RowReport, check_columns
+from stilts.data.sources.files import FORMATS
 from stilts.data.sources.text import tell_left_out, to_table
 from stilts.errors import StiltsError
 from stilts.tasks.base import HubSource, Task
-from stilts.tasks.schema import SCHEMAS
+from stilts.tasks.families import HubRows, get_family
 
 
 def identity(source: HubSource, split: str, language: str) -> str:
@@ -56,22 +49,24 @@ def load(source: HubSource, task: Task, split: str, language: str) -> pa.Table:
     """
     with _opened(source, task, split, language) as data:
         read = _read_columns(data, source, task, split, language)
-    canonical = _CONVERT[task.family](read, source, task)
+    family = get_family(task.family)
+    canonical = family.from_hub(HubRows(read.columns, read.classes, read.report.add, source, task))
     for row, label in enumerate(read.columns.get("label", ()) if split != "test" else ()):
         if label is None:
             read.report.add(row, source.columns["label"], f"is null, and {split} data needs a label")
     read.report.close()
     if "id" in read.columns:
         canonical["id"] = [str(name) for name in read.columns["id"]]
-    if split != "test" and task.family == "classification":
-        canonical = _whole(source, _decided(source, canonical))
-    if task.family == "dual_encoder":
-        return question_table(Path(source.id), canonical, language)
+    for lacking, whole in family.hub_requirements.items() if split != "test" else ():
+        canonical = _kept(source, canonical, lacking, whole)
+    form = FORMATS.get(task.files or "")
+    if form is not None and form.from_hub is not None:
+        return form.from_hub(Path(source.id), canonical, language)
     count = len(next(iter(canonical.values())))
     if not count:
         raise StiltsError(f"{source.id}: no rows for task {task.name}, split {split}, language {language}")
     canonical.setdefault("id", [str(i) for i in range(count)])
-    return to_table(Path(source.id), canonical, SCHEMAS[task.family])
+    return to_table(Path(source.id), canonical, family.schema)
 
 
 @dataclass(frozen=True)
@@ -191,146 +186,16 @@ def _values(data: Any, column: str) -> list[Any]:
     return [row.get(part) if isinstance(row, dict) else None for row in data[name]]
 
 
-def _decided(source: HubSource, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Without the pairs whose label is one of NO_LABEL (SNLI's pairs without a majority)."""
-    keep = [i for i, label in enumerate(columns["label"]) if label >= 0]
-    tell_left_out(Path(source.id), len(columns["label"]) - len(keep), len(columns["label"]), "no label")
-    return {name: [values[i] for i in keep] for name, values in columns.items()}
-
-
-def _whole(source: HubSource, columns: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """Without the pairs one of whose texts is blank (two of QQP's)."""
-    pairs = list(zip(columns["text_a"], columns["text_b"], strict=True))
-    keep = [i for i, (a, b) in enumerate(pairs) if a.strip() and b.strip()]
-    tell_left_out(Path(source.id), len(pairs) - len(keep), len(pairs), "not two texts")
-    return {name: [values[i] for i in keep] for name, values in columns.items()}
+def _kept(
+    source: HubSource, columns: dict[str, list[Any]], lacking: str, whole: Callable[[Mapping[str, Any]], bool]
+) -> dict[str, list[Any]]:
+    """Return the rows for which `whole` is true, and warn about the others."""
+    rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    kept = [row for row in rows if whole(row)]
+    tell_left_out(Path(source.id), len(rows) - len(kept), len(rows), lacking)
+    return {name: [row[name] for row in kept] for name in columns}
 
 
 def _class_names(feature: Any) -> list[str] | None:
     feature = getattr(feature, "feature", feature)
     return getattr(feature, "names", None)
-
-
-def _classification(read: _Read, source: HubSource, task: Task) -> dict[str, Any]:
-    return {
-        "text_a": read.columns["text_a"],
-        "text_b": read.columns["text_b"],
-        "label": _indices(read, source, lambda value: _label(value, read.classes["label"], source, task)),
-    }
-
-
-def _indices(read: _Read, source: HubSource, index: Callable[[Any], int | str]) -> list[int]:
-    """The index of each label; -1 where `index` says (as text) what is wrong with the value, which is reported."""
-    found = []
-    for row, value in enumerate(read.columns["label"]):
-        result = index(value)
-        if isinstance(result, str):
-            read.report.add(row, source.columns["label"], result)
-        found.append(-1 if isinstance(result, str) else result)
-    return found
-
-
-def _label(value: Any, classes: list[str] | None, source: HubSource, task: Task) -> int | str:
-    """Index into the task's labels: by the source's map, by the data set's name of the class, or as it stands."""
-    if value in NO_LABEL or value is None:
-        return -1
-    if source.labels is not None:
-        return source.labels[value] if value in source.labels else _no_label(value, map(str, source.labels), task)
-    if classes is not None and isinstance(value, int):
-        if not 0 <= value < len(classes):
-            return _no_label(value, classes, task)
-        name = classes[value]
-    else:
-        name = str(value)
-    if name in task.labels:
-        return task.labels.index(name)
-    if isinstance(value, int) and 0 <= value < len(task.labels):
-        return value
-    return _no_label(name, task.labels, task)
-
-
-def _no_label(value: Any, labels: Any, task: Task) -> str:
-    return f"label {value!r} is not one of {', '.join(labels)} of task {task.name}"
-
-
-def _multiple_choice(read: _Read, source: HubSource, task: Task) -> dict[str, Any]:
-    columns = read.columns
-    contexts = columns["text_a"]
-    starts = columns.get("prefix") or [""] * len(contexts)
-    if "question" in columns:
-        contexts = [prompt(*pair) for pair in zip(contexts, columns["question"], strict=True)]
-    return {
-        "text_a": contexts,
-        "choices": [continuations(start, ends) for start, ends in zip(starts, columns["choices"], strict=True)],
-        "label": _indices(read, source, lambda value: _choice(value, source, task)),
-    }
-
-
-def _choice(value: Any, source: HubSource, task: Task) -> int | str:
-    """The index of the right choice; -1 where there is none."""
-    if value in NO_LABEL or value in ("", None):
-        return -1
-    if source.labels is not None:
-        return source.labels[value] if value in source.labels else _no_label(value, map(str, source.labels), task)
-    if str(value).isdecimal():
-        return int(value)
-    return f"is {kind_of(value)}, expected the number of a choice, from 0"
-
-
-def _tagging(read: _Read, source: HubSource, task: Task) -> dict[str, Any]:
-    tokens, tags, column = read.columns["tokens"], read.columns["tags"], source.columns["tags"]
-    named = [_tag_names(row, read.classes["tags"]) for row in tags]
-    for index, (words, names) in enumerate(zip(tokens, named, strict=True)):
-        if isinstance(names, str):
-            read.report.add(index, column, names)
-        elif names and len(names) != len(words):
-            read.report.add(index, column, f"{len(names)} tags for {len(words)} tokens")
-    return {"tokens": tokens, "tags": [[] if isinstance(names, str) else names for names in named]}
-
-
-def _tag_names(row: Sequence[Any], classes: list[str] | None) -> list[str] | str:
-    """The tags of a sentence by name, or what is wrong with one of them."""
-    names = []
-    for number, tag in enumerate(row, 1):
-        if isinstance(tag, str):
-            names.append(tag)
-        elif classes is None:
-            return f"item {number} is {kind_of(tag)}, and the data set does not name its classes"
-        elif not 0 <= tag < len(classes):
-            return f"item {number} is {kind_of(tag)}, and there are {len(classes)} classes"
-        else:
-            names.append(classes[tag])
-    return names
-
-
-def _span_qa(read: _Read, source: HubSource, task: Task) -> dict[str, Any]:
-    answers = [[{"text": text, "start": start} for text, start in answers_of(row)] for row in read.columns["answers"]]
-    return {"context": read.columns["context"], "question": read.columns["question"], "answers": answers}
-
-
-def _mlm(read: _Read, source: HubSource, task: Task) -> dict[str, Any]:
-    texts = [text.strip() for text in read.columns["text"]]
-    return {"text": [text for text in texts if text]}
-
-
-def _retrieval(read: _Read, source: HubSource, task: Task) -> dict[str, Any]:
-    foreign, english = ([text.rstrip("\n") for text in read.columns[side]] for side in ("foreign", "en"))
-    order = sorted(range(len(english)), key=english.__getitem__)  # stable: equal sentences keep their order
-    count = len(english)
-    return {
-        "side": ["foreign"] * count + ["en"] * count,
-        "id": [str(i) for i in range(count)] * 2,
-        "text": foreign + [english[i] for i in order],
-        "gold": [[] for _ in foreign] + [[str(i)] for i in order],
-    }
-
-
-_CONVERT: dict[str, Callable[[_Read, HubSource, Task], dict[str, Any]]] = {
-    "classification": _classification,
-    "multiple_choice": _multiple_choice,
-    "tagging": _tagging,
-    "span_qa": _span_qa,
-    "dual_encoder": _span_qa,
-    "mlm": _mlm,
-    "retrieval": _retrieval,
-}

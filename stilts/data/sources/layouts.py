@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stilts.tasks.base import Task
+from stilts.tasks.families import get_family
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,5 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def parts(task: Task, path: str, language: str) -> list[Path]:
-    """The files behind one declared path: itself, or for retrieval both sides and, where it is there, the gold."""
-    filled = path.replace("{lang}", language)
-    if task.family != "retrieval":
-        return [Path(filled)]
-    gold = Path(f"{filled}.gold")
-    return [Path(f"{filled}.{language}"), Path(f"{filled}.en"), *([gold] if gold.is_file() else [])]
+    """Return the files that a declared path stands for, in one language."""
+    return get_family(task.family).paths(path.replace("{lang}", language), language)

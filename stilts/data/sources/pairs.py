@@ -6,9 +6,9 @@ import pyarrow as pa
 from pydantic import AliasChoices, BaseModel, Field
 
 from stilts.data.sources import xtreme
-from stilts.data.sources.columns import NO_LABEL
 from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, tell_left_out
 from stilts.tasks.base import Task
+from stilts.tasks.families.hub import NO_LABEL
 
 HEADERS = (
     ("sentence1", "sentence2", "gold_label"),

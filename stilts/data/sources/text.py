@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
+from stilts.tasks.families import get_family
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ def each_file(read: ReadOne) -> ReadAll:
                 messages += problems.messages
         if messages:
             raise Problems(messages)
-        if len(tables) > 1 and task.family not in ("span_qa", "dual_encoder"):
+        if len(tables) > 1 and not get_family(task.family).keeps_ids:
             tables = [_numbered(table, number) for number, table in enumerate(tables, 1)]
         return pa.concat_tables(tables)
 

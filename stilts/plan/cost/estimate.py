@@ -23,6 +23,7 @@ from stilts.identity.stage import BaseSpec, DataRef, EvaluationSpec, Part, Stage
 from stilts.plan.graph import Graph, Node
 from stilts.plan.job import StageJob
 from stilts.tasks.base import get_task
+from stilts.tasks.families import get_family
 
 GPU_FLOPS = 1.2e14
 """Assumed operations per second of one GPU before anything was measured: 40 % of an A100's bf16 peak."""
@@ -34,9 +35,6 @@ OPTIMIZER_BYTES = 12
 
 PREDICTION_BYTES = 40
 """One predicted example, on average over the tasks."""
-
-_SPREAD = ("span_qa", "tagging", "parsing", "srl", "multiple_choice", "dual_encoder")
-"""Families whose long examples become several sequences: windows, parts of a sentence, choices, both of a pair."""
 
 Predicting = Callable[[EvaluationSpec, Shape | None], tuple[int, float]]
 
@@ -103,9 +101,7 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predi
 def training_flops(part: Part, size: Shape, examples: float, tokens: float) -> float:
     """Operations of training one task of a stage on so many examples and tokens."""
     task = get_task(part.task)
-    predicted = 0.0
-    if task.family == "mlm":
-        predicted = part.recipe.mlm_probability or task.recipe["mlm_probability"]
+    predicted = get_family(task.family).predicted_share(task, part.recipe)
     length = min(tokens / max(examples, 1), part.recipe.max_length)
     return tokens * size.flops_per_token(length, training=True, predicted=predicted)
 
@@ -194,7 +190,7 @@ def _mean_tokens(ref: DataRef, limit: float) -> float:
     """Mean tokens of an example that the model reads. What is spread over several sequences is not cut."""
     task = get_task(ref.task)
     mean = ref.tokens / ref.rows if ref.tokens is not None and ref.rows else task.tokens_per_row
-    return mean if task.family in _SPREAD else min(mean, limit)
+    return mean if get_family(task.family).splits_examples else min(mean, limit)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stilts.tasks.base import Task
-from stilts.tasks.families.dual_encoder import queries_of
+from stilts.tasks.families import get_family
 
 Keys = NDArray[np.uint64]
 """[items]: one key for each test item, in the order of its counts."""
@@ -34,7 +33,7 @@ def item_keys(task: Task, language: str, table: pa.Table, items: int) -> Keys:
     """
     if not task.parallel:
         return mixed(np.uint64(_hashed(f"{task.name} {language}")), np.arange(items, dtype=np.uint64))
-    keys = translated_keys(_ids(task, table))
+    keys = translated_keys(get_family(task.family).item_ids(table))
     if len(keys) != items:
         raise ValueError(f"task {task.name} is declared parallel, and has {len(keys)} ids for {items} items")
     return keys
@@ -62,18 +61,6 @@ def mixed(keys: Keys | np.uint64, numbers: Keys) -> Keys:
         words *= np.uint64(factor)
     words ^= words >> np.uint64(31)
     return words
-
-
-def _ids(task: Task, table: pa.Table) -> Iterable[str]:
-    """The id of each item. Questions that share an id are one item (see `gold_of`)."""
-    if task.family == "span_qa":
-        return dict.fromkeys(table["id"].to_pylist())
-    if task.family == "dual_encoder":
-        table = queries_of(table)
-    elif task.family == "retrieval":
-        table = table.filter(pc.equal(table["side"], "en"))
-    ids: list[str] = table["id"].to_pylist()
-    return ids
 
 
 def _hashed(text: str) -> int:

@@ -1,9 +1,11 @@
-"""Dual encoder: queries and texts, each encoded by itself by one encoder; a query's texts are the nearest vectors
-(LAReQA's questions and answer sentences, Mewsli-X's mentions and entities). The search is `evaluate/mining`.
+"""Dual encoder: one encoder maps queries and texts to vectors, and the nearest texts answer a query.
+
+LAReQA's questions and answer sentences, Mewsli-X's mentions and entities. The search is in `evaluate/mining.py`.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,23 +13,36 @@ import pyarrow.compute as pc
 
 from stilts.tasks import schema
 from stilts.tasks.base import Task
-from stilts.tasks.families.base import Lengths
+from stilts.tasks.families.base import Family, Lengths, Procedure
 from stilts.tasks.families.checks import first_problems, rows_where, select
+from stilts.tasks.families.files import PredictionFile, Rankings
+from stilts.tasks.families.hub import HubRows
+from stilts.tasks.families.registry import register
+from stilts.tasks.families.span_qa import hub_questions
 from stilts.tasks.families.subwords import Frame, features, list_lengths, tokenize
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-class DualEncoder:
-    """One row a query and one a text; those of a pair share `item`, the query first. The head yields float32 [hidden]
-    per row, of length 1.
+class DualEncoder(Family):
+    """Features have one row per query and one per text; those of a pair share `item`, the query first. The head returns
+    a float32 vector [hidden] of length 1 per row.
 
-    `max_query_length` cuts queries, `max_length` texts. A text with a context is laid out as a pair of texts, and the
-    context gives way. Where the table names the texts' languages, features that are not for training keep them.
+    Queries are truncated to `max_query_length`, texts to `max_length`. A text with a context is encoded as a pair of
+    texts, of which the context is truncated first. If the table names the languages of the texts, features for
+    prediction keep them. Noise changes the queries alone: the collection that is searched is shared by all languages.
+    On the hub: the columns of question answering, of which the task's file format makes pairs.
     """
 
+    name = "dual_encoder"
     schema = schema.RANKING
+    scored_as = ("rankings",)
+    gold_column = "keys"
+    partly_labelled = True
+    keeps_ids = True
+    splits_examples = True
+    noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("query",)}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:
         return first_problems(_problems(table))
@@ -51,28 +66,60 @@ class DualEncoder:
             return encoded
         return encoded.append_column("language", table["language"].take(pa.array(rows[order])))
 
-    def decode(
-        self, table: pa.Table, features: pa.Table, outputs: Sequence[np.ndarray], task: Task, lengths: Lengths
-    ) -> list[list[str]]:
-        raise TypeError("a dual encoder searches among all texts: see evaluate/evaluation.py")
+    def from_hub(self, rows: HubRows) -> dict[str, list[Any]]:
+        return hub_questions(rows)
+
+    def procedure(self, task: Task, settings: Mapping[str, Any]) -> Procedure:
+        return Procedure.RANK
 
     def gold(self, table: pa.Table, task: Task) -> list[list[str]] | None:
-        """The keys of each row; None where no row has any."""
+        """Return the keys of each row, or None if no row has any."""
         keys = table["keys"].to_pylist()
         return keys if any(keys) else None
 
+    def scored_gold(
+        self, table: pa.Table, task: Task, candidates: pa.Table | None = None
+    ) -> dict[str, list[str]] | None:
+        """Return the right candidates by query: those that share a key with it, possibly none."""
+        queries = queries_of(table)
+        keys = queries["keys"].to_pylist()
+        if not any(keys):
+            return None
+        right = right_candidates(candidates_of(table) if candidates is None else candidates)
+        rows = zip(queries["id"].to_pylist(), keys, strict=True)
+        return {id_: [name for key in of for name in right.get(key, ())] for id_, of in rows}
+
+    def item_ids(self, table: pa.Table) -> list[str]:
+        """Return the ids of the queries."""
+        return super().item_ids(queries_of(table))
+
+    def file(self, task: Task) -> PredictionFile:
+        return Rankings()
+
+
+register(DualEncoder())
+
 
 def queries_of(table: pa.Table) -> pa.Table:
-    """The queries alone, without the texts of pairs."""
+    """Return the queries without the texts of pairs."""
     rows = table.filter(pa.array(_filled(table, "query")))
     return _blank(rows, "candidate", "text", "context")
 
 
 def candidates_of(table: pa.Table) -> pa.Table:
-    """The texts alone, each candidate once, without the queries of pairs."""
+    """Return the texts without the queries of pairs, each candidate once."""
     rows = table.filter(pa.array(_filled(table, "text")))
     _, first = np.unique(np.asarray(rows["candidate"].to_pylist(), dtype=object), return_index=True)
     return _blank(rows.take(np.sort(first)), "id", "query")
+
+
+def right_candidates(candidates: pa.Table) -> dict[str, list[str]]:
+    """Return the names of the candidates of each key."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for name, keys in zip(candidates["candidate"].to_pylist(), candidates["keys"].to_pylist(), strict=True):
+        for key in keys:
+            found[key].append(name)
+    return found
 
 
 def _filled(table: pa.Table, column: str) -> np.ndarray:

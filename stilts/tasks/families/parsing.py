@@ -10,8 +10,8 @@ the top words of later pieces hang on the first one's as `parataxis`, UD's relat
 gets a head, and the whole is one tree.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +19,10 @@ import pyarrow.compute as pc
 
 from stilts.tasks import schema
 from stilts.tasks.base import Task
-from stilts.tasks.families.base import Lengths
-from stilts.tasks.families.checks import first_problems, has_gold, select
+from stilts.tasks.families.base import Family, Lengths
+from stilts.tasks.families.checks import first_problems, select
+from stilts.tasks.families.files import PredictionFile, WordLines, known_label
+from stilts.tasks.families.registry import register
 from stilts.tasks.families.subwords import Frame, features, list_lengths
 from stilts.tasks.families.trees import best_tree, find_cycle
 from stilts.tasks.families.words import NO_LABEL, Pieces, cut_sentences, is_labelled, word_labels
@@ -36,16 +38,22 @@ ROOT = "root"
 SIDE_BY_SIDE = "parataxis"
 
 
-class Parsing:
+class Parsing(Family):
     """Features add, for each word, `positions` list<int32> (first subword), `heads` list<int32> (0: the root, else the
     word's number within its piece, from 1) and `labels` list<int32> (relation); both NO_LABEL where the head is
     unknown or in another piece.
 
-    The head yields float32 [words, words + 1, 2] per row: for each word and each possible head, the root first, the
+    The head returns float32 [words, words + 1, 2] per row: for each word and each possible head, the root first, the
     score of the arc and the label of the arc's best relation. A prediction is a list of (head, relation).
     """
 
+    name = "parsing"
     schema = schema.PARSING
+    scored_as = ("arcs",)
+    gold_column = "heads"
+    features = ("positions", "heads", "labels")
+    splits_examples = True
+    noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("tokens",)}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:
         return first_problems(_problems(table, set(task.labels)))
@@ -55,7 +63,7 @@ class Parsing:
     ) -> pa.Table:
         examples = np.arange(table.num_rows)
         if training:
-            examples, table = select(table, has_gold(table, task.family))
+            examples, table = select(table, self.has_gold(table))
         frame = Frame(tokenizer)
         room = frame.room(lengths.max_length)
         pieces = cut_sentences(table["tokens"], tokenizer, room, room)
@@ -83,6 +91,20 @@ class Parsing:
             return None
         pairs = zip(table["heads"].to_pylist(), table["relations"].to_pylist(), strict=True)
         return [list(zip(heads, relations, strict=True)) for heads, relations in pairs]
+
+    def file(self, task: Task) -> PredictionFile:
+        """Return the format `head TAB relation` per word."""
+        return WordLines(task.name, lambda line: _parse_arc(line, task), lambda arc: f"{arc[0]}\t{arc[1]}")
+
+
+register(Parsing())
+
+
+def _parse_arc(line: str, task: Task) -> tuple[int, str]:
+    head, *relation = line.split("\t")
+    if len(relation) != 1 or not head.isdecimal():
+        raise ValueError(f"{line[:60]!r} is not a head and a relation parted by a tab")
+    return int(head), known_label(relation[0], task)
 
 
 def _local_heads(table: pa.Table, pieces: Pieces) -> np.ndarray:

@@ -4,8 +4,8 @@ A long context is read in overlapping windows. Offsets are code points into the 
 it: nothing depends on the number of separators, on white space or on how a script is segmented.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +13,12 @@ import pyarrow as pa
 from stilts.errors import StiltsError
 from stilts.tasks import schema
 from stilts.tasks.base import Task
-from stilts.tasks.families.base import Lengths
+from stilts.tasks.families.base import Family, Lengths, Procedure
 from stilts.tasks.families.checks import empty_texts, first_problems
+from stilts.tasks.families.files import Answers, PredictionFile
+from stilts.tasks.families.hub import HubRows, answers_of
 from stilts.tasks.families.ragged import Ragged
+from stilts.tasks.families.registry import register
 from stilts.tasks.families.subwords import Frame, Spans, features, tokenize, tokenize_spans
 
 if TYPE_CHECKING:
@@ -24,14 +27,26 @@ if TYPE_CHECKING:
 NOT_CONTEXT = -1
 
 
-class SpanQA:
-    """Each window is an item. Features add `null` int32 (index of the class token), `start` and `end` int32 (token
-    indices; `null`: the answer is not in the window or there is none), `offset_start` and `offset_end` list<int32>
-    (code points of the context per token, end exclusive; NOT_CONTEXT elsewhere); the head yields float32
-    [len(input_ids), 2] per row; a prediction is a text.
+class SpanQA(Family):
+    """A prediction is a text. Each window of a context is an item.
+
+    Features add `null` int32 (index of the class token), `start` and `end` int32 (token indices of the answer; `null`
+    if the window does not hold it or there is none), `offset_start` and `offset_end` list<int32> (code points of the
+    context per token, end exclusive; NOT_CONTEXT elsewhere). The head returns float32 [len(input_ids), 2] per row.
+
+    On the hub: `id`, `context`, `question`, `answers` ({"text": [...], "answer_start": [...]}, or a
+    list of such structs).
     """
 
+    name = "span_qa"
     schema = schema.SPAN_QA
+    scored_as = ("answers",)
+    gold_column = "answers"
+    gold_hint = "; questions without an answer are SQuAD 2.0's: squad2 reads them"
+    keeps_ids = True
+    features = ("start", "end")
+    splits_examples = True
+    noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("context", "question"), "question": ("question",)}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:
         problems = [*empty_texts(table, "context"), *empty_texts(table, "question")]
@@ -67,6 +82,14 @@ class SpanQA:
         }
         return features(np.arange(len(windows.rows)), windows.rows, columns)
 
+    def from_hub(self, rows: HubRows) -> dict[str, list[Any]]:
+        return hub_questions(rows)
+
+    def procedure(self, task: Task, settings: Mapping[str, Any]) -> Procedure:
+        """Choose a threshold for "no answer" on the dev set, if there is such an answer and no threshold is given."""
+        open_threshold = task.unanswerable and settings.get("null_threshold") is None
+        return Procedure.NULL_THRESHOLD if open_threshold else Procedure.DECODE
+
     def decode(
         self, table: pa.Table, features: pa.Table, outputs: Sequence[np.ndarray], task: Task, lengths: Lengths
     ) -> list[str]:
@@ -79,6 +102,38 @@ class SpanQA:
         """All accepted answers of each row, `[""]` for an unanswerable one; None where no row has any."""
         answers = [[answer["text"] for answer in row] for row in table["answers"].to_pylist()]
         return [row or [""] for row in answers] if any(answers) else None
+
+    def predictions(self, table: pa.Table, decoded: list[Any]) -> dict[str, str]:
+        """Return the answers by question id."""
+        return dict(zip(table["id"].to_pylist(), decoded, strict=True))
+
+    def scored_gold(
+        self, table: pa.Table, task: Task, candidates: pa.Table | None = None
+    ) -> dict[str, list[str]] | None:
+        """Return the accepted answers by question id. Rows that share an id share their answers."""
+        answers = self.gold(table, task)
+        if answers is None:
+            return None
+        gold: dict[str, list[str]] = {}
+        for id_, texts in zip(table["id"].to_pylist(), answers, strict=True):
+            gold.setdefault(id_, []).extend(texts)
+        return gold
+
+    def item_ids(self, table: pa.Table) -> list[str]:
+        """Return the ids of the questions; rows that share an id are one item."""
+        return list(dict.fromkeys(table["id"].to_pylist()))
+
+    def file(self, task: Task) -> PredictionFile:
+        return Answers()
+
+
+register(SpanQA())
+
+
+def hub_questions(rows: HubRows) -> dict[str, list[Any]]:
+    """Convert rows in a form of SQuAD on the hub to the columns of `schema.SPAN_QA`; empty answers are dropped."""
+    answers = [[{"text": text, "start": start} for text, start in answers_of(row)] for row in rows.columns["answers"]]
+    return {"context": rows.columns["context"], "question": rows.columns["question"], "answers": answers}
 
 
 class Answer(NamedTuple):

@@ -10,8 +10,8 @@ before decoding, so that an argument may run over a cut. Decoding is Viterbi's o
 I-X follows B-X or I-X. Every answer is therefore a set of whole spans.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +20,11 @@ import pyarrow.compute as pc
 from stilts.errors import StiltsError
 from stilts.tasks import schema
 from stilts.tasks.base import Task
-from stilts.tasks.families.base import Lengths
-from stilts.tasks.families.checks import first_problems, has_gold, select
+from stilts.tasks.families.base import Family, Lengths
+from stilts.tasks.families.checks import first_problems, select
+from stilts.tasks.families.files import PredictionFile, WordLines, known_label
 from stilts.tasks.families.ragged import Ragged, join
+from stilts.tasks.families.registry import register
 from stilts.tasks.families.subwords import Frame, features, list_lengths
 from stilts.tasks.families.words import NO_LABEL, Pieces, cut_sentences, is_labelled, word_labels, word_subwords
 
@@ -30,15 +32,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-class SemanticRoles:
+class SemanticRoles(Family):
     """Features add `positions` list<int32> (first subword of each word, then of the predicate) and `labels` list<int32>
     parallel to it (tags; NO_LABEL at the predicate's own entry and without gold).
 
-    The head yields float32 [words + 1, num_labels] per row, of which the last is not read. A prediction is a list of
+    The head returns float32 [words + 1, num_labels] per row, of which the last is not read. A prediction is a list of
     tags.
     """
 
+    name = "srl"
     schema = schema.PROPOSITIONS
+    scored_as = ("arguments",)
+    gold_column = "tags"
+    features = ("positions", "labels")
+    splits_examples = True
+    noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("tokens",)}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:
         return first_problems(_problems(table, set(task.labels)))
@@ -48,7 +56,7 @@ class SemanticRoles:
     ) -> pa.Table:
         examples = np.arange(table.num_rows)
         if training:
-            examples, table = select(table, has_gold(table, task.family))
+            examples, table = select(table, self.has_gold(table))
         frame = Frame(tokenizer, pair=True)
         room = _room(frame, lengths)
         predicates = word_subwords(_predicate_words(table), tokenizer, room // 2)
@@ -75,6 +83,13 @@ class SemanticRoles:
 
     def gold(self, table: pa.Table, task: Task) -> list[list[str]] | None:
         return table["tags"].to_pylist() if is_labelled(table, "tags") else None
+
+    def file(self, task: Task) -> PredictionFile:
+        """Return the format of tagging, with a blank line between propositions."""
+        return WordLines(task.name, lambda line: known_label(line, task))
+
+
+register(SemanticRoles())
 
 
 def best_tags(scores: np.ndarray, before: dict[int, list[int]]) -> list[int]:

@@ -51,7 +51,7 @@ class Metric:
 
     Attributes:
         name: as tables and score files show it. Metrics of different kinds of answers may share a name.
-        of: the kind of answers that it scores, such as `labels`, `entities` or `rankings` (see `schema.ANSWERS`).
+        of: the kind of answers that it scores, such as `labels`, `entities` or `rankings` (see `Family.scored_as`).
         count: counts per item. Metrics that share this function (F1, precision, recall) are counted together.
         score: the metric in percent from the sums. `items` is the number of items that were summed.
         parts: metrics of the same kind whose mean this one is; empty if it is none.

@@ -7,18 +7,16 @@ import pyarrow as pa
 import pytest
 
 from stilts.data.noise import KINDS, noise_problems, perturb
-from stilts.data.noise.fields import FIELDS
 from stilts.data.sources.xtreme import read_squad, read_tags
 from stilts.errors import Problems
 from stilts.identity.stage import Condition
 from stilts.tasks.base import all_tasks, get_task
 from stilts.tasks.families import get_family
-from stilts.tasks.schema import SCHEMAS
 from tests.data.noise.sentences import SENTENCES, UNTOUCHED
 
 
 def table_of(task: str, rows: list[dict[str, Any]]) -> pa.Table:
-    return pa.Table.from_pylist(rows, schema=SCHEMAS[get_task(task).family])
+    return pa.Table.from_pylist(rows, schema=get_family(get_task(task).family).schema)
 
 
 def questions(language: str) -> pa.Table:
@@ -150,8 +148,8 @@ def test_the_share_counts_what_changed() -> None:
 
 @pytest.mark.parametrize("task", [name for name, task in all_tasks().items() if task.family != "mlm"])
 def test_every_task_has_fields_of_its_schema(task: str) -> None:
-    family = get_task(task).family
-    assert all(column in SCHEMAS[family].names for columns in FIELDS[family].values() for column in columns)
+    family = get_family(get_task(task).family)
+    assert all(column in family.schema.names for columns in family.noise.values() for column in columns)
     assert noise_problems(get_task(task), Condition("swap", 0.1)) == []
 
 

@@ -15,7 +15,7 @@ from stilts.results.items.counts import items_of
 from stilts.results.items.keys import item_keys
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.benchmarks import XTREME, XTREME_R
-from stilts.tasks.schema import SCHEMAS
+from stilts.tasks.families import get_family
 
 PARALLEL = {"xnli", "pawsx", "xcopa", "xquad", "mlqa", "lareqa"}
 OWN = {"tydiqa", "udpos", "panx", "tatoeba", "bucc2018", "mewslix"}
@@ -28,7 +28,7 @@ def test_every_target_is_known_to_be_translated_or_not() -> None:
 
 
 def rows(task: Task, ids: list[str]) -> pa.Table:
-    schema = SCHEMAS[task.family]
+    schema = get_family(task.family).schema
     return pa.table(
         [pa.array(ids) if field.name == "id" else pa.nulls(len(ids), field.type) for field in schema], schema=schema
     )

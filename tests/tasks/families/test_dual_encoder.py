@@ -85,5 +85,5 @@ def test_problems_name_their_rows():
 
 
 def test_it_makes_no_predictions_by_itself():
-    with pytest.raises(TypeError, match="evaluation"):
+    with pytest.raises(TypeError, match="decodes no single examples"):
         FAMILY.decode(table_of(PAIR), pa.table({}), [], TASK, LENGTHS)

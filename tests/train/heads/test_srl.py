@@ -2,7 +2,8 @@
 
 import torch
 
-from stilts.train.heads import HeadSpec, RoleHead, make_head
+from stilts.train.heads import HeadSpec, make_head
+from stilts.train.heads.srl import RoleHead
 
 COUNTS = [4, 3]
 UNITS = torch.tensor([1, 2, 5, 2, 11, 12, 15])

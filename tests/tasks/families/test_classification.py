@@ -5,7 +5,7 @@ import pytest
 from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families import Lengths, get_family
-from stilts.tasks.families.pair_classification import longest_first
+from stilts.tasks.families.classification import longest_first
 
 TASK = Task(
     name="pairs",

@@ -1,21 +1,27 @@
-"""The parser's head: deep biaffine attention (Dozat and Manning 2017, with their sizes).
+"""The head of dependency parsing: deep biaffine attention (Dozat and Manning 2017, with their layer sizes).
 
-Each word's state is mapped four times, as a dependent and as a head, for arcs and for relations; a bilinear form scores
-every pair. The root is one more head, whose state is learned. There is no recurrent layer, since the encoder gives the
-states, and the dropout is the encoder's own, as in every head. All is computed in fp32: bf16 scores would tie.
+The state of each word is projected four times, as a dependent and as a head, for arcs and for relations, and a bilinear
+form scores every pair. The root is one more head, whose state is learned. The recurrent layer of the paper is left out,
+because the encoder provides the states, and the dropout is that of the encoder, as in all heads. The head computes in
+fp32, because bf16 scores often tie.
 """
 
+from typing import Any
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
-from stilts.train.features import IGNORED
+from stilts.train.features import IGNORED, Features
+from stilts.train.heads.base import HeadInput, HeadSpec, TokenUnits, head_dropout
+from stilts.train.heads.registry import register
 
 ARC_SIZE = 500
 RELATION_SIZE = 100
 ROOT_RELATION = 0
-"""Label of the relation that hangs a word on the root, and no other arc."""
+"""Label of the relation of the word below the root, which no other arc may have."""
 
 
 class Projection(nn.Linear):
@@ -99,3 +105,32 @@ def best_relations(scores: torch.Tensor) -> torch.Tensor:
     relations = scores[..., 1:].clone()
     relations[..., ROOT_RELATION] = float("-inf")
     return torch.stack([scores[..., 0], relations.argmax(dim=-1).float()], dim=-1)
+
+
+class Parsing(TokenUnits):
+    """A head and a relation per word."""
+
+    family = "parsing"
+
+    def module(self, spec: HeadSpec, config: Any, embedding: int) -> nn.Module:
+        return BiaffineHead(config.hidden_size, len(spec.labels), head_dropout(config))
+
+    def targets(self, part: Features) -> dict[str, np.ndarray]:
+        targets = super().targets(part)
+        return {**targets, "heads": part.lists("heads").values.astype(np.int64)} if targets else {}
+
+    def logits(self, module: nn.Module, read: HeadInput) -> torch.Tensor:
+        return module(read.states, read.counts)
+
+    def loss_sum(self, logits: torch.Tensor, targets: dict[str, torch.Tensor]) -> torch.Tensor:
+        return parsing_loss(logits, targets)
+
+    def decodable(self, logits: torch.Tensor) -> torch.Tensor:
+        return best_relations(logits)
+
+    def by_sequence(self, outputs: np.ndarray, counts: list[int]) -> list[np.ndarray]:
+        """Split the outputs and cut off the heads beyond the end of a shorter sequence: [words, words + 1, 2]."""
+        return [part[:, : len(part) + 1] for part in super().by_sequence(outputs, counts)]
+
+
+register(Parsing())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from stilts.train.biaffine import BiaffineHead, best_relations, parsing_loss
+from stilts.train.heads.parsing import BiaffineHead, best_relations, parsing_loss
 
 COUNTS = [3, 1, 4]
 

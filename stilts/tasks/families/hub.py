@@ -1,0 +1,70 @@
+"""Rows of a data set of the Hugging Face hub, which each family converts to canonical columns (`Family.from_hub`)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stilts.tasks.base import HubSource, Task
+
+NO_LABEL: tuple[Any, ...] = (-1, -100)
+"""Labels that mean "none": that of a pair without a majority (SNLI), and the index that PyTorch's losses ignore."""
+
+
+@dataclass(frozen=True)
+class HubRows:
+    """Columns whose values have the right types.
+
+    Attributes:
+        columns: values by the names of `HubSource.columns`.
+        classes: the data set's names of the classes of each column; None if it declares none.
+        report: `report(row, column, message)` notes a mistake in a value; rows count from 0, columns are the hub's.
+    """
+
+    columns: Mapping[str, list[Any]]
+    classes: Mapping[str, list[str] | None]
+    report: Callable[[int, str, str], None]
+    source: HubSource
+    task: Task
+
+    def labels(self, index: Callable[[Any], int | str]) -> list[int]:
+        """Return the index of each label; a text that `index` returns is reported as a mistake, with the index -1."""
+        found = []
+        for row, value in enumerate(self.columns["label"]):
+            result = index(value)
+            if isinstance(result, str):
+                self.report(row, self.source.columns["label"], result)
+            found.append(-1 if isinstance(result, str) else result)
+        return found
+
+    def mapped(self, value: Any) -> int | str:
+        """Return the index that the source's own map gives to a label, or what is wrong with the label."""
+        labels = self.source.labels or {}
+        return labels[value] if value in labels else self.unknown(value, map(str, labels))
+
+    def unknown(self, value: Any, labels: Any) -> str:
+        """Return the message that a label is none of these."""
+        return f"label {value!r} is not one of {', '.join(labels)} of task {self.task.name}"
+
+
+def kind_of(value: Any) -> str:
+    """Describe a value for a message: `null`, `a number (3)`, `a list`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return f"a truth value ({value})"
+    if isinstance(value, int | float):
+        return f"a number ({value})"
+    if isinstance(value, str):
+        return f"text ({value[:40]!r})"
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "a struct"
+    return f"of type {type(value).__name__}"
+
+
+def answers_of(value: Any) -> list[tuple[str, int]]:
+    """Return (text, start) of each answer of a value in one of SQuAD's forms, without answers whose text is empty."""
+    if isinstance(value, dict):
+        pairs = list(zip(value["text"], value["answer_start"], strict=True))
+    else:
+        pairs = [(item["text"], item["answer_start"]) for item in value]
+    return [(text, start) for text, start in pairs if text]
