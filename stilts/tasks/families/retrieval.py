@@ -31,9 +31,9 @@ class Retrieval(Family):
     """Features add `side` string; the encoder returns float32 [hidden] per row.
 
     Predictions of a task with the answers `pairs` are pairs of ids (BUCC 2018: not every sentence has a translation),
-    those of other tasks are the line of the foreign file for each English sentence (Tatoeba). Noise changes the foreign side
-    alone: English is the same for all languages. On the hub: `foreign` and `en`, aligned; the English side is sorted
-    and its gold kept, as in XTREME's folder.
+    those of other tasks are the line of the foreign file for each English sentence (Tatoeba). Noise changes the foreign
+    side alone: English is the same for all languages. On the hub: `foreign` and `en`, aligned; the English side is
+    sorted and its gold kept, as in XTREME's folder.
     """
 
     name = "retrieval"

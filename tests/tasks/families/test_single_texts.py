@@ -8,7 +8,10 @@ from stilts.tasks.families import Lengths, get_family
 
 
 def task_of(family: str) -> Task:
-    return Task(name=family, version=1, family=family, languages=("en",), metric="f1", metrics=("f1",), train_on=None)
+    metric = "accuracy" if get_family(family).scored_as else "loss"
+    return Task(
+        name=family, version=1, family=family, languages=("en",), metric=metric, metrics=(metric,), train_on=None
+    )
 
 
 def test_mlm_rows_are_sentences_cut_to_the_length(any_tokenizer):
