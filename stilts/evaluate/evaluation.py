@@ -6,7 +6,8 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from stilts.identity.stage import EvaluationSpec
 from stilts.tasks.base import Task
 from stilts.tasks.families import Lengths, Procedure, get_family
 from stilts.tasks.families.dual_encoder import queries_of
+from stilts.tasks.families.extraction import official_answer
 from stilts.tasks.families.span_qa import best_spans
 from stilts.tasks.metrics import RANKS
 from stilts.tasks.score import score
@@ -120,7 +122,7 @@ class _Run:
 
     def predict(self, table: pa.Table) -> tuple[Any, Any]:
         """Decode each example from the outputs of the task's head."""
-        family, lengths = get_family(self.task.family), Lengths.of(self.spec.settings)
+        family, lengths = get_family(self.task.family), self._lengths()
         features, outputs = self._outputs(table)
         predictions = family.predictions(table, family.decode(table, features, outputs, self.task, lengths))
         return predictions, gold_of(self.task, table)
@@ -144,7 +146,7 @@ class _Run:
     def _answers(self, table: pa.Table) -> tuple[dict[str, tuple[str, float]], dict[str, list[str]] | None]:
         """Return the best answer of each question with the margin of "no answer", and the accepted answers."""
         features, outputs = self._outputs(table)
-        best = best_spans(table, features, outputs, Lengths.of(self.spec.settings))
+        best = best_spans(table, features, outputs, self._lengths())
         ids = table["id"].to_pylist()
         answers = {id_: (answer.text, answer.null_margin) for id_, answer in zip(ids, best, strict=True)}
         return answers, gold_of(self.task, table)
@@ -197,8 +199,14 @@ class _Run:
         vectors = self._vectors(table)
         return _side(table, "foreign", vectors), _side(table, "en", vectors)
 
-    def _outputs(self, table: pa.Table) -> tuple[pa.Table, list[np.ndarray]]:
+    def _lengths(self) -> Lengths:
         lengths = Lengths.of(self.spec.settings)
+        if self.spec.settings.get("extraction") != "official":
+            return lengths
+        return replace(lengths, extract=partial(official_answer, self.tokenizer))
+
+    def _outputs(self, table: pa.Table) -> tuple[pa.Table, list[np.ndarray]]:
+        lengths = self._lengths()
         features = get_family(self.task.family).encode(table, self.tokenizer, self.task, lengths, training=False)
         return features, self.forward(with_language(features, self.spec.language), self.task.family, self.spec.settings)
 

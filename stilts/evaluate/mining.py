@@ -1,9 +1,10 @@
-"""Retrieval mathematics: nearest neighbours by cosine, and bitext mining with a ratio margin.
+"""Nearest neighbours by cosine, and bitext mining with a ratio margin.
 
-After Artetxe & Schwenk 2019 (1811.01136), as XTREME uses them for Tatoeba and BUCC 2018. Sentences are rows of float32
-matrices; they need not be normalised. Exact search in blocks: at BUCC's sizes an index library gains nothing.
+The method is that of Artetxe & Schwenk 2019 (arXiv:1811.01136), as XTREME uses it for Tatoeba and BUCC 2018. Sentence
+vectors are rows of float32 matrices and need not be normalised. The search is exact and works block by block; at BUCC's
+sizes an approximate index is not faster.
 
-Equal scores are settled in favour of the lower row.
+Of equal scores, the one with the lower row is taken.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -24,7 +25,10 @@ BLOCK = 8192
 
 
 def nearest(queries: Matrix, corpus: Matrix) -> NDArray[np.int64]:
-    """Row of the corpus with the highest cosine, for each query. Tatoeba: queries English, corpus foreign."""
+    """For each query, the row of the corpus with the highest cosine, int64 [queries].
+
+    For Tatoeba the queries are the English sentences and the corpus is the foreign side.
+    """
     import torch
 
     device = _device(queries, corpus)
@@ -41,7 +45,10 @@ def nearest(queries: Matrix, corpus: Matrix) -> NDArray[np.int64]:
 
 
 def rank(queries: Matrix, corpus: Matrix, k: int) -> NDArray[np.int64]:
-    """Rows [queries, k] of the corpus with the highest cosines, best first; all of it where it has fewer than k."""
+    """For each query, the k rows of the corpus with the highest cosines, best first: int64 [queries, k].
+
+    A corpus of fewer than k rows is returned whole.
+    """
     device = _device(queries, corpus)
     x, y = _unit(queries, device), _unit(corpus, device)
     best = _Top(len(x), min(k, len(y)), device)
@@ -52,14 +59,14 @@ def rank(queries: Matrix, corpus: Matrix, k: int) -> NDArray[np.int64]:
 
 
 def mine(source: Matrix, target: Matrix, k: int = 4) -> list[Candidate]:
-    """Translation pairs in falling order of margin, each row in one pair at most.
+    """Translation pairs by descending margin; each row is in at most one pair.
 
     The margin of x and y is cos(x, y) over the mean of two means: of x's k highest cosines with the targets, and of
     y's with the sources. Each row, of either side, proposes the best of its k neighbours; proposals are taken
-    greedily. Pairs without a positive margin are left out.
+    greedily in descending order of margin. Pairs without a positive margin are left out.
 
     Args:
-        source: one row a distinct sentence (see `distinct`); target likewise.
+        source, target: one row per distinct sentence (see `distinct`).
     """
     forward, forward_rows, backward, backward_rows = _neighbours(source, target, k)
     forward_mean, backward_mean = forward.mean(axis=1), backward.mean(axis=1)
@@ -86,10 +93,11 @@ def mine(source: Matrix, target: Matrix, k: int = 4) -> list[Candidate]:
 def best_threshold(
     candidates: Iterable[tuple[float, Hashable, Hashable]], gold: Iterable[tuple[Hashable, Hashable]]
 ) -> tuple[float, float]:
-    """The score from which on pairs are taken, so that F1 against the gold pairs is highest, and that F1 in percent.
+    """The threshold on the score that maximises F1 against the gold pairs, and that F1 in percent.
 
-    The threshold lies midway to the next lower score, or at the lowest score where all candidates are taken; of equal
-    F1 the highest threshold wins. Without any right candidate it is 0.
+    Pairs with a score at or above the threshold are taken. It lies midway between the lowest taken score and the next
+    lower one, or at the lowest score where all candidates are taken. Of thresholds with equal F1 the highest is
+    returned; without any right candidate, 0.
     """
     ranked = sorted(candidates, key=lambda candidate: -candidate[0])
     wanted = set(gold)
@@ -99,7 +107,7 @@ def best_threshold(
         right += (source, target) in wanted
         lower = ranked[taken][0] if taken < len(ranked) else None
         if lower == score:
-            continue  # no threshold parts equal scores
+            continue  # no threshold lies between equal scores
         f1 = 200 * right / (taken + len(wanted))
         if f1 > best:
             best, threshold = f1, score if lower is None else (score + lower) / 2
@@ -107,12 +115,14 @@ def best_threshold(
 
 
 def distinct(texts: Sequence[str]) -> tuple[list[int], set[int]]:
-    """Rows to mine with when sentences repeat.
+    """The rows to mine where sentences repeat.
+
+    Duplicates would be each other's nearest neighbours, and a pair could mean any of them. XTREME therefore mines
+    distinct sentences and then drops the pairs of sentences that occur more than once.
 
     Returns:
-        The row of each distinct sentence's first occurrence, and those of these rows whose sentence occurs again.
-        Duplicates would be each other's neighbours, and a pair could not tell which of them it means: XTREME mines
-        over distinct sentences and then drops the pairs of sentences that occur more than once.
+        The row of the first occurrence of each distinct sentence, and the subset of these rows whose sentence occurs
+        again.
     """
     first: dict[str, int] = {}
     repeated = set()
@@ -126,7 +136,7 @@ def distinct(texts: Sequence[str]) -> tuple[list[int], set[int]]:
 def mine_sentences(
     source: Matrix, target: Matrix, source_texts: Sequence[str], target_texts: Sequence[str], k: int = 4
 ) -> list[Candidate]:
-    """`mine` where sentences may repeat: rows are those of the texts, pairs of repeated sentences are left out."""
+    """`mine` for texts that may repeat: pairs of rows of the texts, without the pairs of repeated sentences."""
     source_rows, source_repeated = distinct(source_texts)
     target_rows, target_repeated = distinct(target_texts)
     pairs = mine(source[source_rows], target[target_rows], k)
@@ -135,7 +145,7 @@ def mine_sentences(
 
 
 def _best(margin: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of each row's neighbours the one with the highest margin; of several, the lowest row."""
+    """For each row, the neighbour with the highest margin; of several such neighbours, the lowest row."""
     tied = margin == margin.max(axis=1, keepdims=True)
     return np.where(tied, rows, np.iinfo(np.int64).max).min(axis=1)
 
@@ -147,9 +157,9 @@ def _ratio(cosine: NDArray[np.float32], mean: NDArray[np.float32]) -> NDArray[np
 def _neighbours(
     left: Matrix, right: Matrix, k: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
-    """The k highest cosines and their rows, of each left row among the right ones and the reverse, in one pass.
+    """The k nearest neighbours of each left row among the right rows and the reverse: cosines and rows of both.
 
-    Each block of the similarity matrix is made once and searched along both of its sides.
+    Each block of the similarity matrix is computed once and searched along both axes.
     """
     device = _device(left, right)
     x, y = _unit(left, device), _unit(right, device)
@@ -177,7 +187,7 @@ def _unit(rows: Matrix, device: "torch.device") -> "torch.Tensor":
 
 
 class _Top:
-    """The k best columns of each row so far, best first."""
+    """A running list of the k highest values of each row and their columns, in descending order of value."""
 
     def __init__(self, rows: int, k: int, device: "torch.device") -> None:
         import torch
@@ -187,7 +197,10 @@ class _Top:
         self.columns = torch.zeros((rows, k), dtype=torch.int64, device=device)
 
     def add(self, block: "torch.Tensor", row: int, column: int) -> None:
-        """Merge a block of similarities whose corner is (row, column); columns arrive in rising order."""
+        """Merge a block of similarities whose upper left corner is (row, column).
+
+        The blocks of a row must come in ascending order of column.
+        """
         import torch
 
         rows = slice(row, row + len(block))

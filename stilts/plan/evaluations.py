@@ -14,7 +14,7 @@ from stilts.plan.training import Data, unpublished
 from stilts.tasks.base import Task, all_tasks, get_task, private_language
 from stilts.tasks.benchmarks import get_benchmark
 from stilts.tasks.families import Procedure, get_family
-from stilts.tasks.settings import combination_problem, setting_problem
+from stilts.tasks.settings import combination_problem, known_settings, recorded_settings, setting_problem
 
 ENGLISH = "en"
 
@@ -162,10 +162,11 @@ class Evaluator:
                 self._check_settings(f"settings.{name}", task, values)
 
     def _check_settings(self, where: str, task: Task, values: Mapping[str, Any]) -> None:
+        known = known_settings(task)
         for name, value in values.items():
-            if name not in task.settings:
-                self.problems.add(f"{where}.{name}", f"unknown; {nearest(name, task.settings)}")
-            elif problem := setting_problem(name, value, task.settings[name]):
+            if name not in known:
+                self.problems.add(f"{where}.{name}", f"unknown; {nearest(name, known)}")
+            elif problem := setting_problem(name, value, known[name]):
                 self.problems.add(f"{where}.{name}", problem)
 
     def _conditions(self, name: str, task: Task) -> tuple[Condition, ...]:
@@ -191,7 +192,7 @@ class Evaluator:
             language=language,
             data=self.ref(task.name, split, language),
             tune=self.ref(task.name, "dev", language) if tuned else None,
-            settings=settings,
+            settings=recorded_settings(task, settings),
             condition=condition,
             pool=self._pool(task, split),
         )

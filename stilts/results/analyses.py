@@ -27,7 +27,7 @@ def analysis_tables(
     points, correlations = similarity(languages, official, pretrainings(expansion))
     return {
         "best": chosen,
-        "published": beside_published(results, chosen, baseline),
+        "published": beside_published(results, chosen, baseline, _extractions(expansion)),
         "similarity": correlations,
         "similarity_points": points,
     }
@@ -35,3 +35,13 @@ def analysis_tables(
 
 def _official(row: dict[str, str]) -> bool:
     return row["target"] == row["task"] and row["setting"] == ZERO_SHOT
+
+
+def _extractions(expansion: Expansion) -> dict[str, str]:
+    """How each target's evaluations take the text of an answer; `ours` where that is not the same for all."""
+    found: dict[str, set[str]] = {}
+    for cell in expansion.cells:
+        for branch in cell.branches:
+            for spec in branch.evaluations:
+                found.setdefault(cell.target, set()).add(spec.settings.get("extraction", "ours"))
+    return {target: "official" if kinds == {"official"} else "ours" for target, kinds in found.items()}

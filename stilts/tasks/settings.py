@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from stilts.tasks.base import Task
+
 BOUNDS: dict[str, tuple[float, float]] = {
     "max_length": (8, 2**20),
     "stride": (1, 2**20),
@@ -15,8 +17,29 @@ BOUNDS: dict[str, tuple[float, float]] = {
 }
 """Least and largest value. Lengths in subword tokens, layers counted from 1, the threshold in logits."""
 
-CHOICES: dict[str, tuple[str, ...]] = {"pooling": ("mean", "cls")}
+CHOICES: dict[str, tuple[str, ...]] = {"pooling": ("mean", "cls"), "extraction": ("ours", "official")}
 """Settings that are one of some words."""
+
+_QA: dict[str, Any] = {"extraction": "ours"}
+
+OPTIONAL: dict[str, dict[str, Any]] = {"answers": _QA, "answers or none": _QA, "MLQA answers": _QA}
+"""Kind of answers -> settings that each of its tasks has beside its own, with their defaults. An evaluation records one
+only where it is not the default.
+
+`extraction`: `official` takes the text of an answer as XTREME's run_squad.py does (all white-space words in full where
+it does not find the answer in them), for a comparison in kind with published results; `ours` slices the context."""
+
+
+def known_settings(task: Task) -> dict[str, Any]:
+    """Every setting that a task has, with its default."""
+    optional = (OPTIONAL.get(kind, {}) for kind in task.scored_as)
+    return {name: value for found in (*optional, task.settings) for name, value in found.items()}
+
+
+def recorded_settings(task: Task, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without the optional ones that have their default."""
+    defaults = {} if not task.scored_as else OPTIONAL.get(task.scored_as[0], {})
+    return {name: value for name, value in settings.items() if name not in defaults or value != defaults[name]}
 
 
 def setting_problem(name: str, value: Any, default: Any) -> str | None:

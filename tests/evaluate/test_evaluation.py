@@ -128,6 +128,16 @@ def test_questions(tokenizer, task):
     assert found.metrics == {"exact_match": 100, "f1": 100}
 
 
+def test_the_official_extraction_answers_with_whole_words(tokenizer):
+    """The tokenizer knows a word with its comma; the script finds no comma that is not separated."""
+    context = "one two three, four"
+    row = {"id": "a", "context": context, "question": "one", "answers": [{"text": "three, four", "start": 8}]}
+    split = {"id": "b", "context": "one uno\u00a0due tre", "question": "one", "answers": [{"text": "uno", "start": 4}]}
+    for kind, answer in (("ours", "uno"), ("official", "uno\u00a0due")):
+        found = run("xquad", table_of("xquad", row, split), tokenizer, extraction=kind)
+        assert json.loads(found.predictions) == {"a": "three, four", "b": answer}
+
+
 def test_blanked_answers_are_no_failure(tokenizer):
     found = run("tydiqa", table_of("tydiqa", question("a"), question("b")), tokenizer)
     assert found.metrics is None

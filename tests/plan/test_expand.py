@@ -201,6 +201,19 @@ def test_a_language_of_one_target_is_left_out_of_the_others(expanded: Expand) ->
     assert [[spec.language for spec in cell.branches[0].evaluations] for cell in cells] == [["sw"], ["sw", "fi"]]
 
 
+def test_the_official_extraction_is_a_setting_of_question_answering_alone(expanded: Expand) -> None:
+    def first(**settings: Any) -> Any:
+        return expanded(targets={"xquad": {"settings": settings}}).cells[0].branches[0].evaluations[0]
+
+    assert first(extraction="ours").key == first().key  # the default is not recorded
+    assert first(extraction="official").settings == {**first().settings, "extraction": "official"}
+    given = {"xquad": {"settings": {"extraction": "theirs"}}, "xnli": {"settings": {"extraction": "official"}}}
+    assert _problems(expanded, targets=given) == [
+        "targets.xquad.settings.extraction: 'theirs' is not one of ours, official",
+        "targets.xnli.settings.extraction: unknown; valid: max_length",
+    ]
+
+
 def test_settings_of_a_target(expanded: Expand) -> None:
     (spec, *_) = expanded(targets={"tatoeba": {"settings": {"layer": 7}}}).cells[0].branches[0].evaluations
     assert spec.settings == {"layer": 7, "layers": 24, "pooling": "mean", "max_length": 512}

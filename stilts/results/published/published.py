@@ -28,28 +28,38 @@ SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in ("column", "metric", "model", "method", "source")),
         ("value", pa.float64()),
-        *((name, pa.string()) for name in ("ours_model", "ours_intermediate")),
+        pa.field("extraction", pa.string()),
+        *((name, pa.string()) for name in ("ours_model", "ours_intermediate", "ours_extraction")),
         *((name, pa.float64()) for name in ("ours", "ours_low", "ours_high")),
         ("ours_n", pa.int64()),
         ("note", pa.string()),
     ]
 )
-"""A row per published number and model of the run. `column`: a target or `xtreme`; `metric`: accuracy, f1, exact_match
-or `mean`; `method`: `fine-tuning` or `best intermediate`, beside which stand the run's baseline and its choice per
-target (`ours_intermediate`; null in `xtreme`, where it may be several). `ours` is null unless the setting is the same;
-`note` says what is not."""
+"""A row per published number and model of the run.
+
+`column`: a target or `xtreme`; `metric`: accuracy, f1, exact_match or `mean`; `method`: `fine-tuning` or `best
+intermediate`, beside which stand the run's baseline and its choice per target (`ours_intermediate`; null in `xtreme`,
+where it may be several). `ours` is null unless the setting is the same; `note` says what is not.
+
+`extraction` and `ours_extraction` say how the text of an answer was taken in question answering, `official`
+(run_squad.py, as in every published row) or `ours`; null where no question is answered. In Chinese the two differ by
+tens of points (docs/differences.md)."""
 
 _FILE = Path(__file__).with_name("published.yaml")
+
+_WITH_ANSWERS = (*XTREME.groups["qa"], XTREME.name)
+"""Columns that depend on how the text of an answer is taken."""
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 @cache
 def published_results() -> tuple[dict[str, Any], ...]:
-    """`{column, metric, model, method, source, value}` of every published number, in the benchmark's order."""
+    """`{column, metric, model, method, source, value, extraction}` of each published number, in official order."""
     found = [
         {"column": column, "metric": metric, "model": entry["model"], "method": entry["method"],
-         "source": entry["source"], "value": value}
+         "source": entry["source"], "value": value,
+         "extraction": entry.get("extraction", "official") if column in _WITH_ANSWERS else None}
         for entry in yaml.safe_load(_FILE.read_text())
         for column, values in entry["values"].items()
         for metric, value in values.items()
@@ -58,17 +68,26 @@ def published_results() -> tuple[dict[str, Any], ...]:
     return tuple(sorted(found, key=lambda row: order.index(row["column"])))
 
 
-def beside_published(results: pa.Table, best: pa.Table, baseline: str) -> pa.Table:
+def beside_published(
+    results: pa.Table, best: pa.Table, baseline: str, extraction: Mapping[str, str] | None = None
+) -> pa.Table:
     """The table `published`.
 
     Args:
         results: the table of results.
         best: the table of that name: which intermediate was chosen for each target.
         baseline: the regime that stands beside models which were only fine-tuned.
+        extraction: target -> the setting of this name of its evaluations; `ours` where it is not given.
     """
     models = pc.unique(results["model"]).to_pylist()
     runs = {model: _Run(results.filter(pc.field("model") == model), best, model, baseline) for model in models}
-    rows = [{**found, **run.beside(found)} for found in published_results() for run in runs.values()]
+    kinds = {target: (extraction or {}).get(target, "ours") for target in XTREME.groups["qa"]}
+    kinds[XTREME.name] = "official" if set(kinds.values()) == {"official"} else "ours"
+    rows = [
+        {**found, **run.beside(found), "ours_extraction": kinds.get(found["column"])}
+        for found in published_results()
+        for run in runs.values()
+    ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
 

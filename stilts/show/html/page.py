@@ -27,6 +27,7 @@ from stilts.show.html.facts import Facts
 from stilts.show.html.frame import Frame, Row, name, number
 from stilts.show.html.overview import LEVEL, overview
 from stilts.show.html.seeds import seeds_table
+from stilts.show.published import EXTRACTION
 from stilts.storage.local import LocalStore
 
 
@@ -181,6 +182,7 @@ def _shared(frames: Mapping[str, Frame], tables: Tables, facts: Facts, options: 
         "overall_title": benchmark.upper(),
         "notes": {found.split: found for found in summaries(tables["results"], tables["summary"])},
         "statuses": [status.replace(" ", "_") for status in STATUSES if status != "ok"],
+        "published_extraction": EXTRACTION,
         "on_gpu": "gpu" in frames["stages"].unique("accelerator"),
         "number": number,
         "name": name,

@@ -41,6 +41,8 @@ class Lengths:
         max_answer_length: question answering: maximum length of an answer.
         null_threshold: question answering: the answer is empty if the score of the class token exceeds the score of
             the best span by more than this (in logits). With None, every question gets an answer.
+        extract: question answering: `extract(context, start, end)` returns the text of an answer (`extraction.py`).
+            With None, it is the slice of the context.
     """
 
     max_length: int
@@ -49,6 +51,7 @@ class Lengths:
     n_best: int = 20
     max_answer_length: int = 30
     null_threshold: float | None = None
+    extract: Callable[[str, int, int], str] | None = None
 
     @classmethod
     def of(cls, source: Recipe | Mapping[str, Any]) -> "Lengths":

@@ -162,10 +162,15 @@ def best_spans(table: pa.Table, features: pa.Table, outputs: Sequence[np.ndarray
         spans[example] = max(spans[example], _best_span(starts, ends, output, lengths), key=lambda span: span[0])
         nulls[example] = min(nulls[example], float(output[null].sum()))
     contexts = table["context"].to_pylist()
+    extract = lengths.extract or _slice
     return [
-        Answer(context[start:end].strip(), score, null - score)
+        Answer(extract(context, start, end).strip(), score, null - score)
         for context, (score, start, end), null in zip(contexts, spans, nulls, strict=True)
     ]
+
+
+def _slice(context: str, start: int, end: int) -> str:
+    return context[start:end]
 
 
 def _best_span(starts: np.ndarray, ends: np.ndarray, output: np.ndarray, lengths: Lengths) -> tuple[float, int, int]:

@@ -13,7 +13,8 @@ register(
         metric="f1",
         metrics=("f1", "precision", "recall"),
         train_on=None,
-        # Layer 14 of 24 as in XTREME's script, scaled to the depth of the model; mean pooling, not the script's <s>.
+        # Layer 14 of 24 with mean pooling, scaled to the depth of the model, which is XTREME's setting for Tatoeba. Its
+        # script for BUCC takes the first token of layer 7 of 12 (docs/differences.md).
         settings={"layer": 14, "layers": 24, "pooling": "mean", "max_length": 512},
         # No hub source: google/xtreme holds the gold pairs alone, and mining needs the sentences around them.
         folder="bucc2018",

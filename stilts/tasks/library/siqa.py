@@ -1,4 +1,7 @@
-"""Social IQa: what people want, feel and do next, three answers. English intermediate task, XCOPA's first step."""
+"""Social IQa: what people want, feel and do next, three answers. English intermediate task, XCOPA's first step.
+
+XTREME-R's script keeps the last weights; here they are those with the best dev score (docs/differences.md).
+"""
 
 from stilts.tasks.base import HubSource, Task, register
 from stilts.tasks.recipes import xtreme_recipe

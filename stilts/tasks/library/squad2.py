@@ -14,6 +14,7 @@ register(
         metrics=("exact_match", "f1"),
         train_on="squad2",
         # XTREME's baseline script for SQuAD 1.1 and XLM-R Large.
+        # The recipe of SQuAD 1.1.
         recipe=XTREME_QA_RECIPE,
         settings={
             **XTREME_QA_SETTINGS,

@@ -18,6 +18,7 @@ register(
         train_on="xnli",
         head="nli",
         # XTREME's baseline script for XLM-R Large (2020: learning rate 2e-5).
+        # For mBERT and XLM-R base XTREME uses 2e-5 (docs/differences.md).
         recipe=xtreme_recipe(learning_rate=3e-5, epochs=5),
         settings={"max_length": 128},
         # Not google/xtreme: its XNLI has no train split.

@@ -6,6 +6,7 @@ import pytest
 from stilts.results.best import PER_TARGET
 from stilts.results.best import SCHEMA as BEST
 from stilts.results.published.published import SCHEMA, beside_published, published_results
+from stilts.show.published import comparable, published_grids
 from stilts.tasks.base import get_task
 from stilts.tasks.benchmarks import XTREME, XTREME_R
 
@@ -108,3 +109,21 @@ def test_another_benchmark_is_not_compared(grid):
     add_xnli(grid, "none", 1, 60)
     notes = {row["note"] for row in table(grid, benchmark=XTREME_R).values()}
     assert notes == {"the run's benchmark is xtreme-r"}
+
+
+def test_rows_say_how_the_text_of_an_answer_was_taken(grid):
+    grid.add_nine("none", 1, 60)
+    official_sizes(grid)
+    assert {row["column"] for row in published_results() if row["extraction"]} == {"xquad", "mlqa", "tydiqa", "xtreme"}
+    found = table(grid)
+    kinds = {row["column"]: (row["extraction"], row["ours_extraction"]) for row in found.values()}
+    assert kinds["xquad"] == kinds["xtreme"] == ("official", "ours")
+    assert kinds["xnli"] == (None, None)
+    mixed = beside_published(grid.table(), pa.Table.from_pylist([], schema=BEST), "none", {"xquad": "official"})
+    kinds = {row["column"]: row["ours_extraction"] for row in mixed.to_pylist()}
+    assert (kinds["xquad"], kinds["mlqa"], kinds["xtreme"]) == ("official", "ours", "ours")
+    (shown,) = published_grids(comparable(mixed))
+    marked = {line[0] for line in shown.rows if "*" in str(line[-1])}
+    assert {"mlqa", "tydiqa"} <= marked
+    assert not marked & {"xquad", "xnli"}
+    assert any("13.4 and 27.4" in note for note in shown.legend)
