@@ -1,14 +1,16 @@
 """Summary: a plan in figures, for a person or for a program."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stilts.identity.stage import SHORT
+from stilts.data.sources.pins import is_known
+from stilts.identity.stage import SHORT, DataRef, StageSpec
 from stilts.plan.cost.estimate import Speed, StageCost, gpu_hours, peak_bytes, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
 from stilts.plan.todo import Inventory, missing_jobs
+from stilts.tasks.base import get_task
 
 
 @dataclass
@@ -76,8 +78,36 @@ def summarize(plan: Plan) -> dict[str, Any]:
             {"target": target, "split": split, "languages": list(languages)}
             for (target, split), languages in plan.expansion.left_out.items()
         ],
+        "pins": pins(plan.expansion),
+        "unlike": unlike_sources(plan.expansion),
         "unknown": sorted({item for cost in plan.costs.values() for item in cost.unknown}),
     }
+
+
+def unlike_sources(expansion: Expansion) -> list[dict[str, Any]]:
+    """Data of the hub that is not the benchmark's, once for each task and language: why, in a sentence."""
+    refs = {(ref.task, ref.language): ref for ref in _hub_refs(expansion)}
+    found = []
+    for (name, language), ref in refs.items():
+        source = get_task(name).hub
+        if source is not None and language in source.unlike and ref.identity.startswith(f"hub:{source.id}/"):
+            found.append({"task": name, "language": language, "source": source.id, "why": source.unlike[language]})
+    return found
+
+
+def pins(expansion: Expansion) -> list[dict[str, Any]]:
+    """The data sets of the hub that a plan reads, each once: id, revision, and whether it is known to load."""
+    found = {ref.identity.removeprefix("hub:").partition("#")[0] for ref in _hub_refs(expansion)}
+    parts = {(path.rpartition("@")[0], path.rpartition("@")[2]) for path in found}
+    named = sorted({("/".join(path.split("/")[:2]), revision) for path, revision in parts})
+    return [{"id": id_, "revision": revision, "known": is_known(id_, revision)} for id_, revision in named]
+
+
+def _hub_refs(expansion: Expansion) -> Iterator[DataRef]:
+    for node in expansion.graph:
+        own = node.spec.data if isinstance(node.spec, StageSpec) else ()
+        evaluated = (ref for evaluation in node.evaluations.values() for ref in evaluation.refs)
+        yield from (ref for ref in (*own, *evaluated) if ref.identity.startswith("hub:"))
 
 
 def stage_rows(plan: Plan) -> list[dict[str, Any]]:

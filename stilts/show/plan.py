@@ -34,6 +34,14 @@ def show_plan(plan: Plan, console: Console) -> None:
     for lost in figures["left_out"]:
         languages = ", ".join(lost["languages"])
         console.print(f"  [yellow]{lost['target']}: no {lost['split']} data, left out: {languages}[/]")
+    doubtful = [f"{pin['id']}@{pin['revision'][:12]}" for pin in figures["pins"] if not pin["known"]]
+    if doubtful:
+        console.print(f"  [yellow]not known to load: {', '.join(doubtful)}[/]")
+    for odd in figures["unlike"]:
+        console.print(
+            f"  [yellow]{odd['task']} in {odd['language']} from {odd['source']} is not the benchmark's: {odd['why']}; "
+            f"give files as data.xtreme or data.tasks.{odd['task']}[/]"
+        )
     if figures["unknown"]:
         console.print(f"  [yellow]too low, not known: {', '.join(figures['unknown'])}[/]")
     console.print(_stages(plan))

@@ -31,6 +31,7 @@ class HubSource:
         names: our language code -> what `{lang}` stands for on the hub, where they differ.
         id_prefix: only rows whose id starts with it belong to the language, where a configuration mixes several.
         without: our split -> languages that lack it.
+        unlike: language -> in what the data differs from the benchmark's, where it does so more than in form.
     """
 
     id: str
@@ -43,6 +44,7 @@ class HubSource:
     names: Mapping[str, str] = field(default_factory=dict)
     id_prefix: str | None = None
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unlike: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

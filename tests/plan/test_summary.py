@@ -5,20 +5,24 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from stilts.data.prepare import Catalog
 from stilts.encoders.sizes import shape_of
+from stilts.experiment.data import DataDecl, TaskSource
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import SHORT, BaseSpec
 from stilts.plan.cost.estimate import CPU_FLOPS, GPU_FLOPS, Speed, gpu_hours, peak_bytes, speed, stage_costs
-from stilts.plan.expand import Expansion
+from stilts.plan.expand import Expansion, expand
 from stilts.plan.explain import Difference, differences, nearest_stage
 from stilts.plan.summary import make_plan, stage_rows, summarize
 from stilts.plan.todo import Artifact, missing_jobs
 from stilts.show.plan import gigabytes, show_plan
+from tests.plan.conftest import declare
 
 Expand = Callable[..., Expansion]
 
@@ -252,3 +256,17 @@ def test_planning_imports_neither_torch_nor_ray() -> None:
         f"import {modules}, sys; print([m for m in ('torch', 'ray', 'transformers', 'datasets') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout == "[]\n"
+
+
+def test_a_plan_says_what_of_the_hub_is_not_the_benchmarks_or_not_known_to_load(tmp_path: Path) -> None:
+    """UD-POS of the hub holds other languages in five of its files."""
+    fields: dict[str, Any] = {"targets": ["udpos"], "languages": ["en", "el", "de", "fi"]}
+    figures = summarize(make_plan(expand(declare(**fields), Catalog(DataDecl(), tmp_path)), {}, "/store", []))
+    assert [(odd["task"], odd["language"]) for odd in figures["unlike"]] == [("udpos", "el"), ("udpos", "de")]
+    assert "Ancient Greek" in figures["unlike"][0]["why"]
+    assert [(pin["id"], pin["known"]) for pin in figures["pins"]] == [("google/xtreme", True)]
+    source = TaskSource(hub="me/xnli", revision="abc")
+    data = DataDecl(tasks={"xnli": source})
+    other = declare(targets=["xnli"], languages=["en"], data=data.model_dump())
+    figures = summarize(make_plan(expand(other, Catalog(data, tmp_path)), {}, "/store", []))
+    assert figures["pins"] == [{"id": "me/xnli", "revision": "abc", "known": False}]

@@ -7,6 +7,7 @@ import pytest
 
 from stilts.data.sources.files import FORMATS
 from stilts.data.sources.layouts import LAYOUTS
+from stilts.data.sources.pins import PINS
 from stilts.errors import StiltsError
 from stilts.experiment.recipe import Recipe
 from stilts.tasks import library
@@ -178,3 +179,9 @@ def test_private_codes_are_languages_of_every_task(task: Task) -> None:
     check_language(task, "qab")
     assert not private_language("qua")
     assert not private_language("en")
+
+
+def test_hub_sources_are_known_to_load(task: Task) -> None:
+    """A revision is added to `data/sources/pins.py` when its files have been seen."""
+    if task.hub is not None:
+        assert (task.hub.id, task.hub.revision) in PINS

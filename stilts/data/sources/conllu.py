@@ -22,7 +22,7 @@ from stilts.data.sources.text import (
     to_table,
 )
 from stilts.tasks.base import Task
-from stilts.tasks.schema import PARSING
+from stilts.tasks.schema import PARSING, TAGGING
 
 COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 EMPTY = "_"
@@ -68,6 +68,37 @@ def read_blocks(path: Path, report: Report, wide: bool = False) -> Iterator[tupl
             if sentence.cells and sound:
                 yield names, sentence
             sound, sentence = True, None
+
+
+@each_file
+def read_upos(path: Path, task: Task, language: str) -> pa.Table:
+    """The words of a treebank and their universal part-of-speech tags; the words of a multiword token one by one.
+
+    Raises:
+        Problems: columns or tags that are none, by line.
+    """
+    report = Report(path)
+    columns: dict[str, list[Any]] = {name: [] for name in TAGGING.names}
+    withheld = 0
+    for names, sentence in read_blocks(path, report):
+        if lacks(names, ("FORM", "UPOS"), sentence, report):
+            break
+        tokens, tags = (sentence.column(names.index(name)) for name in ("FORM", "UPOS"))
+        if is_withheld(tokens):
+            withheld += 1
+            continue
+        gold = set(tags) != {EMPTY}
+        for line, tag in zip(sentence.lines, tags, strict=True):
+            if gold and task.labels and tag not in task.labels:
+                report.add(line, f"UPOS {tag!r} is not one of {', '.join(task.labels)}")
+        columns["id"].append(sentence.id)
+        columns["tokens"].append(tokens)
+        columns["tags"].append(tags if gold else [])
+    if not columns["id"] and not report.count and not withheld:
+        report.add(1, "no sentence in it")
+    report.close()
+    tell_left_out(path, withheld, withheld + len(columns["id"]), WITHHELD)
+    return to_table(path, columns, TAGGING)
 
 
 @each_file

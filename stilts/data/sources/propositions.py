@@ -1,13 +1,16 @@
-"""Propositions: PropBank's predicates and arguments, from the four layouts in which they are published.
+"""Propositions: PropBank's predicates and arguments, from the five layouts in which they are published.
 
 - CoNLL-2012 (OntoNotes' `*_gold_conll` files): a column for each predicate holds the arguments' spans, `(ARG0*`, `*`,
   `*)`, and the predicate `(V*)`.
-- Universal PropBank 2.0, merged with its treebank: CoNLL-U Plus, whose columns UP:PRED and UP:ARGSPANS name a predicate
-  and its arguments' spans, `A0:1-1|A1:4-6`.
+- Universal PropBank 2.0 (`.conllup`), which has to be merged with UD 2.9 by its own script first: CoNLL-U Plus, whose
+  columns UP:PRED and UP:ARGSPANS name a predicate and its arguments' spans, `A0:1-1|A1:4-6`.
 - Universal PropBank 1.0: CoNLL-U, whose columns 9 and 10 flag (Y) and name a predicate; a column for each predicate
   follows, which has the role at the argument's head word.
-- Universal PropBank 1.0, English: CoNLL-U, whose last column has, again at head words, `Args=ARG0/_`, a part for each
-  predicate; V is the predicate.
+- Universal PropBank 1.0, English, as published (commit b955f2aa): CoNLL-U, whose column 11 names a predicate
+  (`come.03`); a column for each predicate follows, which has V at the predicate and the role at the argument's head
+  word.
+- Universal PropBank 1.0, English, at commit 568e345b: CoNLL-U, whose last column has, again at head words,
+  `Args=ARG0/_`, a part for each predicate; V is the predicate.
 
 A head word stands for its subtree: each word belongs to the nearest argument's head, or predicate, above it in the
 tree, and the span is what lies without a gap around the head. Of spans that overlap, the first counts, and none
@@ -25,7 +28,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from stilts.data.sources.conllu import COLUMNS, EMPTY, Sentence, lacks, read_blocks, read_heads
-from stilts.data.sources.text import Report, each_file, read_lines, to_table
+from stilts.data.sources.text import Report, each_file, read_lines, tell_left_out, to_table
 from stilts.tasks.base import Task
 from stilts.tasks.schema import PROPOSITIONS
 
@@ -62,6 +65,7 @@ def read_propositions(path: Path, task: Task, language: str) -> pa.Table:
     if not rows.columns["id"] and not report.count:
         report.add(1, "no predicate with arguments in it")
     report.close()
+    tell_left_out(path, rows.lost, rows.lost + len(rows.columns["id"]), "no V, which marks the predicate")
     return to_table(path, rows.columns, PROPOSITIONS)
 
 
@@ -72,6 +76,8 @@ class _Rows:
         self.columns: dict[str, list[Any]] = {name: [] for name in PROPOSITIONS.names}
         self.labels = set(task.labels)
         self.task, self.report = task, report
+        self.lost = 0
+        """Columns of arguments whose predicate is not known."""
 
     def add(self, id_: str, tokens: list[str], predicate: int, spans: Iterable[Span]) -> None:
         """One proposition. Its first spans win over those that overlap them."""
@@ -152,16 +158,19 @@ def _read_universal(path: Path, report: Report, rows: _Rows) -> None:
         if lacks(names, _SPANS if "UP:ARGSPANS" in names else COLUMNS, sentence, report):
             return
         tokens = sentence.column(names.index("FORM"))
-        for count, (predicate, spans) in enumerate(_universal(names, sentence, report), 1):
+        for count, (predicate, spans) in enumerate(_universal(names, sentence, rows), 1):
             rows.add(f"{sentence.id}#{count}", tokens, predicate, spans)
 
 
-def _universal(names: list[str], sentence: Sentence, report: Report) -> Iterator[tuple[int, list[Span]]]:
+def _universal(names: list[str], sentence: Sentence, rows: _Rows) -> Iterator[tuple[int, list[Span]]]:
     """(predicate, arguments) of a sentence."""
+    report = rows.report
     if "UP:ARGSPANS" in names:
         yield from _with_spans(names, sentence, report)
         return
-    marks = _by_part(sentence) or _by_column(sentence, report)
+    marks = _by_part(sentence) or (
+        _by_roleset(sentence, rows) if _is_english(sentence) else _by_column(sentence, report)
+    )
     heads = read_heads(sentence, names.index("HEAD"), report) if marks else []
     for predicate, roles in marks if len(heads) == len(sentence.cells) else ():
         words = {word: role for word, role in roles.items() if word != predicate}
@@ -194,6 +203,37 @@ def _by_part(sentence: Sentence) -> list[tuple[int, dict[int, str]]]:
 
 def _marks(column: list[str]) -> tuple[int, dict[int, str]] | None:
     return (column.index("V"), _roles(column)) if "V" in column else None
+
+
+_ROLESET = re.compile(r"\S+\.(?:\d+|LV|\w+)")
+
+
+def _is_english(sentence: Sentence) -> bool:
+    """Whether columns 9 and 10 are those of CoNLL-U, and not the flag and the name of a predicate."""
+    if any(cells[8] not in ("Y", EMPTY, "") for cells in sentence.cells):
+        return True
+    named = any(len(cells) > 10 and _ROLESET.fullmatch(cells[10]) for cells in sentence.cells)
+    return named and not any(cells[8] == "Y" for cells in sentence.cells)
+
+
+def _by_roleset(sentence: Sentence, rows: _Rows) -> list[tuple[int, dict[int, str]]]:
+    """Universal PropBank 1.0, English, as published: (predicate, role of each head word) of each column.
+
+    The predicate of a column is its V. In the published files a few columns have none, and a few sentences have not as
+    many columns as predicates: a column without V belongs to the predicate of its place where the numbers agree, and is
+    counted and left out elsewhere.
+    """
+    predicates = [word for word, cells in enumerate(sentence.cells) if cells[10:11] not in ([EMPTY], [""], [])]
+    columns = [column for column in _columns([cells[11:] for cells in sentence.cells]) if set(column) != {EMPTY}]
+    marks = []
+    for place, column in enumerate(columns):
+        if "V" in column:
+            marks.append((column.index("V"), _roles(column)))
+        elif len(columns) == len(predicates):
+            marks.append((predicates[place], _roles(column)))
+        else:
+            rows.lost += 1
+    return marks
 
 
 def _by_column(sentence: Sentence, report: Report) -> list[tuple[int, dict[int, str]]]:

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel
 
+from stilts.data.sources.conllu import read_upos
 from stilts.data.sources.text import (
     WITHHELD,
     Report,
@@ -162,7 +163,10 @@ def read_tags(path: Path, task: Task, language: str) -> pa.Table:
 
     A line of spaces and tabs alone is a blank line. Raw PAN-X files prefix every token with the language (`en:Berlin`);
     the prefix is removed where every token has it. Any tag is allowed where the task's labels come from its data.
+    A treebank in CoNLL-U (`.conllu`) gives its words and their UPOS tags.
     """
+    if path.suffix == ".conllu":
+        return read_upos([path], task, language)
     report = Report(path)
     lines = _token_lines(path, report)
     prefix = f"{language}:"

@@ -35,7 +35,9 @@ register(
         train_on="udpos",
         recipe=xtreme_recipe(learning_rate=2e-5, epochs=10),
         settings={"max_length": 128},
-        # Multiword tokens are split here and fused in XTREME's folder, so scores on the two are not comparable.
+        # Multiword tokens are split here and fused in XTREME's folder, so scores on the two are not comparable. Beside
+        # XTREME's folder, treebanks of UD 2.5 can be given (lindat.mff.cuni.cz, 11234/1-3105):
+        # data.tasks.udpos.test: ud/{lang}-test.conllu, or a list of files; they are read as the hub's rows are.
         hub=HubSource(
             id="google/xtreme",
             revision="68bd9e06bf4bbe671073c975ccd61d754e1bd3d6",
@@ -49,10 +51,22 @@ register(
                 "dev": (*words("kk th tl yo"), *_ADDED),
                 "test": _ADDED,
             },
+            # Its loader took every treebank whose path holds `_LANGUAGE`, so other languages too.
+            unlike={
+                "el": "2,353 of its 2,809 test sentences are Ancient Greek",
+                "zh": "2,073 of its 5,528 test sentences are Classical Chinese",
+                "ru": "some 2,360 of its 11,336 test sentences are Old Russian",
+                "fr": "1,927 of its 9,465 test sentences are Old French, and others have no words",
+                "de": "100 of its 22,458 test sentences are Swiss German",
+            },
         ),
         folder="udpos",
         files="tags",
-        sizes={"train": _TRAIN, "dev": {"en": 3_974}, "test": {"en": 5_440, "de": 22_358, "mr": 47}},
+        sizes={
+            "train": _TRAIN,
+            "dev": {"en": 3_974},
+            "test": {"en": 5_440, "el": 2_809, "zh": 5_528, "ru": 11_336, "fr": 9_465, "de": 22_458, "mr": 47},
+        },
         tokens_per_row=25.0,
     )
 )

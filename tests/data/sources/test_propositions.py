@@ -136,6 +136,42 @@ def test_up_1_english(tmp_path: Path):
     ]
 
 
+UP_1_ENGLISH_PUBLISHED = """\
+# sent_id = weblog-1
+1 Bush Bush PROPN NNP _ 2 nsubj 2:nsubj _ _ ARG0 _
+2 nominated nominate VERB VBD _ 0 root 0:root _ nominate.01 V _
+3 people person NOUN NNS _ 2 obj 2:obj _ _ ARG1 ARG0
+4 to to PART TO _ 5 mark 5:mark _ _ _ _
+5 replace replace VERB VB _ 2 advcl 2:advcl _ replace.01 ARG2 V
+6 judges judge NOUN NNS _ 5 obj 5:obj _ _ _ ARG1
+
+# sent_id = weblog-2
+1 *** *** PUNCT NFP _ 0 root 0:root _ _ @
+
+# sent_id = weblog-3
+1 People person NOUN NNS _ 2 nsubj 2:nsubj _ _ ARG0 @
+2 make make VERB VBP _ 0 root 0:root _ make.LV _ @
+3 mistakes mistake NOUN NNS _ 2 obj 2:obj _ mistake.02 ARG1 @
+
+# sent_id = weblog-4
+1 It it PRON PRP _ 2 nsubj 2:nsubj _ _ ARG1
+2 rains rain VERB VBZ _ 0 root 0:root _ rain.01 _
+"""
+"""Rows may end in empty cells (@); a column may lack V, and a sentence may have fewer columns than predicates."""
+
+
+def test_up_1_english_as_published(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    text = UP_1_ENGLISH_PUBLISHED.replace(" ", "\t").replace("#\tsent_id\t=\t", "# sent_id = ").replace("@", "")
+    path = tmp_path / "up.conllu"
+    path.write_text(text)
+    assert rows([path]) == [
+        ("weblog-1#1", 1, "1:B-ARG0 2:B-V 3:B-ARG1 4:B-ARG2 5:I-ARG2 6:I-ARG2"),
+        ("weblog-1#2", 4, "3:B-ARG0 5:B-V 6:B-ARG1"),
+        ("weblog-4#1", 1, "1:B-ARG1 2:B-V"),
+    ]
+    assert "1 of 4 rows are left out: they have no V" in caplog.text
+
+
 def test_up_2_and_spans_that_overlap(tmp_path: Path):
     assert rows(write(tmp_path, UP_2)) == [
         ("de-1#1", 1, "1:B-ARG0 2:B-V 3:B-ARG1"),
