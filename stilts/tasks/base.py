@@ -127,10 +127,10 @@ class Task:
         """The kinds of answers in which its metrics are looked up; empty where it makes no predictions."""
         if self.answers is not None:
             return (self.answers,)
-        return ("answers or none",) if self.unanswerable else _families()[self.family].scored_as
+        return ("answers or none",) if self.unanswerable else _families().get_family(self.family).scored_as
 
     def __post_init__(self) -> None:
-        families = _families()
+        families = _families().all_families()
         if self.family not in families:
             raise StiltsError(f"task {self.name}: no family {self.family!r}; {nearest(self.family, families)}")
         check_metrics(f"task {self.name}", self.scored_as, self.labels, self.metric, self.metrics)
@@ -141,10 +141,9 @@ class Task:
         return size.get(language) if isinstance(size, Mapping) else size
 
 
-def _families() -> dict[str, Any]:
-    """Every family by name. The module is imported by name, because families import this one."""
-    families: dict[str, Any] = importlib.import_module("stilts.tasks.families").all_families()
-    return families
+def _families() -> Any:
+    """The package of families, which is imported by name because families import this module."""
+    return importlib.import_module("stilts.tasks.families")
 
 
 def words(text: str) -> tuple[str, ...]:

@@ -1,18 +1,19 @@
-"""Upper and lower case of single characters, by language; and casing as noise."""
+"""Upper and lower case of single characters, by language, and casing as noise."""
 
 import unicodedata
 from collections.abc import Callable
 from itertools import groupby
 
 from stilts.data.noise.edits import Edit
+from stilts.data.noise.kinds import kind
 from stilts.data.noise.places import Places, one_of
 from stilts.data.noise.units import NO_WORD, Units
 
 _DOTTED = ("tr", "az")
-"""Languages whose i keeps its dot: i-İ and ı-I are the pairs."""
+"""Languages in which i-İ and ı-I are pairs of cases."""
 
 _GEORGIAN = range(0x10D0, 0x1100)
-"""Unicode pairs Georgian letters with a titling style that running text does not use: they have no case here."""
+"""Georgian letters, which have no case here: Unicode pairs them with a titling style that running text does not use."""
 
 
 def upper(text: str, language: str) -> str:
@@ -24,13 +25,14 @@ def lower(text: str, language: str) -> str:
 
 
 def is_cased(cluster: str) -> bool:
-    """Whether a letter has another case."""
+    """Return whether a letter has another case."""
     return unicodedata.category(cluster[0]) in ("Lu", "Ll", "Lt") and ord(cluster[0]) not in _GEORGIAN
 
 
+@kind
 def casing(units: Units, language: str) -> Places:
-    """A word goes to upper case, to lower case, or changes the case of its first letter, whichever of these alter it;
-    rate: share of the words with case. Scripts without case have none."""
+    """Change a word to upper case or lower case, or change the case of its first letter; only what alters it is drawn.
+    The rate is a share of the words that have case. Scripts without case stay as they are."""
     runs = (list(run) for word, run in groupby(range(len(units.words)), units.words.__getitem__) if word != NO_WORD)
     words = {run[0]: units.clusters[run[0] : run[-1] + 1] for run in runs}
     cased = [first for first, word in words.items() if any(map(is_cased, word))]
@@ -38,7 +40,7 @@ def casing(units: Units, language: str) -> Places:
 
 
 def _forms(word: tuple[str, ...], language: str) -> list[tuple[str, ...]]:
-    """The word in its other forms; itself where it has none."""
+    """Return the other forms of the word, or the word itself if it has none."""
     forms = dict.fromkeys((_each(upper, word, language), _lowered(word, language), _first(word, language)))
     return [form for form in forms if form != word] or [word]
 

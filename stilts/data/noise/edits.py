@@ -1,7 +1,7 @@
-"""Edits: what noise does to a text's units, and where its offsets lie afterwards.
+"""Edits of the units of a text, and how they move offsets.
 
-Invariants: every unit has one output, which may be empty; the outputs in order are the noisy text. What was not changed
-keeps its offsets to the code point.
+Invariants: every unit has one output, which may be empty, and the outputs in order are the noisy text. Offsets within
+unchanged units are exact to the code point.
 """
 
 from bisect import bisect_right
@@ -18,7 +18,7 @@ class Edit:
     """New outputs for the units from `first` on.
 
     Attributes:
-        tied: the units changed places, so that a span which holds one of them must hold all.
+        tied: whether the units changed places, so that a span that contains one of them must contain all.
     """
 
     first: int
@@ -32,14 +32,14 @@ class Edit:
 
 @dataclass(frozen=True)
 class Edited:
-    """Units with edits, no two of which share a unit."""
+    """Units and their edits, which do not overlap."""
 
     units: Units
     edits: tuple[Edit, ...] = ()
 
     @cached_property
     def outputs(self) -> list[str]:
-        """One for each unit."""
+        """The output of each unit."""
         outputs = list(self.units.clusters)
         for edit in self.edits:
             outputs[edit.first : edit.units.stop] = edit.outputs
@@ -51,36 +51,37 @@ class Edited:
 
     @property
     def tokens(self) -> list[str]:
-        """As many as the units were made of."""
+        """The noisy tokens, as many as the units were made from."""
         starts = (0, *self.units.ends)
         return ["".join(self.outputs[a:b]) for a, b in zip(starts, self.units.ends, strict=False)]
 
     @property
     def changed(self) -> int:
-        """Units that differ from what they were."""
+        """Number of changed units."""
         return sum(new != old for new, old in zip(self.outputs, self.units.clusters, strict=True))
 
     @property
     def characters(self) -> int:
-        """Units that are no white space."""
+        """Number of units that are not white space."""
         return sum(not cluster.isspace() for cluster in self.units.clusters)
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Where the code points [start, end) of the clean text lie in the noisy one, at least one of them.
+        """Return where the code points [start, end) of the clean text are in the noisy one; `end` is over `start`.
 
-        A border within a changed cluster moves out to the cluster's own; one within a swapped pair takes in the pair.
+        A border inside a changed cluster moves to the border of the cluster, and one inside a swapped pair to that of
+        the pair.
         """
         first = self._moved(bisect_right(self._before, start) - 1, start, to_end=False)
         return first, self._moved(bisect_right(self._before, end - 1) - 1, end, to_end=True)
 
     def without(self, start: int, end: int) -> "Edited":
-        """The same, but for the edits that touch the code points [start, end) of the clean text."""
+        """Return a copy without the edits that touch the code points [start, end) of the clean text."""
         inside = range(bisect_right(self._before, start) - 1, bisect_right(self._before, end - 1))
         kept = [e for e in self.edits if e.units.stop <= inside.start or e.first >= inside.stop]
         return Edited(self.units, tuple(kept))
 
     def _moved(self, unit: int, point: int, to_end: bool) -> int:
-        """The offset in the noisy text of a border at, or within, a unit."""
+        """Return the offset in the noisy text of a border at or inside a unit."""
         if unit in self._tied:
             pair = self._tied[unit]
             return self._after[pair.stop if to_end else pair.start]
@@ -102,7 +103,7 @@ class Edited:
 
 
 def disjoint(edits: Iterable[Edit], count: int) -> tuple[Edit, ...]:
-    """The first `count` edits that share no unit with one before them, in the order of the text."""
+    """Return the first `count` edits that do not overlap with an earlier one, in the order of the text."""
     taken: set[int] = set()
     chosen: list[Edit] = []
     for edit in edits:
@@ -115,5 +116,5 @@ def disjoint(edits: Iterable[Edit], count: int) -> tuple[Edit, ...]:
 
 
 def _offsets(pieces: Sequence[str]) -> list[int]:
-    """Where each piece begins, and the end of the last."""
+    """Return the start of each piece, and the end of the last."""
     return list(accumulate(map(len, pieces), initial=0))

@@ -1,4 +1,4 @@
-"""Noise of the keyboard: the key beside the right one."""
+"""Typing errors: the key next to the right one."""
 
 from functools import lru_cache
 
@@ -6,13 +6,15 @@ from stilts.data.noise import hangul
 from stilts.data.noise.case import is_cased, lower, upper
 from stilts.data.noise.edits import Edit
 from stilts.data.noise.keyboards import neighbours
+from stilts.data.noise.kinds import kind
 from stilts.data.noise.places import Places, one_of
 from stilts.data.noise.units import Units
 
 
+@kind
 def keyboard(units: Units, language: str) -> Places:
-    """A letter gives way to one that lies beside it, and its marks stay; rate: share of the letters that have
-    neighbours on the language's keyboard (see `keyboards.py`)."""
+    """Replace a letter by one on a neighbouring key; its combining marks stay. The rate is a share of the letters that
+    have neighbours on the language's keyboard (see `keyboards.py`)."""
     typed = [i for i in units.letters if _slips(units.clusters[i], language)]
     return Places(typed, lambda first, pick: Edit(first, (one_of(_slips(units.clusters[first], language), pick),)))
 

@@ -1,13 +1,15 @@
-"""Noise on any script's letters: neighbours swapped, letters left out, letters added."""
+"""Noise on the letters of any script: adjacent letters swapped, letters dropped, letters inserted."""
 
 from stilts.data.noise.case import lower
 from stilts.data.noise.edits import Edit
+from stilts.data.noise.kinds import kind
 from stilts.data.noise.places import Places, one_of
 from stilts.data.noise.units import Units
 
 
+@kind
 def swap(units: Units, language: str) -> Places:
-    """Two neighbouring letters of a word change places; rate: share of the letters that have an unlike neighbour."""
+    """Swap two adjacent letters of a word. The rate is a share of the letters that have a different neighbour."""
     letters = set(units.letters)
     pairs = [
         i
@@ -22,15 +24,17 @@ def swap(units: Units, language: str) -> Places:
     return Places(pairs, edit, whole=len(movable) / 2)
 
 
+@kind
 def drop(units: Units, language: str) -> Places:
-    """A letter is left out; rate: share of the letters but for each word's first, which stays: no word vanishes."""
+    """Drop a letter. The rate is a share of the letters except the first of each word, so that no word vanishes."""
     inner = [i for i in units.letters if i and units.words[i - 1] == units.words[i]]
     return Places(inner, lambda first, pick: Edit(first, ("",)))
 
 
+@kind
 def insert(units: Units, language: str) -> Places:
-    """After a letter comes one too many, in lower case, drawn from the text itself, and so of its script and by its
-    frequencies; rate: added letters for each letter."""
+    """Insert a letter after another. It is drawn from the text itself, and so has its script and frequencies, and is in
+    lower case. The rate is the number of inserted letters per letter."""
     letters = units.letters
 
     def edit(first: int, pick: float) -> Edit:

@@ -1,4 +1,4 @@
-"""Noise of reading machines: one character is taken for another that looks like it."""
+"""Optical character recognition errors: a character is taken for another that looks like it."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -6,17 +6,19 @@ from functools import lru_cache
 
 from stilts.data.noise import hangul
 from stilts.data.noise.edits import Edit
+from stilts.data.noise.kinds import kind
 from stilts.data.noise.lookalikes import ALIKE, PAIRS, SPLITS
 from stilts.data.noise.places import Places, one_of
 from stilts.data.noise.units import NO_WORD, Units
 
 _ACCENTED = ("LATIN", "GREEK", "CYRILLIC")
-"""Scripts whose letters lose their accents: é is read as e, й as и."""
+"""Scripts whose letters may lose their accents: é is read as e, й as и."""
 
 
+@kind
 def ocr(units: Units, language: str) -> Places:
-    """A letter or a figure gives way to a look-alike, loses its accent, or two are read as one (rn as m); rate:
-    share of the characters, or pairs of them, that have a look-alike (see `lookalikes.py`)."""
+    """Replace a letter or a digit by a look-alike, remove its accent, or read two letters as one (rn as m). The rate is
+    a share of the characters, or pairs of them, that have a look-alike (see `lookalikes.py`)."""
     pairs = dict(_pairs(units))
     seconds = {first + 1 for first in pairs}
     readable = [
@@ -34,7 +36,7 @@ def ocr(units: Units, language: str) -> Places:
 
 
 def _pairs(units: Units) -> Iterator[tuple[int, str]]:
-    """Pairs of one word that are read as one letter, from left to right, none sharing a letter with the one before."""
+    """Yield the pairs of letters in a word that are read as one, from left to right and without overlaps."""
     until = 0
     for i, both in enumerate(zip(units.clusters, units.clusters[1:], strict=False)):
         whole = PAIRS.get("".join(both))
@@ -45,7 +47,7 @@ def _pairs(units: Units) -> Iterator[tuple[int, str]]:
 
 @lru_cache(maxsize=1 << 16)
 def _readings(cluster: str) -> tuple[str, ...]:
-    """What a cluster may be taken for."""
+    """Return what a cluster may be taken for."""
     if hangul.is_syllable(cluster):
         return tuple(hangul.variants(cluster, ALIKE))
     letter, marks = cluster[0], cluster[1:]

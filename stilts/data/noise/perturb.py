@@ -1,4 +1,4 @@
-"""Perturb: a table of canonical examples under a condition."""
+"""Apply noise to a table of canonical examples."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -25,9 +25,9 @@ class Noisy:
     """Noisy examples.
 
     Attributes:
-        table: rows, ids, labels and schema of the clean table.
-        changed_share: changed characters by all characters of the columns that noise may change, white space not
-            counted; characters are grapheme clusters. What a language really got of a rate.
+        table: the noisy table, with the rows, ids, labels and schema of the clean one.
+        changed_share: share of the characters (grapheme clusters, without white space) that were changed in the columns
+            that noise may change. It tells how much of the rate applies to the language.
     """
 
     table: pa.Table
@@ -35,13 +35,13 @@ class Noisy:
 
 
 def perturb(table: pa.Table, task: Task, condition: Condition, language: str) -> Noisy:
-    """The examples under the condition; the same ones at rate 0.
+    """Return the examples under a noise condition. At rate 0 they are unchanged.
 
-    The numbers behind a field come from (seed, kind, language, row id, column) alone, so that a higher rate adds to
-    what a lower one changed.
+    The random numbers of a field depend on (seed, kind, language, row id, column) alone, so that a higher rate adds to
+    the changes of a lower one.
 
     Raises:
-        Problems: the condition makes no sense for the task (`noise_problems`).
+        Problems: the condition does not apply to the task (`noise_problems`).
     """
     problems = noise_problems(task, condition)
     if problems:
@@ -53,7 +53,7 @@ def perturb(table: pa.Table, task: Task, condition: Condition, language: str) ->
 
 
 class _Work:
-    """One table under way; counts what it changes."""
+    """Changes the rows of one table and counts the changed characters."""
 
     def __init__(self, condition: Condition, language: str) -> None:
         self.condition, self.language = condition, language
@@ -79,7 +79,7 @@ class _Work:
         return {column: [self._counted(choice).text for choice in edited]}
 
     def _context(self, row: Mapping[str, Any], column: str) -> dict[str, Any]:
-        """The context with its answers where they then are. An answer that would vanish stays as it was."""
+        """Change the context and move its answers along. The text of an answer that would vanish is left unchanged."""
         edited = self._edited(row, column, [row[column]])
         spans = [(a["start"], a["start"] + len(a["text"])) for a in row["answers"] or [] if a["text"]]
         for span in spans:
@@ -108,5 +108,5 @@ def _answer(text: str, answer: dict[str, Any], moved: Mapping[tuple[int, int], t
 
 
 def _number(parts: list[Any]) -> int:
-    """A number that depends on all parts, the same on every machine."""
+    """Return a number that depends on all parts and is the same on every machine."""
     return int.from_bytes(hashlib.sha256(canonical(parts).encode()).digest())

@@ -1,4 +1,4 @@
-"""Places: where a kind of noise can change a text, and the draw among them."""
+"""The places where a kind of noise can change a text, and the random choice among them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Places:
-    """What one kind of noise can do to one text.
+    """The changes that one kind of noise can make to one text.
 
     Attributes:
         units: of each place, the first unit that would change.
-        edit: (unit, a number in [0, 1) by which one of several changes is drawn) -> the change there.
-        whole: how many changes are a rate of one; every place for itself by default.
+        edit: `edit(unit, pick)` returns the change there; `pick` in [0, 1) selects one of several.
+        whole: number of changes at a rate of 1; by default that of the places.
     """
 
     units: Sequence[int]
@@ -28,13 +28,13 @@ class Places:
 
 
 def draw(units: Units, places: Places, rate: float, random: Random) -> Edited:
-    """Change `rate * whole` places, as expected value: the fraction left over is rounded by chance.
+    """Change `rate * whole` places in expectation: the fractional part is rounded up or down at random.
 
-    One stream of numbers decides the order of the places and the change of each, and the rate only how far the order
-    is followed: what a lower rate changes, a higher one changes too. Places that cannot be had together (swaps that
-    share a letter) are left out, so that very high rates are not reached.
+    The random numbers determine the order of the places and the change at each, and the rate only how many of them are
+    used, so that a higher rate makes the changes of a lower one, too. Places that exclude each other (swaps that share
+    a letter) are skipped, so that very high rates are not reached.
     """
-    # Only random() is called: the one method whose numbers Python keeps between versions.
+    # Only random() is called, because its numbers are the same in all versions of Python.
     number, count = random.random, len(places.units)
     remainder = number()
     keys, picks = [number() for _ in range(count)], [number() for _ in range(count)]
@@ -45,5 +45,5 @@ def draw(units: Units, places: Places, rate: float, random: Random) -> Edited:
 
 
 def one_of(options: Sequence[T], pick: float) -> T:
-    """The option at `pick` in [0, 1)."""
+    """Return the option that `pick` in [0, 1) selects."""
     return options[int(pick * len(options))]

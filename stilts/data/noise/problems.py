@@ -1,4 +1,4 @@
-"""What is wrong with a condition, found when an experiment is planned."""
+"""Checks of noise conditions, made when an experiment is planned."""
 
 from stilts.data.noise.kinds import KINDS
 from stilts.errors import nearest
@@ -10,7 +10,7 @@ SCOPES = ("all", "question")
 
 
 def noise_problems(task: Task, condition: Condition) -> list[str]:
-    """Why this task cannot be evaluated under this condition; nothing where it can."""
+    """Return the reasons why a task cannot be evaluated under a condition; an empty list if it can."""
     problems = []
     columns = get_family(task.family).noise
     if condition.kind not in KINDS:

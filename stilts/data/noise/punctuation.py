@@ -3,31 +3,33 @@
 from collections.abc import Sequence
 
 from stilts.data.noise.edits import Edit
+from stilts.data.noise.kinds import kind
 from stilts.data.noise.places import Places, one_of
 from stilts.data.noise.units import NO_WORD, Units, is_digit, is_punctuation
 
 _DIVIDERS = (".,;:!?", "。，、；：！？", "،؛؟.!", "।॥,;!?", "።፣፤፥፡?", "၊။")
-"""Marks that end or divide sentences, by script: one may stand where another should."""
+"""Marks that end or divide sentences, by script: each may replace another."""
 
 _OTHERS = {mark: marks.replace(mark, "") for marks in reversed(_DIVIDERS) for mark in marks}
 
 _SYMBOLS = frozenset("#%&*@/\\§¶‰†‡{}")
-"""What Unicode counts as punctuation and a reader does not; braces mark the mention in Mewsli-X's queries."""
+"""Symbols that are punctuation to Unicode but not to a reader; braces mark the mention in Mewsli-X's queries."""
 
 
+@kind
 def punctuation(units: Units, language: str) -> Places:
-    """A mark is left out, or doubled, or, where it divides sentences, gives way to another of its script, one as
-    likely as the other; rate: share of the marks.
+    """Drop a mark, double it or, if it divides sentences, replace it by another of its script, all equally likely.
+    The rate is a share of the marks.
 
-    A token without a letter or a figure loses no mark, lest it vanish; a mark between two figures belongs to the
-    number and stays. A text without marks (Thai has hardly any) stays as it is.
+    A token without a letter or a digit loses no mark, because it could vanish. A mark between two digits belongs to
+    the number and stays. A text without marks (Thai has hardly any) stays as it is.
     """
     marks = [i for i, cluster in enumerate(units.clusters) if _is_mark(cluster) and not _divides(units, i)]
     return Places(marks, lambda mark, pick: Edit(mark, (_altered(units, mark, pick),)))
 
 
 def _altered(units: Units, mark: int, pick: float) -> str:
-    """What comes of a mark, each way being as likely as another."""
+    """Return what replaces a mark; all ways are equally likely."""
     cluster = units.clusters[mark]
     ways: list[Sequence[str]] = [[cluster + cluster]]
     if cluster in _OTHERS:
@@ -43,13 +45,13 @@ def _is_mark(cluster: str) -> bool:
 
 
 def _divides(units: Units, mark: int) -> bool:
-    """Whether a mark stands between two figures."""
+    """Return whether a mark stands between two digits."""
     around = units.clusters[max(mark - 1, 0) : mark + 2]
     return len(around) == 3 and is_digit(around[0]) and is_digit(around[2]) and mark + 1 not in units.ends
 
 
 def _has_word(units: Units, mark: int) -> bool:
-    """Whether the token around a mark has a letter or a figure."""
+    """Return whether the token around a mark has a letter or a digit."""
     token = next(n for n, end in enumerate(units.ends) if mark < end)
     start = units.ends[token - 1] if token else 0
     return any(word != NO_WORD for word in units.words[start : units.ends[token]])

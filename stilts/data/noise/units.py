@@ -1,4 +1,4 @@
-"""Units: a text as grapheme clusters, what a reader takes for one character: a base letter with its marks."""
+"""A text as grapheme clusters: what a reader takes for one character, a base letter with its marks."""
 
 import unicodedata
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ import regex
 NO_WORD = -1
 
 _CLUSTER = regex.compile(r"\X\p{M}*")
-"""Unicode's clusters leave some vowel signs of Burmese alone; they too belong to the letter before them."""
+"""A grapheme cluster. Some Burmese vowel signs are clusters to Unicode; here they belong to the preceding letter."""
 
 
 @dataclass(frozen=True)
 class Units:
-    """The clusters of one text, or of a sentence's tokens one after the other.
+    """The clusters of a text, or of the tokens of a sentence in order.
 
     Attributes:
-        clusters: the text, cut; joined they give it back.
-        words: number of the word that each cluster belongs to, NO_WORD for what is neither letter nor digit. A word
-            is a maximal run of letters and digits within one token: a whole clause where a script has no spaces.
-        ends: number of clusters up to the end of each token; one for a plain text.
+        clusters: the text, split; joined, they are the text.
+        words: number of the word that each cluster belongs to; NO_WORD if it is neither a letter nor a digit. A word is
+            a maximal run of letters and digits within a token: a whole clause in scripts without spaces.
+        ends: number of clusters up to the end of each token; a plain text is one token.
     """
 
     clusters: tuple[str, ...]
@@ -47,13 +47,13 @@ class Units:
 
     @property
     def letters(self) -> list[int]:
-        """The clusters that are letters. A changed figure would say something else, so that digits are left alone."""
+        """Indices of the clusters that are letters, not digits: a changed number would have another meaning."""
         return [i for i, cluster in enumerate(self.clusters) if is_letter(cluster)]
 
 
 @lru_cache(maxsize=1 << 16)
 def _category(cluster: str) -> str:
-    """Unicode's major category of a cluster's first character, which is its base."""
+    """Return the major Unicode category of the first character of a cluster, which is its base."""
     return unicodedata.category(cluster[0])[0]
 
 

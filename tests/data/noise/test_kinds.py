@@ -4,15 +4,17 @@ import statistics
 import unicodedata
 from collections import Counter
 from random import Random
+from typing import get_args
 
 import pytest
 
 from stilts.data.noise.case import lower
-from stilts.data.noise.edits import Edited
+from stilts.data.noise.edits import Edit, Edited
 from stilts.data.noise.keyboards import neighbours
-from stilts.data.noise.kinds import KINDS
-from stilts.data.noise.places import draw
+from stilts.data.noise.kinds import KINDS, kind
+from stilts.data.noise.places import Places, draw
 from stilts.data.noise.units import Units
+from stilts.experiment.experiment import NoiseDecl
 from tests.data.noise.sentences import SENTENCES, UNTOUCHED
 
 GRID = [(kind, language) for kind in KINDS for language in SENTENCES]
@@ -22,6 +24,25 @@ DRAWS = range(20)
 def noisy(kind: str, text: str, language: str, rate: float = 0.3, seed: int = 0) -> Edited:
     units = Units.of([text])
     return draw(units, KINDS[kind](units, language), rate, Random(seed))
+
+
+def test_an_experiment_may_name_every_kind() -> None:
+    declared = get_args(get_args(NoiseDecl.model_fields["kinds"].annotation)[0])
+    assert sorted(declared) == sorted(KINDS)
+
+
+def test_a_kind_is_registered_by_its_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stilts.data.noise.kinds.KINDS", registered := dict(KINDS))
+
+    @kind
+    def repeat(units: Units, language: str) -> Places:
+        return Places(units.letters, lambda first, pick: Edit(first, (units.clusters[first] * 2,)))
+
+    assert registered["repeat"] is repeat
+    units = Units.of(["ab"])
+    assert draw(units, repeat(units, "en"), 1.0, Random(0)).text == "aabb"
+    with pytest.raises(ValueError, match="two kinds of noise are called 'repeat'"):
+        kind(repeat)
 
 
 @pytest.mark.parametrize(("kind", "language"), GRID)
