@@ -16,7 +16,7 @@ MULTIPLE_CHOICE = pa.schema(
 """A context and its candidate continuations; `label` indexes `choices`."""
 
 TAGGING = pa.schema([("id", pa.string()), ("tokens", pa.list_(pa.string())), ("tags", pa.list_(pa.string()))])
-"""A sentence's words and one tag a word."""
+"""The words of a sentence and one tag per word."""
 
 PARSING = pa.schema(
     [
@@ -26,7 +26,7 @@ PARSING = pa.schema(
         ("relations", pa.list_(pa.string())),
     ]
 )
-"""A sentence's dependency tree: each word's head, counted from 1 (0: the root), and its relation to it."""
+"""A sentence's dependency tree: the number of each word's head, counted from 1 (0: the root), and the relation."""
 
 PROPOSITIONS = pa.schema(
     [
@@ -36,7 +36,7 @@ PROPOSITIONS = pa.schema(
         ("tags", pa.list_(pa.string())),
     ]
 )
-"""A proposition: a sentence, the word number, from 0, of one of its predicates, and its arguments as BIO tags."""
+"""A proposition: a sentence, the position (from 0) of one predicate, and the predicate's arguments as BIO tags."""
 
 ANSWER = pa.struct([("text", pa.string()), ("start", pa.int32())])
 SPAN_QA = pa.schema(
@@ -65,6 +65,6 @@ RANKING = pa.schema(
         ("language", pa.string()),
     ]
 )
-"""A query `id`, a text called `candidate`, or a pair of both, which can be trained on; what a row lacks is empty.
-`context` is the text's surroundings, if it has any. A text is right for a query with which it shares a key.
-`language` is the text's, where one table holds texts of several languages; empty elsewhere."""
+"""A query with its `id`, a text with its id `candidate`, or a pair of both, which can be trained on. The columns of the
+part that a row lacks are empty. `context` is the text around `text`, if any. A text is right for a query if they share
+a key. `language` is the language of the text where one table holds several languages, and empty elsewhere."""

@@ -1,4 +1,4 @@
-"""BUCC 2018: mine the translation pairs out of two comparable corpora. No training; 4 languages against English."""
+"""BUCC 2018: mine the translation pairs of two comparable corpora. Nothing is trained; 4 languages and English."""
 
 from stilts.tasks.base import Task, register
 from stilts.tasks.benchmarks import XTREME

@@ -1,4 +1,4 @@
-"""CommonsenseQA: questions whose five answers only common sense tells apart. English intermediate task."""
+"""CommonsenseQA: questions with five answers that only common sense can tell apart. English intermediate task."""
 
 from stilts.tasks.base import HubSource, Task, register
 from stilts.tasks.recipes import jiant_recipe

@@ -1,9 +1,9 @@
 """LAReQA (XQuAD-R): find the sentences that answer a question, among the sentences of all languages together.
 
-Trained on SQuAD. Right is the answer's sentence in each of the languages that are there, so that a model that prefers
-sentences of the question's own language loses. XTREME-R evaluates all eleven languages at once; here each language's
-questions are scored by themselves, among the same candidates. It joins sentence and paragraph to one text where it
-evaluates; here they are two, as in training.
+The model is trained on SQuAD. The answer's sentence is right in each language of the candidates, so that a model that
+prefers sentences of the question's own language scores lower. XTREME-R evaluates the questions of all eleven languages
+at once; here each language's questions are scored separately, against the same candidates. XTREME-R joins sentence and
+paragraph to one text when it evaluates; here they are two texts, as in training.
 """
 
 from stilts.tasks.base import Task, register

@@ -1,7 +1,8 @@
-"""Mewsli-X: find the entity that a mention in WikiNews means, among a million descriptions in 50 languages.
+"""Mewsli-X: find the entity that a mention in WikiNews refers to, among a million descriptions in 50 languages.
 
-Trained on English Wikipedia pairs. XTREME-R calls its number map@20; with one right entity it is the mean reciprocal
-rank among the first 20. Sizes are those of release 20220518_6, whose scores do not compare with the paper's.
+The model is trained on English Wikipedia pairs. XTREME-R calls the metric map@20; with one right entity per mention it
+is the mean reciprocal rank among the first 20. The sizes are those of release 20220518_6, whose scores cannot be
+compared with those in the paper.
 """
 
 from stilts.tasks.base import Task, register

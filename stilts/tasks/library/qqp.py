@@ -1,4 +1,4 @@
-"""QQP: do two questions of Quora's ask the same? English intermediate task; the mean of accuracy and F1."""
+"""QQP: do two questions from Quora ask the same? English intermediate task, scored by the mean of accuracy and F1."""
 
 from stilts.tasks.base import HubSource, Task, register
 from stilts.tasks.recipes import jiant_recipe

@@ -15,8 +15,8 @@ register(
         metric="map@20",
         metrics=("map@20",),
         train_on="squad_retrieval",
-        # XTREME-R's script: steps of 16 pairs, but made of four batches, so that its negatives are three. Here all
-        # pairs of a step are contrasted.
+        # XTREME-R's script, whose steps of 16 pairs consist of four batches, so that each pair has 3 negatives. Here
+        # all pairs of a step are contrasted.
         recipe={
             "learning_rate": 2e-5,
             "epochs": 3,

@@ -1,6 +1,6 @@
-"""SRL: PropBank's semantic roles, predicate by predicate. English OntoNotes, and Universal PropBank in many languages.
+"""SRL: PropBank's semantic roles, one predicate at a time. English OntoNotes, and Universal PropBank in many languages.
 
-Universal PropBank's files are the test data of other languages: `data.tasks.srl.test: up/{lang}.conllu`.
+The files of Universal PropBank can serve as test data of other languages: `data.tasks.srl.test: up/{lang}.conllu`.
 """
 
 from stilts.tasks.base import Task, register, words

@@ -1,4 +1,4 @@
-"""Tatoeba: find each English sentence's translation by nearest neighbour. No training; 36 languages."""
+"""Tatoeba: find each English sentence's translation by nearest neighbour. Nothing is trained; 36 languages."""
 
 from stilts.tasks.base import HubSource, Task, register
 from stilts.tasks.benchmarks import XTREME, XTREME_R

@@ -1,8 +1,8 @@
 """UD parsing: dependency trees of Universal Dependencies v2, from treebanks in CoNLL-U.
 
-Relations are the 37 universal ones, subtypes stripped, as the LAS of the CoNLL 2018 shared task has them; punctuation
-counts. Any treebank serves, in training and, without training data of its own, as a target:
-`data.tasks.udparse.test: treebanks/{lang}.conllu`.
+The relations are the 37 universal ones without subtypes, and punctuation counts, as in the LAS of the CoNLL 2018 shared
+task. Any treebank can be trained on, and any treebank can be a target: `data.tasks.udparse.test:
+treebanks/{lang}.conllu`.
 """
 
 from stilts.tasks.base import Task, register, words
@@ -27,7 +27,7 @@ register(
         metric="las",
         metrics=("las", "uas"),
         train_on="udparse",
-        # XTREME's recipe for UD-POS: the same treebanks, read by the same words.
+        # XTREME's recipe for UD-POS, which has the same treebanks.
         recipe=xtreme_recipe(learning_rate=2e-5, epochs=10),
         settings={"max_length": 128},
         licence=(

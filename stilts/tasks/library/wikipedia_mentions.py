@@ -1,7 +1,7 @@
-"""Mewsli-X's English Wikipedia pairs: a mention in its sentence, and the description of the entity it means.
+"""Mewsli-X's English Wikipedia pairs: a mention in its sentence, and the description of the entity it refers to.
 
 A dual encoder is trained to find each mention's entity among those of its block (`train/features.in_blocks`). The dev
-score is MAP@20 (with one right entity: the mean reciprocal rank) among the entities of the dev set.
+score is MAP@20 among the entities of the dev set, which with one right entity is the mean reciprocal rank.
 """
 
 from stilts.tasks.base import Task, register
@@ -15,8 +15,8 @@ register(
         metric="map@20",
         metrics=("map@20",),
         train_on="wikipedia_mentions",
-        # XTREME-R's script for XLM-R Large: steps of 32 pairs, made of four batches of 8, so that its negatives are
-        # seven. Here all pairs of a step are contrasted.
+        # XTREME-R's script for XLM-R Large, whose steps of 32 pairs consist of four batches of 8, so that each pair has
+        # 7 negatives. Here all pairs of a step are contrasted.
         recipe={
             "learning_rate": 1e-5,
             "epochs": 2,

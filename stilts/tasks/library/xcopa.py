@@ -1,6 +1,7 @@
-"""XCOPA: COPA in eleven languages, a task of XTREME-R; trained on Social IQa, then on English COPA with a new head.
+"""XCOPA: COPA in eleven languages, a task of XTREME-R.
 
-XTREME-R's script keeps the head of Social IQa, and the last weights of both stages (docs/differences.md).
+The model is trained on Social IQa and then on English COPA with a new head. XTREME-R's script keeps the head of Social
+IQa, and the last weights of both stages (docs/differences.md).
 """
 
 from stilts.tasks.base import HubSource, Task, register
