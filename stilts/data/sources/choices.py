@@ -96,6 +96,10 @@ def _csv_passages(path: Path, shape: type[Passage], report: Report) -> Iterator[
     """(first line, row) of a csv file, where a quoted cell may hold commas and line feeds."""
     rows = csv_rows(path, report)
     _, header = next(rows, (1, []))
+    twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
+    if twice:
+        report.add(1, f"the header has {', '.join(twice)} more than once")
+        return
     missing = [name for name in shape.model_fields if name not in ("id", "label", *header)]
     if missing:
         report.add(1, f"no column {', '.join(missing)}; the header has {', '.join(header)}")

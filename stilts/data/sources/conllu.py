@@ -153,6 +153,9 @@ def _add(line: str, number: int, width: int, wide: bool, sentence: Sentence, rep
     if len(cells) != width:
         report.add(number, f"{len(cells)} columns, expected {width}, separated by tabs")
         return False
+    if not cells[1].strip(" "):
+        report.add(number, f"word number {cells[0]} is empty; CoNLL-U writes _ for a word that is not given")
+        return False
     if int(cells[0]) != len(sentence.cells) + 1:
         report.add(number, f"word number {cells[0]}, expected {len(sentence.cells) + 1}")
         return False

@@ -208,6 +208,19 @@ def test_the_line_of_a_row_over_several_lines_is_its_first(tmp_path: Path) -> No
     assert [message[:8] for message in told("cosmosqa", write(tmp_path, "f.csv", text))] == ["f.csv:5:", "f.csv:6:"]
 
 
+def test_a_column_that_is_there_twice_is_told(tmp_path: Path) -> None:
+    text = COSMOS.replace("label", "label,label") + "1,c,q,a,b,c,d,0,1\n"
+    assert told("cosmosqa", write(tmp_path, "f.csv", text)) == ["f.csv:1: the header has label more than once"]
+
+
+def test_an_empty_word_of_a_treebank_is_told_and_a_no_break_space_is_a_word(tmp_path: Path) -> None:
+    (message,) = told("udparse", write(tmp_path, "f.conllu", "1\t\t_\t_\t_\t_\t0\troot\t_\t_\n\n"))
+    assert message.startswith("f.conllu:1: word number 1 is empty")
+    path = write(tmp_path, "f.tsv", "a\tNOUN\n\u00a0\tPUNCT\n")
+    table = get_format(get_task("udpos")).read([path], get_task("udpos"), "fi")
+    assert table["tokens"].to_pylist() == [["a", "\u00a0"]]
+
+
 # Files that are none
 
 
