@@ -27,6 +27,7 @@ from stilts.experiment.machines import Cluster
 from stilts.experiment.runtime import Runtime
 from stilts.ledger.spending import Spending, read_spending, write_spending
 from stilts.run.cluster.drain import Brake
+from stilts.run.ray_private import belongs_to_job
 from stilts.storage.protocol import Store
 
 SAMPLE_SECONDS = 1.0
@@ -166,10 +167,10 @@ class Meter(tune.Callback):
 
 
 def held_by(table: Mapping[str, dict[str, Any]], job: str) -> Counter[str]:
-    """Ranks that the placement groups of a job hold, by node. A group's id ends in that of its job."""
+    """Ranks that the placement groups of a job hold, by node."""
     held: Counter[str] = Counter()
     for name, group in table.items():
-        if name.endswith(job) and group["state"] == "CREATED":
+        if belongs_to_job(name, job) and group["state"] == "CREATED":
             held.update(group["bundles_to_node_id"].values())
     return held
 
