@@ -1,7 +1,8 @@
-"""A base model's local checkpoint on its way to the node that stores it as the experiment's first stage.
+"""The local checkpoint of a base model, until a node has stored it as the first stage of the experiment.
 
-A file system that all nodes mount has it where the experiment says. Of an object store's nodes only the driver's may
-have it: the driver publishes it, the node obtains it, and it is removed once the stage is stored.
+With a store on a file system, every node finds the checkpoint at the path that the experiment gives. With an object
+store, perhaps only the driver's machine has it: the driver publishes it, a node obtains it, and it is removed when the
+stage is stored.
 """
 
 import shutil
@@ -14,7 +15,7 @@ from stilts.storage.protocol import Store
 
 
 def publish_checkpoint(store: Store, spec: BaseSpec) -> None:
-    """Make a local checkpoint part of an object store; nothing to do for others, and for bases that are none."""
+    """Publish a local checkpoint to an object store. Does nothing for other stores and other base models."""
     if spec.source is None or isinstance(store, LocalStore):
         return
     folder = store.scratch(_path(spec))
@@ -25,10 +26,10 @@ def publish_checkpoint(store: Store, spec: BaseSpec) -> None:
 
 
 def obtain_checkpoint(store: Store, spec: BaseSpec) -> Path:
-    """The folder of a local checkpoint on this node.
+    """Return the folder of a local checkpoint on this node.
 
     Raises:
-        Corrupt: it is neither here nor in the store.
+        Corrupt: it is neither on this node nor in the store.
     """
     assert spec.source is not None
     here = Path(spec.source)
@@ -36,7 +37,7 @@ def obtain_checkpoint(store: Store, spec: BaseSpec) -> Path:
 
 
 def forget_checkpoint(store: Store, spec: BaseSpec) -> None:
-    """Remove what was published, once the stage is stored."""
+    """Remove the published checkpoint after the stage has been stored."""
     if spec.source is not None and not isinstance(store, LocalStore):
         store.remove(_path(spec))
 

@@ -1,15 +1,15 @@
-"""Clean: what no stored experiment needs, removed (`ledger/garbage.py` finds it).
+"""Garbage collection: removes what no stored experiment needs. `ledger/garbage.py` finds it.
 
 Invariants:
-1. Whoever cleans holds `CLEANING`, reads the lists after it took that lease, and looks whether it still has it before
-   each removal. A run declares what it needs under the same lease, and looks at the store only then: it finds a thing
-   gone, or finds it and it stays.
-2. Inside a stage's folder nothing is removed but under the stage's own lease: a trial at work, declared or not, is left
-   alone, and what is to go is found again under the lease.
-3. A stage's record goes first, an evaluation's record before its predictions: a kill in the middle leaves nothing that
-   a record vouches for and that is not there. What is left has no record; the next cleaning removes it, and a run that
-   wants the stage trains it.
-4. The leases of a removed stage stay for `garbage.OLD_LEASE_SECONDS`: their number is what keeps a paused attempt from
+1. The collector holds the lease `CLEANING`, reads the declarations after it has taken the lease, and checks the lease
+   before each removal. A run declares what it needs under the same lease and inspects the store only afterwards. What
+   it finds in the store therefore stays there.
+2. Inside the folder of a stage, something is removed only under the lease of the stage, and only if it is still garbage
+   then. So a stage that a trial is working on is left alone, whether it is declared or not.
+3. The record of a stage is removed first, and the record of an evaluation before its predictions, so that a kill in
+   between leaves no record of missing files. What is left has no record: the next collection removes it, and a run that
+   needs the stage trains it.
+4. The leases of a removed stage stay for `garbage.OLD_LEASE_SECONDS`, because their numbers keep a paused attempt from
    writing (`storage/lease.py`).
 """
 
@@ -26,15 +26,16 @@ from stilts.storage.protocol import Store
 
 
 def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waiting: Callable[[str], None]) -> list[Item]:
-    """Forget experiments and remove what may go; returns what was removed.
+    """Forget experiments and remove garbage; return what was removed.
 
     Args:
-        wanted: what the person was shown: nothing else is removed, and of it only what may still go.
-        waiting: called with the holder, while a run declares itself or another cleaner is at work.
+        wanted: the items that the user has confirmed. Of these, what is still garbage is removed, and nothing else.
+        forgotten: experiments to forget, as in `find_garbage`.
+        waiting: called with the holder of the lease while a run declares itself or another collector is at work.
 
     Raises:
-        StiltsError: there is no such experiment, or a run of it is under way.
-        LeaseLost: this process slept, and a run or another cleaner went ahead.
+        StiltsError: there is no such experiment, or it is running.
+        LeaseLost: this process was paused, and a run or another collector has taken over.
     """
     paths = {item.path for item in wanted}
     removed: list[Item] = []
@@ -61,7 +62,7 @@ def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waitin
 
 
 def _forget_rest(store: Store, folder: str) -> None:
-    """What an experiment keeps beside its declarations, and its folder, if nothing else is in it."""
+    """Remove what an experiment keeps beside its declarations, and its folder if that is empty then."""
     for part in IN_EXPERIMENT:
         store.remove(f"{folder}/{part}")
     if not list(store.list(folder)):
@@ -69,7 +70,7 @@ def _forget_rest(store: Store, folder: str) -> None:
 
 
 def _clean_stage(examination: GarbageFinder, name: str, paths: set[str], cleaning: Lease) -> list[Item]:
-    """Remove of one stage's folder what may go, if nobody works on it."""
+    """Remove the garbage in the folder of one stage, unless somebody works on it."""
     store = examination.store
     stage = Lease(store, stage_path(name))
     with ExitStack() as stack:
@@ -87,7 +88,7 @@ def _clean_stage(examination: GarbageFinder, name: str, paths: set[str], cleanin
 
 
 def _in_order(store: Store, name: str, path: str) -> Iterator[str]:
-    """The paths that make up an item of a stage, records first; leases are none of them."""
+    """Paths that belong to an item of a stage, records first, without the leases."""
     if path == stage_path(name):
         there = set(store.list(path))
         yield from (f"{path}/{part}" for part in IN_STAGE if part in there)

@@ -1,4 +1,4 @@
-"""Data in the store: tables of canonical examples and of features, made once, published, and obtained by each node."""
+"""Tables of examples and of features in the store: made and published once, and obtained by each node."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ _MEND = "remove it, then `stilts data prepare` makes it again"
 
 
 def read_examples(store: Store, ref: DataRef) -> pa.Table:
-    """The canonical examples of a reference, memory-mapped.
+    """Read the examples of a reference, memory-mapped.
 
     Raises:
         Corrupt: they were not published, or are damaged.
@@ -22,20 +22,20 @@ def read_examples(store: Store, ref: DataRef) -> pa.Table:
 
 
 def publish_table(store: Store, table: pa.Table, path: str) -> None:
-    """Write a table and make it part of the store. Several may make the same one at once."""
+    """Write a table and publish it. Several processes may publish the same table at the same time."""
     write_table(table, store.scratch(".") / path)
     store.publish(path)
 
 
 def unpublished(store: Store, refs: Sequence[DataRef]) -> list[DataRef]:
-    """Those references whose examples are not in the store."""
+    """Return the references whose examples are not in the store."""
     folders = {ref.path.rpartition("/")[0] for ref in refs}
     there = {f"{folder}/{name}" for folder in folders for name in store.list(folder)}
     return [ref for ref in refs if ref.path not in there]
 
 
 def check_examples(store: Store, ref: DataRef) -> str | None:
-    """What is wrong with the examples of a reference in the store; None where they are what the plan counts on."""
+    """Check the examples of a reference in the store; return what is wrong, or None."""
     try:
         table = read_examples(store, ref)
         digest = f"sha256:{digest_table(table)}"

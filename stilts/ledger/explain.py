@@ -1,4 +1,4 @@
-"""Explain a stage: what the store has of it, and how it differs from the nearest stage there."""
+"""Explain why a stage is reused or not: what the store has of it, and how the most similar stored stage differs."""
 
 from dataclasses import asdict
 from typing import Any
@@ -15,17 +15,17 @@ from stilts.storage.protocol import Store
 
 
 def explain_stage(expansion: Expansion, inventory: Inventory, store: Store, wanted: str) -> dict[str, Any]:
-    """Why a stage is reused or not.
+    """Explain why a stage is reused or not.
 
     Args:
-        wanted: its name, or the beginning of its key.
+        wanted: name of the stage, or the beginning of its key.
 
     Returns:
         `{"stage", "verdict", "nearest": NAME or None, "differences": [{"field", "wanted", "stored"}]}`. Where the
-        parents differ, `parent` is the field, and explaining the parent tells the rest.
+        parents differ, the field is `parent`; explain the parent to see how.
 
     Raises:
-        StiltsError: no stage, or several, go by that name.
+        StiltsError: no stage matches, or several.
     """
     node = _find(expansion, inventory, wanted)
     name = artifact_name(node, inventory)

@@ -1,10 +1,10 @@
-"""Examine: what no stored experiment needs, found and told.
+"""Garbage: finds what a store contains and no stored experiment needs.
 
-Needed is the union of what the stored declarations list (`ledger/needs.py`). All else that stilts wrote may go: stages
-that none names; of the others the evaluations that none names, weights that no `keep` would keep, and resume states of
-what is done; data and features; what killed processes left. What stilts did not write is told and stays.
+Needed is the union of what the stored declarations list (`ledger/needs.py`). Everything else that stilts has written is
+garbage: stages that no experiment names; evaluations that none names, weights that no setting of `keep` keeps, and
+resume states of finished stages; data and features; orphaned files. What stilts has not written is reported and kept.
 
-Invariant: while a declaration is there whose needs are not listed, only what no experiment can need may go.
+Invariant: while there is a declaration without a list of its needs, only orphaned files are garbage.
 """
 
 import json
@@ -16,39 +16,39 @@ from dataclasses import dataclass, field
 from stilts.errors import StiltsError, nearest
 from stilts.identity.stage import SHORT, DataRef
 from stilts.ledger.needs import CLEANING, Declaration, Needs, StageNeeds, dead_runs, declarations, runs
-from stilts.ledger.record import CARD, stage_path, take_inventory
+from stilts.ledger.record import MODEL_CARD, stage_path, take_inventory
 from stilts.plan.todo import Artifact
-from stilts.storage.lease import holder
+from stilts.storage.lease import FOLDER, holder
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 
 OLD_LEASE_SECONDS = 86400.0
-"""Longer than any process sleeps and then goes on."""
+"""Leases of a removed stage are kept for so long. No process is paused for longer and then continues."""
 ORPHAN_SECONDS = 600.0
-"""`stilts doctor` is done with its file after this time."""
+"""After this time, a file of `stilts doctor` or the folder of a dead run is orphaned."""
 
 RECORDS = (".record.json", ".tsv", ".jsonl", ".json")
-"""Suffixes of an evaluation's files, the record first."""
-IN_STAGE = ("record.json", "failure.json", "evaluations", CARD, "weights", "resume", "resume.writing", "resume.old")
-"""What lies in a stage's folder, beside its leases, in the order in which it is removed."""
-_RESUME = IN_STAGE[-3:]
+"""Suffixes of the files of an evaluation, the record first."""
+_RESUME = ("resume", "resume.writing", "resume.old")
+IN_STAGE = ("record.json", "failure.json", "evaluations", MODEL_CARD, "weights", *_RESUME)
+"""What the folder of a stage contains beside the leases, in the order of removal."""
 IN_EXPERIMENT = ("known", "spent", "runs", "search")
 _TABLE = re.compile(r"[^.][^/]*?-[0-9a-f]{12}\.arrow")
 _GENERATED = re.compile(r"generated-[0-9a-f]{12}")
 _INDEX = re.compile(r"[0-9a-f]{24}\.json")
 _CHECKPOINT = re.compile(r"[0-9a-f]{12}")
-"""Names that stilts gives: tables of data and features, the generated corpus, the index of source files, base models
-by their key."""
+"""Patterns of names: tables of data and features, the generated corpus, the index of source files, and base models by
+their keys."""
 _IN_STORE = ("store.json", "stages", "data", "features", "checkpoints", "experiments", CLEANING, "doctor")
 
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that may go.
+    """One item of garbage.
 
     Attributes:
-        path: a file or folder of the store; of an evaluation, the stem of its files.
-        stage: the stage under whose lease it is removed; None where it belongs to none.
+        path: a file or folder of the store; for an evaluation, the path of its files without suffix.
+        stage: the stage under whose lease it is removed; None if it belongs to no stage.
     """
 
     path: str
@@ -59,16 +59,16 @@ class Item:
 
 @dataclass
 class GarbageReport:
-    """What an examination of a store found.
+    """Garbage of a store, and what is kept.
 
     Attributes:
-        forgotten: declarations that were asked to go.
-        declarations: the others, with the bytes of the stages and data that each needs.
-        unlisted: declarations of an older stilts, of which nobody knows what they need.
-        running: experiments with a run under way, and who runs them.
-        items: what may go.
-        held: stages that none needs and somebody works on: they stay, and who it is.
-        unknown: paths that stilts did not write.
+        forgotten: declarations that are to be forgotten.
+        declarations: the other declarations, with the size in bytes of the stages and data that each needs.
+        unlisted: declarations of an older stilts, without a list of their needs.
+        running: experiments that are running, and the drivers.
+        items: the garbage.
+        held: stages that no experiment needs but somebody works on, and who; they are kept.
+        unknown: paths that stilts has not written; they are kept.
     """
 
     forgotten: list[Declaration] = field(default_factory=list)
@@ -85,19 +85,19 @@ class GarbageReport:
 
 
 def find_garbage(store: Store, forgotten: Sequence[str] = ()) -> GarbageReport:
-    """What may go, and what stays. Removes nothing.
+    """Find the garbage of a store. Removes nothing.
 
     Args:
-        forgotten: experiments that count as not there: `NAME` with all its declarations, or `NAME/DIGEST`.
+        forgotten: experiments that count as absent: `NAME` for all of its declarations, or `NAME/DIGEST`.
 
     Raises:
-        StiltsError: this is no store; there is no such experiment, or a run of it is under way.
+        StiltsError: this is not a store, there is no such experiment, or it is running.
     """
     return GarbageFinder(store, forgotten).found
 
 
 class GarbageFinder:
-    """A store held against what its experiments need."""
+    """Compares a store with what its experiments need."""
 
     def __init__(self, store: Store, forgotten: Sequence[str]) -> None:
         self.store = store
@@ -145,7 +145,7 @@ class GarbageFinder:
     # --- what is needed ----------------------------------------------------------------------------------
 
     def _union(self) -> dict[str, StageNeeds]:
-        """What all experiments together need of each stage; `keeps` says whether its weights stay now."""
+        """What all experiments together need of each stage; `keeps` says whether its weights are needed now."""
         union: dict[str, StageNeeds] = {}
         for needs in self.needs:
             unfinished = any(self._lacks(short, stage) for short, stage in needs.stages.items())
@@ -162,11 +162,11 @@ class GarbageFinder:
         return union
 
     def _lacks(self, short: str, stage: StageNeeds) -> bool:
-        """Whether evaluations are still to be made of a stage."""
+        """Whether evaluations of a stage are missing."""
         return not self.evaluated.get(short, frozenset()) >= set(stage.evaluations)
 
     def _trains(self, short: str) -> bool:
-        """Whether a needed stage has still to train: it never did, or its weights are wanted and gone."""
+        """Whether a needed stage has yet to be trained, or again because its weights are needed and gone."""
         artifact = self.inventory.get(short)
         return artifact is None or not artifact.trained or (self.stages[short].keeps and not artifact.weights)
 
@@ -197,9 +197,9 @@ class GarbageFinder:
                 self.found.items += items
 
     def of_stage(self, name: str, artifact: Artifact) -> list[Item]:
-        """What may go of one stage's folder, if nobody works on it."""
+        """Garbage in the folder of one stage, if nobody works on it."""
         needed = self.stages.get(name[-SHORT:])
-        artifact = artifact if artifact.name == name else Artifact(name)  # another folder has this key, too
+        artifact = artifact if artifact.name == name else Artifact(name)  # another folder has the same key
         folder = stage_path(name)
         there = set(self.store.list(folder))
         if needed is None:
@@ -209,7 +209,7 @@ class GarbageFinder:
             size = sum(self._size(f"{folder}/{path}{suffix}") for suffix in RECORDS)
             items.append(self._item(f"{folder}/{path}", "an evaluation that no experiment names", name, size))
         if "weights" in there and artifact.trained and not needed.keeps:
-            dropped = [part for part in (CARD, "weights") if part in there]
+            dropped = [part for part in (MODEL_CARD, "weights") if part in there]
             items += [self._item(f"{folder}/{part}", "weights that runtime.keep drops", name) for part in dropped]
         if artifact.trained and (artifact.weights or not needed.keeps):
             resumes = [part for part in _RESUME if part in there]
@@ -220,8 +220,8 @@ class GarbageFinder:
         if there & set(IN_STAGE):
             size = sum(self._size(f"{folder}/{part}") for part in there & set(IN_STAGE))
             return [self._item(folder, "a stage that no experiment names", name, size)]
-        leases = self.store.measure(f"{folder}/claims")
-        if there == {"claims"} and leases is not None and time.time() - leases.modified > OLD_LEASE_SECONDS:
+        leases = self.store.measure(f"{folder}/{FOLDER}")
+        if there == {FOLDER} and leases is not None and time.time() - leases.modified > OLD_LEASE_SECONDS:
             return [self._item(folder, "old leases of a stage that was removed")]
         return []
 
@@ -241,7 +241,7 @@ class GarbageFinder:
                         self._add(f"{folder}/{file}", "data that no experiment names")
 
     def _index(self, needed: set[str]) -> None:
-        """Entries that tell where the tables of source files are, of tables that go."""
+        """Index entries of source files whose tables are garbage."""
         for file in self.store.list("data/index"):
             content = self.store.read(f"data/index/{file}") or b""
             try:
@@ -252,7 +252,7 @@ class GarbageFinder:
                 self._add(f"data/index/{file}", "index of data that no experiment names", bytes=len(content))
 
     def _features(self) -> None:
-        """Features can be made again: they stay for the tasks of stages that have still to train."""
+        """Features can be made again. They are kept for the tasks of stages that have yet to be trained."""
         tasks = {task for short, stage in self.stages.items() if self._trains(short) for task in stage.tasks}
         for file in self.store.list("features"):
             table = _table(file)
@@ -260,12 +260,12 @@ class GarbageFinder:
                 self._add(f"features/{file}", "features that no stage has to train on")
 
     def _checkpoints(self) -> None:
-        """Local base models on their way into the store."""
+        """Local base models that no node has yet to store as a stage."""
         for name in self.store.list("checkpoints"):
             if _CHECKPOINT.fullmatch(name) and not (name in self.stages and self._trains(name)):
                 self._add(f"checkpoints/{name}", "a base model that is stored, or that no experiment names")
 
-    # --- what is told ------------------------------------------------------------------------------------
+    # --- what is reported ------------------------------------------------------------------------------------
 
     def _unknown(self) -> None:
         found = [name for name in self.store.list(".") if name not in _IN_STORE]
@@ -274,7 +274,7 @@ class GarbageFinder:
                 found.append(stage_path(name))
             elif name[-SHORT:] not in self.stages:
                 parts = self.store.list(stage_path(name))
-                found += [f"{stage_path(name)}/{part}" for part in parts if part not in (*IN_STAGE, "claims")]
+                found += [f"{stage_path(name)}/{part}" for part in parts if part not in (*IN_STAGE, FOLDER)]
         found += [f"checkpoints/{name}" for name in self.store.list("checkpoints") if not _CHECKPOINT.fullmatch(name)]
         found += [f"features/{file}" for file in self.store.list("features") if _table(file) is None]
         for name in self.store.list("experiments"):
@@ -293,7 +293,7 @@ class GarbageFinder:
         self.found.unknown = sorted(path for path in found if path not in leaving)
 
     def _sizes(self) -> None:
-        """Bytes that each experiment needs, counted once and told for each."""
+        """Sizes of what each experiment needs; each path is measured once."""
         paths = list({path: None for declaration in self.kept for path in self._paths(declaration.needs)})
         sizes = dict(zip(paths, parallel_map(self.store, self._size, paths), strict=True))
         for declaration in self.kept:
@@ -307,10 +307,10 @@ class GarbageFinder:
 
 
 def _select(stored: Sequence[Declaration], wanted: Sequence[str]) -> list[Declaration]:
-    """The declarations that names or `NAME/DIGEST` mean.
+    """Select declarations by `NAME` or `NAME/DIGEST`.
 
     Raises:
-        StiltsError: there is none.
+        StiltsError: there is no such declaration.
     """
     for name in wanted:
         if not any(name in (declaration.name, declaration.id) for declaration in stored):
@@ -326,7 +326,7 @@ def _is_stage(name: str) -> bool:
 
 
 def _table(file: str) -> str | None:
-    """The table to which a file of data or features belongs: its own name, or what it begins with."""
+    """Name of the table to which a file of data or features belongs; None if it belongs to none."""
     found = _TABLE.match(file)
     return None if found is None else found.group()
 

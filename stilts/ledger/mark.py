@@ -1,7 +1,7 @@
-"""Mark: a file by which a machine tells that it sees the store that the driver sees.
+"""Mark: a file in the store by which a node checks that it sees the same store as the driver.
 
-A path that every node mounts is one store; the same path on each node's own disk is several, of which only the driver's
-is ever read. A node that joins later, as an autoscaler's do, finds out by the mark before it trains anything.
+A path that every node mounts is one store. The same path on the local disk of each node is a different store on each,
+and only the driver's would be read. Every node checks the mark before it trains, also one that joins later.
 """
 
 import json
@@ -15,17 +15,17 @@ _MARK = "store.json"
 
 
 def mark_of(store: Store) -> str:
-    """What tells the store from every other; given to it by the first who asks."""
+    """Return the identifier of the store; the first caller creates it."""
     store.create(_MARK, json.dumps({"schema": 1, "id": uuid.uuid4().hex}).encode())
     mark: str = json.loads(store.read(_MARK) or b"")["id"]
     return mark
 
 
 def check_mark(store: Store, mark: str) -> None:
-    """Raise where what this machine sees is not the marked store. Writes nothing.
+    """Check that this machine sees the marked store. Writes nothing.
 
     Raises:
-        StiltsError: says what this machine lacks.
+        StiltsError: it sees no store or another one at this path.
     """
     content = store.read(_MARK)
     if content is None or json.loads(content)["id"] != mark:

@@ -1,14 +1,14 @@
-"""Needs: what a stored experiment needs of the store, written down so that it can be told without its sources.
+"""Needs: what a stored experiment needs of the store. Written down, so that it is known without the experiment's data.
 
-Beside each resolved declaration, `experiments/NAME/DIGEST.yaml`, lies `DIGEST.json`: the keys of its stages, the
-evaluations on each, its data files. `stilts clean` keeps the union over all of them.
+Beside each resolved declaration, `experiments/NAME/DIGEST.yaml`, there is a list `DIGEST.json`: the keys of its stages,
+the evaluations of each, and its data files. `stilts clean` keeps the union of all lists.
 
-Invariants: the list is there before the declaration, and goes after it, so that a declaration without a list is one
-of an older stilts, of which nobody knows what it needs. Declaring and cleaning exclude each other by one lease,
-`CLEANING`: a run looks at what the store holds only after it declared, so that whatever it finds there stays; a cleaner
-reads the lists only while it holds the lease, and looks whether it still does before each removal. While a run is under
-way it holds a lease of its own, `experiments/NAME/runs/ID`, so that its experiment is not forgotten under it; beside
-the lease it tells how far it is (`ledger/progress.py`).
+Invariants: the list is written before the declaration and removed after it, so that only an older stilts leaves a
+declaration without a list, of which nobody knows what it needs. Declaring and garbage collection exclude each other by
+one lease, `CLEANING`. A run inspects the store only after it has declared, so that what it finds stays. A collector
+reads the lists only while it holds the lease, and checks the lease before each removal. While a run is in progress it
+holds a lease of its own, `experiments/NAME/runs/ID`, so that its experiment is not forgotten. It writes its progress
+beside the lease (`ledger/progress.py`).
 """
 
 import json
@@ -27,7 +27,7 @@ from stilts.storage.protocol import Corrupt, Store
 
 SCHEMA = 1
 CLEANING = "clean"
-"""Folder of the lease that whoever declares or removes holds."""
+"""Folder of the lease for declaring an experiment and for garbage collection."""
 
 _ROOT = "experiments"
 _RUNS = "runs"
@@ -38,8 +38,9 @@ class StageNeeds:
     """What an experiment needs of one stage.
 
     Attributes:
-        keeps: its weights stay when all is done; `feeds`: other stages start from them, so that until then they stay.
-        tasks: whose features it trains on.
+        keeps: whether its weights stay when the experiment is complete.
+        feeds: whether other stages start from its weights, which are therefore kept until the experiment is complete.
+        tasks: tasks that it trains on.
         evaluations: paths inside its folder, without suffix.
     """
 
@@ -52,13 +53,13 @@ class StageNeeds:
 
 @dataclass(frozen=True)
 class Needs:
-    """All that an experiment needs.
+    """Everything that an experiment needs of the store.
 
     Attributes:
-        cells: their number.
-        stages: by the first 12 digits of their key.
+        cells: number of its cells.
+        stages: by the first 12 digits of their keys.
         data: paths of files and folders.
-        written: seconds since 1970: when it was last run or planned.
+        written: when it was last run or planned, in seconds since 1970.
     """
 
     cells: int
@@ -69,7 +70,7 @@ class Needs:
 
 @dataclass(frozen=True)
 class Declaration:
-    """One stored declaration of an experiment, `NAME/DIGEST`; `needs` is None where an older stilts wrote it."""
+    """One stored declaration of an experiment, `NAME/DIGEST`. `needs` is None if an older stilts has written it."""
 
     name: str
     digest: str
@@ -81,12 +82,12 @@ class Declaration:
 
     @property
     def path(self) -> str:
-        """Its declaration, in YAML."""
+        """Path of the declaration in YAML."""
         return f"{_ROOT}/{self.id}.yaml"
 
 
 def needs_of(expansion: Expansion, data: list[str]) -> Needs:
-    """What an expanded experiment needs, with the paths of its data."""
+    """Return what an expanded experiment needs; `data` are the paths of its data."""
     keep = expansion.experiment.runtime.keep
     stages = {}
     for node in expansion.graph:
@@ -102,18 +103,18 @@ def needs_of(expansion: Expansion, data: list[str]) -> Needs:
 
 
 def declare(store: Store, name: str, digest: str, text: str, needs: Needs) -> None:
-    """Store a declaration with what it needs; the caller holds `CLEANING`."""
+    """Store a declaration and its needs. The caller must hold the lease `CLEANING`."""
     list_needs(store, Declaration(name, digest, None), needs)
     store.write(f"{_ROOT}/{name}/{digest}.yaml", text.encode())
 
 
 def list_needs(store: Store, declaration: Declaration, needs: Needs) -> None:
-    """Store what a declaration needs; the caller holds `CLEANING`."""
+    """Store the needs of a declaration. The caller must hold the lease `CLEANING`."""
     store.write(f"{_ROOT}/{declaration.id}.json", json.dumps(_to_json(needs)).encode())
 
 
 def forget(store: Store, declaration: Declaration) -> None:
-    """Take a declaration out of the store; the caller holds `CLEANING`."""
+    """Remove a declaration from the store. The caller must hold the lease `CLEANING`."""
     store.remove(declaration.path)
     store.remove(f"{_ROOT}/{declaration.id}.json")
 
@@ -122,7 +123,7 @@ def declarations(store: Store) -> list[Declaration]:
     """Every declaration in the store, by name.
 
     Raises:
-        Corrupt: a newer stilts wrote a list.
+        Corrupt: a list was written by a newer stilts.
     """
     found = []
     for name in store.list(_ROOT):
@@ -133,7 +134,7 @@ def declarations(store: Store) -> list[Declaration]:
 
 
 def unlisted(store: Store, name: str) -> list[Declaration]:
-    """The declarations of an experiment that an older stilts stored, without a list."""
+    """Declarations of an experiment without a list, which an older stilts has stored."""
     files = set(store.list(f"{_ROOT}/{name}"))
     digests = [file.removesuffix(".yaml") for file in sorted(files) if file.endswith(".yaml")]
     return [Declaration(name, digest, None) for digest in digests if f"{digest}.json" not in files]
@@ -141,11 +142,11 @@ def unlisted(store: Store, name: str) -> list[Declaration]:
 
 @contextmanager
 def running(store: Store, name: str, declare: Callable[[], None], waiting: Callable[[str], None]) -> Iterator[str]:
-    """A run of an experiment: declared at its beginning, and known to be under way until its end. Gives its folder.
+    """Context of a run: declares the experiment and holds the lease of the run until the end. Gives the run's folder.
 
     Args:
         declare: writes the declaration.
-        waiting: called each second with the holder, while a cleaner or another declaration is at work.
+        waiting: called each second with the holder of the lease, while a collector or another declaration is at work.
     """
     run = f"{_ROOT}/{name}/{_RUNS}/{uuid.uuid4().hex[:12]}"
     lease = Lease(store, run)
@@ -161,23 +162,23 @@ def running(store: Store, name: str, declare: Callable[[], None], waiting: Calla
 
 
 def _remove_quietly(store: Store, run: str) -> None:
-    with suppress(StiltsError, OSError):  # the lease runs out by itself, and must not hide how the run ended
+    with suppress(StiltsError, OSError):  # the lease expires by itself; the failure must not hide how the run ended
         store.remove(run)
 
 
 def runs(store: Store, name: str) -> dict[str, str]:
-    """Runs of an experiment that are under way: who, by path."""
+    """Runs of an experiment that are in progress: the driver of each, by path."""
     found = {path: holder(store, path) for path in all_runs(store, name)}
     return {path: who for path, who in found.items() if who is not None}
 
 
 def dead_runs(store: Store, name: str) -> list[str]:
-    """What killed runs left; asked for while `CLEANING` is held, else one that begins could be among them."""
+    """Folders of killed runs. The caller must hold `CLEANING`, or a run that is beginning could be among them."""
     return [path for path in all_runs(store, name) if holder(store, path) is None]
 
 
 def all_runs(store: Store, name: str) -> list[str]:
-    """Folders of the runs of an experiment, living and dead."""
+    """Folders of all runs of an experiment, in progress or killed."""
     folder = f"{_ROOT}/{name}/{_RUNS}"
     return [f"{folder}/{run}" for run in store.list(folder)]
 
@@ -186,7 +187,7 @@ def all_runs(store: Store, name: str) -> list[str]:
 
 
 def _to_json(needs: Needs) -> dict[str, Any]:
-    """Evaluations as numbers into a list of the distinct ones: the stages of a large grid share a few."""
+    """JSON in which the evaluations of a stage are an index into a list of the few distinct sets of them."""
     sets: dict[tuple[str, ...], int] = {}
     stages = {}
     for key, stage in needs.stages.items():
@@ -215,5 +216,11 @@ def _read(store: Store, path: str) -> Needs | None:
             for key, stage in found["stages"].items()
         }
         return Needs(found["cells"], stages, tuple(found["data"]), found["written"])
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):  # damaged: nobody knows what it needs
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+        AttributeError,
+    ):  # damaged: as if there were no list
         return None

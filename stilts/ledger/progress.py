@@ -1,7 +1,7 @@
-"""The progress of a run, written down so that others can watch it: `experiments/NAME/runs/ID/progress.json`.
+"""The progress of a run in the store, `experiments/NAME/runs/ID/progress.json`, for `stilts status --watch`.
 
-It lies in the run's own folder, beside the lease that tells whether its driver lives, and goes with it when the run
-ends. Nothing depends on it: it is replaced as the run goes on, and one that cannot be read counts as absent.
+The file is in the folder of the run, beside the lease that shows whether the driver is alive, and is removed with it
+when the run ends. It is replaced during the run. Nothing depends on it; a file that cannot be read counts as absent.
 """
 
 import json
@@ -19,11 +19,11 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class RunReport:
-    """What a driver told of its run.
+    """What a driver has reported of its run.
 
     Attributes:
         driver: `host (process N)`.
-        time: seconds since 1970 when it did.
+        time: when it did, in seconds since 1970.
     """
 
     driver: str
@@ -32,22 +32,22 @@ class RunReport:
 
 
 def write_seconds(store: Store) -> float:
-    """Seconds between two writes. In a bucket each is one request: 120 in an hour, a twentieth of a cent."""
+    """Seconds between two writes. In a bucket each is one paid request: 120 an hour cost a twentieth of a cent."""
     return 2.0 if isinstance(store, LocalStore) else 30.0
 
 
 def write_progress(store: Store, run: str, progress: RunProgress) -> None:
-    """Note how far the run is.
+    """Write the progress of a run.
 
     Args:
-        run: path of its folder.
+        run: path of the run's folder.
     """
     content = {"schema": SCHEMA, "driver": f"{platform.node()} (process {os.getpid()})", "time": time.time()}
     store.write(_path(run), json.dumps({**content, **asdict(progress)}).encode())
 
 
 def read_progress(store: Store, run: str) -> RunReport | None:
-    """What the driver of a run told last; None where it has told nothing that can be read."""
+    """Return the latest report of a run; None if there is none that can be read."""
     try:
         found = json.loads(store.read(_path(run)) or b"")
         stages = tuple(StageProgress(**stage) for stage in found["running"])

@@ -1,4 +1,4 @@
-"""Records: the JSON that says what was run, with what, and what came out. Complete or absent, never edited."""
+"""Records: JSON files that say what was run, on what, and with what result. Complete or absent, and never edited."""
 
 import hashlib
 import json
@@ -16,24 +16,24 @@ from stilts.storage.protocol import Corrupt, Store
 log = logging.getLogger(__name__)
 
 SCHEMA = 1
-"""Version of the records' form; a reader opens every version up to its own."""
+"""Version of the format of records. A reader accepts every version up to its own."""
 
-CARD = "README.md"
-"""The model card of kept weights, beside them."""
+MODEL_CARD = "README.md"
+"""Name of the model card of kept weights."""
 
 _RECORD = ".record.json"
 
 
 def stage_path(name: str) -> str:
-    """Folder of a stage's artifact."""
+    """Return the folder of a stage in the store."""
     return f"stages/{name}"
 
 
 def read_stage(store: Store, name: str) -> dict[str, Any] | None:
-    """Record of a stage, None where it is not done or cannot be read as a record.
+    """Return the record of a stage; None if the stage is not done or its record cannot be read.
 
-    A record whose payload does not give its key, or that lies in another stage's folder, is not what was written there:
-    it counts as absent, and the stage is trained again.
+    A record whose payload does not hash to its key, or that is in the folder of another stage, was damaged or moved. It
+    counts as absent, and the stage is trained again.
     """
     path = f"{stage_path(name)}/record.json"
     record = _read_json(store, path)
@@ -46,7 +46,7 @@ def read_stage(store: Store, name: str) -> dict[str, Any] | None:
 
 
 def _is_whole(record: dict[str, Any], name: str) -> bool:
-    """Whether a record's payload, key and place agree, as far as it has them."""
+    """Whether the payload, the key and the folder of a record agree, as far as it has them."""
     key, payload = record.get("key"), record.get("payload")
     if key is None:
         return payload is None
@@ -61,8 +61,8 @@ def _is_whole(record: dict[str, Any], name: str) -> bool:
 def write_stage(store: Store, name: str, record: dict[str, Any]) -> None:
     """Write the record of a finished stage, after its weights.
 
-    A stage is trained again where its weights were lost or not kept; the new record then takes the old one's place,
-    for it names the digests of the weights that are there.
+    A stage is trained again if its weights were lost or not kept. The new record then replaces the old one, because it
+    has the digests of the new weights.
     """
     store.write(f"{stage_path(name)}/record.json", _json({"schema": SCHEMA, **record}))
 
@@ -73,13 +73,13 @@ def read_failure(store: Store, name: str) -> dict[str, Any] | None:
 
 
 def write_failure(store: Store, name: str, failure: dict[str, Any]) -> None:
-    """Note the end of a failed attempt, without secrets that it quotes; a later success removes it."""
+    """Write why an attempt failed, without secrets. A later success removes it."""
     failure = {name: redact(value) if isinstance(value, str) else value for name, value in failure.items()}
     store.write(f"{stage_path(name)}/failure.json", _json({"schema": SCHEMA, **failure}))
 
 
 def clear_failure(store: Store, name: str) -> None:
-    """Forget the failure of an earlier attempt."""
+    """Remove the failure of an earlier attempt."""
     store.remove(f"{stage_path(name)}/failure.json")
 
 
@@ -96,7 +96,7 @@ def write_evaluation(
 
 
 def read_evaluation(store: Store, name: str, spec: EvaluationSpec) -> dict[str, Any] | None:
-    """Record of an evaluation, None where it is not done."""
+    """Return the record of an evaluation; None if it is not done."""
     return _read_json(store, f"{stage_path(name)}/{spec.path}{_RECORD}")
 
 
@@ -110,7 +110,7 @@ def read_evaluations(store: Store, name: str) -> list[dict[str, Any]]:
 
 
 def read_predictions(store: Store, name: str, spec: EvaluationSpec) -> bytes | None:
-    """Predictions in XTREME's file form, None where there are none.
+    """Return the predictions of an evaluation in XTREME's file format; None if there are none.
 
     Raises:
         Corrupt: they are not what was written.
@@ -125,24 +125,24 @@ def read_predictions(store: Store, name: str, spec: EvaluationSpec) -> bytes | N
     return content
 
 
-def write_card(store: Store, name: str, text: str) -> None:
-    """Put the model card beside a stage's weights; an older one goes."""
-    store.write(f"{stage_path(name)}/{CARD}", text.encode())
+def write_model_card(store: Store, name: str, text: str) -> None:
+    """Write the model card of a stage's weights, replacing an older one."""
+    store.write(f"{stage_path(name)}/{MODEL_CARD}", text.encode())
 
 
 def drop_weights(store: Store, name: str) -> None:
-    """Remove a stage's weights, and the card that tells of them."""
-    store.remove(f"{stage_path(name)}/{CARD}")
+    """Remove the weights of a stage and their model card."""
+    store.remove(f"{stage_path(name)}/{MODEL_CARD}")
     store.remove(f"{stage_path(name)}/weights")
 
 
 def take_inventory(store: Store, keys: set[str] | None = None, *, verify: bool = False) -> dict[str, Artifact]:
-    """What the store holds, by the first 12 digits of the key.
+    """Return the artifacts of the store, by the first 12 digits of their keys.
 
     Args:
-        keys: look at these short keys only.
-        verify: check every weight file (see `Store.has_tree`) and prediction; what is not as it was written counts as
-            absent.
+        keys: short keys to look at; None for all.
+        verify: check every file of weights (see `Store.has_tree`) and of predictions. A file that differs from what was
+            written counts as absent.
     """
     names = [name for name in store.list("stages") if keys is None or name[-SHORT:] in keys]
     found: dict[str, Artifact] = {}
@@ -193,7 +193,7 @@ def _intact(store: Store, stem: str) -> bool:
 
 
 def _predictions(store: Store, stem: str, record: dict[str, Any]) -> bytes | None:
-    """What an evaluation's record names, None where it is not there as it was written."""
+    """Predictions that the record of an evaluation names; None if they are missing or differ from what was written."""
     file = record["predictions"]
     content = store.read(stem + file["suffix"])
     return content if content is not None and hashlib.sha256(content).hexdigest() == file["sha256"] else None

@@ -1,7 +1,7 @@
-"""Spending: what the launches of an experiment have used, written down so that a limit holds over all of them.
+"""Spending: the resources that the launches of an experiment have used, so that a limit holds over all launches.
 
-`experiments/NAME/spent/LAUNCH.json`, one for each launch, replaced as it goes on. Files that cannot be read count
-nothing: they are no record of work, and must not keep a run from starting.
+There is one file per launch, `experiments/NAME/spent/LAUNCH.json`, which is replaced during the launch. A file that
+cannot be read counts as zero, because it must not keep a run from starting.
 """
 
 import json
@@ -14,11 +14,11 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Spending:
-    """What one launch, or several, have used.
+    """What one or several launches have used.
 
     Attributes:
-        gpu_hours: of GPUs (of CPU ranks, where no GPUs train) while trials held them.
-        cost: of the nodes that they were on, while they were; 0 where the experiment names no prices.
+        gpu_hours: hours of GPUs (of CPU ranks in training without GPUs) that were reserved by trials.
+        cost: of the nodes during that time; 0 if the experiment has no prices.
         launches: number of launches.
     """
 
@@ -31,16 +31,16 @@ class Spending:
 
 
 def write_spending(store: Store, experiment: str, launch: str, spending: Spending, currency: str) -> None:
-    """Note what a launch has used so far."""
+    """Write what a launch has used so far."""
     content = json.dumps({"schema": SCHEMA, **asdict(spending), "currency": currency}, indent=1) + "\n"
     store.write(f"{_folder(experiment)}/{launch}.json", content.encode())
 
 
 def read_spending(store: Store, experiment: str, currency: str, besides: str | None = None) -> Spending:
-    """What all launches of an experiment have used together.
+    """Return what all launches of an experiment have used together.
 
     Args:
-        currency: costs in another one are left out.
+        currency: costs in another currency are not counted.
         besides: a launch that is not counted.
     """
     total = Spending()

@@ -1,4 +1,4 @@
-"""Status: the state of every stage, read from the store alone, so that it can be asked from anywhere."""
+"""Status: the state of every stage of a plan, as the store shows it."""
 
 from typing import Any
 
@@ -14,7 +14,10 @@ from stilts.storage.protocol import Store
 
 
 def stage_states(plan: Plan, store: Store) -> list[dict[str, Any]]:
-    """`{"name", "state", "detail"}` per stage, parents first; state is done, running, failed, diverged or waiting."""
+    """Return `{"name", "state", "detail"}` of each stage, parents first.
+
+    The state is done, running, failed, diverged or waiting.
+    """
 
     def state(node: Node) -> dict[str, Any]:
         name = artifact_name(node, plan.inventory)
@@ -35,7 +38,7 @@ def _unfinished(store: Store, name: str) -> dict[str, str]:
 
 
 def spending_of(experiment: Experiment, store: Store) -> Spending:
-    """What all launches have used so far."""
+    """Return what all launches of an experiment have used so far."""
     return read_spending(store, experiment.name, currency_of(experiment))
 
 

@@ -1,12 +1,12 @@
-"""Meter: what a run uses while it runs, and the limits at which it stops.
+"""Meter: measures what a run uses, and stops the run at its limits.
 
-What counts is what trials hold, from the placement of a gang to its end, idle warm gangs included, as Ray's table of
-placement groups tells it: GPU-hours by the GPU; cost by the node, which counts in whole while a trial of this run holds
-any part of it. The boot of nodes, and nodes that idle before they go, are on the cloud's bill and not on the meter's.
+It counts what trials reserve according to Ray's table of placement groups, from the placement of a gang to its end,
+with idle warm gangs: GPU-hours per GPU, and cost per node. A node counts in full while a trial of this run reserves any
+part of it. The boot of nodes, and idle nodes before their removal, are on the cloud's bill but are not measured.
 
-A limit holds over all launches of an experiment in its store, so that what restarts a driver cannot overspend. Two
-drivers at a time learn of each other's use with `WRITE_SECONDS` delay; of a killed one as much may be missing, but
-never more than half of its time.
+A limit holds over all launches of an experiment in its store, so that restarting a driver cannot exceed it. Concurrent
+drivers see each other's spending up to `WRITE_SECONDS` late. Up to that much of a killed driver's spending is not
+counted, but never more than half of its time.
 """
 
 import contextlib
@@ -31,22 +31,22 @@ from stilts.run.ray_private import belongs_to_job
 from stilts.storage.protocol import Store
 
 SAMPLE_SECONDS = 1.0
-SAMPLE_SHARE = 0.02
-"""Of the driver's time, at most, goes into looking: Ray's table grows with the run."""
+MAX_FRACTION = 0.02
+"""Largest fraction of the driver's time for measuring: Ray's table grows during the run."""
 WRITE_SECONDS = 30.0
 NODE_TYPE = "ray.io/node-group"
-"""Ray's label of a node with the name of its type in `available_node_types`."""
+"""Label of a Ray node that has the name of its type in `available_node_types`."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What all launches of an experiment may use together; None: no limit."""
+    """What all launches of an experiment may use together; None for no limit."""
 
     gpu_hours: float | None = None
     cost: float | None = None
 
     def passed(self, spent: Spending, currency: str) -> str | None:
-        """`10.2 of 10 GPU-hours (--max-gpu-hours)` where that limit is reached; None where none is."""
+        """Return `10.2 of 10 GPU-hours (--max-gpu-hours)` if that limit is reached; None if none is."""
         if self.gpu_hours is not None and spent.gpu_hours >= self.gpu_hours:
             return f"{spent.gpu_hours:.4g} of {self.gpu_hours:.4g} GPU-hours (--max-gpu-hours)"
         if self.cost is not None and spent.cost >= self.cost:
@@ -58,10 +58,12 @@ NO_LIMITS = Limits()
 
 
 class Meter(tune.Callback):
-    """Counts what one launch uses, writes it to the store, and stops the run at its limits. The context of the run.
+    """Tune callback that measures what one launch uses, writes it to the store, and stops the run at its limits.
+
+    Use it as the context of the run.
 
     Args:
-        brake: of the run; stopped when a limit is reached.
+        brake: of the run; called when a limit is reached.
     """
 
     def __init__(
@@ -80,21 +82,21 @@ class Meter(tune.Callback):
         self._writer: threading.Thread | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its callbacks, for a restore that never comes.
+        # Tune pickles its callbacks to restore them later, which stilts never does.
         return {}
 
     @property
     def spent(self) -> Spending:
-        """By this launch and all others."""
+        """What this launch and all others have used."""
         return self._mine + self._others
 
     def reached(self) -> str | None:
-        """Which limit is reached, in words; None while none is."""
+        """Which limit is reached, in words; None if none is."""
         passed = self.limits.passed(self.spent, self.currency)
         return f"the limit is reached: {passed} are spent" if passed else None
 
     def told(self) -> str:
-        """What is spent so far, in a few words; empty where nobody asked for limits or gave prices."""
+        """What has been used so far, in a few words; empty if there are neither limits nor prices."""
         parts = []
         if self._cluster is not None or self.limits != NO_LIMITS:
             parts.append(f"{self.spent.gpu_hours:,.2f} GPU-hours")
@@ -117,33 +119,33 @@ class Meter(tune.Callback):
         return self
 
     def __exit__(self, *error: object) -> None:
-        """The run has ended: write down what it used."""
+        """Write what the run has used."""
         if self._writer is not None:
             self._writer.join()
         if self._sampled is not None:
             self._write()
 
     def _sample(self, now: float) -> None:
-        """Count the time since the last sample for what is held now."""
+        """Add the time since the last sample for what is reserved now."""
         assert self._sampled is not None
         held = held_by(placement_group_table(), ray.get_runtime_context().get_job_id())
         hours = (now - self._sampled) / 3600
         cost = hours * (sum(self._price(node) for node in held) + self._beside())
         self._mine += Spending(hours * sum(held.values()), cost)
         self._sampled = now
-        self._every = max(SAMPLE_SECONDS, (time.monotonic() - now) / SAMPLE_SHARE)
+        self._every = max(SAMPLE_SECONDS, (time.monotonic() - now) / MAX_FRACTION)
         reason = self.reached()
         if reason is not None:
             self._brake.stop(reason)
         due = now - self._written >= min(WRITE_SECONDS, (now - self._began) / 2)
         if due and (self._writer is None or not self._writer.is_alive()):
             self._written = now
-            # The store may be slow, or out of reach for a while, and Tune's loop must go on.
+            # In a thread, because the store may be slow or out of reach and Tune's loop must not wait for it.
             self._writer = threading.Thread(target=self._write, daemon=True, name="spending")
             self._writer.start()
 
     def _write(self) -> None:
-        # A run is not stopped because what it used could not be written down; the next time will do.
+        # A failure must not stop the run; it will be written again.
         with contextlib.suppress(StiltsError, OSError):
             write_spending(self._store, self._experiment, self._launch, self._mine, self.currency)
             self._others = read_spending(self._store, self._experiment, self.currency, besides=self._launch)
@@ -158,7 +160,7 @@ class Meter(tune.Callback):
         return self._prices[node]
 
     def _beside(self) -> float:
-        """Price of an hour of the nodes that train nothing, and run all the time."""
+        """Price per hour of the nodes that do not train and are always there."""
         if self._cluster is None:
             return 0.0
         places = self._cluster.places(self._runtime)
@@ -167,7 +169,7 @@ class Meter(tune.Callback):
 
 
 def held_by(table: Mapping[str, dict[str, Any]], job: str) -> Counter[str]:
-    """Ranks that the placement groups of a job hold, by node."""
+    """Number of ranks in the placement groups of a job, by node."""
     held: Counter[str] = Counter()
     for name, group in table.items():
         if belongs_to_job(name, job) and group["state"] == "CREATED":
@@ -176,10 +178,10 @@ def held_by(table: Mapping[str, dict[str, Any]], job: str) -> Counter[str]:
 
 
 def price_of(cluster: Cluster, runtime: Runtime, labels: Mapping[str, str], resources: Mapping[str, float]) -> float:
-    """Price of an hour of one of Ray's nodes.
+    """Price per hour of a Ray node.
 
-    Its label names the type. Where it does not, the dearest type with as many GPUs (or CPUs) counts, so that a limit
-    is not passed; where there is none, each GPU (or CPU) at the highest price of one.
+    The label of the node names its type. If it does not, the most expensive type with as many GPUs (or CPUs) is
+    assumed, so that no limit is exceeded. If there is no such type, every GPU (or CPU) costs the highest price of one.
     """
     named = cluster.nodes.get(labels.get(NODE_TYPE, ""))
     if named is not None:

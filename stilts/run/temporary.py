@@ -1,8 +1,8 @@
-"""Temporary folders that a killed process does not leave for ever: they may hold the weights of a model.
+"""Temporary folders that are removed even if their process was killed: they may contain the weights of a model.
 
-A process holds a lock on its folder for as long as it lives. Whoever makes a folder, or is done with one, removes those
-of the same user that nobody holds any more. A folder has its name only once it is locked: one that is being made is
-never taken for one that was left.
+A process holds a lock (flock) on its folder while it lives. Whoever makes a folder or has finished with one removes the
+folders of the same user that are not locked. A folder gets its final name after it was locked, so that a new folder is
+never taken for an orphaned one. (filelock locks files that it makes itself, not folders.)
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _UNLOCKED = ".stilts-work-"
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder of this process, gone afterwards."""
+    """Make a temporary folder, and remove it at the end."""
     fresh = Path(tempfile.mkdtemp(prefix=_UNLOCKED))
     folder = fresh.with_name(_PREFIX + fresh.name.removeprefix(_UNLOCKED))
     lock = os.open(fresh, os.O_RDONLY)
@@ -37,7 +37,7 @@ def temporary_folder() -> Iterator[Path]:
 
 def _remove_abandoned(parent: Path) -> None:
     for folder in parent.glob(f"{_PREFIX}*"):
-        with contextlib.suppress(OSError):  # held, another user's, or removed by another one
+        with contextlib.suppress(OSError):  # locked, of another user, or already removed
             lock = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 if os.fstat(lock).st_uid != os.getuid():

@@ -1,7 +1,7 @@
-"""Agenda: which stages may start, and what has become of the others. Plain logic, without Ray.
+"""Agenda: which stages may start, and how the others ended. Independent of Ray.
 
-Invariants: a stage is taken only when its parent is done; a stage that cannot be had any more (its parent failed) is
-`not run`, and so are all its descendants, while everything else goes on.
+Invariants: a stage is taken only when its parent is done. If a stage fails, all of its descendants are `not run`, and
+everything else goes on.
 """
 
 import heapq
@@ -13,26 +13,26 @@ from typing import Literal
 
 Status = Literal["waiting", "running", "done", "stopped", "failed", "diverged", "not run"]
 Cause = Literal["process", "node", "store", "preemption", "stop"]
-"""What ended a trial before its stage had ended: a process of it died; its node did, without notice; the store was out
-of reach for too long; it was asked to give up, because a node of it is taken back, or because the run stops."""
+"""Why a trial ended before its stage: one of its processes died; its node died without notice; the store could not be
+reached for too long; it was drained because of the preemption of a node, or because the run stops."""
 
 NODE_LOSSES = 10
-"""Nodes that a stage may lose without notice. It is no fault of the program as a rule, but one that brings its machines
-down must come to an end."""
+"""Nodes that a stage may lose without notice before it fails. Usually this is not the fault of the program, but a stage
+that crashes its machines must come to an end."""
 
 
 @dataclass
 class StageOutcome:
-    """What became of one stage.
+    """How one stage ended.
 
     Attributes:
-        status: `waiting` and `running` are left only by a run that was stopped; `stopped` is a stage that was wanted no
-            more while it ran.
-        message: the reason in one sentence, empty where the stage is done.
-        traceback: of a program's error, for its author.
-        seconds: spent in the last attempt.
-        lost: attempts that were lost, by cause.
-        cause: of the last attempt's loss.
+        status: `waiting` and `running` remain only in a run that was stopped. `stopped` is a stage that was ended early
+            because its result is not needed.
+        message: the reason in one sentence; empty if the stage is done.
+        traceback: of an error of the program.
+        seconds: duration of the last attempt.
+        lost: number of lost attempts, by cause.
+        cause: why the last attempt was lost.
     """
 
     status: Status = "waiting"
@@ -44,7 +44,7 @@ class StageOutcome:
 
     @property
     def retries(self) -> int:
-        """Attempts that count against `max_retries`."""
+        """Lost attempts that count against `max_retries`."""
         return self.lost["process"]
 
 
@@ -52,12 +52,12 @@ class Agenda:
     """The stages of one run, offered in the order of the longest remaining chain.
 
     Args:
-        parents: stage -> its parent; a parent that is not itself a stage here is done already.
-        seconds: estimated seconds by stage; 1 where unknown.
-        max_retries: attempts that a stage may lose with a process before it counts as failed.
+        parents: parent of each stage. A parent that is not a key itself is done already.
+        seconds: estimated seconds by stage; 1 if unknown.
+        max_retries: how often a stage may be retried after the loss of a process.
 
     Attributes:
-        open: stages may still be added.
+        open: whether stages may still be added.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Agenda:
             self._push(name)
 
     def _chains(self, roots: list[str]) -> dict[str, float]:
-        """Seconds from the start of each stage to the end of the longest chain that hangs on it."""
+        """Seconds from the start of each stage to the end of the longest chain that begins with it."""
         descending = list(roots)
         for name in descending:
             descending.extend(self._children[name])
@@ -93,7 +93,7 @@ class Agenda:
         return chain
 
     def add(self, name: str) -> None:
-        """One more stage, whose parent is done; again where it ended before."""
+        """Add a stage whose parent is done, or one that has ended and shall run again."""
         self.outcomes[name] = StageOutcome()
         self.seconds[name] = self.chain[name] = 1.0
         self._children[name] = []
@@ -105,15 +105,15 @@ class Agenda:
 
     @property
     def exhausted(self) -> bool:
-        """Nothing runs and nothing can start any more."""
+        """Whether no stage is running and none can start."""
         return not self.running and (self.stopped or not self._ready)
 
     def stop(self) -> None:
-        """Let no stage start any more; those that have not ended are left `waiting`."""
+        """Start no further stage. Those that have not ended stay `waiting`."""
         self.stopped = True
 
     def take(self) -> str | None:
-        """The stage to start next, running from now on; None while none is ready."""
+        """Return the next stage and mark it as running; None if none is ready."""
         if self.stopped or not self._ready:
             return None
         name = heapq.heappop(self._ready)[2]
@@ -124,7 +124,7 @@ class Agenda:
     def finish(
         self, name: str, status: Status, message: str = "", traceback: str = "", seconds: float = 0.0
     ) -> list[str]:
-        """End a running stage, as anything but `waiting`; returns the stages that are `not run` for it."""
+        """End a running stage with any status but `waiting`; return the stages that are `not run` because of it."""
         self.running.remove(name)
         outcome = self.outcomes[name]
         outcome.status, outcome.message, outcome.traceback, outcome.seconds = status, message, traceback, seconds
@@ -132,10 +132,10 @@ class Agenda:
             for child in self._children[name]:
                 self._push(child)
             return []
-        return self._give_up(name)
+        return self._skip_descendants(name)
 
     def lose(self, name: str, reason: str, cause: Cause = "process") -> bool:
-        """A running stage's trial is gone: True where it is offered again, False where it has failed for good."""
+        """Note that the trial of a running stage was lost; return False if the stage has failed and is not retried."""
         outcome = self.outcomes[name]
         outcome.lost[cause] += 1
         outcome.cause = cause
@@ -149,7 +149,7 @@ class Agenda:
         self._push(name)
         return True
 
-    def _give_up(self, name: str) -> list[str]:
+    def _skip_descendants(self, name: str) -> list[str]:
         lost = list(self._children[name])
         for child in lost:
             self.outcomes[child].status = "not run"

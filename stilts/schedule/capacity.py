@@ -1,14 +1,20 @@
-"""Capacity: how many trials may run or wait for resources at once. The same rule in a run and in a simulation."""
+"""Capacity: how many trials may run or wait for resources. Used by runs and by the simulation."""
 
 WAITING_FOR_NODES = 16
-"""Least number of trials that wait on a cluster that can grow, so that it sees a demand."""
+"""Smallest number of trials that wait on a cluster that can grow, so that the autoscaler sees a demand."""
 
 
 def at_once(fits: int, limit: int | None, *, growing: bool) -> int:
-    """Trials that may run or wait, where so many fit the nodes of now: where the cluster can grow, as many again.
+    """Return how many trials may run or wait for resources.
 
-    So it can double with each boot of nodes. By a fixed number that waits, it would grow by that number and no faster.
+    On a cluster that can grow, as many trials wait as already fit, so that each scale-up can double the cluster. With a
+    fixed number of waiting trials it would grow by that number each time.
+
+    Args:
+        fits: trials that fit the current nodes.
+        limit: largest number to return; None for no limit.
+        growing: whether the cluster can grow.
     """
-    # At least one: a node that is gone for the moment may come back.
+    # At least one, because a node that is gone may come back.
     offered = max(1, fits) + (max(WAITING_FOR_NODES, fits) if growing else 0)
     return offered if limit is None else min(limit, offered)

@@ -1,4 +1,4 @@
-"""Progress: how far a run is, as its driver knows it and as others read it. Plain data, without Ray or a terminal."""
+"""Progress of a run: what the driver knows and other processes read. Independent of Ray and of a terminal."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from stilts.schedule.agenda import Agenda, Status
 REPORTED = (
     "phase", "step", "steps", "loss", "tokens_per_second", "eta", "gpu_use", "gpu_memory", "gpu_memory_total"
 )  # fmt: skip
-"""What the leader of a stage reports of it, as far as there is something to report. `eta`: seconds. `gpu_use`: percent,
+"""Fields that the leading rank of a stage reports, if they are known. `eta`: seconds. `gpu_use`: percent,
 the mean over its GPUs; `gpu_memory` and `gpu_memory_total`: bytes, of its fullest GPU."""
 
 _OTHERS: tuple[Status, ...] = ("running", "waiting", "stopped", "failed", "diverged", "not run")
@@ -18,11 +18,11 @@ _OTHERS: tuple[Status, ...] = ("running", "waiting", "stopped", "failed", "diver
 
 @dataclass(frozen=True)
 class StageProgress:
-    """A stage under way.
+    """A running stage.
 
     Attributes:
-        seconds: that this attempt has taken.
-        latest: of `REPORTED`, what was reported last.
+        seconds: duration of this attempt so far.
+        latest: latest values of `REPORTED`.
     """
 
     name: str
@@ -32,13 +32,13 @@ class StageProgress:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes:
-        seconds: since it began.
-        left: seconds to its end; None where nothing tells.
+        seconds: since the run began.
+        left: estimated seconds to its end; None if there is no estimate.
         counts: stages by status.
-        running: the stages under way, in the order in which they started.
+        running: the running stages, in the order in which they started.
     """
 
     seconds: float
@@ -52,26 +52,27 @@ class RunProgress:
 
 
 def progress_of(agenda: Agenda, seconds: float, running: tuple[StageProgress, ...]) -> RunProgress:
-    """The progress of a run with this agenda."""
+    """Return the progress of a run with this agenda."""
     left = remaining(agenda, len(running), {stage.name: stage.seconds for stage in running})
     return RunProgress(seconds, left, counts_of(agenda), running)
 
 
 def counts_of(agenda: Agenda) -> dict[str, int]:
-    """Its stages by status."""
+    """Number of stages by status."""
     counts = Counter(outcome.status for outcome in agenda.outcomes.values())
     return {status: counts[status] for status in ("done", *_OTHERS)}
 
 
 def remaining(agenda: Agenda, at_once: int, elapsed: Mapping[str, float]) -> float | None:
-    """Seconds to the end of the run: the larger of the work left over the trials at once, and the longest chain left.
+    """Estimate the seconds to the end of the run.
 
-    The estimates are scaled by what the finished stages really took; None before the first has finished, and where
-    every stage has used up its estimate, and while more stages may come.
+    The estimate is the larger one of two: the remaining work divided by the number of trials, and the longest remaining
+    chain. The seconds per stage are scaled by what the finished stages have really taken. None before the first stage
+    has finished, while stages may be added, and if every stage has exceeded its estimate.
 
     Args:
-        at_once: trials that run now.
-        elapsed: seconds that each of them has run.
+        at_once: number of running trials.
+        elapsed: seconds that each running stage has taken so far.
     """
     done = [name for name, outcome in agenda.outcomes.items() if outcome.status == "done"]
     expected = sum(agenda.seconds[name] for name in done)
@@ -94,19 +95,19 @@ def summary(counts: Mapping[str, int]) -> str:
 
 
 def facts(latest: Mapping[str, Any]) -> list[str]:
-    """What was reported of a stage, in words: `step 120/400`, `loss 1.203`, `8,120 tokens/s`, `35.0 s left`."""
-    where, told = position(latest), numbers(latest)
+    """The report of a stage, in words: `step 120/400`, `loss 1.203`, `8,120 tokens/s`, `35.0 s left`."""
+    where, shown = position(latest), numbers(latest)
     return [
         f"step {where}" if where[:1].isdigit() else where,
-        *([f"loss {told['loss']}"] if told["loss"] else []),
-        *([f"{told['tokens/s']} tokens/s"] if told["tokens/s"] else []),
-        *([f"GPU {told['GPU']}, {told['memory']}"] if told["GPU"] else []),
-        *([f"{told['left']} left"] if told["left"] else []),
+        *([f"loss {shown['loss']}"] if shown["loss"] else []),
+        *([f"{shown['tokens/s']} tokens/s"] if shown["tokens/s"] else []),
+        *([f"GPU {shown['GPU']}, {shown['memory']}"] if shown["GPU"] else []),
+        *([f"{shown['left']} left"] if shown["left"] else []),
     ]
 
 
 def position(latest: Mapping[str, Any]) -> str:
-    """Where a stage is: its phase, where it has one, and its step of steps."""
+    """The position of a stage: its phase, if it has one, and its step of all steps."""
     step, steps = latest.get("step"), latest.get("steps")
     phase = latest.get("phase", "" if step is not None else "starting")
     count = "" if step is None else f"{step}/{steps}" if steps else str(step)
@@ -114,7 +115,7 @@ def position(latest: Mapping[str, Any]) -> str:
 
 
 def numbers(latest: Mapping[str, Any]) -> dict[str, str]:
-    """The columns beside it, by heading; empty where nothing was reported."""
+    """The other columns, by heading; empty if not reported."""
     loss, speed, eta = latest.get("loss"), latest.get("tokens_per_second"), latest.get("eta")
     use, memory = latest.get("gpu_use"), latest.get("gpu_memory")
     return {

@@ -1,17 +1,17 @@
-"""Cache: a node's copies of what an object store holds, and the scratch folders of what is being made for one.
+"""Cache: a node's local copies of trees of object stores, and scratch folders for files that are made for them.
 
     copies/KEY/       a complete copy: `files/`, and `stamp.json` with their sizes and times
-    filling/KEY/      one that is being fetched; `filling/KEY.bytes` says how large it will be
-    scratch/STORE/    what this node makes; it can be made again
-    locks/            one file a copy and a scratch folder: `.fill` while it is being changed, `.use` while it is used
+    filling/KEY/      a copy that is being fetched; `filling/KEY.bytes` has its final size
+    scratch/STORE/    files that this node makes and that can be made again
+    locks/            for each copy and scratch folder: `.fill` is locked while it is changed, `.use` while it is used
 
 Invariants:
-- A copy is renamed into `copies/` when it is whole and checked: what a killed process leaves is never taken for one.
-- One process fetches, under the `.fill` lock, and the others of the node wait for it.
-- Locks are the kernel's (flock): they end with their process. What anybody uses is never removed; for as long as a
-  `Cache` lives, it uses all that it has given.
-- Before anything is fetched, the least recently used go until what will be there keeps to the limit and leaves the
-  disk its reserve.
+- A copy is renamed into `copies/` when it is complete and checked, so that what a killed process leaves is not used.
+- One process fetches a copy, under the exclusive `.fill` lock; the other processes of the node wait for it.
+- Locks are the kernel's (flock) and end with their process. What any process uses is never removed. A `Cache` uses
+  everything that it has returned for as long as it exists. (filelock has no shared lock, which `.use` needs.)
+- Before a copy is fetched, the least recently used ones are evicted until the new total keeps to the limit and leaves
+  the reserve on the disk free.
 """
 
 import contextlib
@@ -30,13 +30,13 @@ from pathlib import Path
 from stilts.errors import StiltsError
 
 SCRATCH_IDLE = 3600.0
-"""Seconds after which a scratch folder that no living process uses may go."""
+"""Seconds after which a scratch folder that no process uses may be evicted."""
 
-DEFAULT_SHARE = 0.5
-"""Of the disk, for a cache whose limit nobody set."""
+DEFAULT_FRACTION = 0.5
+"""Default limit, as a fraction of the disk."""
 
-RESERVE, RESERVE_SHARE = 10e9, 0.1
-"""Bytes that stay free on the disk whatever the limit, or this share of a smaller disk."""
+RESERVE, RESERVE_FRACTION = 10e9, 0.1
+"""Bytes that stay free on the disk whatever the limit is, or this fraction of the disk if that is less."""
 
 _FILES, _STAMP = "files", "stamp.json"
 
@@ -45,11 +45,11 @@ class Cache:
     """The cache of this node, shared by its processes.
 
     Args:
-        root: its folder; `$STILTS_CACHE` or `~/.cache/stilts` if not given.
-        limit: bytes that it may hold; `$STILTS_CACHE_GB` or half of the disk if not given.
+        root: folder of the cache; by default `$STILTS_CACHE` or `~/.cache/stilts`.
+        limit: largest total size in bytes; by default `$STILTS_CACHE_GB` or half of the disk.
 
     Raises:
-        StiltsError: the limit is no number, or the folder cannot be made.
+        StiltsError: the limit is not a number, or the folder cannot be written and locked.
     """
 
     def __init__(self, root: Path | None = None, limit: float | None = None) -> None:
@@ -69,15 +69,15 @@ class Cache:
         weakref.finalize(self, _close_all, self._uses)
 
     def copy(self, key: str, sizes: Mapping[str, int], fill: Callable[[Path], None]) -> Path:
-        """The folder of a copy, filled first where it is not there or was changed; used until this cache is gone.
+        """Return the folder of a copy, fetched if it is missing or was changed. It is locked while this Cache exists.
 
         Args:
-            key: of the content, so that a copy never changes.
-            sizes: bytes of each file, by its path in the folder.
-            fill: fetches and checks the files; what it raises is raised, and nothing is kept.
+            key: determined by the content, so that a copy never changes.
+            sizes: size of each file in bytes, by its path in the folder.
+            fill: fetches the files into a folder and checks them. If it raises, nothing is kept.
 
         Raises:
-            StiltsError: there is no room for it.
+            StiltsError: there is not enough room.
         """
         folder = self.root / "copies" / key
         with self._locked(f"{key}.fill"):
@@ -89,7 +89,10 @@ class Cache:
         return folder / _FILES
 
     def scratch(self, name: str) -> Path:
-        """A folder for what this node makes, below `STORE/`; used until this cache is gone. A store's own is not."""
+        """Return a scratch folder for locally made files, locked against eviction while this Cache exists.
+
+        The root folder of a store, a name without a slash, is not locked: it only contains others.
+        """
         folder = self.root / "scratch" / name
         if "/" in name:
             with self._locked(f"{_lock_name(name)}.fill"):
@@ -98,11 +101,11 @@ class Cache:
         return folder
 
     def idle(self) -> dict[Path, int]:
-        """What may go unless somebody uses it, the least recently used first, with its bytes."""
+        """Folders that may be evicted unless they are in use, with their sizes; the least recently used first."""
         return {folder: _size(folder) for folder in self._oldest_first()}
 
     def evict(self, folder: Path) -> bool:
-        """Remove a folder of `idle`; False where somebody uses it."""
+        """Remove a folder of `idle`; return False if it is in use."""
         with self._locked("room"):
             return self._evict(folder)
 
@@ -122,7 +125,7 @@ class Cache:
             note.unlink(missing_ok=True)
 
     def _make_room(self, need: int, note: Path) -> None:
-        """Remove until so many bytes more keep to the limit, then note that they are coming."""
+        """Evict until `need` more bytes keep to the limit, then reserve them."""
         with self._locked("room"):
             self._clear_dead()
             excess = self._excess(need)
@@ -140,23 +143,23 @@ class Cache:
             note.write_text(str(need))
 
     def _excess(self, need: int) -> float:
-        """Bytes too many once so many more are there."""
+        """Bytes above the limit if `need` bytes are added."""
         coming = {note.stem: _number(note) for note in (self.root / "filling").glob("*.bytes")}
         there = sum(min(size, _size(self.root / "filling" / key)) for key, size in coming.items())
         held = _size(self.root / "copies") + _size(self.root / "scratch") + sum(coming.values())
         disk = shutil.disk_usage(self.root)
-        free = disk.free - (sum(coming.values()) - there) - min(RESERVE, RESERVE_SHARE * disk.total)
+        free = disk.free - (sum(coming.values()) - there) - min(RESERVE, RESERVE_FRACTION * disk.total)
         return max(held + need - self.limit, need - free)
 
     def _oldest_first(self) -> list[Path]:
-        """What may go: copies by their last use, scratch folders by their last change where that is long ago."""
+        """Folders that may be evicted: copies by their last use, and scratch folders that were not changed lately."""
         copies = [(_changed(folder / _STAMP), folder) for folder in (self.root / "copies").iterdir()]
         idle = [(_latest(folder), folder) for folder in _leaves(self.root / "scratch")]
         old = [(changed, folder) for changed, folder in idle if changed < time.time() - SCRATCH_IDLE]
         return [folder for _, folder in sorted(copies + old)]
 
     def _evict(self, folder: Path) -> bool:
-        """Remove a folder if nobody uses it, or a scratch folder above it."""
+        """Remove a folder, unless it or a scratch folder above it is in use."""
         names = [folder.name]
         if folder.is_relative_to(self.root / "scratch"):
             inside = folder.relative_to(self.root / "scratch")
@@ -172,7 +175,7 @@ class Cache:
             return True
 
     def _clear_dead(self) -> None:
-        """What processes left that were killed while they fetched or removed."""
+        """Remove what was left by processes that were killed while they fetched or removed."""
         for path in (self.root / "filling").iterdir():
             with contextlib.suppress(BlockingIOError), self._locked(f"{path.stem}.fill", wait=False):
                 _remove(path)
@@ -205,7 +208,7 @@ class Cache:
 def _limit(root: Path) -> float:
     given = os.environ.get("STILTS_CACHE_GB")
     if not given:
-        return DEFAULT_SHARE * shutil.disk_usage(root).total
+        return DEFAULT_FRACTION * shutil.disk_usage(root).total
     try:
         limit = float(given) * 1e9
     except ValueError:
@@ -216,7 +219,7 @@ def _limit(root: Path) -> float:
 
 
 def _is_intact(folder: Path, sizes: Mapping[str, int]) -> bool:
-    """Whether a copy is there and its files are as they were when they were checked."""
+    """Whether a copy exists and its files have not changed since they were checked."""
     try:
         return json.loads((folder / _STAMP).read_text()) == _stamp(folder, sizes)
     except (OSError, ValueError):
@@ -229,7 +232,7 @@ def _stamp(folder: Path, sizes: Mapping[str, int]) -> dict[str, list[int]]:
 
 
 def _discard(folder: Path, root: Path) -> None:
-    """Gone at once for everybody, then removed: a kill in between leaves nothing that looks whole."""
+    """Rename a folder away, then remove it, so that a kill in between does not leave an incomplete copy."""
     gone = root / f"gone-{uuid.uuid4().hex[:12]}"
     with contextlib.suppress(FileNotFoundError):
         os.rename(folder, gone)

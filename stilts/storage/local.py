@@ -1,9 +1,10 @@
 """LocalStore: artifacts in a directory of this machine or of a shared file system.
 
-Atomicity comes from writing beside the target and renaming; exclusivity from hard links, which NFS honours too.
+A file or tree is written beside its target, as `.aside-*`, and renamed, which is atomic. `create` makes a hard link,
+which fails if the target exists, on NFS, too.
 
-What a killed writer leaves beside its target (`.aside-*`) is never listed. `put_tree`, whose orphans are large, clears
-those of its folder that nobody has written to for `STALE_SECONDS`.
+Files that a killed writer leaves as `.aside-*` are never listed. Those of `put_tree` may be large, so it removes the
+ones in its folder that have not been written to for `STALE_SECONDS`.
 """
 
 import contextlib
@@ -22,12 +23,12 @@ from stilts.errors import StiltsError
 from stilts.storage.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
 
 STALE_SECONDS = 600.0
-"""A writer that has written nothing for so long is dead."""
+"""A writer that has not written anything for so long is considered dead."""
 
 _CHUNK = 1 << 20
 _ASIDE = ".aside-"
 _ORPHAN = re.compile(r"\.(?:aside|generated|seen)-.+|\..+\.(?:arrow|json)-\w+")
-"""Names under which stilts writes aside: this store, the generated corpus, the cluster's probe, tables and indexes."""
+"""Temporary names of this store, of the generated corpus, of the cluster's check of the store, and of tables."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (
     errno.EACCES,
@@ -48,7 +49,7 @@ _AWAY = (
     errno.ENETDOWN,
     errno.ENETUNREACH,
 )
-"""What a shared file system answers whose server is away, or was; a hard mount waits instead."""
+"""Errors of a shared file system whose server does not answer; a hard mount waits instead."""
 
 
 class LocalStore:
@@ -82,7 +83,7 @@ class LocalStore:
             try:
                 os.link(aside, self._at(path))
             except FileExistsError:
-                # NFS may repeat a request whose answer was lost: the link is then ours.
+                # NFS may repeat a request whose answer was lost. The link is ours if the file has two.
                 if aside.stat().st_nlink == 1:
                     return False
             _sync_folder(aside.parent)
@@ -168,7 +169,7 @@ class LocalStore:
 
     @contextlib.contextmanager
     def _writing(self, path: str) -> Iterator[Path]:
-        """A free name beside the target; gone afterwards whatever happened."""
+        """Give a free name beside the target, and remove what is there at the end."""
         target = self._at(path)
         aside = _aside(target)
         with _explained("write", target):
@@ -214,7 +215,7 @@ def _set_aside(folder: Path) -> Path:
 
 
 def _replace_tree(new: Path, target: Path) -> None:
-    """Put a folder in the place of whatever is there; between the two renames there is nothing."""
+    """Rename a folder to the target, after moving away what is there. Between the two renames, nothing is there."""
     old = []
     while True:
         try:
@@ -230,9 +231,9 @@ def _replace_tree(new: Path, target: Path) -> None:
 
 
 def _refuse_strangers(folder: Path, manifest: Manifest) -> None:
-    """A file that nobody vouches for may be anything, a pickle that runs code when it is loaded among them."""
+    """Refuse files that the manifest does not name: one might be a pickle that runs code when it is loaded."""
     for file in folder.rglob("*"):
-        # NFS keeps a removed file that somebody has open under such a name.
+        # NFS keeps a removed file that is still open under such a name.
         if (
             not file.is_dir()
             and not file.name.startswith(".nfs")
@@ -248,12 +249,12 @@ def _clear_stale(folder: Path) -> None:
 
 
 def _latest(path: Path) -> float:
-    """When a file, or anything in a folder, was last written to; now where it vanishes meanwhile."""
+    """Time of the last write to a file or to anything in a folder; now, if it vanishes meanwhile."""
     return max((found.st_mtime for found in _stats(path, folders=True)), default=time.time())
 
 
 def _stats(path: Path, *, folders: bool = False) -> Iterator[os.stat_result]:
-    """Of a file, or of all files in a folder; links are not followed."""
+    """Status of a file, or of all files in a folder. Links are not followed."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode):
@@ -266,7 +267,7 @@ def _stats(path: Path, *, folders: bool = False) -> Iterator[os.stat_result]:
 
 
 def _make_folder(folder: Path) -> None:
-    """A folder with its parents, on disk when this returns."""
+    """Make a folder and its parents durably."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)

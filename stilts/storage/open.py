@@ -9,10 +9,10 @@ from stilts.storage.uri import SCHEMES, parse_uri
 
 
 def open_store(uri: str) -> Store:
-    """The store at a URI: a local path, `file://` and a path, `s3://bucket/prefix` or `gs://bucket/prefix`.
+    """Open the store at a URI: a local path, `file://PATH`, `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`.
 
     Raises:
-        StiltsError: the scheme is not known, or the URI is not as `storage/uri.py` describes.
+        StiltsError: the scheme is unknown, or the URI is invalid (see `storage/uri.py`).
     """
     folder = local_folder(uri)
     if folder is not None:
@@ -26,7 +26,7 @@ def open_store(uri: str) -> Store:
 
 
 def local_folder(uri: str) -> Path | None:
-    """The folder of a store on a file system, as the URI names it; None for an object store."""
+    """Return the folder of a store on a file system, as the URI names it; None for an object store."""
     scheme, separator, rest = uri.partition("://")
     if not separator:
         return Path(uri)

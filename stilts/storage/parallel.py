@@ -1,4 +1,4 @@
-"""Many requests to a store at once: one to an object store takes tens of milliseconds, mostly of waiting."""
+"""Parallel requests to a store. One request to an object store takes tens of milliseconds, most of it waiting."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,24 +8,26 @@ from stilts.storage.local import LocalStore
 from stilts.storage.protocol import Store
 
 REQUESTS = 64
-"""At once. Object stores answer thousands in a second; more threads than these hinder each other."""
+"""Requests at a time. Object stores answer thousands per second, but more threads slow each other down."""
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 
 def parallel_map(
-    store: Store, ask: Callable[[Item], Answer], items: Iterable[Item], at_once: int = REQUESTS
+    store: Store, function: Callable[[Item], Answer], items: Iterable[Item], at_once: int = REQUESTS
 ) -> Iterator[Answer]:
-    """The answers in the order of the items; from a file system, one after the other."""
+    """Yield the answers in the order of the items. A file system is asked sequentially."""
     if isinstance(store, LocalStore):
-        yield from map(ask, items)
+        yield from map(function, items)
         return
     with ThreadPoolExecutor(at_once) as threads:
-        yield from threads.map(ask, items)
+        yield from threads.map(function, items)
 
 
-def parallel_each(store: Store, tell: Callable[[Item], object], items: Iterable[Item], at_once: int = REQUESTS) -> None:
-    """As `parallel_map`, where there is nothing to be answered."""
-    for _ in parallel_map(store, tell, items, at_once):
+def parallel_each(
+    store: Store, function: Callable[[Item], object], items: Iterable[Item], at_once: int = REQUESTS
+) -> None:
+    """Call a function for each item, as `parallel_map` does, and ignore the results."""
+    for _ in parallel_map(store, function, items, at_once):
         pass

@@ -1,17 +1,17 @@
-"""Store: where artifacts live. Five promises that every backend keeps.
+"""Store: the interface to the place where artifacts live. Every backend makes five guarantees.
 
-1. `write` and `put_tree` are atomic: a reader sees the old content, or all of the new, never a part. On a file system,
-   while a tree is being replaced, and after a kill in that moment, a reader may see none: the record names what should
-   be there. In a bucket it is replaced in one step; a reader in the middle of the old one may find it `Corrupt`.
+1. `write` and `put_tree` are atomic: a reader sees the old content or the new content, never a part. On a file system,
+   a reader may find no tree while it is being replaced, and after a kill at that moment; the record names what should
+   be there. In a bucket a tree is replaced in one step; a reader of the old tree may find it `Corrupt` at that moment.
 2. `create` succeeds for exactly one of several writers of the same path.
-3. What was written is on disk when the call returns; a record written after it can rely on it.
-4. Reading a tree checks every file against its manifest; what does not match raises `Corrupt`.
-5. A path outside the store is refused, wherever it comes from: `check_path`.
+3. What was written is durable when the call returns, so that a record can be written after the data that it names.
+4. Reading a tree checks every file against the manifest and raises `Corrupt` if one differs.
+5. Paths that lead out of the store are refused (`check_path`).
 
-Work is done on local disks. Records and leases are small and are read and written through the store. What is large is
-made in `scratch`, becomes part of the store by `put_tree` or `publish`, and is read where `fetch_tree` or `obtain` say
-that it lies on this machine. A store on a file system gives its own folders; an object store gives folders of the
-node's cache, fetched once for all processes of the machine, and keeps them for as long as the store object lives.
+Records and leases are small and are read and written through the store. Large files are made on a local disk, in a
+`scratch` folder, and become part of the store by `put_tree` or `publish`. They are read from the local path that
+`fetch_tree` or `obtain` returns. A store on a file system returns its own folders. An object store returns folders of
+the node's cache, which are fetched once for all processes of the machine and kept while the store object exists.
 
 Paths are relative, with forward slashes. Layout:
 
@@ -19,16 +19,16 @@ Paths are relative, with forward slashes. Layout:
     stages/NAME/weights/                         Hugging Face layout
     stages/NAME/README.md                        model card of weights that are kept
     stages/NAME/evaluations/TASK/SPLIT-LG-KEY.*  predictions, then their record (.record.json)
-    stages/NAME/claims/                          who works on it
-    stages/NAME/resume/                          state inside a stage, gone when it is done
+    stages/NAME/claims/                          leases: who works on it
+    stages/NAME/resume/                          state inside a stage, removed when the stage is done
     data/                                        canonical examples
     features/                                    encoded training data
-    checkpoints/                                 local base models, on their way to the node that stores them
+    checkpoints/                                 local base models, until a node has stored them as a stage
     experiments/NAME/                            resolved declarations, what each needs, and the runs under way (runs/)
-    experiments/NAME/known/                      answers about its data, for machines that have none
-    experiments/NAME/spent/                      what each launch has used
-    store.json                                   tells this store from every other
-    clean/                                       who declares an experiment, or removes what none needs
+    experiments/NAME/known/                      facts about its data, for machines that do not have the data
+    experiments/NAME/spent/                      resources that each launch has used
+    store.json                                   identifies the store
+    clean/                                       lease for declaring an experiment and for garbage collection
 """
 
 from collections.abc import Iterator
@@ -43,19 +43,19 @@ Manifest = dict[str, dict[str, int | str]]
 
 
 class Corrupt(StiltsError):
-    """What is stored is not what was written."""
+    """Stored content differs from what was written, or is missing."""
 
 
 class Unreachable(StiltsError):
-    """The store did not answer, however often it was asked. Nothing is wrong with the program: an attempt that ends in
-    this is made again, and is not counted as a failure."""
+    """The store did not answer within the time for retries. An attempt that fails with this is repeated, and does not
+    count as a failure of the program."""
 
 
 def check_path(path: str) -> str:
-    """The path as it was given, where it names something inside a store or a tree; `.` is the whole of it.
+    """Return a path unchanged if it names something inside a store or a tree; `.` names the whole.
 
     Raises:
-        StiltsError: it is absolute, climbs (`..`), or holds an empty part, a backslash or a control character.
+        StiltsError: it is absolute, contains `..`, or has an empty part, a backslash or a control character.
     """
     parts = [] if path == "." else path.split("/")
     if any(part in ("", ".", "..") for part in parts) or any(c in "\\\x7f" or c < " " for c in path):
@@ -66,10 +66,10 @@ def check_path(path: str) -> str:
 
 
 def check_names(manifest: Manifest) -> None:
-    """Refuse a manifest with a name that leads out of its tree.
+    """Refuse a manifest that names a file outside of its tree.
 
     Raises:
-        Corrupt: the record that holds the manifest is not one that stilts wrote.
+        Corrupt: there is such a name; stilts has not written this manifest.
     """
     for name in manifest:
         try:
@@ -81,66 +81,66 @@ def check_names(manifest: Manifest) -> None:
 
 @dataclass(frozen=True)
 class Measure:
-    """What a file or folder comes to: its bytes, and when the newest of it was written (seconds since 1970)."""
+    """Size of a file or folder in bytes, and the time at which its newest file was written (seconds since 1970)."""
 
     bytes: int
     modified: float
 
 
 class Store(Protocol):
-    """Artifacts by path. See the module's text for what each backend promises."""
+    """Artifacts by path. The text of the module lists the guarantees of every backend."""
 
     uri: str
 
     def read(self, path: str) -> bytes | None:
-        """Content of a file, None where there is none."""
+        """Return the content of a file, or None if there is none."""
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file, atomically replacing what was there."""
 
     def create(self, path: str, content: bytes) -> bool:
-        """Write a file that must not exist; False where it does."""
+        """Write a file that must not exist; return False if it does."""
 
     def list(self, folder: str) -> Iterator[str]:
-        """Names directly inside a folder; nothing where there is none."""
+        """Names directly inside a folder; none if there is no such folder."""
 
     def remove(self, path: str) -> None:
-        """Remove a file or a whole folder; nothing where there is none."""
+        """Remove a file or a whole folder, if there is one."""
 
     def measure(self, path: str) -> Measure | None:
-        """Size and age of a file or folder; None where there is none."""
+        """Size and time of a file or folder; None if there is none."""
 
     def orphans(self) -> Iterator[str]:
-        """Paths of what killed writers left, which nobody has written to for `STALE_SECONDS`."""
+        """Paths of orphaned files and folders: left by killed writers, and not written to for `STALE_SECONDS`."""
 
     def put_tree(self, source: Path, path: str) -> Manifest:
         """Copy a local folder to a path, atomically replacing what was there."""
 
     def has_tree(self, path: str, manifest: Manifest) -> bool:
-        """Whether a stored tree is what its manifest says, as far as that can be told without fetching it."""
+        """Whether a stored tree matches its manifest, as far as this can be checked without fetching it."""
 
     def fetch_tree(self, path: str, manifest: Manifest) -> Path:
-        """A local folder with a stored tree, checked against its manifest; an empty one checks nothing.
+        """Return a local folder with a stored tree, checked against its manifest. An empty manifest checks nothing.
 
         Raises:
-            Corrupt: a file is missing or differs, or one is there that the manifest does not name.
+            Corrupt: a file is missing or differs, or is not named by the manifest.
         """
 
     def scratch(self, path: str) -> Path:
-        """A local folder, kept between attempts on this machine, for data that can be made again."""
+        """Return a local folder for data that can be made again; it is kept between attempts on this machine."""
 
     def publish(self, path: str) -> None:
         """Make the file or folder at `scratch(".") / path` part of the store, replacing what was published there.
 
-        As atomic as `put_tree`: until it returns, `obtain` gives what was published before. Only `obtain` reads what
-        is published; `list` names it in its folder, and `remove` removes it.
+        As atomic as `put_tree`: until it returns, `obtain` returns what was published before. What is published is read
+        by `obtain` only. `list` names it in its folder, and `remove` removes it.
 
         Raises:
-            StiltsError: nothing is there to be published.
+            StiltsError: there is nothing at that path.
         """
 
     def obtain(self, path: str) -> Path:
-        """Local path of what was published, to be read only: checked, and fetched once for all of this machine.
+        """Return the local path of what was published, for reading only. It is checked, and fetched once per machine.
 
         Raises:
             Corrupt: nothing was published there, or it is damaged.

@@ -1,9 +1,9 @@
-"""Location: a bucket, a prefix in it and how to reach it, read from a store's URI.
+"""Location: a bucket, a prefix in it and how to reach it, parsed from the URI of a store.
 
-`s3://bucket/prefix` and `gs://bucket/prefix`, with query parameters as pyarrow's URIs have them: `region` (S3),
-`endpoint_override` (host:port of an S3-compatible server or an emulator) and `scheme` (http: no encryption). What the
-environment adds to an `s3://` URI (AWS_ENDPOINT_URL, AWS_REGION) becomes part of it, so that every machine that is
-handed the URI opens the same store. Credentials never are: a URI is printed, recorded and sent around.
+URIs are `s3://bucket/prefix` and `gs://bucket/prefix`, with the query parameters of pyarrow's URIs: `region` (S3),
+`endpoint_override` (host:port of an S3-compatible server or an emulator) and `scheme` (http for no encryption). The
+environment variables AWS_ENDPOINT_URL and AWS_REGION become part of an `s3://` URI, so that every machine that gets the
+URI opens the same store. Credentials must not be part of it, because a URI is printed, recorded and sent to nodes.
 """
 
 import os
@@ -29,9 +29,9 @@ _WHERE = {
 class Location:
     """Attributes:
     prefix: folder in the bucket, empty for all of it.
-    region: of the bucket; empty where it is not said.
-    endpoint: `host:port` in place of the cloud's own; empty for that.
-    scheme: `https`, or `http` where that was asked for.
+    region: of the bucket; empty if it is not given.
+    endpoint: `host:port` of the server; empty for the cloud's own.
+    scheme: `https` or `http`.
     """
 
     kind: str
@@ -55,10 +55,10 @@ class Location:
 
 
 def parse_uri(uri: str) -> Location:
-    """Read a store's URI.
+    """Parse the URI of a store.
 
     Raises:
-        StiltsError: it holds credentials (which the message does not repeat), no bucket, or an unknown parameter.
+        StiltsError: it has credentials (which the message does not repeat), no bucket, or an unknown parameter.
     """
     parts = urlsplit(uri)
     kind = parts.scheme

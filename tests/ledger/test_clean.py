@@ -15,7 +15,7 @@ from stilts.identity.stage import SHORT
 from stilts.ledger.clean import clean
 from stilts.ledger.garbage import OLD_LEASE_SECONDS, GarbageReport, find_garbage
 from stilts.ledger.needs import CLEANING, Declaration, declarations
-from stilts.ledger.record import read_stage, stage_path, take_inventory, write_card, write_evaluation, write_stage
+from stilts.ledger.record import read_stage, stage_path, take_inventory, write_evaluation, write_model_card, write_stage
 from stilts.session import Session
 from stilts.storage.lease import Lease, LeaseLost
 from stilts.storage.local import STALE_SECONDS, LocalStore
@@ -166,7 +166,7 @@ def test_a_card_goes_with_its_weights(store: Store, tmp_path: Path) -> None:
     session = experiment(store, tmp_path)
     finish(session, tmp_path, leaves=True)
     for name in names(session):
-        write_card(store, name, "---\n---\n")
+        write_model_card(store, name, "---\n---\n")
     leaves = [stage_path(node.name) for node in session.expansion.graph if not node.children]
     dropped = {f"{leaf}/{part}" for leaf in leaves for part in ("README.md", "weights")}
     assert set(paths(find_garbage(store))) == dropped

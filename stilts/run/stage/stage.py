@@ -37,8 +37,8 @@ from stilts.ledger.record import (
     read_stage,
     stage_path,
     take_inventory,
-    write_card,
     write_evaluation,
+    write_model_card,
     write_stage,
 )
 from stilts.plan.cost.estimate import training_flops, watching_flops
@@ -96,7 +96,7 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
             else:
                 model = work.train(work.job.spec, scratch)
             work.evaluate(model)
-            work.write_card()
+            work.write_model_card()
             work.drop_weights()
             work.flush()
 
@@ -266,10 +266,12 @@ class _Stage:
 
         uploader.submit(write)
 
-    def write_card(self) -> None:
+    def write_model_card(self) -> None:
         """Have a model card put beside weights that stay, with all scores that are there by now."""
         if self.uploader is not None and self.job.keep_weights and isinstance(self.job.spec, StageSpec):
-            self.uploader.submit(lambda: write_card(self.store, self.job.name, model_card(self.store, self.job.name)))
+            self.uploader.submit(
+                lambda: write_model_card(self.store, self.job.name, model_card(self.store, self.job.name))
+            )
 
     def drop_weights(self) -> None:
         """Have weights removed that nothing starts from, once all else is stored."""
