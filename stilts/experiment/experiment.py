@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError, create_model, field_validator, mode
 from stilts.experiment.data import DataDecl, Revision
 from stilts.experiment.machines import Cluster
 from stilts.experiment.mistakes import InvalidExperiment, mistakes_of
-from stilts.experiment.recipe import Frozen, Positive, Recipe, Seed
+from stilts.experiment.recipe import SEED_PARTS, Frozen, Positive, Recipe, Seed, SeedParts
 from stilts.experiment.runtime import Runtime
 from stilts.experiment.secrets import without_secrets
 
@@ -24,7 +24,7 @@ def annotation(field: Any) -> Any:
 _OPTIONAL: dict[str, Any] = {
     name: (annotation(field) | None, Field(None, description=field.description))
     for name, field in Recipe.model_fields.items()
-    if name != "seed"
+    if name not in ("seed", "seed_parts")
 }
 
 
@@ -300,6 +300,28 @@ AVERAGES = ("classification", "tagging", "qa", "retrieval", "multi_choice", "xtr
 """Columns of result tables that are means over targets. No target may have one of these names."""
 
 
+SeedOrSeeds = Seed | Annotated[tuple[Seed, ...], Field(min_length=1)]
+
+
+class SeedPartsDecl(Frozen):
+    """Sources of randomness that do not follow a cell's seed: fixed at one number in all cells, or with a list of
+    numbers, one for each of `seeds`, in their order. What is not given follows the cell's seed."""
+
+    order: SeedOrSeeds | None = None
+    """Order of the examples, and of the tasks of a mixture."""
+    head: SeedOrSeeds | None = None
+    """Initial weights of fresh heads."""
+    dropout: SeedOrSeeds | None = None
+    """Dropout masks."""
+    data: SeedOrSeeds | None = None
+    """Examples that `max_examples` draws, and tokens that masked language modelling hides."""
+
+    def of(self, index: int) -> SeedParts:
+        """The parts of the cells that have the seed at this place of `seeds`."""
+        given = {part: getattr(self, part) for part in SEED_PARTS}
+        return SeedParts(**{part: v[index] if isinstance(v, tuple) else v for part, v in given.items()})
+
+
 class Experiment(Frozen):
     """Base models x intermediate regimes x targets x seeds, and how to run them.
 
@@ -334,6 +356,9 @@ class Experiment(Frozen):
     """Folder of the tables, figures and the report. Default: `results/NAME`."""
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     """Random seeds. Each cell is trained once per seed."""
+    seed_parts: SeedPartsDecl = SeedPartsDecl()
+    """Seeds of the order of the examples, of fresh heads, of dropout and of the data (subsets, masks), each fixed or
+    varied on its own: `{head: 1, data: 1}` leaves order and dropout to `seeds`."""
     models: Annotated[dict[Name, ModelDecl], Field(min_length=1)]
     """Base models by name."""
     intermediates: Annotated[dict[Name, RegimeDecl], Field(min_length=1)]
@@ -379,6 +404,20 @@ class Experiment(Frozen):
             raise InvalidExperiment([*secrets, *mistakes_of(type(self), error)]) from None
         if secrets:
             raise InvalidExperiment(secrets)
+
+    @model_validator(mode="after")
+    def _seed_parts_vary(self) -> "Experiment":
+        given = {part: getattr(self.seed_parts, part) for part in SEED_PARTS}
+        for part, value in given.items():
+            if isinstance(value, tuple) and len(value) != len(self.seeds):
+                raise ValueError(f"seed_parts.{part}: give one number for each of the {len(self.seeds)} seeds")
+        cells = [self.seed_parts.of(index) for index in range(len(self.seeds))]
+        full = [parts for parts in cells if None not in parts.model_dump().values()]
+        repeated = next((parts for i, parts in enumerate(full) if parts in full[:i]), None)
+        if repeated is not None:
+            numbers = ", ".join(f"{part} {seed}" for part, seed in repeated.model_dump().items())
+            raise ValueError(f"seed_parts: two of the seeds would train the same models ({numbers}); leave a part out")
+        return self
 
     @model_validator(mode="after")
     def _trials_fit(self) -> "Experiment":

@@ -65,6 +65,27 @@ Epochs = Annotated[float, Field(gt=0, le=1e5, strict=False), AfterValidator(_som
 Warmup = Annotated[float, Field(ge=0, le=MOST, strict=False), AfterValidator(_fraction_or_steps)]
 
 
+SHORT_WARMUP = 0.1
+"""Share of the steps that a warm-up takes which would otherwise be as long as the stage: that of jiant's recipes."""
+
+SEED_PARTS = ("order", "head", "dropout", "data")
+"""What a seed fixes: the order of the examples (and of a mixture's tasks), the initial weights of fresh heads, dropout,
+and the data (which examples `max_examples` draws, which tokens masked language modelling hides)."""
+
+
+class SeedParts(Frozen):
+    """Seeds of single sources of randomness; None: the recipe's `seed`."""
+
+    order: Seed | None = None
+    """Order of the examples, and of the tasks of a mixture."""
+    head: Seed | None = None
+    """Initial weights of fresh heads."""
+    dropout: Seed | None = None
+    """Dropout masks."""
+    data: Seed | None = None
+    """Examples that `max_examples` draws, and tokens that masked language modelling hides."""
+
+
 class Recipe(Frozen):
     """How one stage is optimised. The defaults of each task follow XTREME's baseline scripts (see `tasks/library`)."""
 
@@ -95,6 +116,10 @@ class Recipe(Frozen):
     """Learning rate after the warm-up: linear decay to zero, or constant."""
     warmup: Warmup = 0.0
     """Length of the linear warm-up. A value below 1 is a fraction of the steps; from 1 on, it is a number of steps."""
+    long_warmup: Literal["shorten", "keep"] = "shorten"
+    """What happens to a warm-up in steps that is as long as the whole stage or longer, so that the learning rate would
+    never be reached. shorten: it takes the first tenth of the steps. keep: it stays, and the stage ends at a part of
+    its learning rate, as in XTREME's script for TyDiQA."""
     weight_decay: Annotated[float, Field(ge=0, le=1, strict=False)] = 0.0
     """Weight decay of AdamW, on all weights but biases and layer norms."""
     adam_epsilon: Annotated[float, Field(gt=0, le=1)] = 1e-8
@@ -109,9 +134,14 @@ class Recipe(Frozen):
     evaluate_every: Positive | None = None
     """Optimizer steps between two evaluations on dev. Empty: once per epoch."""
     max_examples: Positive | None = None
-    """Train on the first N examples only, of each language and of each task of a union."""
+    """Train on N examples only, of each language and of each task of a union."""
+    subset: Literal["random", "first"] = "random"
+    """Which examples `max_examples` takes. random: drawn by the seed; the draws of one seed are nested, so that a
+    larger N adds examples to those of a smaller one. first: the first in the file, the same for every seed."""
     seed: Seed = 0
-    """Seed of the head, dropout and data order. It comes from `seeds` of the experiment, or `seed` of a stage."""
+    """Seed of all that is random. It comes from `seeds` of the experiment, or `seed` of a stage."""
+    seed_parts: SeedParts = SeedParts()
+    """Seeds of single sources of randomness, from `seed_parts` of the experiment."""
 
     @model_validator(mode="after")
     def _has_a_length(self) -> "Recipe":
@@ -120,3 +150,16 @@ class Recipe(Frozen):
         if self.stride is not None and self.stride >= self.max_length:
             raise ValueError(f"stride {self.stride} must be smaller than max_length {self.max_length}")
         return self
+
+    def seed_of(self, part: str) -> int:
+        """The seed of one of SEED_PARTS."""
+        own: int | None = getattr(self.seed_parts, part)
+        return self.seed if own is None else own
+
+    def warmup_steps(self, steps: int) -> float:
+        """Steps of the warm-up of a stage of so many steps, as `warmup` and `long_warmup` say."""
+        if self.warmup < 1:
+            return self.warmup * steps
+        if self.warmup >= steps and self.long_warmup == "shorten":
+            return SHORT_WARMUP * steps
+        return self.warmup

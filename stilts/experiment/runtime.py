@@ -26,6 +26,11 @@ class Runtime(Frozen):
     batch size nor any key, and a stage resumes with the new value."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
+    weights: Literal["fp32", "bf16"] = "fp32"
+    """Precision of the weights in the store. fp32: the master weights of the optimizer, from which other stages
+    continue without a rounding. bf16: of stages that were trained in bf16 and from which no stage of the experiment
+    continues, the weights rounded to bf16, in half the space. They give the same predictions; a stage that is to
+    continue from them later has them trained again."""
     checkpoint_seconds: PositiveNumber = 600
     """Seconds between two resume states of a stage that is training."""
     max_retries: Annotated[int, Field(ge=0, le=MOST)] = 3

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError, create_model, model_va
 from stilts.experiment.experiment import Experiment, PartDecl, SamplingDecl, annotation
 from stilts.experiment.recipe import MOST, Frozen, Positive, Recipe, Seed
 
-NOT_TUNED = ("seed", "selection", "evaluate_every")
+NOT_TUNED = ("seed", "seed_parts", "selection", "evaluate_every")
 """Fields of a recipe that decide how a trial is judged, so that they cannot be tuned."""
 LENGTHS = ("epochs", "max_steps", "max_tokens")
 """Fields that set the length of a stage. Of those that are given, the last one counts."""

@@ -9,6 +9,15 @@ import math
 from typing import Any
 
 KEY_VERSION = 2
+"""Version of the form of all keys. Raising it changes every key: nothing that is stored is reused."""
+
+TRAINING_VERSION = 1
+"""Raised when a change of the code gives other weights for the same recipe and data: every stage is trained again."""
+
+EVALUATION_VERSION = 1
+"""Raised when a change of the code gives other predictions or scores for the same weights: every evaluation is done
+again, from the stored weights where they were kept. Of one task alone, raise `Task.version` (what it reads or trains)
+or `Task.evaluation_version` (how it predicts and scores)."""
 
 
 def canonical(value: Any) -> str:

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from stilts.experiment.recipe import Recipe
-from stilts.identity.canonical import KEY_VERSION, digest
+from stilts.experiment.recipe import SEED_PARTS, Recipe
+from stilts.identity.canonical import EVALUATION_VERSION, KEY_VERSION, TRAINING_VERSION, digest
 
 SHORT = 12
 
@@ -68,6 +68,7 @@ EXAMPLE_FIELDS = (
     "mlm_probability",
     "language_exponent",
     "max_examples",
+    "subset",
 )
 """Fields of a recipe that shape a task's examples; they belong to a part. All others belong to the stage."""
 
@@ -95,12 +96,19 @@ class Part:
         limit = self.recipe.max_examples
         return sum(min(ref.rows or 0, limit or ref.rows or 0) for ref in self.train)
 
+    @property
+    def _draws(self) -> bool:
+        """Whether its examples depend on the seed: a random subset of them, or random masks."""
+        drawn = self.recipe.max_examples is not None and self.recipe.subset == "random"
+        return drawn or self.recipe.mlm_probability is not None or self.task == "mlm"
+
     def payload(self) -> dict[str, Any]:
         return {
             "task": {"name": self.task, "version": self.task_version},
             "train": [[ref.task, ref.language, ref.identity] for ref in self.train],
             "dev": None if self.dev is None else [self.dev.language, self.dev.identity],
             "examples": {name: getattr(self.recipe, name) for name in EXAMPLE_FIELDS},
+            "data_seed": self.recipe.seed_of("data") if self._draws else None,
         }
 
 
@@ -143,9 +151,12 @@ class StageSpec:
 
     def payload(self) -> dict[str, Any]:
         """What is hashed, in plain JSON types."""
-        recipe = {name: value for name, value in self.recipe.model_dump().items() if name not in EXAMPLE_FIELDS}
+        elsewhere = (*EXAMPLE_FIELDS, "seed", "seed_parts")
+        recipe = {name: value for name, value in self.recipe.model_dump().items() if name not in elsewhere}
+        recipe["seeds"] = {part: self.recipe.seed_of(part) for part in SEED_PARTS if part != "data"}
         return {
             "key_version": KEY_VERSION,
+            "training_version": TRAINING_VERSION,
             "parent": self.parent,
             "parts": [part.payload() for part in self.parts],
             "mixing": None if self.mixing is None else vars(self.mixing),
@@ -223,6 +234,7 @@ class EvaluationSpec:
     def payload(self) -> dict[str, Any]:
         return {
             "key_version": KEY_VERSION,
+            "evaluation_version": EVALUATION_VERSION,
             "task": {"name": self.task, "version": self.task_version},
             "split": self.split,
             "language": self.language,

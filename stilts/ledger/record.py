@@ -159,6 +159,7 @@ def _artifact(store: Store, name: str, verify: bool) -> Artifact:
         name=name,
         trained=record is not None,
         weights=record is not None and _has_weights(store, name, record, verify),
+        exact=record is None or record.get("weights_precision", "fp32") == "fp32",
         evaluations=frozenset(_evaluations(store, name, verify)),
     )
 

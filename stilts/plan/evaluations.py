@@ -18,6 +18,9 @@ from stilts.tasks.settings import combination_problem, known_settings, recorded_
 
 ENGLISH = "en"
 
+LENGTH_FIELDS = ("max_length", "stride", "max_query_length")
+"""Fields that recipes and settings have in common."""
+
 
 @dataclass(frozen=True)
 class Evaluator:
@@ -182,12 +185,13 @@ class Evaluator:
     def _evaluation(
         self, task: Task, decl: TargetDecl, split: str, language: str, condition: Condition | None
     ) -> EvaluationSpec:
-        settings = {**task.settings, **self.experiment.settings.get(task.name, {}), **decl.settings}
+        own = self.experiment.settings.get(task.name, {})
+        settings = {**task.settings, **self._trained_lengths(task), **own, **decl.settings}
         # What is noisy meets a threshold that was chosen on clean data, on dev too.
         tuned = _procedure(task, settings).tuned and "dev" in task.splits and (split != "dev" or condition is not None)
         return EvaluationSpec(
             task=task.name,
-            task_version=task.version,
+            task_version=task.scored_version,
             split=split,
             language=language,
             data=self.ref(task.name, split, language),
@@ -196,6 +200,14 @@ class Evaluator:
             condition=condition,
             pool=self._pool(task, split),
         )
+
+    def _trained_lengths(self, task: Task) -> dict[str, Any]:
+        """Lengths that the experiment's recipes set for the training of a task: its evaluation reads as much."""
+        if task.train_on is None:
+            return {}
+        own = self.experiment.recipes.get(task.train_on)
+        declared = {**self.experiment.recipe.model_dump(), **({} if own is None else own.model_dump())}
+        return {name: declared[name] for name in LENGTH_FIELDS if name in task.settings and declared.get(name)}
 
     def _pool(self, task: Task, split: str) -> DataRef | None:
         """What a ranking searches; on dev, whose pairs are of the training task, its own texts."""

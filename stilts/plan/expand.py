@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -341,13 +341,20 @@ class _Expander:
                 chain.append(self._add(nodes[-1], f"{slug}-{ending.slug}", ending.slug, ending.stage, seed))
                 if isinstance(chain[-1].spec, StageSpec) and chain[-1].spec.selects:
                     chain[-1].watched |= {what.evaluation.path: what for what in ending.watched}
-            wanted = ending.evaluations if ending.selection is None else (*ending.evaluations, ending.selection)
+            evaluations = ending.evaluations
+            if chain[-1].is_base:
+                evaluations = tuple(map(self._in_recipes_precision, evaluations))
+            wanted = evaluations if ending.selection is None else (*evaluations, ending.selection)
             chain[-1].evaluations |= {spec.path: spec for spec in wanted}
             used |= {node.key: node for node in chain}
-            branches.append(Branch(tuple(node.key for node in chain), ending.evaluations, ending.selection))
+            branches.append(Branch(tuple(node.key for node in chain), evaluations, ending.selection))
         for node in used.values():
             node.uses += 1
         return tuple(branches)
+
+    def _in_recipes_precision(self, spec: EvaluationSpec) -> EvaluationSpec:
+        """The evaluation of a base model, in the precision in which the stages that it is compared with compute."""
+        return replace(spec, settings={**spec.settings, "precision": self.trainer.precision(spec.task)})
 
 
 def _tasks(stage: StageDecl) -> list[str]:

@@ -35,3 +35,9 @@ class StageJob:
     needed: bool = False
     watched: tuple[Watched, ...] = ()
     mark: str | None = None
+
+    @property
+    def rounds_weights(self) -> bool:
+        """Whether its weights are stored in bf16: it computes in bf16, and no stage continues from it."""
+        bf16 = isinstance(self.spec, StageSpec) and self.spec.recipe.precision == "bf16"
+        return bf16 and self.runtime.weights == "bf16" and not self.needed

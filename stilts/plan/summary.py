@@ -9,6 +9,7 @@ from stilts.identity.stage import SHORT, DataRef, StageSpec
 from stilts.plan.cost.estimate import Speed, StageCost, gpu_hours, peak_bytes, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
+from stilts.plan.notes import notes
 from stilts.plan.todo import Inventory, missing_jobs
 from stilts.tasks.base import get_task
 
@@ -81,6 +82,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "pins": pins(plan.expansion),
         "unlike": unlike_sources(plan.expansion),
         "unknown": sorted({item for cost in plan.costs.values() for item in cost.unknown}),
+        "notes": notes(graph),
     }
 
 

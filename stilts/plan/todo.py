@@ -18,12 +18,14 @@ class Artifact:
         trained: its record is there.
         weights: its weights are there and complete.
         evaluations: paths of the evaluation records (see `EvaluationSpec.path`).
+        exact: its weights are the fp32 master weights, from which another stage can continue (`runtime.weights`).
     """
 
     name: str
     trained: bool = False
     weights: bool = False
     evaluations: frozenset[str] = field(default_factory=frozenset)
+    exact: bool = True
 
 
 Inventory = Mapping[str, Artifact]
@@ -50,19 +52,28 @@ def missing_jobs(
     running: dict[str, Node] = {}
     for node in reversed(list(graph)):
         artifact = inventory.get(node.key[:SHORT], Artifact(node.name))
-        lacks_weights = not (artifact.trained and artifact.weights)
+        lacks_weights = not (artifact.trained and artifact.weights and _serves(artifact, node.key in needs_weights))
         lacks_evaluation = any(path not in artifact.evaluations for path in node.evaluations)
         if not lacks_evaluation and not (lacks_weights and node.key in needs_weights):
             continue
         running[node.key] = node
         if lacks_weights and node.parent is not None:
             needs_weights.add(node.parent)
-    return {key: _job(running[key], graph, inventory, store, runtime) for key in graph.nodes if key in running}
+    return {
+        key: _job(running[key], graph, inventory, store, runtime, key in needs_weights)
+        for key in graph.nodes
+        if key in running
+    }
 
 
-def _job(node: Node, graph: Graph, inventory: Inventory, store: str, runtime: Runtime) -> StageJob:
+def _serves(artifact: Artifact, continued: bool) -> bool:
+    """Whether weights are precise enough: a stage that continues from them needs the fp32 master weights."""
+    return artifact.exact or not continued
+
+
+def _job(node: Node, graph: Graph, inventory: Inventory, store: str, runtime: Runtime, continued: bool) -> StageJob:
     artifact = inventory.get(node.key[:SHORT], Artifact(node.name))
-    trained = artifact.trained and artifact.weights
+    trained = artifact.trained and artifact.weights and _serves(artifact, continued)
     return StageJob(
         name=artifact.name,
         spec=node.spec,
@@ -74,5 +85,5 @@ def _job(node: Node, graph: Graph, inventory: Inventory, store: str, runtime: Ru
         watched=() if trained else tuple(node.watched.values()),
         store=store,
         runtime=runtime,
-        needed=bool(node.children),
+        needed=bool(node.children) or continued,
     )

@@ -19,6 +19,9 @@ MLM = "mlm"
 """Name of the library's task of masked language modelling."""
 Training = Literal["english", "translated", "in-language"]
 
+LENGTHS = ("epochs", "max_steps", "max_tokens", "batch_size", "max_examples")
+"""Fields of a recipe that set the number of its steps."""
+
 MIXTURE_RECIPE: Mapping[str, Any] = {
     "learning_rate": 1e-5,
     "epochs": 3,
@@ -63,11 +66,19 @@ class Trainer:
         Raises:
             StiltsError: a recipe that cannot be, or data that is not there.
         """
-        seed = stage.seed if stage.seed is not None else seed
         place = (where, seed, allowance)
         if place not in self._known:
-            self._known[place] = self._resolve(stage, seed, allowance)
+            self._known[place] = self._resolve(stage, self._seeds(where, stage, seed), allowance)
         return StageSpec(parent, *self._known[place])
+
+    def _seeds(self, where: str, stage: StageDecl, seed: int) -> dict[str, Any]:
+        """The seed fields of a recipe. Stages before every regime, and those with a seed of their own, are the same in
+        all cells, whatever `seed_parts` says."""
+        if stage.seed is not None:
+            return {"seed": stage.seed}
+        if where.startswith("models.") or seed not in self.experiment.seeds:
+            return {"seed": seed}
+        return {"seed": seed, "seed_parts": self.experiment.seed_parts.of(self.experiment.seeds.index(seed))}
 
     def check_steps(self, where: str, stage: StageDecl, allowance: Allowance = FREE) -> None:
         """Pass where every task of a mixture gets steps, as far as sizes and steps are known before training.
@@ -82,17 +93,17 @@ class Trainer:
             step_counts(shares({part.task: part.rows for part in spec.parts}, spec.mixing), spec.recipe.max_steps)
 
     def _resolve(
-        self, stage: StageDecl, seed: int, allowance: Allowance
+        self, stage: StageDecl, seeds: Mapping[str, Any], allowance: Allowance
     ) -> tuple[tuple[Part, ...], Mixing | None, Recipe]:
         given = {**stage.recipe.model_dump(), **allowance.fields()}
         if stage.mix is None:
             assert stage.task is not None
-            recipe = self._recipe(stage.task, given, seed)
+            recipe = self._recipe(stage.task, given, seeds)
             return (self._part(stage.task, stage, recipe, recipe.selection),), None, recipe
         check_heads(map(get_task, stage.mix.tasks))
-        recipe = self._mixture_recipe(given, seed)
+        recipe = self._mixture_recipe(given, seeds)
         parts = tuple(
-            self._part(name, part, self._part_recipe(name, part, stage, seed), recipe.selection)
+            self._part(name, part, self._part_recipe(name, part, stage, seeds), recipe.selection)
             for name, part in sorted(stage.mix.tasks.items())
         )
         if recipe.selection == "best-dev" and not any(part.dev for part in parts):
@@ -103,20 +114,26 @@ class Trainer:
         )
         return parts, mixing, recipe
 
+    def precision(self, task: str) -> str:
+        """The precision of a task's recipe, in which base models are evaluated on it."""
+        return self._recipe(task, {}, {}).precision
+
     # --- recipes -------------------------------------------------------------------------------------------
 
-    def _recipe(self, task: str, given: Mapping[str, Any], seed: int) -> Recipe:
-        layers = [self.experiment.recipe, self.experiment.recipes.get(task)]
-        values = dict(get_task(task).recipe)
-        for layer in layers:
-            values |= layer.model_dump() if layer is not None else {}
-        return _made(f"recipe of {task}", {**values, **given, "seed": seed})
+    def _recipe(self, task: str, given: Mapping[str, Any], seeds: Mapping[str, Any]) -> Recipe:
+        own = self.experiment.recipes.get(task)
+        declared = {**self.experiment.recipe.model_dump(), **({} if own is None else own.model_dump()), **given}
+        values = {**get_task(task).recipe, **declared}
+        if "long_warmup" not in declared and any(name in declared for name in LENGTHS):
+            # A task's own long warm-up belongs to its own number of steps.
+            values["long_warmup"] = "shorten"
+        return _made(f"recipe of {task}", {**values, **seeds})
 
-    def _mixture_recipe(self, given: Mapping[str, Any], seed: int) -> Recipe:
-        values = {**MIXTURE_RECIPE, **self.experiment.recipe.model_dump(), **given, "seed": seed}
+    def _mixture_recipe(self, given: Mapping[str, Any], seeds: Mapping[str, Any]) -> Recipe:
+        values = {**MIXTURE_RECIPE, **self.experiment.recipe.model_dump(), **given, **seeds}
         return _made("recipe of the mixture", values)
 
-    def _part_recipe(self, task: str, part: PartDecl, stage: StageDecl, seed: int) -> Recipe:
+    def _part_recipe(self, task: str, part: PartDecl, stage: StageDecl, seeds: Mapping[str, Any]) -> Recipe:
         own = part.recipe.model_dump()
         wrong = next((name for name in own if name not in EXAMPLE_FIELDS), None)
         if wrong is not None:
@@ -124,7 +141,7 @@ class Trainer:
                 f"mix.tasks.{task}.recipe.{wrong}: the optimisation is the stage's; set recipe.{wrong} there"
             )
         shaped = {name: value for name, value in stage.recipe.model_dump().items() if name in EXAMPLE_FIELDS}
-        return self._recipe(task, {**shaped, **own}, seed)
+        return self._recipe(task, {**shaped, **own}, seeds)
 
     # --- data ------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from stilts.results.learning.tables import learning_tables
 from stilts.results.options import Options
 from stilts.results.robustness import robustness_table
 from stilts.results.study import study_table
+from stilts.results.training import training_table
 from stilts.results.variance import variance_table
 from stilts.storage.protocol import Store
 
@@ -45,6 +46,7 @@ def analyse(
         "items": items_table(expansion, store, options, shown, kept),
         **analysis_tables(expansion, store, tables["results"], tables["languages"], options.baseline),
         **learning_tables(expansion, store),
+        "training": training_table(expansion, store),
     }
 
 

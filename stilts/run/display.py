@@ -37,6 +37,8 @@ class _Running:
     since: float
     said: float
     latest: dict[str, Any] = field(default_factory=dict)
+    dev: float | None = None
+    """Best dev score so far."""
 
 
 class Display(tune.Callback):
@@ -98,15 +100,18 @@ class Display(tune.Callback):
         if running is None:
             return
         running.latest = result
+        if result.get("curve"):
+            running.dev = max(score for _, score in result["curve"])
         if not self._console.is_terminal and time.monotonic() - running.said > SAY_SECONDS:
             running.said = time.monotonic()
             self._say("at", trial.config["stage"], ", ".join(facts(running.latest)))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         name = trial.config["stage"]
-        self._running.pop(name, None)
+        ended = self._running.pop(name, None)
         outcome = self._agenda.outcomes[name]
-        self._say(outcome.status, name, f"in {duration(outcome.seconds)}", outcome.message)
+        dev = "" if ended is None or ended.dev is None else f", dev {ended.dev:.1f}"
+        self._say(outcome.status, name, f"in {duration(outcome.seconds)}{dev}", outcome.message)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         name = trial.config["stage"]

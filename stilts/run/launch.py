@@ -29,6 +29,7 @@ from stilts.run.trackers.open import open_trackers
 from stilts.run.tune_adapter.execute import Outcome, execute
 from stilts.schedule.agenda import StageOutcome
 from stilts.session import Session
+from stilts.show.plan import show_notes
 from stilts.storage.parallel import parallel_each
 
 _HIGHER = "The same command with a higher limit goes on."
@@ -85,6 +86,7 @@ def _launch(
         f"{figures['cells']} cells, {figures['stages']} stages: {figures['done']} done, "
         f"{figures['to_train']} to train, {figures['evaluations_missing']} evaluations missing"
     )
+    show_notes(figures["notes"], console)
     seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
     mark = mark_of(session.store)
     jobs = [replace(job, mark=mark) for job in plan.jobs.values()]

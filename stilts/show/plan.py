@@ -1,5 +1,6 @@
 """Show a plan, or what its simulation came to, on a terminal."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -44,7 +45,14 @@ def show_plan(plan: Plan, console: Console) -> None:
         )
     if figures["unknown"]:
         console.print(f"  [yellow]too low, not known: {', '.join(figures['unknown'])}[/]")
+    show_notes(figures["notes"], console)
     console.print(_stages(plan))
+
+
+def show_notes(notes: Sequence[str], console: Console) -> None:
+    """Print what `plan.notes` says, one line each."""
+    for note in notes:
+        console.print(Text(f"  note: {note}", style="yellow"), soft_wrap=True)
 
 
 def _show_price(plan: Plan, console: Console) -> None:

@@ -27,6 +27,7 @@ from stilts.show.similarity import similarity_grids
 from stilts.show.study import study_grids
 from stilts.show.summary import summary_grids
 from stilts.show.text import escape_markdown, to_csv
+from stilts.show.training import training_grids
 from stilts.storage.local import LocalStore
 
 
@@ -103,6 +104,8 @@ def _analyses(tables: Tables, *, brief: bool) -> Iterator[tuple[str, list[Grid]]
         brief: what fits a terminal: means over languages, similarity over all targets, and only those published
             results that have a number of the run beside them.
     """
+    if "training" in tables:
+        yield "training", list(training_grids(tables["training"], brief=brief))
     yield "items", list(items_grids(tables["items"], brief=brief))
     yield "robustness", list(robustness_grids(tables["results"], tables["robustness"], brief=brief))
     yield "selection", list(selection_grids(tables["selection"], brief=brief))

@@ -53,7 +53,10 @@ class Task:
 
     Attributes:
         name: unique; lower case, as in XTREME's folder names.
-        version: raised when a change alters examples, features or predictions; part of every key.
+        version: raised when a change alters examples or features; part of the keys of stages and evaluations, so that
+            the task is trained again.
+        evaluation_version: raised when a change alters predictions or scores for the same weights; part of the keys of
+            evaluations alone.
         family: name of its family, one of `tasks/families`.
         languages: the languages of its first benchmark, in the benchmark's order (`XTREME.languages[NAME]`);
             `("en",)` for English tasks.
@@ -106,6 +109,12 @@ class Task:
     licence: str | None = None
     parallel: bool = False
     answers: str | None = None
+    evaluation_version: int = 1
+
+    @property
+    def scored_version(self) -> int:
+        """Version of the task's evaluations; it rises whenever one of the two versions does."""
+        return self.version + self.evaluation_version - 1
 
     @property
     def all_languages(self) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ import json
 import logging
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,8 +141,8 @@ class ResumeState:
             for name, parameter in model.named_parameters():
                 parameter.data = fetch(f"weight.{name}", parameter.shape).to(parameter.device)
 
-    def load_optimizer(self, engine: Any, steps: int) -> None:
-        """Put weights and moments into an engine that has made a first, empty step."""
+    def load_optimizer(self, engine: Any, steps: Mapping[str | None, int]) -> None:
+        """Put weights, moments and step counts (see `restore_optimizer_state`) into a fresh engine."""
         with self._tensors() as fetch:
             restore_optimizer_state(engine, fetch, steps)
 

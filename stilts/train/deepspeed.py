@@ -1,18 +1,25 @@
-"""The DeepSpeed engine: its configuration, optimizer, and the full weights behind its shards.
+"""The DeepSpeed engine of a stage: its configuration, its optimizer, and access to the whole tensors behind its shards.
 
-Stage 0 runs as such in fp32 only: DeepSpeed's bf16 optimizer of stage 0 is an fp16 one with loss scaling, so that
-bf16 takes at least stage 1, which computes the same. In fp32 one rank has no optimizer state to share, and stage 1
-runs as stage 0, whose steps take less than half the time (measured on a CPU, 14M parameters).
+Precision. Weights are updated in fp32 (the master weights), whatever the precision of the forward pass. With
+`precision: bf16` each backward pass yields bf16 gradients, which are accumulated over micro-batches, reduced over ranks
+and clipped in fp32. DeepSpeed's communication data type must be set for this: by default it is bf16 in bf16 training,
+and the sums would be rounded to 8 bits once more before the norm is taken.
 
-`managed_gradient_accumulation` off makes `step()` the boundary after any number of backward passes.
+ZeRO stages. Stage 0 is used in fp32 only: DeepSpeed's bf16 optimizer of stage 0 is its fp16 one with loss scaling, so
+bf16 uses at least stage 1, which computes the same. In fp32 on one rank there is no state to shard, and stage 1 runs as
+stage 0, whose steps take less than half the time (measured on a CPU with 14M parameters).
 
-A head that a step does not use stays exactly as it is: its learning rate is 0, so that neither old momentum nor weight
-decay moves it. Its moments see a zero gradient, as they would in the sum of all tasks' losses. The same in every stage.
+Heads of a mixture. An optimizer step trains the encoder and the head of one task. The other heads keep their weights,
+their moments and their step counts, as parameters without a gradient do under torch's optimizers, so that a head
+trains as fast per step of its own as it would alone (`HeadAdamW`).
+
+`managed_gradient_accumulation: False` makes `engine.step()` the boundary after any number of backward passes.
 """
 
 import contextlib
 import io
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -26,22 +33,46 @@ from stilts.train.ranks import Ranks
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 BUCKET = 50_000_000
+"""Most elements of one reduction or all-gather."""
+
+_NO_DECAY = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)|mask_emb")
+"""Parameters without weight decay, by lower-case name: the patterns of transformers' `Trainer`. `mask_emb` (XLNet) is
+used in its pretraining only: it never has a gradient, and decay alone would move it."""
+
+
+class HeadAdamW(torch.optim.AdamW):
+    """AdamW that skips parameter groups whose `active` is False: their weights, moments and step counts stay."""
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        groups = self.param_groups
+        self.param_groups = [group for group in groups if group["active"]]
+        try:
+            return super().step(closure)
+        finally:
+            self.param_groups = groups
 
 
 def engine_config(recipe: Recipe, runtime: Runtime, world: int, parameters: int) -> dict[str, Any]:
-    """DeepSpeed's configuration for a stage. Buckets are no larger than the model needs."""
+    """DeepSpeed's configuration for a stage.
+
+    Args:
+        world: number of ranks.
+        parameters: number of parameters; no bucket is made larger.
+    """
     bf16 = recipe.precision == "bf16"
     stage = runtime.zero_stage
     if bf16:
         stage = max(stage, 1)
     elif stage == 1 and world == 1:
         stage = 0
-    bucket = min(BUCKET, parameters + parameters % 2)  # DeepSpeed aligns buckets to pairs
+    bucket = min(BUCKET, parameters + parameters % 2)  # DeepSpeed requires an even number
     config: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
         "managed_gradient_accumulation": False,
         "gradient_clipping": recipe.max_grad_norm,
+        "communication_data_type": "fp32",
         "zero_optimization": {
             "stage": stage,
             "overlap_comm": False,
@@ -58,23 +89,46 @@ def engine_config(recipe: Recipe, runtime: Runtime, world: int, parameters: int)
 
 
 def parameter_groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices with weight decay; biases and norms (all vectors) without. Of several heads each has its own groups,
-    which carry its name as `head`; the rest is None's."""
-    heads = dict(model.heads.items()) if len(model.heads) > 1 else {}
-    owner = {parameter: name for name, head in heads.items() for parameter in head.parameters()}
+    """Parameter groups of the optimizer: with and without weight decay, for the encoder and for each head.
+
+    As in transformers, biases and the weights of layer norms are not decayed; everything else is. Where the model has
+    several heads, the groups of a head carry its name as `head`; all other groups have `head: None`.
+    """
     groups: dict[tuple[str | None, float], list[nn.Parameter]] = {}
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            decay = weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((owner.get(parameter), decay), []).append(parameter)
-    return [{"params": parameters, "weight_decay": decay, "head": head} for (head, decay), parameters in groups.items()]
+    several = len(model.heads) > 1
+    modules: list[tuple[str | None, nn.Module]] = [(None, model.encoder)]
+    modules += [(name if several else None, head) for name, head in model.heads.items()]
+    for owner, module in modules:
+        decayed = _decayed_names(module)
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                decay = weight_decay if name in decayed else 0.0
+                groups.setdefault((owner, decay), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay, "head": head, "active": True}
+        for (head, decay), parameters in groups.items()
+    ]
+
+
+def _decayed_names(module: nn.Module) -> set[str]:
+    """Names, relative to the module, of the parameters that weight decay applies to."""
+    names = set()
+    for prefix, part in module.named_modules():
+        for name, _ in part.named_parameters(prefix=prefix, recurse=False):
+            if not isinstance(part, nn.LayerNorm | nn.RMSNorm) and not _NO_DECAY.search(name.lower()):
+                names.add(name)
+    return names
 
 
 def make_engine(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) -> Any:
-    """A DeepSpeed engine around the model, its AdamW at learning rate 0 (the loop sets it at every step)."""
+    """A DeepSpeed engine around a model in fp32, with AdamW at learning rate 0 (the loop sets the rate at every step).
+
+    The master weights are the model's own, to the last bit, and the moments exist from the beginning, so that a resume
+    state can be written and read at any step.
+    """
     import deepspeed
 
-    optimizer = torch.optim.AdamW(
+    optimizer = HeadAdamW(
         parameter_groups(model, recipe.weight_decay),
         lr=0.0,
         betas=(0.9, 0.999),
@@ -82,20 +136,34 @@ def make_engine(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) ->
         fused=True,
     )
     config = engine_config(recipe, runtime, ranks.world, sum(p.numel() for p in model.parameters()))
+    # DeepSpeed casts the model to bf16 before it copies the master weights, and casts buffers along with it: rotary
+    # frequencies in bf16 would move every token's angle.
+    weights = {name: parameter.detach().cpu().clone() for name, parameter in model.named_parameters()}
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers() if buffer.is_floating_point()}
     with contextlib.redirect_stdout(io.StringIO()):  # its bf16 optimizer prints memory statistics
         engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config, dist_init_required=False)
+    for name, buffer in model.named_buffers():
+        if name in buffers:
+            buffer.data = buffers[name].to(buffer.device)
+    for name, parameter in model.named_parameters():
+        if not _is_plain(parameter):
+            _set_master(parameter, weights.pop(name).to(ranks.device))
+    _create_moments(engine)
     return engine
 
 
 def set_learning_rate(engine: Any, rate: float, head: str | None = None) -> None:
-    """Of everything but the heads that are not the one named."""
+    """Set the rate of the next step, which trains the encoder and, of several heads, the one of this name."""
     for group in engine.optimizer.param_groups:
-        group["lr"] = rate if group["head"] in (None, head) else 0.0
+        group["active"] = group["head"] in (None, head)
+        group["lr"] = rate
 
 
 def optimizer_step(engine: Any) -> None:
-    """One step, after which no gradient is left: of a parameter that no backward pass of the next step reaches, stage 3
-    would take this one once more. The other stages take zero by themselves."""
+    """One optimizer step, after which all gradients are zero.
+
+    ZeRO 3 would otherwise apply the old gradient of a parameter that no backward pass of the next step reaches.
+    """
     engine.step()
     stale = getattr(engine.optimizer, "grad_partitions_flat_buffer", None)
     if stale is not None:
@@ -103,101 +171,140 @@ def optimizer_step(engine: Any) -> None:
 
 
 def full_weights(engine: Any) -> dict[str, torch.Tensor]:
-    """A copy of every parameter on the CPU, in the model's precision, on every rank (collective)."""
-    return {name: value.cpu().clone() for name, value in _gathered(engine)}
+    """The fp32 master weights of every parameter, whole, on the CPU of every rank (collective)."""
+    return {name: _master(engine, parameter).cpu().clone() for name, parameter in engine.module.named_parameters()}
 
 
-def _gathered(engine: Any) -> Iterator[tuple[str, torch.Tensor]]:
-    import deepspeed
+def _master(engine: Any, parameter: torch.Tensor) -> torch.Tensor:
+    """The whole fp32 master weight of a parameter (collective)."""
+    from deepspeed.utils import safe_get_full_fp32_param
 
-    for name, parameter in engine.module.named_parameters():
-        with deepspeed.zero.GatheredParameters([parameter], enabled=hasattr(parameter, "ds_id")):
-            yield name, parameter.data
+    if _is_plain(parameter):
+        return parameter.data.float()
+    value: torch.Tensor = safe_get_full_fp32_param(parameter)
+    return value
 
 
 def optimizer_state(engine: Any, keep: bool) -> Iterator[tuple[str, torch.Tensor]]:
-    """fp32 weights and both moments of every parameter, whole, on the CPU (collective).
+    """Yield the fp32 weight and both moments of every parameter, whole, on the CPU (collective).
 
-    Names are `weight.NAME`, `exp_avg.NAME`, `exp_avg_sq.NAME`: nothing in them depends on ranks or on the ZeRO stage.
+    The names are `weight.NAME`, `exp_avg.NAME` and `exp_avg_sq.NAME`; they depend neither on the number of ranks nor on
+    the ZeRO stage. Step counts are not included: they follow from the step schedule.
 
     Args:
-        keep: whether this rank wants the tensors; the others only take part.
+        keep: whether this rank wants the tensors; other ranks take part in the collectives and yield nothing.
     """
-    from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+    from deepspeed.utils import safe_get_full_optimizer_state
 
     _link_moments(engine)
     for name, parameter in engine.module.named_parameters():
         for key in ("weight", *MOMENTS):
-            if _plain(parameter):
-                value = parameter.data if key == "weight" else engine.optimizer.state[parameter][key]
-            elif key == "weight":
-                value = safe_get_full_fp32_param(parameter)
+            if key == "weight":
+                value = _master(engine, parameter)
+            elif _is_plain(parameter):
+                value = engine.optimizer.state[parameter][key]
             else:
                 value = safe_get_full_optimizer_state(parameter, key)
             if keep:
                 yield f"{key}.{name}", value.cpu().clone()
 
 
-def restore_optimizer_state(engine: Any, fetch: Callable[[str, torch.Size], torch.Tensor], steps: int) -> None:
-    """Put weights, moments and AdamW's step count back (collective). The model already holds the weights.
-
-    Moments exist only after a first step, which may be an empty one at learning rate 0.
+def restore_optimizer_state(
+    engine: Any, fetch: Callable[[str, torch.Size], torch.Tensor], steps: Mapping[str | None, int]
+) -> None:
+    """Put weights, moments and step counts into a fresh engine (collective). The model already holds the weights.
 
     Args:
-        fetch: the whole tensor of a name and shape, on the engine's device.
+        fetch: returns the whole tensor of a name and shape, on the engine's device.
+        steps: optimizer steps taken so far, by head; None: those of the encoder, which are all.
     """
-    from deepspeed.utils import (
-        safe_set_full_fp32_param,
-        safe_set_full_optimizer_state,
-        safe_set_local_fp32_param,
-        safe_set_local_optimizer_state,
-    )
+    from deepspeed.utils import safe_set_full_optimizer_state, safe_set_local_optimizer_state
 
     _link_moments(engine)
     for name, parameter in engine.module.named_parameters():
         shape = getattr(parameter, "ds_shape", parameter.shape)
-        for key in ("weight", *MOMENTS):
+        _set_master(parameter, fetch(f"weight.{name}", shape))
+        for key in MOMENTS:
             value = fetch(f"{key}.{name}", shape)
-            if _plain(parameter):
-                (parameter.data if key == "weight" else engine.optimizer.state[parameter][key]).copy_(value)
+            if _is_plain(parameter):
+                engine.optimizer.state[parameter][key].copy_(value)
             elif hasattr(parameter, "ds_id"):
-                part = _partition(parameter, value)
-                if key == "weight":
-                    safe_set_local_fp32_param(parameter, part)
-                else:
-                    safe_set_local_optimizer_state(parameter, part, key)
-            elif key == "weight":
-                safe_set_full_fp32_param(parameter, value)
+                safe_set_local_optimizer_state(parameter, _partition(parameter, value), key)
             else:
                 safe_set_full_optimizer_state(parameter, value, key)
-    for state in getattr(engine.optimizer, "optimizer", engine.optimizer).state.values():
-        state["step"].fill_(steps)
+    state = _torch_optimizer(engine).state
+    for tensor, group in _updated_tensors(engine):
+        state[tensor]["step"].fill_(steps[group["head"]])
+
+
+def _set_master(parameter: torch.Tensor, value: torch.Tensor) -> None:
+    """Set the fp32 master weight of a parameter from the whole tensor, on the engine's device (collective)."""
+    from deepspeed.utils import safe_set_full_fp32_param, safe_set_local_fp32_param
+
+    if _is_plain(parameter):
+        parameter.data.copy_(value)
+    elif hasattr(parameter, "ds_id"):
+        safe_set_local_fp32_param(parameter, _partition(parameter, value))
+    else:
+        safe_set_full_fp32_param(parameter, value)
 
 
 def _partition(parameter: Any, value: torch.Tensor) -> torch.Tensor:
-    """This rank's part of a tensor under ZeRO 3; the last one is filled up with zeros. DeepSpeed 0.19 divides a whole
-    tensor itself only where the parts come out even."""
+    """This rank's part of a whole tensor under ZeRO 3; the last rank's is padded with zeros.
+
+    DeepSpeed 0.19 splits a whole tensor itself only where all parts have the same size.
+    """
     size, world, rank = parameter.ds_tensor.numel(), dist.get_world_size(), dist.get_rank()
     whole = torch.nn.functional.pad(value.flatten(), (0, size * world - value.numel()))
     return whole[size * rank : size * (rank + 1)]
 
 
+def _torch_optimizer(engine: Any) -> torch.optim.Optimizer:
+    """The `HeadAdamW` inside the engine."""
+    optimizer: torch.optim.Optimizer = getattr(engine.optimizer, "optimizer", engine.optimizer)
+    return optimizer
+
+
+def _updated_tensors(engine: Any) -> Iterator[tuple[torch.Tensor, dict[str, Any]]]:
+    """The tensors that AdamW updates, each with its parameter group: parameters, or flat fp32 shards under ZeRO."""
+    optimizer, groups = engine.optimizer, _torch_optimizer(engine).param_groups
+    if hasattr(optimizer, "fp32_partitioned_groups_flat"):  # ZeRO 3: several sub-groups may belong to one group
+        for index, tensor in enumerate(optimizer.fp32_partitioned_groups_flat):
+            yield tensor, groups[optimizer.sub_group_to_group_id[index]]
+    elif hasattr(optimizer, "single_partition_of_fp32_groups"):  # ZeRO 1 and 2
+        yield from zip(optimizer.single_partition_of_fp32_groups, groups, strict=True)
+    else:
+        yield from ((tensor, group) for group in groups for tensor in group["params"])
+
+
+def _create_moments(engine: Any) -> None:
+    """Create AdamW's state, which torch creates at a tensor's first step: a head's may come late in a mixture."""
+    state = _torch_optimizer(engine).state
+    for tensor, _ in _updated_tensors(engine):
+        state[tensor] = {
+            "step": torch.zeros((), dtype=torch.float32, device=tensor.device),
+            **{name: torch.zeros_like(tensor) for name in MOMENTS},
+        }
+
+
 def _link_moments(engine: Any) -> None:
-    """Let parameters find their moments. DeepSpeed 0.19 does so after the first group's first step and never again, at
-    which time the other groups have none yet."""
+    """Let DeepSpeed's parameters find their moments in the flat shards (ZeRO 1 and 2).
+
+    DeepSpeed does this itself after the first step of the first group, and never again.
+    """
     optimizer = engine.optimizer
     if hasattr(optimizer, "_lazy_init_hp_params_optimizer_state"):
         optimizer._hp_optimizer_states_linked = False
         optimizer._lazy_init_hp_params_optimizer_state()
 
 
-def _plain(parameter: torch.Tensor) -> bool:
+def _is_plain(parameter: torch.Tensor) -> bool:
     """Whether DeepSpeed left the parameter to torch's optimizer (stage 0)."""
     return not hasattr(parameter, "ds_id") and not hasattr(parameter, "_hp_mapping")
 
 
 def release(engine: Any, model: Model, weights: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Destroy the engine and leave a plain model with these weights."""
+    """Destroy the engine and leave a plain model with these weights, without gradients."""
     engine.destroy()
     for name, parameter in model.named_parameters():
         parameter.data = weights[name].to(device)

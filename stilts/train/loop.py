@@ -1,12 +1,14 @@
 """The training loop of one stage.
 
-Model: an optimizer step takes the items of one task that the curriculum prescribes; its sequences are laid out in
-micro-batches over ranks; losses are sums divided by the step's global count, so that neither ranks nor micro-batches
-change the result; the learning rate is a function of the step. In a mixture every task drives the encoder, and its
-own head alone: the other heads stay as they are, while their moments see a zero gradient (`deepspeed.py`).
+Each optimizer step trains on a batch of one task, which the step schedule chooses. The sequences of the batch are laid
+out in micro-batches and dealt to the ranks. The loss of a step is the sum over all of its items divided by their global
+number, so that neither the number of ranks nor the size of the micro-batches changes the result. In a mixture every
+task trains the encoder and its own head; the other heads keep their weights and their optimizer state
+(`deepspeed.py`).
 
-Invariants: everything random is keyed by (seed, step) or (seed, step, rank), so that a resumed run repeats an
-undisturbed one bitwise; every rank takes the same decisions, since they follow from summed or broadcast numbers.
+Invariants: every random number is a function of (seed, step) or (seed, step, rank), so that a resumed stage repeats an
+undisturbed one bit by bit. All ranks take the same decisions, because decisions depend only on numbers that were summed
+over the ranks or broadcast.
 """
 
 import json
@@ -32,39 +34,42 @@ from stilts.train.checkpoint import ResumeState, ResumeStore
 from stilts.train.deepspeed import full_weights, make_engine, optimizer_step, release, set_learning_rate
 from stilts.train.features import Features
 from stilts.train.model import Model
-from stilts.train.ranks import Preempted, Ranks, Stopped
+from stilts.train.precision import set_precision
+from stilts.train.ranks import Preempted, Ranks, Stopped, deterministic
 from stilts.train.step_schedule import Curriculum, Source, TrainPart
 
 log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
 LAST = 10
-"""Losses of each task that are told apart at the end."""
+"""Number of losses of each task, from the first and from the last step, that a record keeps by task."""
 
 
 class Diverged(StiltsError):
-    """The loss is not a number any more. The stage has failed; the same recipe would fail again."""
+    """The loss became NaN or infinite. The stage has failed, and would fail again with the same recipe."""
 
 
 @dataclass
 class PartResult:
-    """What one task of a stage came to.
+    """Result of the training of one task of a stage.
 
     Attributes:
-        steps: optimizer steps that were its own.
+        steps: optimizer steps that trained this task.
         examples, tokens: as in `TrainResult`.
-        losses: of its last steps, at most LAST.
+        losses: losses of its last steps, at most LAST.
+        first: losses of its first steps, at most LAST.
     """
 
     steps: int = 0
     examples: int = 0
     tokens: int = 0
     losses: list[float] = field(default_factory=list)
+    first: list[float] = field(default_factory=list)
 
 
 @dataclass
 class TrainResult:
-    """What a stage's training came to.
+    """Result of the training of a stage.
 
     Attributes:
         steps: optimizer steps.
@@ -74,9 +79,9 @@ class TrainResult:
         losses: (step, mean loss of the step), steps counted from 1.
         dev: (step, dev score): the plain mean over the tasks that have one.
         dev_parts: for each of `dev`, the score of each task.
-        watched: (step, scores of what is watched) at the same steps.
-        best_step: step whose weights leave the stage.
-        parts: by task.
+        watched: (step, scores of the watched evaluations) at the same steps.
+        best_step: the step whose weights are the result of the stage.
+        parts: results by task.
     """
 
     steps: int = 0
@@ -111,35 +116,43 @@ def train(
     report: Callable[[dict[str, Any]], None] | None = None,
     resume: ResumeStore | None = None,
 ) -> TrainResult:
-    """Train the model in place (collective); afterwards it holds the selected weights in the recipe's precision.
+    """Train the model in place (collective). Afterwards it holds the selected weights in fp32, whatever the precision
+    of the recipe: the master weights, from which another stage continues. `set_precision` gives the model that was
+    evaluated.
 
     Args:
         parts: the tasks.
-        recipe: of the optimisation.
-        mixing: how the tasks share the steps; None where there is one.
-        dev_score: scores of the model as it stands by task, higher is better, whose plain mean decides; called on
-            every rank, on which it must agree, every `recipe.evaluate_every` steps, or once per epoch (of a mixture:
-            `data.mixing.epoch_items`), and at the end.
-        watch: scores that are noted beside each of `dev_score`, and decide nothing; called on every rank.
-        report: told the progress, about once a second and after each dev evaluation, on the leader: step, steps, loss,
-            tokens_per_second, examples, eta (seconds); of a mixture phase: the step's task; once there was a dev
-            evaluation, dev: its score, and curve: all so far, as in `TrainResult.dev`.
-        resume: where resume states are kept; an interrupted stage goes on from there.
+        recipe: the recipe of the stage.
+        mixing: how the tasks share the steps; None if there is only one task.
+        dev_score: returns the dev score of each task with the current weights, higher is better; the plain mean
+            selects the weights. It is called on every rank, and must return the same scores there, every
+            `recipe.evaluate_every` steps, or once per epoch (for mixtures see `data.mixing.epoch_items`), and at the
+            end.
+        watch: returns further scores, which are recorded beside those of `dev_score` and select nothing. It is called
+            on every rank.
+        report: called with the progress on the leader, about once a second and after each dev evaluation: step, steps,
+            loss, tokens_per_second, examples and eta (seconds); in a mixture also phase, the task of the step; after
+            the first dev evaluation also dev, its score, and curve, all scores so far, as in `TrainResult.dev`.
+        resume: where resume states are kept; an interrupted stage continues from the newest one.
 
     Raises:
         Diverged: the loss is NaN or infinite.
-        Preempted: a rank was asked to give up its machine; the resume state of the step before is stored.
-        Stopped: a rank was asked to end the stage.
-        StiltsError: there is nothing to train on, sequences are longer than the model's positions, or a task's share
-            comes to no step.
+        Preempted: a rank was preempted; the resume state after the last step is stored.
+        Stopped: the stage was cancelled.
+        StiltsError: there is nothing to train on, sequences are longer than the model's positions, or a task of the
+            mixture gets no step.
     """
     curriculum = Curriculum(model, parts, recipe, mixing)
     return _Run(model, curriculum, recipe, runtime, ranks, dev_score, watch, report, resume).run()
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Learning rate of a step from 0: linear from 0 over the warm-up, then constant or linear down to 0."""
-    warmup = recipe.warmup if recipe.warmup >= 1 else recipe.warmup * steps
+    """Learning rate of a step, which counts from 0.
+
+    It rises linearly from 0 over the warm-up, then stays constant or falls linearly towards 0, which it would reach one
+    step after the last: the last step still trains, at 1 / (steps - warm-up) of the rate, as in transformers.
+    """
+    warmup = recipe.warmup_steps(steps)
     if step < warmup:
         return recipe.learning_rate * step / warmup
     if recipe.schedule == "constant":
@@ -148,7 +161,7 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
 
 
 class _Run:
-    """One call of `train`: the engine, the counters and the curves."""
+    """The state of one call of `train`: the engine, the counters and the curves."""
 
     def __init__(
         self,
@@ -190,9 +203,10 @@ class _Run:
         return self.result
 
     def _start(self) -> int:
-        """Build the engine, from the resume state where there is one; returns the first step."""
+        """Build the engine, from the resume state if there is one. Returns the first step to train."""
         state = self._resumable()
-        self.model.float().to(self.ranks.device)
+        set_precision(self.model, "fp32")
+        self.model.to(self.ranks.device)
         if state is not None:
             state.load_weights(self.model)
         if self.runtime.gradient_checkpointing:
@@ -200,13 +214,12 @@ class _Run:
         self.engine = make_engine(self.model, self.recipe, self.runtime, self.ranks)
         if state is None:
             return 0
-        self._empty_step()
-        state.load_optimizer(self.engine, state.meta["step"])
+        state.load_optimizer(self.engine, self.curriculum.head_steps(state.meta["step"]))
         self.best = state.best()
         self.result = TrainResult.from_json(state.meta["result"])
         step: int = state.meta["step"]
         if self._evaluation_due(step) and step not in [done for done, _ in self.result.dev]:
-            self._evaluate(step)  # the machine was needed before
+            self._evaluate(step)  # the stage was preempted before this evaluation
         return step
 
     def _resumable(self) -> ResumeState | None:
@@ -219,21 +232,12 @@ class _Run:
         return state
 
     def _identity(self) -> str:
-        """What a resume state must agree on to be continued."""
+        """Digest of everything that a resume state must have in common with this call to be continued."""
         recipe = {name: value for name, value in self.recipe.model_dump().items() if name not in EXAMPLE_FIELDS}
         return digest([recipe, self.curriculum.identity()])
 
-    def _empty_step(self) -> None:
-        """One step at learning rate 0 without gradient, after which the optimizer's moments exist."""
-        self.engine.train()
-        source, rows = self.curriculum.step(0)
-        loss = self.engine(self._collate(source, rows, _first_item(rows))) * 0.0
-        self.engine.backward(loss, scale_wrt_gas=False)
-        set_learning_rate(self.engine, 0.0)
-        optimizer_step(self.engine)
-
     def _micro_batches(self, source: Source, rows: Features) -> list[MicroBatch]:
-        """This rank's share of a step."""
+        """The micro-batches of this rank in one step."""
         lengths, items = rows.ids.lengths.tolist(), rows.together.tolist()
         budget = self.runtime.tokens_per_micro_batch
         if self.model.packs:
@@ -252,13 +256,14 @@ class _Run:
         source, rows = self.curriculum.step(step)
         count = max(1, rows.units)
         self.engine.train()
-        torch.manual_seed(_dropout_seed(self.recipe.seed, step, self.ranks.rank))
+        torch.manual_seed(_dropout_seed(self.recipe.seed_of("dropout"), step, self.ranks.rank))
         total = torch.zeros((), device=self.ranks.device)
         for micro_batch in self._micro_batches(source, rows):
-            # Every rank must reduce as often as the others: an empty micro-batch counts nothing, but runs.
+            # All ranks must reduce equally often: for an empty micro-batch one item runs with weight 0.
             loss = self.engine(self._collate(source, rows, micro_batch or _first_item(rows)))
             loss = loss * (1.0 if micro_batch else 0.0)
-            self.engine.backward(loss * (self.ranks.world / count), scale_wrt_gas=False)
+            with deterministic(self.ranks.device):
+                self.engine.backward(loss * (self.ranks.world / count), scale_wrt_gas=False)
             total += loss.detach()
         set_learning_rate(self.engine, learning_rate(self.recipe, step, self.steps), source.head.name)
         optimizer_step(self.engine)
@@ -281,6 +286,7 @@ class _Run:
         part = self.result.parts[source.task]
         part.steps += 1
         part.losses = [*part.losses, loss][-LAST:]
+        part.first = [*part.first, loss][:LAST]
         for counted in (self.result, part):
             counted.examples += examples
             counted.tokens += tokens
@@ -288,7 +294,7 @@ class _Run:
         self.window_seconds += seconds
 
     def _after(self, step: int, source: Source, save: bool, drain: bool) -> None:
-        """What follows a step: dev evaluation, report, resume state; asked to give way, the resume state alone."""
+        """After a step: evaluate on dev, report, and save the resume state if due; when draining, save and leave."""
         due = self._evaluation_due(step)
         leave = drain and (due or step < self.steps)
         if due and not leave:

@@ -24,6 +24,7 @@ from stilts.train.batch import Batch
 from stilts.train.heads import HeadInput, HeadSpec, head_of, make_head
 from stilts.train.heads.language_head import HEAD_CONFIG, HEAD_WEIGHTS
 from stilts.train.languages import LanguageIds
+from stilts.train.precision import set_precision
 from stilts.train.tokenizer import load_tokenizer
 
 
@@ -242,7 +243,8 @@ def _load_encoder(weights: Path) -> tuple[Any, Any]:
             f"({', '.join(missing[:3])} ...); they would be random: is this a checkpoint of another architecture?"
         )
     # Of a stage, the precision of its recipe. XLNet's layers come in fp32 whatever the weights are in.
-    return encoder.to(encoder.config.dtype if of_stage else torch.float32), load_tokenizer(weights)
+    set_precision(encoder, encoder.config.dtype if of_stage else torch.float32)
+    return encoder, load_tokenizer(weights)
 
 
 def _head_tensors(weights: Path) -> dict[str, torch.Tensor]:

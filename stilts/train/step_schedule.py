@@ -60,11 +60,11 @@ class Source:
         self.sampler = Sampler(
             self.items,
             recipe.batch_size,
-            recipe.seed,
+            recipe.seed_of("order"),
             None if languages is None else languages[self.first_rows],
             part.recipe.language_exponent,
         )
-        self.seed = recipe.seed
+        self.seed = recipe.seed_of("data")
 
     def rows(self, step: int) -> Features:
         """All rows of the task's own step number `step` (from 0), over all ranks, in the order of its items."""
@@ -109,7 +109,7 @@ class Curriculum:
             items = epoch_items({source.task: source.items for source in self.sources}, self.shares, mixing)
             self.steps_per_epoch = math.ceil(round(items / recipe.batch_size, 6))
         self.steps = self._total(recipe)
-        self.order = schedule(self.shares, self.steps, recipe.seed)
+        self.order = schedule(self.shares, self.steps, recipe.seed_of("order"))
         self._own_steps = own_steps(self.order)
 
     def _total(self, recipe: Recipe) -> int:
@@ -126,6 +126,14 @@ class Curriculum:
         """What optimizer step number `step` (from 0) takes."""
         source = self.sources[self.order[step]]
         return source, source.rows(int(self._own_steps[step]))
+
+    def head_steps(self, step: int) -> dict[str | None, int]:
+        """How many of the first `step` optimizer steps train each head; None: all of them, which train the encoder."""
+        counts: dict[str | None, int] = {None: step}
+        for index in self.order[:step].tolist():
+            head = self.sources[index].head.name
+            counts[head] = counts.get(head, 0) + 1
+        return {source.head.name: 0 for source in self.sources} | counts
 
     def identity(self) -> list[Any]:
         """What two curricula agree on that give the same steps."""

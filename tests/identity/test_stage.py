@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from stilts.experiment.recipe import Recipe
+from stilts.experiment.recipe import SEED_PARTS, Recipe, SeedParts
 from stilts.experiment.runtime import Runtime
-from stilts.identity.canonical import KEY_VERSION
+from stilts.identity import stage as stage_module
+from stilts.identity.canonical import EVALUATION_VERSION, KEY_VERSION, TRAINING_VERSION
 from stilts.identity.stage import (
     EXAMPLE_FIELDS,
     BaseSpec,
@@ -36,12 +37,16 @@ EVALUATION = EvaluationSpec("xnli", 1, "test", "de", TEST, settings={"max_length
 
 
 def test_golden_keys() -> None:
-    """They name what is stored. They move only together with KEY_VERSION, and then so does this test."""
-    assert KEY_VERSION == 2
+    """They name what is stored. Where the form of keys changes, raise KEY_VERSION, and write the new ones here.
+
+    A change of the code that gives other weights moves no key by itself: raise TRAINING_VERSION when
+    `tests/train/test_loop.py::test_golden_losses` moves, and EVALUATION_VERSION when predictions or scores do.
+    """
+    assert (KEY_VERSION, TRAINING_VERSION, EVALUATION_VERSION) == (2, 1, 1)
     assert BASE.key == "72f256a7bffb9ee494a5a81efd9ad1aa583dbe8e766e9cafa6c22b3330c8b1cb"
-    assert STAGE.key == "050a9f2d9ab5db332cbf11ccedfb37728f4b40c832a356ed422d7d9b9022c20a"
-    assert MIXTURE.key == "bb98a14c91b520e6f1e3882fb79815b4bc181ecac258b6659c28777c11c114ab"
-    assert EVALUATION.key == "934bde37c7bcc6df0d67ecb284b1cf99b784db8c8f05665ee41f0e92dfb9f847"
+    assert STAGE.key == "e1782d9a35162240769cedd3f3a7a37c956e947cf7596306b0c204cf0c11170b"
+    assert MIXTURE.key == "75ba67d172b99fdcfae45d5eeda43740bcccda68214a0b58fbf954dca5d7a800"
+    assert EVALUATION.key == "c4983a007b0c6d70090ee9b47526378a543b286cb84e9140c8e5585e34c7e522"
     assert EVALUATION.path == f"evaluations/xnli/test-de-{EVALUATION.key[:12]}"
     assert TEST.path == "data/xnli/test-de-ee2487f3167a.arrow"
 
@@ -54,12 +59,13 @@ def test_a_hashed_recipe_has_exactly_these_fields() -> None:
         "epochs",
         "evaluate_every",
         "learning_rate",
+        "long_warmup",
         "max_grad_norm",
         "max_steps",
         "max_tokens",
         "precision",
         "schedule",
-        "seed",
+        "seeds",
         "selection",
         "warmup",
         "weight_decay",
@@ -81,6 +87,7 @@ _RECIPES: dict[str, Any] = {
     "language_exponent": 0.5,
     "schedule": "constant",
     "warmup": 0.1,
+    "long_warmup": "keep",
     "weight_decay": 0.01,
     "adam_epsilon": 1e-6,
     "max_grad_norm": 0.5,
@@ -88,7 +95,9 @@ _RECIPES: dict[str, Any] = {
     "selection": "last",
     "evaluate_every": 10,
     "max_examples": 50,
+    "subset": "first",
     "seed": 2,
+    "seed_parts": SeedParts(order=7),
 }
 
 
@@ -98,13 +107,13 @@ def test_every_field_of_a_recipe_is_varied_here() -> None:
 
 @pytest.mark.parametrize("name", Recipe.model_fields)
 def test_every_field_of_a_recipe_moves_the_key(name: str) -> None:
-    recipe = Recipe(**{**RECIPE.model_dump(), name: _RECIPES[name]})
+    recipe = RECIPE.model_copy(update={name: _RECIPES[name]})
     assert StageSpec(BASE.key, (replace(PART, recipe=recipe),), None, recipe).key != STAGE.key
 
 
 @pytest.mark.parametrize("name", Recipe.model_fields)
 def test_each_field_counts_in_the_part_or_in_the_stage(name: str) -> None:
-    recipe = Recipe(**{**RECIPE.model_dump(), name: _RECIPES[name]})
+    recipe = RECIPE.model_copy(update={name: _RECIPES[name]})
     in_part = replace(STAGE, parts=(replace(PART, recipe=recipe),)).key != STAGE.key
     in_stage = replace(STAGE, recipe=recipe).key != STAGE.key
     assert (in_part, in_stage) == (name in EXAMPLE_FIELDS, name not in EXAMPLE_FIELDS)
@@ -170,6 +179,41 @@ def test_each_condition_is_an_evaluation_of_its_own() -> None:
     assert replace(NOISE, scope="question", seed=3).name == "swap@0.1-question-s3"
 
 
+def varied(recipe: Recipe, part: str) -> StageSpec:
+    """A stage whose seed differs in one part alone."""
+    recipe = recipe.model_copy(update={"seed_parts": SeedParts(**{part: 9})})
+    return replace(STAGE, parts=(replace(PART, recipe=recipe),), recipe=recipe)
+
+
+def with_recipe(recipe: Recipe) -> StageSpec:
+    return replace(STAGE, parts=(replace(PART, recipe=recipe),), recipe=recipe)
+
+
+@pytest.mark.parametrize("part", SEED_PARTS)
+def test_each_part_of_a_seed_moves_the_key_where_it_is_used(part: str) -> None:
+    limited = RECIPE.model_copy(update={"max_examples": 50})
+    assert varied(limited, part).key != with_recipe(limited).key
+    assert (varied(RECIPE, part).key != STAGE.key) == (part != "data")  # nothing is drawn of all examples
+    first = RECIPE.model_copy(update={"max_examples": 50, "subset": "first"})
+    assert (varied(first, part).key != with_recipe(first).key) == (part != "data")
+    masked = RECIPE.model_copy(update={"mlm_probability": 0.15})
+    assert varied(masked, part).key != with_recipe(masked).key
+
+
+def test_a_seed_and_all_of_its_parts_are_one_stage() -> None:
+    spelt = RECIPE.model_copy(update={"seed": 4, "seed_parts": SeedParts(order=1, head=1, dropout=1, data=1)})
+    assert with_recipe(spelt).key == STAGE.key
+
+
+def test_a_repair_of_scoring_trains_nothing_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stage_module, "EVALUATION_VERSION", EVALUATION_VERSION + 1)
+    assert replace(STAGE).key == STAGE.key
+    assert replace(EVALUATION).key != EVALUATION.key
+    monkeypatch.setattr(stage_module, "TRAINING_VERSION", TRAINING_VERSION + 1)
+    assert replace(STAGE).key != STAGE.key
+    assert replace(BASE).key == BASE.key
+
+
 # --- what does not -------------------------------------------------------------------------------------------
 
 
@@ -194,6 +238,7 @@ _RUNTIMES: dict[str, Any] = {
     "zero_stage": 3,
     "tokens_per_micro_batch": 1024,
     "gradient_checkpointing": True,
+    "weights": "bf16",
     "checkpoint_seconds": 5,
     "max_retries": 0,
     "keep": "all",

@@ -32,7 +32,7 @@ def test_evaluations_longer_than_the_positions(data: FakeData) -> None:
     model = {"init": {"config": {"max_position_embeddings": 258}, "tokenizer": {"vocab_size": 100}}}
     fields = {"targets": ["xquad", "tatoeba"], "recipe": {"max_length": 192}}
     with pytest.raises(Problems) as caught:
-        planned(data, model, settings={"xquad": {"max_length": 192}}, **fields)
+        planned(data, model, settings={"squad": {"max_length": 384}}, **fields)
     messages = sorted(message.partition(": ")[2] for message in caught.value.messages)
     assert messages == [
         f"max_length {length} of the evaluation on {task} is more than the model's 256 positions; "

@@ -216,7 +216,7 @@ def test_the_official_extraction_is_a_setting_of_question_answering_alone(expand
 
 def test_settings_of_a_target(expanded: Expand) -> None:
     (spec, *_) = expanded(targets={"tatoeba": {"settings": {"layer": 7}}}).cells[0].branches[0].evaluations
-    assert spec.settings == {"layer": 7, "layers": 24, "pooling": "mean", "max_length": 512}
+    assert spec.settings == {"layer": 7, "layers": 24, "pooling": "mean", "max_length": 512, "precision": "bf16"}
 
 
 # --- base models ---------------------------------------------------------------------------------------------

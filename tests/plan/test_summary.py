@@ -53,7 +53,7 @@ def test_a_stages_cost_by_hand(expanded: Expand) -> None:
         20, training=False
     )
     assert stage.weight_bytes == 0
-    assert stage.resume_bytes == 14 * size.parameters
+    assert stage.resume_bytes == 16 * size.parameters
     assert stage.prediction_bytes == 40 * evaluated
 
 
@@ -163,8 +163,8 @@ def test_bytes_at_the_peak(expanded: Expand) -> None:
     costs = stage_costs(expansion.graph, missing_jobs(expansion.graph, {}, "/store", Runtime()))
     parameters = shape_of(LARGE).parameters
     end = 4 * parameters + 40 * 4000
-    assert peak_bytes(costs, 1) == (end + 14 * parameters, end)
-    assert peak_bytes(costs, 2) == (end + 28 * parameters, end)
+    assert peak_bytes(costs, 1) == (end + 16 * parameters, end)
+    assert peak_bytes(costs, 2) == (end + 32 * parameters, end)
 
 
 # --- figures -------------------------------------------------------------------------------------------------

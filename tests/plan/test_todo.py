@@ -1,6 +1,7 @@
 """What a run has to do, for every state in which a store can be. Inventories are made by hand, from the graph."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -161,3 +162,31 @@ def test_what_is_kept(grid: Expansion, keep: str, leaf: bool, inner: bool) -> No
     jobs = _jobs(grid, {}, keep=keep)
     assert jobs["base mnli xnli"].keep_weights is leaf
     assert jobs["base mnli"].keep_weights is inner
+
+
+def test_rounded_weights_serve_evaluations_and_no_child(expanded: Expand, grid: Expansion) -> None:
+    """`weights: bf16`: what was only kept to be used is trained again before another stage continues from it."""
+    node = _node(grid, "base mnli")
+    rounded = replace(_artifact(node), exact=False)
+    inventory = _inventory(grid) | {node.key[:SHORT]: rounded}
+    assert _jobs(grid, inventory) == {}
+    child = _node(grid, "base mnli xnli")
+    used = replace(_artifact(child, weights=True, without=1), exact=False)
+    lacking = inventory | {child.key[:SHORT]: used}
+    assert [(path, job.trained) for path, job in _jobs(grid, lacking).items()] == [("base mnli xnli", True)]
+    lacking = inventory | {child.key[:SHORT]: Artifact(child.name)}
+    assert [(path, job.trained) for path, job in _jobs(grid, lacking).items()] == [
+        ("base mnli", False),
+        ("base mnli xnli", False),
+    ]
+
+
+def test_only_what_nothing_continues_from_is_rounded(grid: Expansion) -> None:
+    jobs = _jobs(grid, {}, weights="bf16", keep="all")
+    assert {path: job.rounds_weights for path, job in jobs.items()} == {
+        "base": False,
+        "base xnli": True,
+        "base mnli": False,
+        "base mnli xnli": True,
+    }
+    assert not any(job.rounds_weights for job in _jobs(grid, {}).values())

@@ -7,10 +7,14 @@ from typing import Any
 import pytest
 
 from stilts.errors import Problems
+from stilts.experiment.mistakes import InvalidExperiment
+from stilts.experiment.recipe import SEED_PARTS
 from stilts.identity.stage import Mixing, StageSpec
 from stilts.plan.expand import Expansion
+from stilts.plan.notes import notes
 from stilts.tasks.base import _TASKS, get_task, words
 from stilts.tasks.families import get_family
+from stilts.train.loop import learning_rate
 
 Expand = Callable[..., Expansion]
 
@@ -384,3 +388,78 @@ def test_what_only_the_hub_lacks_is_read_from_files(expanded: Expand, data: Any)
     assert "wo" in languages()
     data.has = lambda task, split, language: language != "wo" and has(task, split, language)
     assert "wo" not in languages()
+
+
+def _notes(expanded: Expand, **fields: Any) -> list[str]:
+    return notes(expanded(**fields).graph)
+
+
+def test_a_default_warmup_never_swallows_a_short_training(expanded: Expand) -> None:
+    """SQuAD's 500 steps of warm-up in 20: a tenth of them, and the plan says so."""
+    fields = {"intermediates": ["squad"], "recipes": {"squad": {"max_steps": 20}}}
+    recipe = _stage(expanded(**fields), "squad").recipe
+    assert (recipe.warmup, recipe.warmup_steps(20)) == (500, 2)
+    assert max(learning_rate(recipe, step, 20) for step in range(20)) == recipe.learning_rate
+    assert _notes(expanded, **fields) == [
+        "squad: the warm-up of 500 steps is as long as the training (about 20 steps) and is shortened to the first 10% "
+        "of the steps; set warmup, or train longer"
+    ]
+    fields["recipes"]["squad"]["warmup"] = 0.1
+    assert _notes(expanded, **fields) == []
+
+
+def test_a_long_warmup_is_kept_where_it_is_said(expanded: Expand) -> None:
+    fields = {"intermediates": ["squad"], "recipes": {"squad": {"max_steps": 20, "long_warmup": "keep"}}}
+    recipe = _stage(expanded(**fields), "squad").recipe
+    assert max(learning_rate(recipe, step, 20) for step in range(20)) == recipe.learning_rate * 19 / 500
+    assert _notes(expanded, **fields) == [
+        "squad: the warm-up of 500 steps is as long as the training (about 20 steps) and is kept: the learning rate "
+        "ends at 0.04 of 3e-05 and never decays (long_warmup: keep)"
+    ]
+
+
+def test_xtremes_own_warmup_of_tydiqa_is_kept_until_its_length_changes(expanded: Expand) -> None:
+    own = {"intermediates": ["none"], "targets": ["tydiqa"]}
+    assert _stage(expanded(**own), "none").recipe.long_warmup == "keep"
+    assert [note for note in _notes(expanded, **own) if note.startswith("tydiqa: the warm-up of 500")]
+    short = _stage(expanded(**own, recipe={"max_steps": 20}), "none").recipe
+    assert short.warmup_steps(20) == 2
+    said = _stage(expanded(**own, recipe={"max_steps": 20, "long_warmup": "keep"}), "none").recipe
+    assert said.warmup_steps(20) == 500
+
+
+def test_evaluation_reads_as_much_as_training(expanded: Expand) -> None:
+    def lengths(**fields: Any) -> tuple[set[int], set[int]]:
+        graph = expanded(targets=["xnli", "tatoeba"], **fields).graph
+        trained = {part.recipe.max_length for node in graph.stages() for part in node.spec.parts}
+        found = [e for node in graph for e in node.evaluations.values() if e.task == "xnli"]
+        return trained, {e.settings["max_length"] for e in found}
+
+    assert lengths(recipe={"max_length": 64}) == ({64}, {64})
+    assert lengths(recipes={"xnli": {"max_length": 32}})[1] == {32}
+    apart = {"recipe": {"max_length": 64}, "settings": {"xnli": {"max_length": 96}}}
+    assert lengths(**apart) == ({64}, {96})
+    assert _notes(expanded, **apart) == [
+        "xnli: trained with max_length 64 and evaluated with 96 (recipe.max_length, settings.max_length)"
+    ]
+
+
+def test_parts_of_a_seed_are_fixed_or_varied_on_their_own(expanded: Expand) -> None:
+    def seeds(**fields: Any) -> list[tuple[int, ...]]:
+        stages = expanded(seeds=[1, 2, 3], **fields).graph.stages()
+        return sorted(tuple(node.spec.recipe.seed_of(part) for part in SEED_PARTS) for node in stages)
+
+    assert seeds() == [(1, 1, 1, 1), (2, 2, 2, 2), (3, 3, 3, 3)]
+    assert seeds(seed_parts={"head": 5, "data": 6}) == [(1, 5, 1, 6), (2, 5, 2, 6), (3, 5, 3, 6)]
+    assert seeds(seed_parts={"order": [1, 1, 2], "head": [1, 2, 1]}) == [(1, 1, 1, 1), (1, 2, 2, 2), (2, 1, 3, 3)]
+    with pytest.raises(InvalidExperiment, match="one number for each of the 3 seeds"):
+        seeds(seed_parts={"order": [1, 2]})
+    with pytest.raises(InvalidExperiment, match="would train the same models"):
+        seeds(seed_parts={"order": 1, "head": 1, "dropout": 1, "data": 1})
+
+
+def test_pretraining_and_fixed_seeds_ignore_the_parts(expanded: Expand) -> None:
+    stage = {"stages": [{"task": "mnli", "seed": 7}]}
+    graph = expanded(seeds=[1, 2], intermediates={"r": stage}, seed_parts={"order": 3}).graph
+    found = {(node.spec.parts[0].task, node.spec.recipe.seed_of("order")) for node in graph.stages()}
+    assert found == {("mnli", 7), ("xnli", 3)}

@@ -21,6 +21,8 @@ def run_to_the_end(agenda: Agenda, progress: Display) -> None:
     """a is done, then c is lost and fails, then b starts."""
     agenda.take()
     progress.on_trial_start(0, [], trial("a"))
+    progress.on_trial_result(0, [], trial("a"), {"dev": 70.0, "curve": [(5, 71.26), (10, 70.0)]})
+    progress.on_trial_result(0, [], trial("a"), {"phase": "evaluating"})
     agenda.finish("a", "done", seconds=20.0)
     progress.on_trial_complete(0, [], trial("a"))
     agenda.take()
@@ -40,7 +42,7 @@ def test_a_pipe_gets_one_line_for_each_event(agenda: Agenda) -> None:
     lines = [line.split(maxsplit=1)[1] for line in out.getvalue().splitlines() if line[:2].isdigit()]
     assert [" ".join(line.split("[")[0].split()) for line in lines] == [
         "start a",
-        "done a in 20.0 s",
+        "done a in 20.0 s, dev 71.3",
         "start b",
         "start c",
         "lost c again, retry 1 of 1",

@@ -1,14 +1,28 @@
-"""The engine's state, whole."""
+"""The engine: its gradients, its parameter groups, and its whole state."""
+
+from unittest.mock import patch
 
 import pytest
 import torch
+from transformers import Trainer
 
+from stilts.data.batching import split_packed
+from stilts.evaluate.predict import forward
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
+from stilts.train.batch import collate
 from stilts.train.checkpoint import ResumeStore
-from stilts.train.deepspeed import MOMENTS, make_engine, optimizer_state
+from stilts.train.deepspeed import MOMENTS, HeadAdamW, make_engine, optimizer_state, parameter_groups
 from stilts.train.loop import train
-from tests.train.toys import load_model, make_features, one_part
+from stilts.train.model import Model
+from stilts.train.precision import set_precision
+from stilts.train.step_schedule import Curriculum
+from tests.train.toys import head_spec, load_model, make_base, make_features, one_part
+
+SIZES = {
+    "xlnet": {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64, "dropout": 0.0},
+    "xlm": {"emb_dim": 32, "n_layers": 2, "n_heads": 2, "dropout": 0.0},
+}
 
 
 @pytest.mark.parametrize("zero_stage", [0, 1, 2, 3])
@@ -31,3 +45,108 @@ def test_moments_of_both_groups_are_not_zero(base, ranks):
     names = [name for name, _ in model.named_parameters()]
     assert set(state) == {f"{key}.{name}" for name in names for key in ("weight", *MOMENTS)}
     assert all(torch.count_nonzero(state[f"exp_avg.{name}"]) for name, p in model.named_parameters() if p.norm())
+
+
+def gradients_at_the_step(base, ranks, zero_stage: int, budget: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """All gradients as AdamW is given them in a step of many micro-batches, and as autograd's sums give them.
+
+    Both are sorted, since ZeRO lays parameters out in an order of its own.
+    """
+    recipe = Recipe(learning_rate=1e-3, max_steps=1, batch_size=16, max_length=32, selection="last", max_grad_norm=1e9)
+    runtime = Runtime(zero_stage=zero_stage, tokens_per_micro_batch=budget)
+    seen: list[torch.Tensor] = []
+    step = HeadAdamW.step
+
+    def watch(self, closure=None):
+        seen.extend(p.grad.flatten().clone() for g in self.param_groups for p in g["params"] if p.grad is not None)
+        return step(self, closure)
+
+    model = load_model(base, "tagging")
+    parts = one_part(make_features("tagging", 16), "tagging", recipe)
+    with patch.object(HeadAdamW, "step", watch):
+        train(model, parts, recipe, runtime, ranks)
+
+    plain = load_model(base, "tagging").bfloat16()
+    source, rows = Curriculum(plain, parts, recipe, None).step(0)
+    totals = {name: torch.zeros(p.shape) for name, p in plain.named_parameters()}
+    batches = split_packed(rows.ids.lengths.tolist(), rows.together.tolist(), recipe.max_length, budget, 1)[0]
+    assert len(batches) > 4
+    for micro_batch in batches:
+        loss = plain(collate(rows, micro_batch, 1, ranks.device, True, head=source.head.name))
+        (loss / rows.units).backward()
+        for name, p in plain.named_parameters():
+            totals[name] += p.grad.float()
+            p.grad = None
+    return torch.cat(seen), torch.cat([value.flatten() for value in totals.values()])
+
+
+@pytest.mark.parametrize("zero_stage", [1, 2, 3])
+def test_gradients_accumulate_and_reduce_in_fp32(base, ranks, zero_stage):
+    found, expected = gradients_at_the_step(base, ranks, zero_stage, budget=64)
+    assert found.dtype is torch.float32
+    rounded = (found == found.bfloat16().float())[found != 0].float().mean().item()
+    assert rounded < 0.35  # what one micro-batch alone reads, such as an embedding, is as backward passes give it
+    assert found.norm().item() == pytest.approx(expected.norm().item(), rel=1e-6)
+    padding = torch.zeros(len(found) - len(expected))
+    # ZeRO 3 has linear layers of its own, whose backward pass rounds to bf16 elsewhere.
+    atol = 1e-4 if zero_stage == 3 else 1e-8
+    assert torch.allclose(found.sort().values, torch.cat([expected, padding]).sort().values, rtol=1e-5, atol=atol)
+
+
+def decayed(model: torch.nn.Module) -> set[str]:
+    groups = parameter_groups(model, 0.1)
+    kept = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+    return {name for name, p in model.named_parameters() if id(p) in kept}
+
+
+@pytest.mark.parametrize("kind", ["xlm-roberta", "xlnet", "deberta-v2", "xlm", "modernbert"])
+def test_decay_applies_to_what_transformers_decays(text_file, tmp_path, kind):
+    config = SIZES.get(kind, {})
+    model = load_model(make_base(tmp_path, text_file, plain=kind in SIZES, model_type=kind, **config), "classification")
+    expected = set(Trainer.get_decay_parameter_names(None, model)) - {"encoder.mask_emb"}
+    assert decayed(model) == expected
+    assert not any(name.endswith("bias") for name in expected)
+
+
+def test_a_heads_name_does_not_stop_its_decay(base):
+    model = Model.load(base, [head_spec("classification", name="unbiased_norm"), head_spec("tagging")])
+    assert "heads.unbiased_norm.output.weight" in decayed(model)
+    assert "heads.unbiased_norm.output.bias" not in decayed(model)
+
+
+def test_an_embedding_that_is_never_read_does_not_decay(text_file, tmp_path, ranks):
+    base = make_base(tmp_path, text_file, plain=True, model_type="xlnet", **SIZES["xlnet"])
+    recipe = Recipe(learning_rate=1e-2, max_steps=3, batch_size=8, max_length=32, weight_decay=0.5, selection="last")
+    model = load_model(base, "classification")
+    before = model.encoder.mask_emb.detach().clone()
+    train(model, one_part(make_features("classification"), "classification", recipe), recipe, Runtime(), ranks)
+    assert torch.equal(model.encoder.mask_emb.float(), before.float())
+
+
+@pytest.mark.parametrize("zero_stage", [1, 2, 3])
+def test_master_weights_begin_and_leave_unrounded(base, ranks, zero_stage):
+    """A stage in bf16 starts from the very fp32 weights that the stage before it ended with."""
+    recipe = Recipe(learning_rate=1e-30, max_steps=2, batch_size=8, max_length=32, selection="last")
+    model = load_model(base, "classification")
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    parts = one_part(make_features("classification"), "classification", recipe)
+    train(model, parts, recipe, Runtime(zero_stage=zero_stage), ranks)
+    assert all(torch.allclose(p, before[name], rtol=0, atol=1e-25) for name, p in model.named_parameters())
+    assert not all(torch.equal(p, p.bfloat16().float()) for p in model.parameters())
+
+
+def test_frequencies_stay_in_fp32(text_file, tmp_path, ranks):
+    """A rotary encoder computes after training, in bf16, as it does loaded anew."""
+    recipe = Recipe(learning_rate=1e-3, max_steps=2, batch_size=8, max_length=32, selection="last")
+    model = load_model(make_base(tmp_path / "base", text_file, model_type="modernbert"), "classification")
+    before = {name: value.clone() for name, value in model.named_buffers()}
+    assert any(value.is_floating_point() for value in before.values())
+    parts = one_part(make_features("classification"), "classification", recipe)
+    train(model, parts, recipe, Runtime(), ranks)
+    set_precision(model, "bf16")
+    assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
+    model.save(tmp_path / "out")
+    again = Model.reload(tmp_path / "out")
+    features = make_features("classification", 8)
+    pairs = zip(forward(model, features, {}, ranks), forward(again, features, {}, ranks), strict=True)
+    assert all((one == two).all() for one, two in pairs)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from stilts.data.batching import epoch_order, split_packed
 from stilts.experiment.recipe import Recipe
@@ -12,6 +13,7 @@ from stilts.experiment.runtime import Runtime
 from stilts.train import features as module
 from stilts.train.batch import collate
 from stilts.train.features import Features, in_blocks
+from stilts.train.heads.dual_encoder import SCALE, DualEncoder
 from stilts.train.loop import train
 from stilts.train.ranks import Ranks
 from tests.train.toys import load_model, make_features, one_part
@@ -102,3 +104,43 @@ def test_a_repeated_pair_stays_two(base: Path):
     loss = model(collate(in_blocks(rows), [[i] for i in range(6)], 1, torch.device("cpu"), False))
     assert torch.isfinite(loss)
     assert len(epoch_order(3, 0, 0)) == 3
+
+
+def contrast(vectors: torch.Tensor, texts: list[int], queries: list[int]) -> torch.Tensor:
+    """Loss of pairs in one block; equal numbers are equal texts."""
+    count = len(texts)
+    targets = {
+        "pair": torch.arange(count).repeat(2),
+        "side": torch.arange(2).repeat_interleave(count),
+        "block": torch.zeros(2 * count, dtype=torch.long),
+        "text": torch.tensor([*queries, *texts]),
+    }
+    return DualEncoder().loss_sum(vectors, targets)
+
+
+def test_equal_texts_are_no_negatives_of_each_other():
+    """A text that occurs twice costs a query nothing, whichever of the two is called its own."""
+    vectors = F.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(0)), dim=-1)
+    vectors[4] = vectors[3]  # the texts of the first two pairs are the same
+    scores = SCALE * vectors[:3] @ vectors[3:].T
+    expected = sum(
+        F.cross_entropy(scores[query][kept][None], torch.tensor([kept.index(query)]))
+        for query, kept in enumerate([[0, 2], [1, 2], [0, 1, 2]])
+    )
+    assert contrast(vectors, [13, 13, 15], [10, 11, 12]).item() == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_other_answers_to_an_equal_query_are_no_negatives():
+    vectors = F.normalize(torch.randn(6, 8, generator=torch.Generator().manual_seed(1)), dim=-1)
+    scores = SCALE * vectors[:3] @ vectors[3:].T
+    expected = sum(
+        F.cross_entropy(scores[query][kept][None], torch.tensor([kept.index(query)]))
+        for query, kept in enumerate([[0, 2], [1, 2], [0, 1, 2]])
+    )
+    assert contrast(vectors, [13, 14, 15], [10, 10, 12]).item() == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_batches_number_equal_sequences_alike(base: Path):
+    features = in_blocks(Features.of(make_features("dual_encoder", 4), "dual_encoder").take([0, 1, 2, 3, 0, 1]))
+    batch = collate(features, [[row] for row in range(6)], 1, torch.device("cpu"), packed=True)
+    assert batch.targets["text"].tolist() == [0, 1, 2, 3, 0, 1]

@@ -129,16 +129,29 @@ def _made(record: Record) -> tuple[Any, ...]:
     return (
         f"`{record['name']}`",
         _tasks(record),
-        record["payload"].get("recipe", {}).get("seed", "-"),
+        _seed(record["payload"]),
         train.get("steps", "-"),
         train.get("examples", "-"),
         "-" if score is None else f"{score:.2f} ({dev['metric']})",
     )
 
 
+def _seed(payload: Record) -> str:
+    """The seed of a stage; where its parts differ, each of them. Records of older versions have one number."""
+    recipe = payload.get("recipe", {})
+    seeds = {**recipe.get("seeds", {}), **({"seed": recipe["seed"]} if "seed" in recipe else {})}
+    drawn = {part["data_seed"] for part in payload.get("parts", ()) if part.get("data_seed") is not None}
+    if drawn:
+        seeds["data"] = drawn.pop()
+    if len(set(seeds.values())) <= 1:
+        return str(next(iter(seeds.values()), "-"))
+    return ", ".join(f"{part} {seed}" for part, seed in seeds.items())
+
+
 def _recipe(record: Record) -> list[tuple[str, Any]]:
     payload = record["payload"]
-    rows = [(name, value) for name, value in payload.get("recipe", {}).items() if value is not None]
+    recipe = {name: value for name, value in payload.get("recipe", {}).items() if name != "seeds"}
+    rows = [(name, value) for name, value in recipe.items() if value is not None]
     for part in payload.get("parts", ()):
         rows += [(f"{part['task']['name']}: {n}", value) for n, value in part["examples"].items() if value is not None]
     mixing = payload.get("mixing")

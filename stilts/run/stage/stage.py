@@ -22,7 +22,6 @@ import pyarrow as pa
 from stilts.data.encode import features_path, training_features
 from stilts.data.labels import with_labels
 from stilts.data.tables import read_table
-from stilts.encoders.sizes import shape
 from stilts.errors import StiltsError
 from stilts.evaluate.candidates import Pool
 from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
@@ -41,8 +40,8 @@ from stilts.ledger.record import (
     write_model_card,
     write_stage,
 )
-from stilts.plan.cost.estimate import training_flops, watching_flops
 from stilts.plan.job import StageJob
+from stilts.run.stage.facts import training_facts
 from stilts.run.stage.model_card import model_card
 from stilts.run.stage.resume import ResumeCopies
 from stilts.run.stage.uploader import Uploader
@@ -56,8 +55,9 @@ from stilts.tasks.score import main_number
 from stilts.train.base import materialise_base
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.heads import heads_of
-from stilts.train.loop import TrainResult, train
+from stilts.train.loop import train
 from stilts.train.model import Model, as_trained
+from stilts.train.precision import set_precision
 from stilts.train.ranks import Ranks, Stopped
 from stilts.train.step_schedule import TrainPart
 
@@ -119,9 +119,11 @@ def _current(store: Store, job: StageJob) -> StageJob | None:
     if artifact is None:
         return job
     missing = tuple(spec for spec in job.evaluations if spec.path not in artifact.evaluations)
-    if artifact.trained and not missing and (artifact.weights or not job.needed):
+    if artifact.trained and not missing and ((artifact.weights and artifact.exact) or not job.needed):
         return None
-    return replace(job, trained=artifact.trained and artifact.weights, evaluations=missing)
+    # The plan trains again what it found rounded and a stage is to continue from.
+    serves = artifact.weights and (artifact.exact or job.trained or not job.needed)
+    return replace(job, trained=artifact.trained and serves, evaluations=missing)
 
 
 def _remove_leavings(store: Store, job: StageJob, done: bool) -> None:
@@ -135,6 +137,11 @@ def _remove_leavings(store: Store, job: StageJob, done: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     if done and not job.keep_weights:
         drop_weights(store, job.name)
+
+
+def _precision(spec: EvaluationSpec) -> str:
+    """In what a base model computes for an evaluation; those in fp32 come first, before the weights are rounded."""
+    return str(spec.settings.get("precision", "fp32"))
 
 
 class _Stage:
@@ -186,13 +193,16 @@ class _Stage:
 
     def reload(self) -> Model:
         """The model of a stage that is trained already."""
-        return Model.reload(self._weights(self.job.name)).to(self.ranks.device)
+        assert isinstance(self.job.spec, StageSpec)
+        model = Model.reload(self._weights(self.job.name)).to(self.ranks.device)
+        set_precision(model, self.job.spec.recipe.precision)
+        return model
 
     def train(self, spec: StageSpec, scratch: Path) -> Model:
         """Train the stage and record it."""
         assert self.job.parent is not None
         heads = heads_of([self._labelled(part) for part in spec.parts])
-        model = Model.load(self._weights(self.job.parent), heads, spec.recipe.seed)
+        model = Model.load(self._weights(self.job.parent), heads, spec.recipe.seed_of("head"))
         resume, copies = self._resume()
         try:
             result = train(
@@ -214,9 +224,12 @@ class _Stage:
         if self.uploader is not None:
             if copies is not None:
                 copies.stop()
+            if self.job.rounds_weights:
+                set_precision(model, "bf16")
             model.save(scratch / "weights")
-            facts = self._training_record(spec, result, model)
+            facts = training_facts(self.store, self.job, spec, result, model, self.ranks)
             self._finish(self.uploader, scratch / "weights", spec.payload(), facts)
+        set_precision(model, spec.recipe.precision)
         self._forget(resume, copies)
         return model
 
@@ -252,6 +265,7 @@ class _Stage:
     def _finish(self, uploader: Uploader, weights: Path, payload: dict[str, Any], facts: dict[str, Any]) -> None:
         """Have weights stored, then the record that names their digests."""
         identity = {"name": self.job.name, "key": self.job.spec.key, "payload": payload}
+        precision = "bf16" if self.job.rounds_weights else "fp32"
         circumstances = {
             "runtime": self.job.runtime.model_dump(),
             "versions": {package: version(package) for package in _VERSIONS},
@@ -262,7 +276,8 @@ class _Stage:
         def write() -> None:
             manifest = self.store.put_tree(weights, f"{self.path}/weights")
             uploader.check()
-            write_stage(self.store, self.job.name, {**identity, "weights": manifest, **circumstances, **facts})
+            record = {**identity, "weights": manifest, "weights_precision": precision, **circumstances, **facts}
+            write_stage(self.store, self.job.name, record)
 
         uploader.submit(write)
 
@@ -284,50 +299,6 @@ class _Stage:
             self.report({"phase": "making sure of the lease"})
             self.lease.confirm()
         self.report(progress)
-
-    def _training_record(self, spec: StageSpec, result: TrainResult, model: Model) -> dict[str, Any]:
-        size = shape(model.config.to_dict())
-        seen = [(part, result.parts[part.task]) for part in spec.parts]
-        flops = sum(training_flops(part, size, found.examples, found.tokens) for part, found in seen)
-        flops += len(result.watched) * watching_flops(self.job.watched, size)
-        kind = "gpu" if self.ranks.device.type == "cuda" else "cpu"
-        best = [step for step, _ in result.dev].index(result.best_step) if result.dev else None
-        return {
-            "train": {
-                "steps": result.steps,
-                "examples": result.examples,
-                "tokens": result.tokens,
-                "seconds": round(result.seconds, 3),
-                "losses": result.losses,
-                "best_step": result.best_step,
-                "parts": {task: vars(part) for task, part in result.parts.items()},
-            },
-            "dev": {
-                "metric": get_task(spec.parts[0].task).metric if len(spec.parts) == 1 else "mean",
-                "score": None if best is None else result.dev[best][1],
-                "parts": {} if best is None else result.dev_parts[best],
-                "curve": result.dev,
-                "languages": self._watched(result),
-            },
-            "speed": {"kind": kind, "flops": flops / max(result.seconds, 1e-9) / self.ranks.world},
-        }
-
-    def _watched(self, result: TrainResult) -> dict[str, Any] | None:
-        """What was scored beside English dev, and its scores at each step, in the same order.
-
-        A stage that trains again, for evaluations that came later, keeps what an earlier training of it was scored on,
-        if this one went the same way.
-        """
-        if not self.job.watched:
-            before = read_stage(self.store, self.job.name)
-            same = before is not None and before["dev"]["curve"] == [list(point) for point in result.dev]
-            return before["dev"].get("languages") if before is not None and same else None
-        watched = []
-        for what in self.job.watched:
-            spec = what.evaluation
-            identity = {"task": spec.task, "split": spec.split, "language": spec.language, "key": spec.key}
-            watched.append({**identity, "examples": what.examples})
-        return {"watched": watched, "curve": result.watched}
 
     # --- data --------------------------------------------------------------------------------------------
 
@@ -375,7 +346,9 @@ class _Stage:
         task = as_trained(get_task(part.task), model)
         as_in_training = {name: getattr(part.recipe, name) for name in ("max_length", "stride", "max_query_length")}
         settings = {**task.settings, **{name: value for name, value in as_in_training.items() if value is not None}}
-        return self._scorer(EvaluationSpec(task.name, task.version, "dev", ref.language, ref, None, settings), model)
+        return self._scorer(
+            EvaluationSpec(task.name, task.scored_version, "dev", ref.language, ref, None, settings), model
+        )
 
     def _watch(self, model: Model) -> Callable[[], list[float]] | None:
         """The main number of everything that is watched."""
@@ -398,8 +371,10 @@ class _Stage:
     def evaluate(self, model: Model | None) -> None:
         """Do the job's evaluations, storing each as it is done."""
         pools: dict[DataRef, Pool] = {}
-        for done, spec in enumerate(self.job.evaluations):
+        for done, spec in enumerate(sorted(self.job.evaluations, key=_precision, reverse=True)):
             assert model is not None
+            if isinstance(self.job.spec, BaseSpec):
+                set_precision(model, _precision(spec))
             self.ranks.give_way()
             self.report(
                 {"phase": f"evaluating {spec.task}/{spec.language}", "step": done, "steps": len(self.job.evaluations)}

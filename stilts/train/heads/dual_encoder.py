@@ -40,7 +40,9 @@ class DualEncoder(FamilyHead):
         return in_blocks(rows)
 
     def targets(self, part: Features) -> dict[str, np.ndarray]:
-        return {} if part.block is None else {"pair": part.item, "side": part.choice, "block": part.block}
+        if part.block is None:
+            return {}
+        return {"pair": part.item, "side": part.choice, "block": part.block, "text": _texts(part)}
 
     def loss_sum(self, logits: torch.Tensor, targets: dict[str, torch.Tensor]) -> torch.Tensor:
         return _contrast(logits, **targets)
@@ -49,11 +51,29 @@ class DualEncoder(FamilyHead):
 register(DualEncoder())
 
 
-def _contrast(vectors: torch.Tensor, pair: torch.Tensor, side: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
-    """Sum the cross entropies of queries (side 0) over the texts (side 1) of their block; their own text is right."""
+def _texts(part: Features) -> np.ndarray:
+    """A number for each row, int64 [rows]; rows with the same tokens have the same number."""
+    numbers: dict[bytes, int] = {}
+    return np.array([numbers.setdefault(part.ids[row].tobytes(), len(numbers)) for row in range(len(part))])
+
+
+def _contrast(
+    vectors: torch.Tensor, pair: torch.Tensor, side: torch.Tensor, block: torch.Tensor, text: torch.Tensor
+) -> torch.Tensor:
+    """Sum the cross entropies of queries (side 0) over the texts (side 1) of their block; their own text is right.
+
+    A text that equals the right one, or that is the right one of an equal query, is left out of the candidates: it is
+    no negative.
+
+    Args:
+        text: int64 [rows]; equal numbers are equal sequences.
+    """
     order = torch.argsort(pair, stable=True)
     queries, texts = (order[side[order] == number] for number in (0, 1))
     scores = SCALE * vectors[queries] @ vectors[texts].T
-    elsewhere = block[queries][:, None] != block[texts][None, :]
+    left_out = block[queries][:, None] != block[texts][None, :]
+    left_out |= text[texts][:, None] == text[texts][None, :]
+    left_out |= text[queries][:, None] == text[queries][None, :]
+    left_out.fill_diagonal_(False)
     right = torch.arange(len(queries), device=vectors.device)
-    return F.cross_entropy(scores.masked_fill(elsewhere, float("-inf")), right, reduction="sum")
+    return F.cross_entropy(scores.masked_fill(left_out, float("-inf")), right, reduction="sum")

@@ -112,3 +112,15 @@ def test_what_is_not_there_is_a_word(store: LocalStore) -> None:
 def test_no_record_no_card(store: LocalStore) -> None:
     with pytest.raises(StiltsError, match="has no record; a model card is made of it"):
         model_card(store, "mnli-s1-0123456789ab")
+
+
+def test_seeds_of_the_parts_are_told_where_they_differ(store: LocalStore) -> None:
+    for seeds, shown in (({"order": 3, "head": 3, "dropout": 3}, "3"), ({"order": 3, "head": 1}, "order 3, head 1")):
+        payload = {
+            "key_version": 2,
+            "parent": "0" * 64,
+            "parts": [part("mnli", "sha256:0")],
+            "recipe": {"seeds": seeds},
+        }
+        name, _ = write(store, "x-mnli", payload, **trained(80.0))
+        assert f"| mnli | {shown} | 40 |" in model_card(store, name)

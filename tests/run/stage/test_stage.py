@@ -3,17 +3,23 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+import pyarrow as pa
 import pytest
+import torch
 from huggingface_hub import ModelCard
+from safetensors.torch import load_file
 
 from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT, StageSpec
 from stilts.ledger.record import read_stage, take_inventory
 from stilts.plan.todo import missing_jobs
+from stilts.results.training import training_table
 from stilts.run.stage.stage import run_stage
 from stilts.session import Session
+from stilts.show.training import training_grids
 from stilts.tasks.base import get_task
 from stilts.train.model import Model, as_trained
 from stilts.train.ranks import Ranks
@@ -178,3 +184,81 @@ def test_what_an_attempt_left_that_was_killed_after_its_record_goes(
     run_stage(job, ranks, lambda report: None)
     assert sorted(path.name for path in folder.iterdir()) == ["claims", "evaluations", "record.json"]
     assert take_inventory(store, {short})[short].evaluations == found[short].evaluations
+
+
+ROUNDED = (
+    """\
+name: rounded
+store: store
+seeds: [1]
+languages: present
+"""
+    + TINY
+    + """\
+intermediates: {none: [], mnli: [mnli]}
+targets: [tatoeba, xnli]
+recipe: {precision: bf16, learning_rate: 1e-3, max_steps: 4, batch_size: 8, max_length: 64, selection: last}
+settings: {tatoeba: {max_length: 96}}
+data:
+  generate: {languages: 1, sentences: 40}
+  tasks: {mnli: {train: nli.jsonl}}
+runtime: {weights: bf16, keep: all}
+"""
+)
+
+
+def test_masters_are_kept_for_the_next_stage_and_rounded_for_use(tmp_path: Path, ranks: Ranks) -> None:
+    text = ROUNDED.replace("store: store", f"store: {tmp_path / 'store'}")
+    (tmp_path / "rounded.yaml").write_text(text.replace("nli.jsonl", str(tmp_path / "nli.jsonl")))
+    rows = [
+        {"premise": f"one {i}", "hypothesis": f"two {i}", "label": ["neutral", "entailment"][i % 2]} for i in range(9)
+    ]
+    (tmp_path / "nli.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    session = Session.open(tmp_path / "rounded.yaml")
+    for ref in session.data:
+        session.catalog.materialise(ref)
+    jobs = list(session.plan().jobs.values())
+    for job in jobs:
+        run_stage(job, ranks, lambda _: None)
+    for job in jobs:
+        record = read_stage(session.store, job.name)
+        assert record is not None
+        last = isinstance(job.spec, StageSpec) and job.spec.parts[0].task == "xnli"
+        assert record["weights_precision"] == ("bf16" if last else "fp32")
+        folder = tmp_path / "store" / "stages" / job.name
+        dtypes = {tensor.dtype for tensor in load_file(folder / "weights" / "model.safetensors").values()}
+        assert dtypes == {torch.bfloat16 if last else torch.float32}
+        # What is evaluated from the store is what was evaluated after training, base models included.
+        before = {path.name: path.read_text() for path in folder.glob("evaluations/*/*.record.json")}
+        assert before
+        for path in folder.glob("evaluations/*/*.record.json"):
+            path.unlink()
+        run_stage(
+            next(again for again in session.plan().jobs.values() if again.name == job.name), ranks, lambda _: None
+        )
+        assert before == {path.name: path.read_text() for path in folder.glob("evaluations/*/*.record.json")}
+    base = next(job for job in jobs if not isinstance(job.spec, StageSpec))
+    assert {spec.settings["precision"] for spec in base.evaluations} == {"bf16"}
+
+
+def test_the_record_tells_what_chance_is(done: dict[str, Any]) -> None:
+    """Twelve pairs of three labels; nothing is known of F1 and of losses."""
+    assert done["dev"]["chance"] == {"anli_plus": {"score": pytest.approx(100 / 3), "examples": 12}}
+
+
+def test_what_every_stage_learned_is_a_table(session: Session, done: dict[str, Any]) -> None:
+    table = training_table(session.expansion, session.store).to_pylist()
+    joint = {row["task"]: row for row in table if row["stage"] == done["name"]}
+    assert set(joint) == {"anli_plus", "ccg", "mlm", "squad"}
+    assert {row["phase"] for row in joint.values()} == {"intermediate"}
+    nli = joint["anli_plus"]
+    assert nli["margin"] == pytest.approx(200 * (2 / 9 / 12) ** 0.5)
+    assert nli["learned"] == (nli["dev"] > nli["chance"] + nli["margin"])
+    assert nli["own_steps"] == done["train"]["parts"]["anli_plus"]["steps"]
+    assert joint["ccg"]["last_loss"] == pytest.approx(fmean(done["train"]["parts"]["ccg"]["losses"]))
+    assert (nli["seed"], nli["order_seed"], nli["warmup_share"]) == (1, 1, pytest.approx(0.1))
+    (grid,) = training_grids(pa.Table.from_pylist(table), brief=False)
+    shown = {row[1]: row for row in grid.rows if row[0] == done["name"]}
+    assert shown["anli_plus"][4] == "33.3"
+    if not nli["learned"]:
+        assert any(note.startswith("anli_plus: dev is not above chance") for note in grid.notes)
