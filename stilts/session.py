@@ -1,4 +1,4 @@
-"""Session: one experiment, opened on its store, as every command that takes one needs it."""
+"""Session: an experiment with its store, data and expansion. Every command and every API call starts from one."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from stilts.ledger.data import unpublished
 from stilts.ledger.needs import CLEANING, Declaration, Needs, declare, list_needs, needs_of, running, unlisted
 from stilts.ledger.record import read_stage, take_inventory
 from stilts.plan.expand import Expansion, expand
-from stilts.plan.summary import Plan, make_plan, summarize
+from stilts.plan.summary import Plan, make_plan
 from stilts.storage.lease import Lease
 from stilts.storage.local import LocalStore
 from stilts.storage.open import open_store
@@ -28,18 +28,20 @@ from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task
 
 _FILES = 8
-"""Data files published at a time: each takes some tens of megabytes of memory."""
+"""Data files that are published in parallel; each takes some tens of megabytes of memory."""
 
 _SPEED_SAMPLE = 50
-"""Records read to measure speed; more would slow planning and change little."""
+"""Number of records from which the speed is estimated; more would slow planning and change little."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """An experiment, expanded, with its store and data.
+    """An experiment with its store and data.
 
-    Raises (from `open`):
-        StiltsError: every mistake in the YAML, or every mistake in what it names.
+    Attributes:
+        catalog: the sources of data.
+        expansion: cells, chains and the graph of stages.
+        known: identities and sizes of the data, also of data that another machine has read.
     """
 
     experiment: Experiment
@@ -49,18 +51,36 @@ class Session:
     known: KnownData
 
     @classmethod
-    def open(cls, path: Path, overrides: Sequence[str] = (), patches: Sequence[Path] = ()) -> "Session":
-        experiment = load_experiment(path, overrides, patches=patches)
+    def of(cls, experiment: Experiment) -> "Session":
+        """Open the experiment's store and data, and expand its cells.
+
+        Raises:
+            StiltsError: the store cannot be opened; or every mistake in the names, languages and files of the
+                experiment.
+        """
         store, catalog, known = open_sources(experiment)
         return cls(experiment, store, catalog, expand(experiment, known), known)
 
+    @classmethod
+    def open(cls, path: Path, overrides: Sequence[str] = (), patches: Sequence[Path] = ()) -> "Session":
+        """The session of an experiment that is declared in a YAML file.
+
+        Raises:
+            StiltsError: as `load_experiment` and `of`.
+        """
+        return cls.of(load_experiment(path, overrides, patches=patches))
+
     @property
     def results(self) -> Path:
-        """Folder of the tables."""
+        """Folder of the tables, figures and the report."""
         return Path(self.experiment.results or f"results/{self.experiment.name}")
 
     def plan(self, *, verify: bool = False) -> Plan:
-        """What is there and what is missing; `verify` reads every stored file that the plan relies on."""
+        """Compare the experiment with its store: what is done, and what is missing.
+
+        Args:
+            verify: read every stored file that the plan relies on, so that a damaged one counts as missing.
+        """
         keys = {key[:SHORT] for key in self.expansion.graph.nodes}
         inventory = take_inventory(self.store, keys, verify=verify)
         sample = [artifact.name for artifact in inventory.values() if artifact.trained][:_SPEED_SAMPLE]
@@ -68,14 +88,18 @@ class Session:
         return make_plan(self.expansion, inventory, self.store.uri, filter(None, records))
 
     def running(self, waiting: Callable[[str], None]) -> AbstractContextManager[str]:
-        """Declared, and known to the store as under way, from the beginning of a run to its end (`ledger/needs.py`).
+        """The context of a run: the store knows what it needs, so that nothing of it is removed (`ledger/needs.py`).
 
-        Gives the run's folder in the store.
+        Args:
+            waiting: called with the name of another process that must finish first, repeatedly.
+
+        Yields:
+            The run's folder in the store.
         """
         return running(self.store, self.experiment.name, self._declare, waiting)
 
     def declare(self) -> None:
-        """Keep the resolved declaration in the store, under its digest, with what it needs: earlier ones stay."""
+        """Write the resolved declaration to the store, with a list of what it needs. Earlier declarations stay."""
         with Lease(self.store, CLEANING):
             self._declare()
 
@@ -90,7 +114,7 @@ class Session:
         return needs_of(self.expansion, [*(ref.path for ref in self.data), *self.catalog.folders])
 
     def complete_declarations(self) -> None:
-        """Write what this experiment needs beside the declarations of it that an older stilts stored without."""
+        """Add the list of needs to declarations of this experiment that an older version stored without one."""
         lacking = [found for found in unlisted(self.store, self.experiment.name) if self._is_mine(found)]
         if not lacking:
             return
@@ -105,7 +129,7 @@ class Session:
 
     @cached_property
     def data(self) -> list[DataRef]:
-        """Everything that is read from a source, once each."""
+        """Every data set that the experiment reads, without duplicates."""
         refs: dict[str, DataRef] = {}
         for node in self.expansion.graph:
             own = node.spec.data if isinstance(node.spec, StageSpec) else node.spec.text
@@ -116,35 +140,35 @@ class Session:
         return list(refs.values())
 
     def prepare(self, shown: Callable[[Sequence[DataRef]], Iterable[DataRef]] = iter) -> None:
-        """Put all data that the store lacks into it.
+        """Read all data that the store lacks, and write it to the store.
 
         Args:
-            shown: wraps the loop over what is prepared, to show its progress.
+            shown: wraps the loop over the data sets, to display progress.
 
         Raises:
-            StiltsError: nothing provides a task's data, or it cannot be read.
+            StiltsError: there is no source for the data of a task, or it cannot be read.
         """
         lacking = unpublished(self.store, self.data)
         absent = self.absent()
-        lacking.sort(key=lambda ref: ref.task not in absent)  # what must fail, fails before anything is downloaded
+        lacking.sort(key=lambda ref: ref.task not in absent)  # tasks without a source first: fail before downloading
         for ref in shown(lacking):
             self.catalog.materialise(ref)
         parallel_each(self.store, lambda ref: self.store.publish(ref.path), lacking, _FILES)
 
     def absent(self) -> dict[str, str]:
-        """Tasks whose data nothing provides, and how to give it: they can be planned, from declared sizes, not run."""
+        """Tasks without a source of data, and how to give one. They can be planned, by declared sizes, but not run."""
         found = {ref.task: ref.split for ref in reversed(self.data) if ref.identity.startswith(ABSENT)}
         return {task: self.catalog.ways(get_task(task), split) for task, split in sorted(found.items())}
 
     def check_disk(self, plan: Plan) -> None:
-        """Raise where the store's disk cannot hold what the plan writes at its peak; an object store has room.
+        """Check that the disk of a local store has room for the peak size of the plan.
 
         Raises:
             StiltsError: too little is free; the message has both figures.
         """
         if not isinstance(self.store, LocalStore):
             return
-        need, free = summarize(plan)["bytes"]["peak"], shutil.disk_usage(self.store.scratch(".")).free
+        need, free = plan.figures["bytes"]["peak"], shutil.disk_usage(self.store.scratch(".")).free
         if need > free:
             raise StiltsError(
                 f"the store {self.store.uri} has {free / 1e9:.1f} GB free and this run needs {need / 1e9:.1f} GB "
@@ -153,6 +177,7 @@ class Session:
 
 
 def open_sources(experiment: Experiment) -> tuple[Store, Catalog, KnownData]:
+    """The store of an experiment, its sources of data, and what is known of that data."""
     store = open_store(experiment.store)
     catalog = Catalog(experiment.data, store.scratch("."))
     noted = store.read(_known_path(experiment)) if sources_are_elsewhere(experiment.data) else None
@@ -160,5 +185,5 @@ def open_sources(experiment: Experiment) -> tuple[Store, Catalog, KnownData]:
 
 
 def _known_path(experiment: Experiment) -> str:
-    """Where answers about this declaration of data are kept (`data/known.py`)."""
+    """Path in the store of what is known of the declared data (`data/known.py`)."""
     return f"experiments/{experiment.name}/known/{digest(experiment.data.model_dump(mode='json'))[:SHORT]}.json"

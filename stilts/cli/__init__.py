@@ -1,66 +1,95 @@
-"""Command line: each command opens the experiment, calls one floor below, and prints."""
+"""Command line: every command calls one function of the API and prints what it returns."""
 
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from stilts import __version__
-from stilts.cli import data, machine, results, run, search, store
-from stilts.cli.base import complain
+from stilts.cli import data, machine, results, run, start, store
+from stilts.cli.base import complain, progress_console
+from stilts.cli.exit_codes import BROKEN_PIPE, DEFECT, FAILED, LIMIT_REACHED, MEANINGS
 from stilts.errors import LimitReached, StiltsError
 from stilts.experiment.secrets import redact
+from stilts.version import __version__
+
+START, RUN, RESULTS, STORE, MACHINE = "Start", "Run", "Results", "Store", "Machine"
+"""Panels of the help, in the order in which a new user needs the commands."""
+
+COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    (START, start.init, "stilts init my-data --out first.yaml"),
+    (START, start.fields, "stilts fields recipe.warmup"),
+    (START, start.schema, "stilts schema > experiment.schema.json"),
+    (START, run.plan, "stilts plan first.yaml --set recipe.epochs=2"),
+    (RUN, run.run, "stilts run first.yaml --max-gpu-hours 10"),
+    (RUN, run.status, "stilts status first.yaml --watch"),
+    (RUN, run.tune, "stilts tune ray_jobs/tune_udpos.yaml"),
+    (RESULTS, results.collect, "stilts collect first.yaml --baseline mnli"),
+    (RESULTS, results.report, "stilts report first.yaml --out first.html"),
+    (RESULTS, results.score, "stilts score --predictions predictions --labels labels"),
+    (RESULTS, results.submission, "stilts submission first.yaml --out submission --intermediate xquad=mnli"),
+    (STORE, results.explain, "stilts explain xlmr-mnli-s1-0a1b2c3d4e5f -e first.yaml"),
+    (STORE, store.clean, "stilts clean --store stilts-store --forget first"),
+    (MACHINE, machine.doctor, "stilts doctor --store s3://bucket/stilts"),
+    (MACHINE, machine.watch, "stilts watch --cloud aws"),
+)
+"""Panel, command and example of each command, in the order of the help."""
+
+DATA_COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
+    (data.prepare, "stilts data prepare first.yaml"),
+    (data.verify, "stilts data verify first.yaml --json"),
+)
+
+
+def _example(text: str) -> str:
+    return f"[bold]Example:[/] {escape(text)}"
+
+
+def _exit_codes() -> str:
+    lines = [f"[bold]{code}[/] {escape(meaning)}" for code, meaning in MEANINGS.items()]
+    return "\n\n".join(["[bold]Exit codes[/]", *lines])
+
 
 app = typer.Typer(
-    help="Run grids of intermediate x target x seed fine-tuning on Ray and DeepSpeed, scored on XTREME.",
+    help="Run grids of intermediate task x target task x seed on Ray and DeepSpeed, evaluated on XTREME.",
+    epilog=_exit_codes(),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for command in (
-    *(run.plan, run.run, run.status, search.tune),
-    *(results.collect, results.report, results.explain, results.score, results.submission),
-    *(store.clean, machine.doctor, machine.watch),
-):
-    app.command()(command)
-data_app = typer.Typer(help="Prepare the data of an experiment.", no_args_is_help=True)
-data_app.command()(data.prepare)
-data_app.command()(data.verify)
-app.add_typer(data_app, name="data")
-
-LIMIT_REACHED = 3
-"""Exit code of a run that stopped at `--max-gpu-hours` or `--max-cost`."""
+for panel, command, example in COMMANDS:
+    app.command(rich_help_panel=panel, epilog=_example(example))(command)
+data_app = typer.Typer(help="Prepare and verify the data of an experiment.", no_args_is_help=True)
+for command, example in DATA_COMMANDS:
+    data_app.command(epilog=_example(example))(command)
+app.add_typer(data_app, name="data", rich_help_panel=START)
 
 
 def main() -> None:
-    """Entry point: runs a command and turns errors into messages and exit codes.
-
-    1: bad input, or stages that failed; 3: a limit is reached; 70: a defect.
-    """
+    """Entry point: run a command, and turn errors into messages and exit codes (`cli/exit_codes.py`)."""
     try:
         app()
     except LimitReached as limit:
-        Console(stderr=True).print(f"[bold yellow]stopped:[/] {escape(str(limit))}", soft_wrap=True, highlight=False)
+        progress_console().print(f"[bold yellow]stopped:[/] {escape(str(limit))}", soft_wrap=True, highlight=False)
         sys.exit(LIMIT_REACHED)
     except StiltsError as error:
         complain(str(error))
-        sys.exit(1)
+        sys.exit(FAILED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        sys.exit(BROKEN_PIPE)
     except Exception as error:
         if os.environ.get("STILTS_DEBUG"):
             sys.stderr.write(redact(traceback.format_exc()))
-            sys.exit(1)
+            sys.exit(FAILED)
         complain(
             f"a defect of stilts, or something it did not foresee: {type(error).__name__}: {error}\n"
             "Nothing that was stored is lost. STILTS_DEBUG=1 shows the traceback; please report it."
         )
-        sys.exit(70)
+        sys.exit(DEFECT)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,32 +1,93 @@
-"""What the commands share: their common arguments, and how they print."""
+"""What the commands share: arguments and options, and how results are printed."""
 
 import json
+import signal
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from stilts.cli.exit_codes import INTERRUPTED
 from stilts.experiment.secrets import redact
 
+if TYPE_CHECKING:
+    from stilts.experiment.experiment import Experiment
+
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="YAML file of the experiment.")]
-Overrides = Annotated[list[str], typer.Option("--set", metavar="A.B=C", help="Set a field of the experiment.")]
+Overrides = Annotated[
+    list[str],
+    typer.Option("--set", metavar="A.B=C", help="Set a field, such as recipe.epochs=2. Repeat it for several fields."),
+]
 Patches = Annotated[
-    list[Path], typer.Option("--with", metavar="FILE", help="YAML laid over the experiment; an empty value removes.")
+    list[Path],
+    typer.Option(
+        "--with",
+        metavar="FILE",
+        help="YAML file whose fields override those of the experiment; an empty value removes a field. Repeat it for "
+        "several files; later ones have precedence.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
+class Printable(Protocol):
+    """A result of the API."""
+
+    def show(self, console: Console) -> None: ...
+
+    def to_json(self) -> Any: ...
+
+
+def load(experiment: Path, overrides: Sequence[str], patches: Sequence[Path]) -> "Experiment":
+    """The experiment of a command line."""
+    import stilts
+
+    return stilts.load(experiment, overrides=overrides, patches=patches)
+
+
+def emit(result: Printable, as_json: bool) -> None:
+    """Print a result as tables or as JSON."""
+    if as_json:
+        print_json(result.to_json())
+    else:
+        result.show(console())
+
+
 def complain(message: str) -> None:
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(redact(message))}", soft_wrap=True, highlight=False)
+    """Print an error message without its secrets."""
+    progress_console().print(f"[bold red]error:[/] {escape(redact(message))}", soft_wrap=True, highlight=False)
 
 
 def print_json(value: Any) -> None:
+    """Print JSON on standard output."""
     typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
 
 
 def console() -> Console:
-    """Standard output; in a pipe as wide as the tables need, so that nothing is cut."""
+    """Standard output. In a pipe it is wide enough for every table, so that nothing is cut."""
     return Console() if sys.stdout.isatty() else Console(width=200)
+
+
+def progress_console() -> Console:
+    """Standard error, where progress and messages go, so that standard output holds the result alone."""
+    return Console(stderr=True)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C and SIGTERM (`ray job stop`, a batch system) end a run with a message and exit code INTERRUPTED."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:  # typer would end in a bare "Aborted"
+        complain("interrupted; the same command goes on from here")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _interrupt(number: int, frame: Any) -> None:
+    raise KeyboardInterrupt

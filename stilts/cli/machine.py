@@ -1,4 +1,4 @@
-"""doctor, watch: the machine that stilts runs on."""
+"""doctor, watch: the machine on which stilts runs."""
 
 import logging
 import os
@@ -12,10 +12,10 @@ from stilts.cli.base import Json, console, print_json
 
 
 def doctor(
-    store: Annotated[str, typer.Option(help="Store that experiments will write to.")] = "stilts-store",
+    store: Annotated[str, typer.Option(help="Store to which experiments will write.")] = "stilts-store",
     as_json: Json = False,
 ) -> None:
-    """Check versions, GPUs, DeepSpeed, disk, the store and Ray."""
+    """Check the installation: versions, GPUs, DeepSpeed, disk, the store and Ray."""
     from stilts.monitor.doctor import diagnose, to_json
 
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
@@ -33,17 +33,20 @@ def doctor(
 
 
 def watch(
-    cloud: Annotated[str, typer.Option(help="auto, aws, gcp, or package.module:function that returns a notice.")] = (
-        "auto"
-    ),
-    address: Annotated[str, typer.Option(help="Ray cluster; auto: the one that this machine belongs to.")] = "auto",
-    node: Annotated[str, typer.Option(help="Ray node to drain, by its id; here: those of this machine.")] = "here",
-    every: Annotated[float, typer.Option(help="Seconds between questions to the cloud.")] = 5.0,
+    cloud: Annotated[
+        str, typer.Option(help="auto, aws, gcp, or package.module:function that returns a preemption notice.")
+    ] = ("auto"),
+    address: Annotated[str, typer.Option(help="Address of the Ray cluster; auto: that of this machine.")] = "auto",
+    node: Annotated[str, typer.Option(help="Id of the Ray node to drain; here: those of this machine.")] = "here",
+    every: Annotated[float, typer.Option(help="Seconds between two requests to the cloud.")] = 5.0,
     drain_on_rebalance: Annotated[
-        bool, typer.Option("--drain-on-rebalance", help="Drain on AWS's recommendation too, which may come earlier.")
+        bool,
+        typer.Option(
+            "--drain-on-rebalance", help="Drain on AWS's rebalance recommendation, too, which may come earlier."
+        ),
     ] = False,
 ) -> None:
-    """Watch the cloud for the end of this spot machine, and have trials leave it in time. Runs on every node."""
+    """Drain this spot machine when the cloud announces its preemption. Start it on every node."""
     from stilts.run.cluster.watch import watch
 
     watch(cloud, address, node, every, drain_on_rebalance)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from stilts.data.sources.pins import is_known
@@ -28,6 +29,11 @@ class Plan:
     jobs: dict[str, StageJob]
     costs: dict[str, StageCost]
     speed: Speed
+
+    @cached_property
+    def figures(self) -> dict[str, Any]:
+        """The figures of `summarize`, computed once."""
+        return summarize(self)
 
     def seconds(self) -> dict[str, float]:
         """Estimated seconds of each job on one rank, by key."""

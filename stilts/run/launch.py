@@ -1,8 +1,8 @@
-"""Launch: run what a session's plan lacks, and note in the store how each stage ended."""
+"""Launch: run the stages that a store lacks, and record in the store how each of them ended."""
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,14 +16,16 @@ from stilts.ledger.base_checkpoint import publish_checkpoint
 from stilts.ledger.mark import mark_of
 from stilts.ledger.record import clear_failure, drop_weights, write_failure
 from stilts.ledger.spending import Spending
+from stilts.ledger.status import spending_of
 from stilts.plan.cost.price import Expected, price
 from stilts.plan.job import StageJob
-from stilts.plan.summary import Plan, summarize
+from stilts.plan.summary import Plan
 from stilts.run.cluster.drain import Brake
 from stilts.run.cluster.ray_job import check_job
 from stilts.run.display import Display
 from stilts.run.meter import NO_LIMITS, Limits, Meter
 from stilts.run.publisher import Publisher
+from stilts.run.result import CONTINUE, RunResult
 from stilts.run.trackers.callback import Trackers, tracked_stages
 from stilts.run.trackers.open import open_trackers
 from stilts.run.tune_adapter.execute import Outcome, execute
@@ -32,43 +34,50 @@ from stilts.session import Session
 from stilts.show.plan import show_notes
 from stilts.storage.parallel import parallel_each
 
-_HIGHER = "The same command with a higher limit goes on."
-
 
 def launch(
-    session: Session, console: Console, limits: Limits = NO_LIMITS, trackers: Sequence[str] = ()
-) -> StiltsError | None:
-    """Run the missing stages. Returns what did not end well; None where all is done.
+    session: Session, *, console: Console, limits: Limits = NO_LIMITS, trackers: Sequence[str] = ()
+) -> RunResult:
+    """Train and evaluate the stages that the store lacks.
+
+    Failed and diverged stages are part of the result and raise nothing.
 
     Args:
-        limits: of what all launches of the experiment may use.
-        trackers: beside those of the experiment, as in `Runtime.trackers`.
+        console: where progress is displayed.
+        limits: of what all launches of the experiment may use together.
+        trackers: in addition to those of the experiment, as in `Runtime.trackers`.
 
     Raises:
         StiltsError: before anything trains: too little disk, unreadable data, a cluster that cannot run one trial, a
-            tracker that cannot log, a limit that is reached already (`LimitReached`) or that nothing is known to
-            measure by.
-        KeyboardInterrupt: the run was interrupted; what was stored stays.
+            tracker that cannot log, a limit of cost without prices.
+        LimitReached: a limit is reached already.
+        KeyboardInterrupt: the run was interrupted. What is in the store stays, and the next run continues from there.
     """
     check_job(session.store.uri)
-    told: set[str] = set()
-
-    def waiting(who: str) -> None:
-        if who not in told:
-            console.print(f"waiting for {who}, which cleans the store or begins another run")
-            told.add(who)
-
+    waiting = tell_waiting(console, "which cleans the store or begins another run")
     with session.running(waiting) as run, Publisher(session.store, run) as publish:
         return _launch(session, console, limits, publish, trackers)
 
 
+def tell_waiting(console: Console, why: str) -> Callable[[str], None]:
+    """A function that prints once for each process that it is called with: `waiting for WHO, WHY`."""
+    told: set[str] = set()
+
+    def waiting(who: str) -> None:
+        if who not in told:
+            console.print(f"waiting for {who}, {why}")
+            told.add(who)
+
+    return waiting
+
+
 def _launch(
     session: Session, console: Console, limits: Limits, publish: Publisher, more_trackers: Sequence[str]
-) -> StiltsError | None:
+) -> RunResult:
     plan = session.plan(verify=True)
     if not plan.jobs:
         console.print(f"[green]nothing to train[/]: all {len(plan.expansion.graph.stages())} stages are done")
-        return None
+        return RunResult({}, spending_of(session.experiment, session.store))
     experiment, brake = session.experiment, Brake()
     meter = Meter(session.store, experiment.name, experiment.runtime, experiment.cluster, limits, brake)
     check_limits(plan, meter, limits, console)
@@ -81,7 +90,7 @@ def _launch(
         lambda text: console.print(f"[yellow]{escape(text)}[/]", soft_wrap=True),
     )
     prepare(session, plan.jobs.values(), console)
-    figures = summarize(plan)
+    figures = plan.figures
     console.print(
         f"{figures['cells']} cells, {figures['stages']} stages: {figures['done']} done, "
         f"{figures['to_train']} to train, {figures['evaluations_missing']} evaluations missing"
@@ -97,21 +106,21 @@ def _launch(
             name=experiment.name,
             seconds=seconds,
             callbacks=[meter, trackers],
-            display=partial(Display, spent=meter.told, publish=publish),
+            display=partial(Display, console=console, spent=meter.told, publish=publish),
             brake=brake,
         )
-    note(session, outcome)
+    record_outcomes(session, outcome)
     if outcome.complete and experiment.runtime.keep == "none":
         _drop_weights(session, plan)
-    return unfinished(outcome)
+    return RunResult(outcome.stages, meter.spent, outcome.stopped)
 
 
 def check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) -> None:
-    """Say what will not fit the limits, before anything is prepared.
+    """Compare the plan with the limits before anything is prepared; print a warning if the run will reach one.
 
     Raises:
         StiltsError: a limit of cost without prices.
-        LimitReached: there is nothing left to spend.
+        LimitReached: nothing is left to spend.
     """
     cluster = plan.expansion.experiment.cluster
     if limits.cost is not None and cluster is None:
@@ -120,15 +129,15 @@ def check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) -> 
             "9.8}}), or take --max-gpu-hours"
         )
     if reached := meter.reached():
-        raise LimitReached(f"{reached}. {_HIGHER}")
-    expected = Expected(summarize(plan)["gpu_hours"]) if cluster is None else price(plan, cluster)[0]
+        raise LimitReached(f"{reached}. {CONTINUE}")
+    expected = Expected(plan.figures["gpu_hours"]) if cluster is None else price(plan, cluster)[0]
     passed = limits.passed(meter.spent + Spending(expected.gpu_hours, expected.cost), meter.currency)
     if passed:
         console.print(f"[yellow]by the plan it takes {passed}: the run will stop there, and keep what is done[/]")
 
 
 def prepare(session: Session, jobs: Iterable[StageJob], console: Console) -> None:
-    """All data and local checkpoints into the store before the first trial: a training process never calls the hub."""
+    """Write all data and local checkpoints to the store before the first trial, so that no trial calls the hub."""
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     session.prepare(lambda refs: track(refs, "preparing data", console=console, transient=True))
     for job in jobs:
@@ -136,10 +145,10 @@ def prepare(session: Session, jobs: Iterable[StageJob], console: Console) -> Non
             publish_checkpoint(session.store, job.spec)
 
 
-def note(session: Session, outcome: Outcome) -> None:
-    """Write down in the store how stages ended."""
+def record_outcomes(session: Session, outcome: Outcome) -> None:
+    """Write to the store which stages failed and why; remove the failure of a stage that is now done."""
 
-    def one(item: tuple[str, StageOutcome]) -> None:
+    def record(item: tuple[str, StageOutcome]) -> None:
         name, stage = item
         if stage.status in ("failed", "diverged"):
             failure = {"status": stage.status, "error": stage.message, "traceback": stage.traceback}
@@ -147,23 +156,9 @@ def note(session: Session, outcome: Outcome) -> None:
         elif stage.status == "done":
             clear_failure(session.store, name)
 
-    parallel_each(session.store, one, outcome.stages.items())
+    parallel_each(session.store, record, outcome.stages.items())
 
 
 def _drop_weights(session: Session, plan: Plan) -> None:
-    new = [job.name for job in plan.jobs.values() if not job.trained]  # others' weights are older than this run
+    new = [job.name for job in plan.jobs.values() if not job.trained]  # weights of the others are older than this run
     parallel_each(session.store, lambda name: drop_weights(session.store, name), new)
-
-
-def unfinished(outcome: Outcome) -> StiltsError | None:
-    """What to tell of a run that did not end well; None where it did."""
-    if outcome.complete:
-        return None
-    ended = {name: stage for name, stage in outcome.stages.items() if stage.status not in ("done", "waiting")}
-    lines = [f"{name}: {stage.status}{': ' if stage.message else ''}{stage.message}" for name, stage in ended.items()]
-    said = [f"{len(ended)} of {len(outcome.stages)} stages did not end well:", *(f"  - {x}" for x in lines)]
-    if outcome.stopped is None:
-        return StiltsError("\n".join(said))
-    waiting = sum(stage.status == "waiting" for stage in outcome.stages.values())
-    stopped = f"{outcome.stopped}; {waiting} of {len(outcome.stages)} stages wait. {_HIGHER}"
-    return LimitReached("\n".join([*(said if ended else ()), stopped]))

@@ -1,16 +1,15 @@
-"""Tune: run a search. The stages before the tuned one first, then the trials that the study proposes.
+"""Tune: run a search. First the stages before the tuned one, then the trials that the study proposes.
 
-The same command goes on after a stop of any kind: finished trials are in the study, finished stages in the store, and
-those that were under way are taken up from their resume states. One driver at a time runs a search, by a lease.
+A search that was stopped continues when it is started again: finished trials are in the study, finished stages in the
+store, and those that were running continue from their resume states. A lease lets one driver at a time run a search.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import optuna
 from rich.console import Console
 
-from stilts.errors import LimitReached, StiltsError
 from stilts.identity.stage import SHORT
 from stilts.ledger.mark import mark_of
 from stilts.ledger.needs import declarations
@@ -19,52 +18,62 @@ from stilts.plan.todo import missing_jobs
 from stilts.run.cluster.drain import Brake
 from stilts.run.cluster.ray_job import check_job
 from stilts.run.display import Display
-from stilts.run.launch import check_limits, note, prepare, unfinished
+from stilts.run.launch import check_limits, prepare, record_outcomes, tell_waiting
 from stilts.run.meter import NO_LIMITS, Limits, Meter
+from stilts.run.result import CONTINUE, RunResult
 from stilts.run.tune_adapter.execute import connected, execute
+from stilts.search.figures import save_search
+from stilts.search.result import TuneResult
 from stilts.search.session import SearchSession
 from stilts.search.study import Proposals, best_of, drop_worse_weights, is_over, open_study, subject_of
+from stilts.search.trials import best_recipe, trials_table, write_trials
 from stilts.storage.lease import Lease
 
 
-def tune(found: SearchSession, study: optuna.Study, console: Console, limits: Limits = NO_LIMITS) -> StiltsError | None:
-    """Run what is left of a search. Returns what did not end well; None where every trial is over.
+@dataclass(frozen=True)
+class _End:
+    """Why a search ended before all trials were over; without a reason, it is complete."""
+
+    reason: str | None = None
+    limited: bool = False
+
+
+def tune(found: SearchSession, *, console: Console, limits: Limits = NO_LIMITS) -> TuneResult:
+    """Run what is left of a search, and write its table, its plots and the best recipe to the results folder.
 
     Args:
-        study: from `open_search`.
-        limits: of what all launches of the search may use.
+        console: where progress is displayed.
+        limits: of what all launches of the search may use together.
 
     Raises:
-        StiltsError: before anything trains, as `launch`.
-        KeyboardInterrupt: the search was interrupted; what was stored stays.
+        StiltsError: the study's database cannot be used, or has another search under this name; or before anything
+            trains, as `launch`.
+        KeyboardInterrupt: the search was interrupted. What is in the store stays.
     """
     session = found.session
-    check_job(session.store.uri)
-    told: set[str] = set()
-
-    def waiting(who: str) -> None:
-        if who not in told:
-            console.print(f"waiting for {who}, which cleans the store, or runs this search")
-            told.add(who)
-
     name = session.experiment.name
+    study = open_study(name, found.study, found.search, subject_of(found.subject))
+    check_job(session.store.uri)
+    waiting = tell_waiting(console, "which cleans the store, or runs this search")
     with session.running(waiting), Lease(session.store, f"experiments/{name}/search", waiting):
-        return _tune(found, study, console, limits)
+        end = _tune(found, study, console, limits)
+    return _result(found, study, end)
 
 
-def open_search(found: SearchSession) -> optuna.Study:
-    """The study of a search.
+def _result(found: SearchSession, study: optuna.Study, end: _End) -> TuneResult:
+    table = trials_table(study, list(found.search.space.dimensions()))
+    trial = best_of(study)
+    patch = None if trial is None else found.subject.patch(trial.params)
+    best = None if patch is None else best_recipe(table, patch, study.study_name, found.subject.metric)
+    results, title = found.session.results, found.subject.title
+    files = [*write_trials(results, table, title, best), *save_search(study, results)]
+    return TuneResult(title, table, patch, results, files, end.reason, end.limited)
 
-    Raises:
-        StiltsError: the database cannot be used, or has another search's study under its name.
-    """
-    return open_study(found.session.experiment.name, found.study, found.search, subject_of(found.subject))
 
-
-def _tune(found: SearchSession, study: optuna.Study, console: Console, limits: Limits) -> StiltsError | None:
+def _tune(found: SearchSession, study: optuna.Study, console: Console, limits: Limits) -> _End:
     if is_over(study, found.search):
         console.print(f"[green]nothing to search[/]: all {found.search.trials} trials are over")
-        return None
+        return _End()
     session, brake = found.session, Brake()
     runtime, store = session.experiment.runtime, session.store
     meter = Meter(store, session.experiment.name, runtime, session.experiment.cluster, limits, brake)
@@ -79,15 +88,14 @@ def _tune(found: SearchSession, study: optuna.Study, console: Console, limits: L
             console.print(f"{len(jobs)} stages before the one that is tuned")
             run = partial(execute, runtime=runtime, name=session.experiment.name, callbacks=[meter], brake=brake)
             outcome = run(jobs, display=partial(Display, console=console, spent=meter.told))
-            note(session, outcome)
+            record_outcomes(session, outcome)
             if not outcome.complete:
-                return unfinished(outcome)
+                result = RunResult(outcome.stages, meter.spent, outcome.stopped)
+                return _End(result.reason, limited=outcome.stopped is not None)
         return _search(found, study, console, brake, meter)
 
 
-def _search(
-    found: SearchSession, study: optuna.Study, console: Console, brake: Brake, meter: Meter
-) -> StiltsError | None:
+def _search(found: SearchSession, study: optuna.Study, console: Console, brake: Brake, meter: Meter) -> _End:
     experiment = found.session.experiment
     proposals = Proposals(study, found.subject, found.session.store, partial(console.print, soft_wrap=True))
 
@@ -104,15 +112,15 @@ def _search(
         source=proposals,
     )
     if proposals.broken is not None:
-        return StiltsError(proposals.broken)
+        return _End(proposals.broken)
     if brake.reason is not None:
-        return LimitReached(f"{brake.reason}; {proposals.told()}. The same command with a higher limit goes on.")
+        return _End(f"{brake.reason}; {proposals.told()}. {CONTINUE}", limited=True)
     _tidy(found, study)
-    return None
+    return _End()
 
 
 def _tidy(found: SearchSession, study: optuna.Study) -> None:
-    """The best recipe becomes part of the declaration; weights go that nothing starts from."""
+    """Declare the best recipe in the store, and remove weights of trials from which nothing starts."""
     store = found.session.store
     best = best_of(study)
     if best is None:

@@ -1,24 +1,21 @@
-"""A search opened on its store."""
+"""SearchSession: a search with its experiment and its store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stilts.experiment.load import load_tuning
-from stilts.experiment.search import Search
+from stilts.experiment.search import Search, Tuning
 from stilts.search.subject import Configuration, Subject
 from stilts.session import Session, open_sources
 
 
 @dataclass(frozen=True)
 class SearchSession:
-    """One search, its experiment opened on its store.
+    """A search with its experiment and its store.
 
     Attributes:
-        session: of the chain up to the stage that is tuned, with the experiment's own recipe.
-
-    Raises (from `open`):
-        StiltsError: every mistake in the YAML, or what keeps the search from beginning.
+        session: that of the chain up to the tuned stage, with the experiment's own recipe.
     """
 
     search: Search
@@ -27,7 +24,20 @@ class SearchSession:
 
     @classmethod
     def open(cls, path: Path, overrides: Sequence[str] = (), patches: Sequence[Path] = ()) -> "SearchSession":
-        tuning = load_tuning(path, overrides, patches=patches)
+        """The session of a search that is declared in a YAML file.
+
+        Raises:
+            StiltsError: as `load_tuning` and `of`.
+        """
+        return cls.of_search(load_tuning(path, overrides, patches=patches))
+
+    @classmethod
+    def of_search(cls, tuning: Tuning) -> "SearchSession":
+        """Open the store and the data of a search.
+
+        Raises:
+            StiltsError: every mistake in what the search names, or in its data.
+        """
         store, catalog, known = open_sources(tuning)
         subject = Subject(tuning, known)
         subject.check()
@@ -36,9 +46,9 @@ class SearchSession:
 
     @property
     def study(self) -> str:
-        """URL of the Optuna study's database."""
+        """URL of the database of the Optuna study."""
         return self.search.study or f"sqlite:///{(self.session.results / 'study.db').resolve()}"
 
     def of(self, configuration: Configuration) -> Session:
-        """The session of the same chain with another configuration."""
+        """The session of the same chain with the values of a configuration."""
         return replace(self.session, experiment=configuration.expansion.experiment, expansion=configuration.expansion)

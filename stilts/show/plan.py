@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stilts.plan.cost.price import priced
-from stilts.plan.summary import Plan, stage_rows, summarize
+from stilts.plan.summary import Plan, stage_rows
 
 _ROWS = 40
 """Stages listed one by one; of a larger grid the summary and `--json` tell more."""
@@ -16,7 +16,7 @@ _ROWS = 40
 
 def show_plan(plan: Plan, console: Console) -> None:
     """Print the figures of a plan and its stages."""
-    figures = summarize(plan)
+    figures = plan.figures
     console.print(
         f"[bold]{figures['experiment']}[/]: {figures['cells']} cells, {figures['stages']} stages "
         f"({figures['shared']} shared; {figures['unshared']} trainings without sharing)"

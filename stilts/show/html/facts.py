@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 
-import stilts
 from stilts.experiment.load import resolved_yaml
 from stilts.experiment.secrets import redact
 from stilts.identity.stage import BaseSpec, StageSpec
@@ -23,11 +22,12 @@ from stilts.ledger.spending import read_spending
 from stilts.ledger.status import stage_states
 from stilts.plan.cost.price import priced
 from stilts.plan.graph import Node
-from stilts.plan.summary import Plan, summarize
+from stilts.plan.summary import Plan
 from stilts.plan.todo import artifact_name
 from stilts.session import Session
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
+from stilts.version import __version__
 
 STAGES = pa.schema(
     [
@@ -191,7 +191,7 @@ def _measured(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _figures(plan: Plan, stages: list[dict[str, Any]], session: Session) -> dict[str, Any]:
-    figures, price = summarize(plan), priced(plan)
+    figures, price = plan.figures, priced(plan)
     currency = "" if price is None else price["currency"]
     spent = read_spending(session.store, session.experiment.name, currency)
     states = Counter(row["state"] for row in stages)
@@ -231,14 +231,14 @@ def _origin(plan: Plan, model: str) -> str:
 def _code() -> str:
     commit = _git("rev-parse", "HEAD")
     if commit is None:
-        return f"stilts {stilts.__version__}"
+        return f"stilts {__version__}"
     changed = " with uncommitted changes" if _git("status", "--porcelain", "--untracked-files=no") else ""
-    return f"stilts {stilts.__version__}, git commit {commit}{changed}"
+    return f"stilts {__version__}, git commit {commit}{changed}"
 
 
 def _git(*arguments: str) -> str | None:
     """Answer of git about the repository that this package lies in; None where there is none."""
-    root = Path(stilts.__file__).parent.parent
+    root = Path(__file__).parents[3]
     if not (root / ".git").exists():
         return None
     try:

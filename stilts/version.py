@@ -1,0 +1,3 @@
+"""The version of stilts."""
+
+__version__ = "0.1.0"

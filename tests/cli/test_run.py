@@ -1,0 +1,69 @@
+"""run: bad data, too small machines and limits end it with one message before anything trains."""
+
+from pathlib import Path
+
+import pytest
+
+from stilts.ledger.spending import Spending, write_spending
+from stilts.storage.local import LocalStore
+from tests.cli.conftest import Run
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("train-en.tsv", "train-en.tsv"),
+        (("train-en.tsv", ""), "empty"),
+        (("train-en.tsv", "one column\n"), "train-en.tsv:1"),
+        (("train-en.tsv", "a\tb\tmaybe\n"), "'maybe'"),
+        (("train-en.tsv", "a\tb\n"), "no gold"),
+        (("dev-en.tsv", "a\tb\0\tneutral\n"), "NUL"),
+        (("test-de.tsv", b"\xff\xfe\tb\n"), "UTF-8"),
+    ],
+)
+def test_damaged_data_is_told_before_training(
+    stilts: Run, experiment: Path, damage: str | tuple[str, str | bytes], message: str
+) -> None:
+    folder = experiment.parent / "xtreme" / "xnli"
+    if isinstance(damage, str):
+        (folder / damage).unlink()
+    else:
+        name, content = damage
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    code, _, err = stilts("run", experiment)
+    assert code == 1
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_too_few_processors_are_told_at_once(stilts: Run, experiment: Path) -> None:
+    code, _, err = stilts("run", experiment, "--set", "runtime.cpus_per_rank=999")
+    assert code == 1
+    assert "999" in err
+    code, _, err = stilts("run", experiment, "--set", "runtime.accelerator=gpu", "--set", "runtime.ranks=64")
+    assert code == 1
+    assert "GPU" in err
+
+
+def test_too_little_disk_is_told_before_training(
+    stilts: Run, experiment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type("Usage", (), {"free": 10})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    code, _, err = stilts("run", experiment)
+    assert code == 1
+    assert "GB free" in err
+
+
+def test_limits_are_looked_at_before_anything_runs(stilts: Run, experiment: Path) -> None:
+    code, _, err = stilts("run", experiment, "--max-cost", 5)
+    assert (code, "needs prices" in err) == (1, True)
+    store = LocalStore(experiment.parent / "store")
+    write_spending(store, "tiny", "earlier", Spending(gpu_hours=2.5, cost=6.0, launches=1), "USD")
+    priced = "cluster={nodes: {n: {gpus: 1, cpus: 1, price_per_hour: 2}}}"
+    for limit, said in (("--max-cost=5", "6.00 of 5.00 USD"), ("--max-gpu-hours=2", "2.5 of 2 GPU-hours")):
+        code, _, err = stilts("run", experiment, limit, "--set", priced)
+        assert code == 3
+        assert said in err
+        assert "with a higher limit goes on" in err
+    assert "spent: 2.500 GPU-hours, 6.00 USD in 1 launch" in stilts("status", experiment, "--set", priced)[1]
