@@ -90,8 +90,8 @@ def score(
 ) -> None:
     """Score a prediction folder in XTREME's layout as its evaluate.py does.
 
-    Averages over tasks are there only if all of their tasks are scored in all languages. If a file cannot be scored, the
-    others are scored all the same, and the exit code is 1.
+    Averages over tasks are there only if all of their tasks are scored in all languages. If a file cannot be scored,
+    the others are scored all the same, and the exit code is 1.
     """
     import stilts
 

@@ -142,7 +142,7 @@ def test_a_defect_that_quotes_a_secret(marked: Path, debug: str) -> None:
     (marked / "defect.py").write_text(
         "import os, stilts.session\n"
         "def broken(*_): raise RuntimeError('token ' + os.environ['HF_TOKEN'])\n"
-        "stilts.session.Session.open = broken\n"
+        "stilts.session.Session.of = broken\n"
         "from stilts.cli import main\n"
         "main()\n"
     )
