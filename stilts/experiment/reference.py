@@ -187,8 +187,10 @@ def _type(annotation: Any) -> str:
     return _NAMES.get(annotation, "anything")
 
 
+_ABSURD = 1e6
+
+
 def _bounds(metadata: Any) -> str:
-    found = [
-        f" {sign} {getattr(m, name):g}" for m in metadata for kind, (name, sign) in _BOUNDS.items() if type(m) is kind
-    ]
-    return " and".join(found) if found else ""
+    """` > 0 and < 1`. Bounds that only keep absurd numbers out are left out."""
+    bounds = [(getattr(m, _BOUNDS[type(m)][0]), _BOUNDS[type(m)][1]) for m in metadata if type(m) in _BOUNDS]
+    return " and".join(f" {sign} {bound:g}" for bound, sign in bounds if abs(bound) < _ABSURD)
