@@ -1,7 +1,8 @@
-"""How often the intervals of the tables cover the truth, and how often Holm's adjustment errs, by simulation.
+"""How often the intervals of the tables cover the truth, and how often their tests err, by simulation.
 
-Draws studies whose truth is known (normal and skewed scores, few seeds), has them analysed by the functions that
-`stilts collect` uses, and counts. A percentile bootstrap stands beside Student's t for contrast.
+Draws studies whose truth is known (normal and skewed scores, few seeds), analyses them with the functions that
+`stilts collect` uses, and counts. A percentile bootstrap stands beside Student's t for contrast. Intervals over test
+items are measured by `benchmarks/items_bootstrap.py --coverage`.
 
     python benchmarks/interval_coverage.py --draws 1000 --json coverage.json
 """
@@ -28,7 +29,10 @@ from stilts.results.study import (
 )
 from stilts.results.variance import PARTS, share_intervals
 from stilts.statistics.compare import holm
+from stilts.statistics.correlation import Correlation, pearson, spearman
+from stilts.statistics.correlation import partial as partial_correlation
 from stilts.statistics.intervals import Interval, t_interval, t_test
+from stilts.statistics.power import detectable
 from stilts.statistics.spread import spread
 
 Array = npt.NDArray[np.float64]
@@ -39,8 +43,17 @@ SEEDS = (3, 5, 10)
 TASKS = 9
 LEVELS = np.linspace(40, 85, TASKS)
 """Mean score of each task."""
+FAILING = 0.1
+"""Probability that a run of a study with failures has no score."""
 SHARES = {"all equal": (1.0, 1.0, 1.0), "target alone": (0.0, 1.0, 0.5), "intermediate mostly": (2.0, 0.5, 0.5)}
 """Standard deviations of the intermediate's seed, the target's, and the residual."""
+DESIGNS = (
+    *(((n, n), 0.0) for n in SEEDS), ((3, 10), 0.0), ((10, 3), 0.0),
+    *((shape, missing) for shape in ((5, 5), (3, 10), (10, 3)) for missing in (0.1, 0.3)),
+)  # fmt: skip
+"""(intermediate seeds, target seeds), and the share of the scores that are missing."""
+LANGUAGES = (6, 14, 39)
+"""Languages other than English of PAWS-X, XNLI and PAN-X."""
 
 
 def normal(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
@@ -48,7 +61,7 @@ def normal(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def skewed(random: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Scores that mostly agree, and now and then collapse: a negative exponential, skewness -2."""
+    """Scores that mostly agree and sometimes collapse: a negative exponential distribution, of skewness -2."""
     return 1 - random.exponential(size=shape)
 
 
@@ -57,11 +70,11 @@ SHAPES: dict[str, Draw] = {"normal": normal, "skewed": skewed}
 
 @dataclass(frozen=True)
 class Result:
-    """How often an interval covered, or a test erred.
+    """How often an interval covered the truth, or a test erred.
 
     Attributes:
-        promised: the percentage that is promised; of errors at most, of intervals at least.
-        found: the percentage of the draws.
+        promised: the nominal percentage: the least for intervals and power, the most for errors.
+        found: the percentage found in the draws.
         error: twice its standard error, in points.
     """
 
@@ -91,7 +104,7 @@ def percentile_bootstrap(values: Array, random: np.random.Generator) -> Interval
 
 
 def means(draws: int) -> Iterable[Result]:
-    """The mean of a target over seeds, and the difference of two that share their seeds' luck."""
+    """The mean of a target over seeds, and the difference of two regimes whose scores of one seed are correlated."""
     for data, draw in SHAPES.items():
         for n in SEEDS:
             random = np.random.default_rng(n)
@@ -110,7 +123,7 @@ def t_of(values: Array) -> Interval | None:
 
 
 def families(draws: int) -> Iterable[Result]:
-    """45 comparisons (5 regimes x 9 targets) to one baseline, none better: any significant one is an error."""
+    """45 comparisons (5 regimes x 9 targets) with one baseline, none better: any significant one is an error."""
     for data, draw in SHAPES.items():
         random = np.random.default_rng(0)
         plain, adjusted = [], []
@@ -130,7 +143,7 @@ def p_of(differences: Array) -> float:
 
 
 def studies(draws: int) -> Iterable[Result]:
-    """Nine tasks of different levels; the scores of one seed are independent, or 30 % of their variance is common."""
+    """Nine tasks of different levels; scores of one seed are independent, or have 30 % of their variance in common."""
     for data, draw in SHAPES.items():
         for common in (0.0, 0.3):
             kind = f"{data}, tasks correlated" if common else data
@@ -158,21 +171,83 @@ def draw_study(random: np.random.Generator, draw: Draw, common: float, n: int, g
     return LEVELS + gain + 2 * (shared + math.sqrt(1 - common) * draw(random, (n, TASKS)))
 
 
+def failures(draws: int) -> Iterable[Result]:
+    """A regime of n seeds and a baseline of twice as many, of whose runs some failed: only complete pairs count."""
+    for data, draw in SHAPES.items():
+        random = np.random.default_rng(2)
+        many = [(draw_study(random, draw, 0.3, 2000, 1.0), draw_study(random, draw, 0.3, 2000)) for _ in range(10)]
+        better = float(np.mean([improvement(ours[:500], theirs[:500]) for ours, theirs in many]))
+        for n in SEEDS:
+            hits: dict[str, list[bool]] = {"difference": [], "improvement": []}
+            for _ in range(draws):
+                scores = [draw_study(random, draw, 0.3, seeds, gain) for seeds, gain in ((n, 1.0), (2 * n, 0.0))]
+                failed = [random.random(found.shape) < FAILING for found in scores]
+                both = ~failed[0][:, 0] & ~failed[1][:n, 0]
+                if both.sum() > 1:
+                    pairs = scores[0][both, 0] - scores[1][:n][both, 0]
+                    hits["difference"].append(covers(t_of(pairs), 1.0))
+                complete = ~failed[0].any(axis=1) & ~failed[1][:n].any(axis=1)
+                if complete.sum() > 1:
+                    found = jackknife(improvement, scores[0][complete], scores[1][:n][complete])
+                    hits["improvement"].append(covers(found, better))
+            # Of 3 seeds with nine tasks each hardly two are complete.
+            for name, what in (
+                ("difference", "paired difference: Student t"),
+                ("improvement", "improvement: jackknife"),
+            ):
+                if len(hits[name]) >= draws / 2:
+                    yield rate(f"{what}, {FAILING:.0%} failed", data, f"{n} of {2 * n}", hits[name])
+
+
 def parts(draws: int) -> Iterable[Result]:
     """The shares of the variance, of crossed seeds."""
     for data, draw in SHAPES.items():
         for name, sds in SHARES.items():
             truth = dict(zip(PARTS, 100 * np.square(sds) / np.sum(np.square(sds)), strict=True))
-            for n in SEEDS:
-                random = np.random.default_rng(n)
+            for (first, second), missing in DESIGNS:
+                random = np.random.default_rng(first)
                 found = []
                 for _ in range(draws):
-                    shapes: tuple[tuple[int, int], ...] = ((n, 1), (1, n), (n, n))
-                    scores = sum(sd * draw(random, shape) for sd, shape in zip(sds, shapes, strict=True))
-                    found.append(share_intervals(np.asarray(scores)))
+                    shapes: tuple[tuple[int, int], ...] = ((first, 1), (1, second), (first, second))
+                    scores = np.asarray(sum(sd * draw(random, shape) for sd, shape in zip(sds, shapes, strict=True)))
+                    scores[random.random(scores.shape) < missing] = np.nan
+                    found.append(share_intervals(scores))
+                seeds = f"{first}x{second}" + (f" -{missing:.0%}" if missing else "")
                 for part in PARTS:
-                    hits = [covers(intervals[part], truth[part]) for intervals in found]
-                    yield rate(f"share of {part} ({name}: {truth[part]:.0f} %)", data, f"{n}x{n}", hits)
+                    hits = [covers(intervals[part], truth[part]) for intervals in found if intervals]
+                    yield rate(f"share of {part} ({name}: {truth[part]:.0f} %)", data, seeds, hits)
+
+
+def correlations(draws: int) -> Iterable[Result]:
+    """Correlations of 0.5 over languages that are independent of each other; a third variable explains half of it."""
+    random = np.random.default_rng(3)
+    truth = 0.5
+    # Rank correlation of a bivariate normal distribution (Pearson 1907).
+    ranks = 6 / math.pi * math.asin(truth / 2)
+    # x and y have correlation 0.5 with each other, and 0.5 with the third variable.
+    covariance = np.full((3, 3), truth) + (1 - truth) * np.eye(3)
+    held = (truth - truth**2) / (1 - truth**2)
+    for n in LANGUAGES:
+        ways: dict[str, tuple[Callable[..., Correlation], float, int]] = {
+            "Pearson's r": (pearson, truth, 2),
+            "Spearman's rho": (spearman, ranks, 2),
+            "partial r": (partial_correlation, held, 3),
+        }
+        for what, (way, expected, width) in ways.items():
+            samples = random.multivariate_normal(np.zeros(3), covariance, size=(draws, n))[:, :, :width]
+            found = [way(*sample.T) for sample in samples]
+            hits = [
+                each.low is not None and each.high is not None and each.low <= expected <= each.high for each in found
+            ]
+            yield rate(f"{what}, languages independent", "normal", f"{n} languages", hits)
+
+
+def powers(draws: int) -> Iterable[Result]:
+    """Whether a true difference that `detectable` names is significant as often as it says."""
+    for n in SEEDS:
+        random = np.random.default_rng(n)
+        pairs = detectable(n) + random.normal(size=(draws, n))
+        yield rate("power at the detectable difference", "normal", n, [p_of(row) < 0.05 for row in pairs], 80.0)
 
 
 def show(results: Sequence[Result]) -> None:
@@ -187,14 +262,17 @@ def show(results: Sequence[Result]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--draws", type=int, default=1000, help="studies drawn for each figure; a fifth of the slow ones"
+        "--draws", type=int, default=1000, help="studies drawn for each figure; a fifth for the slow ones"
     )
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     results = [
         *means(options.draws),
         *families(options.draws),
+        *powers(options.draws),
+        *correlations(options.draws),
         *studies(options.draws // 5),
+        *failures(options.draws // 5),
         *parts(options.draws // 5),
     ]
     show(results)
