@@ -64,10 +64,10 @@ def setting_problem(name: str, value: Any, default: Any) -> str | None:
 
 
 def combination_problem(settings: Mapping[str, Any]) -> str | None:
-    """What is wrong with settings that are right one by one; None where nothing is."""
-    stride, length = settings.get("stride"), settings.get("max_length")
-    if isinstance(stride, int) and isinstance(length, int) and stride >= length:
-        return f"stride {stride} must be smaller than max_length {length}"
+    """What is wrong with settings that are right one by one; None where nothing is.
+
+    A stride above the length is right: windows start no further apart than they are long.
+    """
     layer, layers = settings.get("layer"), settings.get("layers")
     if isinstance(layer, int) and isinstance(layers, int) and layer > layers:
         return f"layer {layer} must be at most layers, which is {layers}"
