@@ -1,4 +1,4 @@
-"""Stages and evaluations by identity: the types whose digests are keys."""
+"""Base models, stages and evaluations: the types whose canonical JSON is hashed to a key."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +19,7 @@ class DataRef:
             content the pinned revision fixes before anything is downloaded.
         rows: examples, counted or declared; None where unknown. Not part of identity.
         tokens: estimated subword tokens over all rows, before truncation. Not part of identity.
-        labelled: whether gold is there (False: predictions are written and no score is made up).
+        labelled: whether the gold labels exist; without them, predictions are written and nothing is scored.
     """
 
     task: str
@@ -70,7 +70,8 @@ EXAMPLE_FIELDS = (
     "max_examples",
     "subset",
 )
-"""Fields of a recipe that shape a task's examples; they belong to a part. All others belong to the stage."""
+"""Fields of a recipe that determine the examples of a task. They belong to a part of a stage; all other fields belong
+to the stage."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Part:
         task: name of the task whose examples and head it uses (`squad` for xquad and mlqa).
         train: training examples: one entry per language, and per task where the task is a union of others.
         dev: examples of the model selection; None where the last weights are taken.
-        recipe: the task's own; only its EXAMPLE_FIELDS count.
+        recipe: the recipe of the task; only its EXAMPLE_FIELDS and its data seed are used.
     """
 
     task: str
@@ -92,7 +93,7 @@ class Part:
 
     @property
     def rows(self) -> int:
-        """Training examples that are used, as far as they are known."""
+        """Number of training examples that are used, without those whose number is not known."""
         limit = self.recipe.max_examples
         return sum(min(ref.rows or 0, limit or ref.rows or 0) for ref in self.train)
 
@@ -132,16 +133,17 @@ class Mixing:
 class StageSpec:
     """One training stage: a parent, one or several tasks, and a recipe.
 
-    A stage is identified by what determines its weights: the parent's key, each task's name, version and data, and
-    the recipe (seed, global batch size, precision ...). Two chains that agree on these share one artifact.
+    Its key is computed from what determines its weights: the key of the parent, the name, version and data of each
+    task, and the recipe (seeds, global batch size, precision ...). Chains whose stages have the same key share one
+    artifact.
 
-    Where and how it runs is `Runtime`: recorded beside the artifact, never part of the key.
+    `Runtime` says where and how a stage runs. It is recorded beside the artifact and is not part of the key.
 
     Attributes:
         parent: key of the parent stage or base.
         parts: its tasks, by name.
-        mixing: None where there is one task.
-        recipe: of the optimisation; EXAMPLE_FIELDS count in the parts alone.
+        mixing: how the tasks share the steps; None if there is one task.
+        recipe: the recipe of the optimisation; its EXAMPLE_FIELDS are ignored in favour of those of the parts.
     """
 
     parent: str
@@ -165,7 +167,7 @@ class StageSpec:
 
     @property
     def selects(self) -> bool:
-        """Whether it is evaluated on dev while it trains, and the best weights are taken."""
+        """Whether a dev set selects the weights."""
         return any(part.dev is not None for part in self.parts)
 
     @property
@@ -206,13 +208,16 @@ class Condition:
 
 @dataclass(frozen=True)
 class EvaluationSpec:
-    """One model on one task, split and language. Its key does not name the model: it is stored beside the stage.
+    """The evaluation of one model on one task, split and language. The key does not depend on the model: evaluations
+    are stored in the folder of their stage.
 
     Attributes:
-        data: what is predicted; `tune` is the clean dev data on which the threshold of BUCC or SQuAD 2.0 is
-            chosen; None where there is none, or where it is chosen on `data` itself.
-        pool: candidates that a ranking searches; None where it searches the texts of `data` itself.
-        settings: what determines predictions beyond the weights (max_length, stride, layer, pooling ...).
+        data: the examples that are predicted.
+        tune: clean dev data on which the threshold of BUCC or SQuAD 2.0 is chosen; None if there is no threshold, or
+            if it is chosen on `data` itself.
+        pool: candidates of a ranking; None if the candidates are the texts of `data` itself.
+        settings: everything but the weights that determines predictions (max_length, stride, layer, pooling ...); for
+            base models also `precision`.
         condition: noise on `data` (never on `tune` or `pool`); None: clean.
     """
 
@@ -258,12 +263,10 @@ class EvaluationSpec:
 
 @dataclass(frozen=True)
 class Watched:
-    """On what a model is scored at every dev evaluation of its training, beside what its weights are selected by.
-
-    It changes no weights, so that it is part of no key.
+    """A further evaluation at every dev evaluation of a training. It selects no weights and is not part of any key.
 
     Attributes:
-        examples: the first so many are scored; None: all.
+        examples: number of examples to score, from the first; None: all.
     """
 
     evaluation: EvaluationSpec

@@ -1,4 +1,4 @@
-"""Budget: what the stages of one regime may cost together, and each stage's share of it."""
+"""Budget: divides the steps or tokens of a regime among its stages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from stilts.experiment.experiment import BudgetDecl, StageDecl
 from stilts.identity.stage import Mixing, Part
 
 _LENGTHS = ("epochs", "max_steps", "max_tokens")
-"""Fields of a recipe that say how long a stage is."""
+"""Fields of a recipe that set the length of a stage."""
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a stage may cost in place of what its recipe says: its share of a regime's budget."""
+    """The length of a stage that a budget sets, in place of the length in its recipe. One of the fields is given."""
 
     steps: int | None = None
     tokens: int | None = None
 
     def fields(self) -> dict[str, Any]:
-        """As fields of a recipe."""
+        """The recipe fields that this length replaces."""
         if self.steps is None and self.tokens is None:
             return {}
         return {"epochs": None, "max_steps": self.steps, "max_tokens": self.tokens}
@@ -34,14 +34,14 @@ FREE = Allowance()
 
 
 def allot(budget: BudgetDecl, stages: Sequence[StageDecl], parts: Sequence[Sequence[Part]]) -> list[Allowance]:
-    """The share of each stage in a regime's budget, to the last step or token.
+    """Divide the budget of a regime among its stages. The shares add up to the whole budget.
 
     Args:
         parts: the tasks of each stage.
 
     Raises:
-        StiltsError: there is no stage, a stage has a length of its own, the number of a task's examples is not known,
-            or nothing of the budget falls to a stage.
+        StiltsError: the regime has no stage, a stage sets its own length, the number of examples of a task is not
+            known, or the share of a stage is zero.
     """
     if not stages:
         raise StiltsError("budget: the regime has no stages to spend it on")
@@ -57,7 +57,7 @@ def allot(budget: BudgetDecl, stages: Sequence[StageDecl], parts: Sequence[Seque
 
 
 def _weights(budget: BudgetDecl, parts: Sequence[Sequence[Part]]) -> list[float]:
-    """Share of each stage: of its tasks, as if all of them were one mixture."""
+    """Weight of each stage: the sum of the shares that its tasks would have in a mixture of all tasks of the regime."""
     sizes: dict[str, int] = {}
     for i, own in enumerate(parts):
         for part in own:

@@ -1,4 +1,4 @@
-"""Training: from what is declared of a stage to its parts, mixing and recipe."""
+"""Training: resolves a declared stage to its parts, mixing and recipe."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ MIXTURE_RECIPE: Mapping[str, Any] = {
     "weight_decay": 0.01,
     "selection": "best-dev",
 }
-"""A stage of several tasks: jiant's optimisation for XTREME, as the study's own was not published."""
+"""Recipe of a stage of several tasks: that of jiant for XTREME, because the study did not publish its own."""
 
 
 class Data(Protocol):
@@ -43,10 +43,10 @@ class Data(Protocol):
 
 @dataclass
 class Trainer:
-    """Resolves stages of one experiment; what many cells ask is worked out once.
+    """Resolves the stages of one experiment. Results are cached, because many cells share their stages.
 
     Attributes:
-        ref: the data of a task in a split and language, by task name.
+        ref: returns the data of a task, by its name, in a split and a language.
     """
 
     experiment: Experiment
@@ -61,10 +61,10 @@ class Trainer:
         self.training_data = cache(self._training_data)
 
     def stage(self, parent: str, where: str, stage: StageDecl, seed: int, allowance: Allowance = FREE) -> StageSpec:
-        """The stage declared at a place of the experiment, with the seed of its cell.
+        """The stage that is declared at a place of the experiment (`where`), with the seed of its cell.
 
         Raises:
-            StiltsError: a recipe that cannot be, or data that is not there.
+            StiltsError: the recipe is not valid, or data is missing.
         """
         place = (where, seed, allowance)
         if place not in self._known:
@@ -81,10 +81,10 @@ class Trainer:
         return {"seed": seed, "seed_parts": self.experiment.seed_parts.of(self.experiment.seeds.index(seed))}
 
     def check_steps(self, where: str, stage: StageDecl, allowance: Allowance = FREE) -> None:
-        """Pass where every task of a mixture gets steps, as far as sizes and steps are known before training.
+        """Check that every task of a mixture gets a step, if sizes and steps are known before training.
 
         Raises:
-            StiltsError: the share of a task comes to no step at all.
+            StiltsError: a task gets no step.
         """
         spec = self.stage("", where, stage, 0, allowance)
         if spec.mixing is None or spec.recipe.max_steps is None or spec.recipe.max_tokens is not None:
@@ -153,7 +153,7 @@ class Trainer:
     def _training_data(
         self, name: str, training: str, languages: tuple[str, ...] | None, selection: str
     ) -> tuple[tuple[DataRef, ...], DataRef | None]:
-        """Training examples, and the dev set where one is selected by."""
+        """Training examples, and the dev set if it selects the weights."""
         task = get_task(name)
         if get_family(task.family).raw_text:
             if training != "english":
@@ -181,7 +181,7 @@ class Trainer:
             yield self.ref(task.name, split_of(training, language), language)
 
     def languages(self, task: Task, training: str) -> tuple[str, ...]:
-        """Languages in which a training set of this kind is there, English (the original) among them."""
+        """Languages that have a training set of this kind, English (the original) included."""
         known = dict.fromkeys([*_all_languages(), *self.invented, *self._private()])
         return tuple(lang for lang in known if self.data.has(task, split_of(training, lang), lang))
 
@@ -202,18 +202,18 @@ class Trainer:
         return f"give files as data.tasks.{task.name}.{split_of(training, language)}"
 
     def _dev_language(self, task: Task, training: str, languages: tuple[str, ...] | None) -> str:
-        """English, but for a model of one language's own data: that language's dev set, where it has one."""
+        """Language of the dev set: English, or that of a stage that trains on one language, if it has a dev set."""
         if training == "in-language" and languages is not None and len(languages) == 1:
             return languages[0] if self.data.has(task, "dev", languages[0]) else "en"
         return "en"
 
     def _text_languages(self, task: Task) -> list[str]:
-        """Every language whose text is there: what is evaluated must not change what is trained."""
+        """All languages whose text exists, whatever the experiment evaluates: that must not change what is trained."""
         known = dict.fromkeys([*task.languages, *self.invented, *self._private()])
         return [language for language in known if self.data.has(task, "train", language)] or ["en"]  # says why not
 
     def _private(self) -> list[str]:
-        """Invented languages that the experiment names."""
+        """Private language codes that the experiment names."""
         named = self.experiment.languages if isinstance(self.experiment.languages, tuple) else ()
         return [language for language in named if private_language(language)]
 
@@ -227,12 +227,12 @@ def unpublished(experiment: Experiment, task: Task, split: str) -> tuple[str, ..
 
 
 def _version(task: Task) -> int:
-    """A task's version; a union's rises with those of its parts, whose readers make its examples."""
+    """Version of a task. The version of a union includes those of its parts, which read its examples."""
     return task.version + sum(get_task(part).version - 1 for part in task.parts)
 
 
 def split_of(training: str, language: str) -> str:
-    """The split that holds a kind of training data: translations have their own, of which English is the original."""
+    """The split of a kind of training data. Translations have a split of their own; English is their original."""
     return TRANSLATED if training == "translated" and language != "en" else "train"
 
 

@@ -1,20 +1,19 @@
-"""Resume state: what a stage needs to go on after its processes died.
+"""Resume state: the state from which an interrupted stage continues.
 
-A state is one folder: `state.safetensors` (whole fp32 weights and moments, by name), `best.safetensors` (the best
-weights so far, where there are any), `state.json` (step, curves, what is being trained) and, written last,
-`manifest.json` with a digest of each. It holds no pickle and nothing that depends on the number of ranks or the ZeRO
-stage, so that a stage resumes on whatever machines it finds. Random states are not in it: data order, masking and
-dropout are functions of (seed, step, rank).
+A state is one folder. `state.safetensors` holds the whole fp32 weights and moments by name, `best.safetensors` the best
+weights so far if there are any, and `state.json` the step, the curves and a digest of what is trained.
+`manifest.json`, which is written last, holds a digest of each file. Nothing in a state is a pickle or depends on the
+number of ranks or on the ZeRO stage, so that a stage can resume on other machines. The states of random number
+generators and AdamW's step counts are not stored: they are functions of the seed, the step and the rank.
 
-On the same number of ranks a stage that was killed ends, on the CPU, with the very weights of an undisturbed run. On
-another number, or in another ZeRO stage, sums are taken in another order: without dropout losses agree to 1e-5 (1e-7
-was measured over twelve steps) and weights to as much; each rank draws its own dropout, so that with it the steps that
-follow are another draw, as under another seed. `tests/train/test_kills.py` shows both.
+On a CPU and on the same number of ranks, a stage that was killed and resumed ends with the same bits as an undisturbed
+one. On another number of ranks, or in another ZeRO stage, sums are computed in another order: without dropout, losses
+and weights agree to 1e-5 (1e-7 was measured over twelve steps). With dropout, each rank draws its own masks, so that
+the remaining steps are another random draw. `tests/train/test_kills.py` shows both.
 
-A state is written beside the old one and renamed: a kill at any moment leaves the old state, the new one, or none that
-passes its manifest, in which case the stage starts over. Each is written in a folder of its own: an attempt that was
-paused, declared dead and followed by another one may wake up in the middle of it, and must not mix its files with those
-of its successor.
+A new state is written to a temporary folder and renamed. A kill at any moment leaves the old state, the new one, or
+none that matches its manifest; in the last case the stage starts over. The temporary folder has a random name, because
+an attempt whose lease was taken over while it was paused may wake up and continue to write.
 """
 
 import hashlib
@@ -42,14 +41,14 @@ STATE, BEST, META, MANIFEST = "state.safetensors", "best.safetensors", "state.js
 
 @dataclass(frozen=True)
 class ResumeStore:
-    """Where a stage's resume state lies. Only the leader reads and writes it.
+    """Storage of the resume state of one stage. Only the leader reads and writes it.
 
     Attributes:
-        path: a local or shared folder, of this stage alone.
-        saved: called by the leader with `path` after each complete state, to copy it elsewhere.
-        newer: called by the leader with the step of the state that is here (-1: none): the folder of a later one from
-            elsewhere, or None.
-        confirm: called by the leader before it writes; raises where another attempt has taken the stage over.
+        path: a local or shared folder that belongs to this stage alone.
+        saved: called by the leader with `path` after each complete state, for instance to upload it.
+        newer: called by the leader with the step of the local state (-1 if there is none); returns the folder of a
+            later state from elsewhere, or None.
+        confirm: called by the leader before it writes; raises if another attempt holds the lease now.
     """
 
     path: Path
@@ -117,17 +116,17 @@ class ResumeStore:
         return elsewhere if elsewhere is not None and _complete(elsewhere) else found
 
     def clear(self) -> None:
-        """Remove the state of a stage that is done."""
+        """Remove the resume state; called when the stage is done."""
         for folder in (self.path, self._sibling("writing"), self._sibling("old")):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class ResumeState:
-    """A complete state. The leader reads its tensors and shares them one by one; methods are collective.
+    """A complete resume state. The leader reads its tensors and broadcasts them one by one; all methods are collective.
 
     Attributes:
-        meta: what `save` was given.
+        meta: the `meta` that was passed to `save`.
     """
 
     folder: Path
@@ -136,7 +135,7 @@ class ResumeState:
     ranks: Ranks
 
     def load_weights(self, model: torch.nn.Module) -> None:
-        """Put the fp32 weights into a model that no engine holds yet."""
+        """Load the fp32 weights into a model that has no engine yet."""
         with self._tensors() as fetch:
             for name, parameter in model.named_parameters():
                 parameter.data = fetch(f"weight.{name}", parameter.shape).to(parameter.device)
@@ -157,7 +156,7 @@ class ResumeState:
 
 
 class _Tensors:
-    """Tensors of a file by name, read by the leader and shared with the others."""
+    """Tensors of a file by name, read by the leader and broadcast to the other ranks."""
 
     def __init__(self, path: Path, ranks: Ranks) -> None:
         self.path = path
@@ -182,7 +181,7 @@ class _Tensors:
 
 
 def _complete(folder: Path) -> bool:
-    """Whether the folder's manifest is there, every file agrees with it, and tensors lie in safetensors alone."""
+    """Whether the folder has a manifest, all files match it, and all tensors are in safetensors files."""
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return False

@@ -44,7 +44,7 @@ class LanguageIds:
         return cls(ids, ids.get("en", config.lang_id))
 
     def __call__(self, languages: Sequence[str] | None, count: int) -> list[int]:
-        """The id of each of `count` sequences; English's where nothing says which language they are in."""
+        """The id of each of `count` sequences; the id of English if their languages are not known."""
         if languages is None:
             return [self._otherwise] * count
         return [self._id(language) for language in languages]

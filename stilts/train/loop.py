@@ -36,7 +36,7 @@ from stilts.train.features import Features
 from stilts.train.model import Model
 from stilts.train.precision import set_precision
 from stilts.train.ranks import Preempted, Ranks, Stopped, deterministic
-from stilts.train.step_schedule import Curriculum, Source, TrainPart
+from stilts.train.step_schedule import Source, StepSchedule, TrainPart
 
 log = logging.getLogger(__name__)
 
@@ -142,8 +142,8 @@ def train(
         StiltsError: there is nothing to train on, sequences are longer than the model's positions, or a task of the
             mixture gets no step.
     """
-    curriculum = Curriculum(model, parts, recipe, mixing)
-    return _Run(model, curriculum, recipe, runtime, ranks, dev_score, watch, report, resume).run()
+    schedule = StepSchedule(model, parts, recipe, mixing)
+    return _Run(model, schedule, recipe, runtime, ranks, dev_score, watch, report, resume).run()
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
@@ -166,7 +166,7 @@ class _Run:
     def __init__(
         self,
         model: Model,
-        curriculum: Curriculum,
+        schedule: StepSchedule,
         recipe: Recipe,
         runtime: Runtime,
         ranks: Ranks,
@@ -176,11 +176,11 @@ class _Run:
         resume: ResumeStore | None,
     ) -> None:
         self.model, self.recipe, self.runtime, self.ranks = model, recipe, runtime, ranks
-        self.curriculum, self.steps = curriculum, curriculum.steps
+        self.schedule, self.steps = schedule, schedule.steps
         self.dev_score = dev_score if recipe.selection == "best-dev" else None
         self.watch, self.report, self.resume = watch, report, resume
         self.best: dict[str, torch.Tensor] | None = None
-        parts = {source.task: PartResult() for source in curriculum.sources}
+        parts = {source.task: PartResult() for source in schedule.sources}
         self.result = TrainResult(steps=self.steps, parts=parts)
         self.started = time.monotonic()
         self.saved = self.reported = self.started
@@ -214,7 +214,7 @@ class _Run:
         self.engine = make_engine(self.model, self.recipe, self.runtime, self.ranks)
         if state is None:
             return 0
-        state.load_optimizer(self.engine, self.curriculum.head_steps(state.meta["step"]))
+        state.load_optimizer(self.engine, self.schedule.head_steps(state.meta["step"]))
         self.best = state.best()
         self.result = TrainResult.from_json(state.meta["result"])
         step: int = state.meta["step"]
@@ -234,7 +234,7 @@ class _Run:
     def _identity(self) -> str:
         """Digest of everything that a resume state must have in common with this call to be continued."""
         recipe = {name: value for name, value in self.recipe.model_dump().items() if name not in EXAMPLE_FIELDS}
-        return digest([recipe, self.curriculum.identity()])
+        return digest([recipe, self.schedule.identity()])
 
     def _micro_batches(self, source: Source, rows: Features) -> list[MicroBatch]:
         """The micro-batches of this rank in one step."""
@@ -253,7 +253,7 @@ class _Run:
 
     def _step(self, step: int) -> None:
         began = time.monotonic()
-        source, rows = self.curriculum.step(step)
+        source, rows = self.schedule.step(step)
         count = max(1, rows.units)
         self.engine.train()
         torch.manual_seed(_dropout_seed(self.recipe.seed_of("dropout"), step, self.ranks.rank))
@@ -313,7 +313,7 @@ class _Run:
     def _evaluation_due(self, step: int) -> bool:
         if self.dev_score is None:
             return False
-        return step % (self.recipe.evaluate_every or self.curriculum.steps_per_epoch) == 0 or step == self.steps
+        return step % (self.recipe.evaluate_every or self.schedule.steps_per_epoch) == 0 or step == self.steps
 
     def _evaluate(self, step: int) -> None:
         assert self.dev_score is not None
@@ -351,7 +351,7 @@ class _Run:
                 "tokens_per_second": rate,
                 "examples": self.result.examples,
                 "eta": (self.steps - step) * per_step / max(rate, 1e-9),
-                **({"phase": source.task} if len(self.curriculum.sources) > 1 else {}),
+                **({"phase": source.task} if len(self.schedule.sources) > 1 else {}),
                 **({"dev": self.result.dev[-1][1], "curve": list(self.result.dev)} if self.result.dev else {}),
             }
         )

@@ -1,4 +1,7 @@
-"""Masked language modelling: which tokens of a step are hidden (BERT, arXiv:1810.04805: 80 % masked, 10 % random)."""
+"""Masked language modelling: replace tokens of a step (BERT, arXiv:1810.04805, section 3.1).
+
+Of the tokens that are predicted, 80 % are replaced by the mask token, 10 % by a random token, and 10 % stay.
+"""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -13,15 +16,15 @@ DEFAULT_PROBABILITY = 0.15
 def mask_tokens(
     step: Features, probability: float, special: Collection[int], mask_id: int, vocab_size: int, seed: tuple[int, ...]
 ) -> Features:
-    """Hide tokens of the rows of one step; a pure function of the rows and the seed.
+    """Choose and replace the tokens to be predicted in one step; a pure function of the rows and the seed.
 
     Args:
         step: the rows of one optimizer step over all ranks.
-        probability: share of the tokens that are predicted; special tokens never are.
-        seed: (recipe seed, step).
+        probability: probability that a token is predicted; special tokens never are.
+        seed: (seed of the data, number of the task's own step).
 
     Returns:
-        The rows with `positions` and `labels` of the hidden tokens.
+        The rows with `positions` and `labels` of the tokens to be predicted.
     """
     rng = np.random.default_rng(seed)
     ids, offsets = step.ids.values, step.ids.offsets

@@ -43,23 +43,23 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 class Preempted(StiltsError):
-    """This trial was asked to give up its machines. What it has done is stored, and its stage goes on elsewhere."""
+    """The trial was preempted. Its resume state is stored, and the stage continues elsewhere."""
 
 
 class Stopped(StiltsError):
-    """This stage was asked to end before its last step, for it is wanted no more. Nothing of it is kept."""
+    """The stage was cancelled before its last step. Nothing of it is kept."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those of its gang. Every rank calls a collective, in the same order.
+    """One process of a gang, and the collectives of the gang. All ranks must call collectives in the same order.
 
     Attributes:
-        rank: from 0; rank 0 leads.
+        rank: number of this process, from 0; rank 0 is the leader.
         world: number of ranks.
-        device: where this rank's tensors live.
-        drain: set, by another thread, when this rank is asked to give up its machine as soon as nothing is lost by it.
-        halt: set, by another thread, when the stage that this rank trains is wanted no more.
+        device: device of the tensors of this rank.
+        drain: set by another thread when this rank is preempted: it stops as soon as its work is stored.
+        halt: set by another thread when the stage is cancelled.
     """
 
     rank: int
@@ -78,7 +78,7 @@ class Ranks:
             dist.barrier()
 
     def broadcast(self, value: Any) -> Any:
-        """The leader's value, on every rank."""
+        """Return the leader's value on every rank."""
         if self.world == 1:
             return value
         box = [value]
@@ -86,7 +86,7 @@ class Ranks:
         return box[0]
 
     def gather(self, value: Any) -> list[Any]:
-        """Every rank's value in rank order, on every rank."""
+        """Return the values of all ranks, in rank order, on every rank."""
         if self.world == 1:
             return [value]
         values: list[Any] = [None] * self.world
@@ -94,13 +94,13 @@ class Ranks:
         return values
 
     def on_each_node(self, make: Callable[[], T]) -> T:
-        """What the first rank of this rank's node makes (collective): the others of the node wait for it."""
+        """Run `make` in the first rank of each node and return its result to all ranks of the node (collective)."""
         nodes = self.gather(_node())
         first = nodes.index(nodes[self.rank])
         return self.gather(make() if first == self.rank else None)[first]
 
     def sum(self, *values: float) -> list[float]:
-        """Sums over the ranks, in float64, so that every rank reads the same number."""
+        """Sums over the ranks, in float64. Every rank gets the same numbers."""
         if self.world == 1:
             return list(values)
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -108,23 +108,23 @@ class Ranks:
         return total.tolist()
 
     def give_way(self) -> None:
-        """A moment at which all that was done is stored (collective).
+        """Stop here if a rank is draining; called at points where all finished work is stored (collective).
 
         Raises:
-            Preempted: on every rank, where any was asked to give up its machine.
+            Preempted: on every rank, if any of them is draining.
         """
         if self.sum(float(self.drain.is_set()))[0]:
             raise Preempted("gave way")
 
     def share(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Overwrite a tensor with the leader's."""
+        """Broadcast the leader's tensor into this one."""
         if self.world > 1:
             dist.broadcast(tensor, src=0)
         return tensor
 
 
 def _node() -> tuple[str, str, str]:
-    """What the processes of one node, and no others, have in common: a machine, started once, and its file systems."""
+    """Identity of the node: host name, boot id and mount namespace. Ranks with equal identities share a file system."""
     try:
         return (
             platform.node(),
@@ -138,14 +138,14 @@ def _node() -> tuple[str, str, str]:
 def connect(
     rank: int, world: int, address: str, port: int, device: torch.device, listener: socket.socket | None = None
 ) -> Ranks:
-    """Join the gang: initialise torch.distributed through DeepSpeed, gloo on CPUs, NCCL on GPUs.
+    """Join the gang: initialise torch.distributed and DeepSpeed, with gloo on CPUs and NCCL on GPUs.
 
-    DeepSpeed needs it for one rank, too. Called once in a process.
+    DeepSpeed needs a process group even for one rank. Call it once per process.
 
     Args:
-        address: of rank 0, where the others find the gang; each rank listens on the interface that has it, if its node
-            does, and else on the one that its backend chooses.
-        listener: rank 0's, listening at address and port; None: it opens one there.
+        address: address of rank 0, which the other ranks connect to. A rank listens on the network interface with this
+            address if its node has one, else on the interface that the backend chooses.
+        listener: socket of rank 0 that listens at address and port; None: rank 0 opens one.
     """
     local = device.index or 0 if device.type == "cuda" else 0
     os.environ.update(
@@ -167,20 +167,20 @@ def connect(
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     if device.type == "cpu":
-        # Compiling DeepSpeed's shared-memory communication takes a minute; gloo alone is as right.
+        # Compiling DeepSpeed's shared-memory communication takes a minute; gloo gives the same results.
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     backend = "gloo" if device.type == "cpu" else "nccl"
     _keep_to_interface(address)
     store = _meeting_point(rank, world, address, port, listener)
     dist.init_process_group(backend, store=store, rank=rank, world_size=world)
-    # Finds the group and keeps it.
+    # DeepSpeed uses the process group that exists.
     deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
     return Ranks(rank, world, device)
 
 
 def _meeting_point(rank: int, world: int, address: str, port: int, listener: socket.socket | None) -> dist.Store:
-    """Where the ranks find each other. Left to itself, torch listens on every address of the machine."""
-    if world == 1:  # nobody to meet
+    """The store through which the ranks find each other. By default torch would listen on all addresses of a node."""
+    if world == 1:
         if listener is not None:
             listener.close()
         return dist.HashStore()
@@ -191,10 +191,10 @@ def _meeting_point(rank: int, world: int, address: str, port: int, listener: soc
 
 
 def _keep_to_interface(address: str) -> None:
-    """gloo and NCCL listen on the interface of an address of this machine, where the environment names no other."""
+    """Let gloo and NCCL use the interface that has this address, unless the environment names an interface."""
     for name, addresses in psutil.net_if_addrs().items():
         if any(found.address == address for found in addresses):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
             if ipaddress.ip_address(address).is_loopback:
-                # Across machines NCCL knows better which network is fast.
+                # Between nodes, NCCL chooses the fastest network itself.
                 os.environ.setdefault("NCCL_SOCKET_IFNAME", name)

@@ -1,8 +1,8 @@
-"""Curriculum: the rows that each optimizer step of a stage takes, for one task or for a mixture of several.
+"""Step schedule: which rows each optimizer step of a stage trains on, for one task or for a mixture of several.
 
-A step takes the items of one task, so that every micro-batch is of one kind. The k-th step of a task takes the k-th
-batch of the task's own sampler and masks it as such: in a mixture a task sees the examples, in the order, that it
-would see alone in as many steps.
+A step trains on items of one task, so that all sequences of a micro-batch have the same form. The k-th step of a task
+trains on the k-th batch of the task's own sampler, with the masks of that batch: in a mixture a task sees the same
+examples in the same order as in a stage of its own with as many steps.
 """
 
 import math
@@ -30,7 +30,7 @@ class TrainPart:
     Attributes:
         head: name of the model's head that the task trains.
         features: its training rows; a `language` column serves `recipe.language_exponent`.
-        recipe: the task's own, of which the fields that shape examples count.
+        recipe: the recipe of the task; only EXAMPLE_FIELDS are read.
     """
 
     task: str
@@ -40,11 +40,11 @@ class TrainPart:
 
 
 class Source:
-    """The training rows of one task, and the order in which its own steps take them.
+    """The training rows of one task, and the batch of each of its own steps.
 
     Attributes:
-        items: what a batch counts: examples, but of question answering windows.
-        examples: what the task's share is taken from, as plans take it.
+        items: number of items, which a batch counts: examples, or windows in question answering.
+        examples: number of examples, from which the share of the task in a mixture is computed, as in plans.
     """
 
     def __init__(self, model: Model, part: TrainPart, recipe: Recipe) -> None:
@@ -77,25 +77,25 @@ class Source:
 
     @property
     def tokens_per_step(self) -> float:
-        """Mean over the task's first epoch, padding not counted."""
+        """Mean number of tokens of a step in the first epoch of the task, padding not counted."""
         tokens = np.add.reduceat(self.features.ids.lengths, self.first_rows)
         return float(tokens[self.sampler.epoch(0)].sum()) / self.sampler.steps_per_epoch
 
     def identity(self) -> list[Any]:
-        """What two sources agree on that give the same rows."""
+        """Two sources with equal identities give the same rows."""
         ids = self.features.ids.values
         examples = {name: getattr(self.recipe, name) for name in EXAMPLE_FIELDS}
         return [self.task, vars(self.head), examples, len(self.features), len(ids), int(ids.sum(dtype="int64"))]
 
 
-class Curriculum:
+class StepSchedule:
     """The task and the rows of every optimizer step.
 
     Attributes:
         steps: optimizer steps of the stage.
-        steps_per_epoch: of a task; of a mixture as `data.mixing.epoch_items` has it.
-        shares: of the steps, by task.
-        order: int64 [steps], the task of each step, by its index.
+        steps_per_epoch: steps of one epoch; for mixtures `data.mixing.epoch_items` defines the epoch.
+        shares: share of the steps of each task.
+        order: int64 [steps], the index of the task of each step.
     """
 
     def __init__(self, model: Model, parts: Sequence[TrainPart], recipe: Recipe, mixing: Mixing | None) -> None:
@@ -113,7 +113,7 @@ class Curriculum:
         self._own_steps = own_steps(self.order)
 
     def _total(self, recipe: Recipe) -> int:
-        """A fraction of an epoch is rounded up to whole steps, a number of tokens to the nearest."""
+        """Number of steps of the stage. Epochs are rounded up to whole steps, tokens to the nearest number of steps."""
         if recipe.max_tokens is not None:
             expected = sum(self.shares[source.task] * source.tokens_per_step for source in self.sources)
             return max(1, round(recipe.max_tokens / expected))
@@ -123,7 +123,7 @@ class Curriculum:
         return math.ceil(round(recipe.epochs * self.steps_per_epoch, 6))
 
     def step(self, step: int) -> tuple[Source, Features]:
-        """What optimizer step number `step` (from 0) takes."""
+        """The task and the rows of optimizer step number `step`, which counts from 0."""
         source = self.sources[self.order[step]]
         return source, source.rows(int(self._own_steps[step]))
 
@@ -136,7 +136,7 @@ class Curriculum:
         return {source.head.name: 0 for source in self.sources} | counts
 
     def identity(self) -> list[Any]:
-        """What two curricula agree on that give the same steps."""
+        """Two schedules with equal identities have the same steps."""
         return [self.steps, self.shares, *(source.identity() for source in self.sources)]
 
 

@@ -16,7 +16,7 @@ from stilts.train.deepspeed import MOMENTS, HeadAdamW, make_engine, optimizer_st
 from stilts.train.loop import train
 from stilts.train.model import Model
 from stilts.train.precision import set_precision
-from stilts.train.step_schedule import Curriculum
+from stilts.train.step_schedule import StepSchedule
 from tests.train.toys import head_spec, load_model, make_base, make_features, one_part
 
 SIZES = {
@@ -67,7 +67,7 @@ def gradients_at_the_step(base, ranks, zero_stage: int, budget: int) -> tuple[to
         train(model, parts, recipe, runtime, ranks)
 
     plain = load_model(base, "tagging").bfloat16()
-    source, rows = Curriculum(plain, parts, recipe, None).step(0)
+    source, rows = StepSchedule(plain, parts, recipe, None).step(0)
     totals = {name: torch.zeros(p.shape) for name, p in plain.named_parameters()}
     batches = split_packed(rows.ids.lengths.tolist(), rows.together.tolist(), recipe.max_length, budget, 1)[0]
     assert len(batches) > 4

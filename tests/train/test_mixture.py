@@ -18,7 +18,7 @@ from stilts.train.checkpoint import ResumeStore
 from stilts.train.loop import TrainResult, learning_rate, train
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
-from stilts.train.step_schedule import Curriculum, TrainPart
+from stilts.train.step_schedule import StepSchedule, TrainPart
 from tests.train.toys import head_spec, make_features, one_part
 
 EQUAL = Mixing(sampling="uniform")
@@ -49,8 +49,8 @@ def run(
     return train(model, parts, recipe(**options), runtime, ranks, mixing=mixing, **keywords), model
 
 
-def curriculum(base: Path, families: tuple[str, ...] = TWO, mixing: Mixing = EQUAL, **fields) -> Curriculum:
-    return Curriculum(model_of(base, families), parts_of(families), recipe(**fields), mixing)
+def curriculum(base: Path, families: tuple[str, ...] = TWO, mixing: Mixing = EQUAL, **fields) -> StepSchedule:
+    return StepSchedule(model_of(base, families), parts_of(families), recipe(**fields), mixing)
 
 
 def curve(result: TrainResult) -> np.ndarray:
@@ -60,7 +60,7 @@ def curve(result: TrainResult) -> np.ndarray:
 def test_every_task_of_a_mixture_learns(base: Path, ranks: Ranks):
     families = (*FOUR, "multiple_choice", "parsing", "srl", "dual_encoder")
     result, model = run(base, ranks, families, max_steps=40 * len(families))
-    order = Curriculum(model, parts_of(families), recipe(max_steps=40 * len(families)), EQUAL).order
+    order = StepSchedule(model, parts_of(families), recipe(max_steps=40 * len(families)), EQUAL).order
     for index, family in enumerate(families):
         own = curve(result)[order == index]
         assert len(own) == result.parts[family].steps == 40
@@ -81,7 +81,7 @@ def test_counts_are_told_by_task(base: Path, ranks: Ranks):
 def test_a_step_takes_the_next_batch_of_one_task(base: Path):
     """Of every task the same batches as if it were trained alone, masking included."""
     mixed = curriculum(base, FOUR, Mixing(probabilities={"mlm": 0.4}), max_steps=50)
-    alone = {family: Curriculum(model_of(base, (family,)), parts_of((family,)), recipe(), None) for family in FOUR}
+    alone = {family: StepSchedule(model_of(base, (family,)), parts_of((family,)), recipe(), None) for family in FOUR}
     seen = dict.fromkeys(FOUR, 0)
     for step in range(mixed.steps):
         source, rows = mixed.step(step)
@@ -115,7 +115,7 @@ def test_windows_count_in_the_epoch_and_examples_in_the_share(base: Path):
     windows = make_features("span_qa", 40)
     twenty = windows.set_column(1, "example", pa.array([row // 2 for row in range(40)], pa.int32()))
     parts = [*one_part(twenty, "span_qa", recipe()), *parts_of(("tagging",))]
-    found = Curriculum(model_of(base, ("span_qa", "tagging")), parts, recipe(), Mixing())
+    found = StepSchedule(model_of(base, ("span_qa", "tagging")), parts, recipe(), Mixing())
     assert found.shares == pytest.approx({"span_qa": 1 / 3, "tagging": 2 / 3})
     assert found.steps_per_epoch == 10
 
@@ -248,7 +248,7 @@ def test_a_state_of_other_shares_or_parts_is_not_used(base: Path):
     assert one != curriculum(base, mixing=Mixing(probabilities={"tagging": 0.6}), max_steps=10).identity()
     assert one != curriculum(base, ("classification", "span_qa"), max_steps=10).identity()
     masked = parts_of(TWO, max_length=32)
-    assert one != Curriculum(model_of(base, TWO), masked, recipe(max_steps=10), EQUAL).identity()
+    assert one != StepSchedule(model_of(base, TWO), masked, recipe(max_steps=10), EQUAL).identity()
 
 
 def test_dev_is_scored_once_an_epoch_of_the_mixture(base: Path, ranks: Ranks):

@@ -1,4 +1,4 @@
-"""Card: what stands beside a stage's kept weights for whoever finds them: how they were made, and how good they are.
+"""Model card of a stage whose weights are kept: how the weights were made, and their scores.
 
 A Hugging Face model card (YAML metadata, then Markdown), `stages/NAME/README.md`, made of the store's records alone. It
 lies beside the weights and not among them: scores come after the weights, whose files the record vouches for. What is

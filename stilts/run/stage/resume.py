@@ -1,6 +1,6 @@
-"""Resume states beyond this machine: copied to the store while the stage trains on, found there by its next attempt.
+"""Copies of resume states in the store, from which the next attempt of the stage can resume on another node.
 
-For stores whose scratch folder is not part of them. Layout, below the stage's folder:
+They are needed for stores whose scratch folder is local to a node, such as buckets. Layout, below the stage's folder:
 
     resume/ATTEMPT/STEP/            files of a state
     resume/ATTEMPT/latest.json      written after them: the step, and the manifest of the files

@@ -1,11 +1,11 @@
-"""Uploader: one thread that writes to the store while the stage trains and evaluates on.
+"""Uploader: a thread that writes to the store while the stage continues to train and evaluate.
 
-Writes happen one at a time, in the order in which they were given: what a record names is there before the record. Each
-happens only while the lease is held. The first one that fails ends them all: those behind it are dropped, and its error
-is raised by the next call.
+Writes run one at a time in the order of their submission, so that the files that a record names exist before the
+record. Before each write the lease is checked. After a failed write, all later writes are dropped, and the next call
+raises the error.
 
-A store that cannot be reached is waited for: what is to be written lies on this machine, and the training that goes on
-needs no store. Whether the lease is still held is asked again when the store is back.
+If the store is unreachable, the uploader retries: the files are on this node, and training itself needs no store. The
+lease is checked again before each retry.
 """
 
 import threading
@@ -18,18 +18,19 @@ from stilts.storage.protocol import Unreachable
 from stilts.train.ranks import Preempted
 
 PATIENCE_SECONDS = 1800.0
-"""A store that is out of reach for longer ends the attempt; it starts again from what was stored."""
+"""After this time without the store the attempt ends; the next one resumes from what was stored."""
 RETRY_SECONDS = 5.0
 
 Write = Callable[[], object]
 
 
 class Uploader:
-    """Context manager. Left in peace, or to give way, it flushes; left by an error, it drops what has not begun.
+    """Context manager. On a normal exit or a preemption it flushes the queue; on any other exception it discards the
+    writes that have not started.
 
     Args:
-        check: raises where this attempt must not write any more. Called before each write, and by a write of several
-            steps between them.
+        check: raises if this attempt has lost its lease. It is called before each write, and between the steps of a
+            write that has several.
     """
 
     def __init__(self, check: Callable[[], None]) -> None:
@@ -59,12 +60,12 @@ class Uploader:
             self._thread.join()
 
     def submit(self, write: Write) -> None:
-        """Have something written after all that was submitted before.
+        """Queue a write behind those that were submitted before.
 
-        A write may be tried several times, and must not hold more than a few megabytes: it waits in memory.
+        A write may be called several times, and must not hold more than a few megabytes, because it waits in memory.
 
         Raises:
-            Exception: what an earlier write failed with.
+            Exception: the error of an earlier write.
         """
         with self._changed:
             self._raise()
@@ -72,10 +73,10 @@ class Uploader:
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until everything is written.
+        """Wait until the queue is empty.
 
         Raises:
-            Exception: what the first write that failed did so with.
+            Exception: the error of the first write that failed.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._error is not None or not (self._queue or self._writing))
@@ -102,7 +103,7 @@ class Uploader:
                 self._changed.notify_all()
 
     def _tried(self, write: Write) -> BaseException | None:
-        """Do one write; the error that it ended in."""
+        """Run one write, with retries while the store is unreachable. Returns its error, or None."""
         until = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
@@ -116,6 +117,6 @@ class Uploader:
                 return error
 
     def _gave_up(self, until: float) -> bool:
-        """Wait a little for the store to come back; True where that lasts too long, or nobody waits any more."""
+        """Wait before the next retry. Returns True if the time is over or the uploader was closed."""
         with self._changed:
             return self._changed.wait_for(lambda: self._closed, timeout=RETRY_SECONDS) or time.monotonic() > until
