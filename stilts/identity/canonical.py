@@ -8,7 +8,7 @@ import json
 import math
 from typing import Any
 
-KEY_VERSION = 2
+KEY_VERSION = 3
 """Version of the form of all keys. Raising it changes every key: nothing that is stored is reused."""
 
 TRAINING_VERSION = 1

@@ -42,11 +42,11 @@ def test_golden_keys() -> None:
     A change of the code that gives other weights moves no key by itself: raise TRAINING_VERSION when
     `tests/train/test_loop.py::test_golden_losses` moves, and EVALUATION_VERSION when predictions or scores do.
     """
-    assert (KEY_VERSION, TRAINING_VERSION, EVALUATION_VERSION) == (2, 1, 1)
-    assert BASE.key == "72f256a7bffb9ee494a5a81efd9ad1aa583dbe8e766e9cafa6c22b3330c8b1cb"
-    assert STAGE.key == "e1782d9a35162240769cedd3f3a7a37c956e947cf7596306b0c204cf0c11170b"
-    assert MIXTURE.key == "75ba67d172b99fdcfae45d5eeda43740bcccda68214a0b58fbf954dca5d7a800"
-    assert EVALUATION.key == "c4983a007b0c6d70090ee9b47526378a543b286cb84e9140c8e5585e34c7e522"
+    assert (KEY_VERSION, TRAINING_VERSION, EVALUATION_VERSION) == (3, 1, 1)
+    assert BASE.key == "6e6722912860736b43a7d7f64fbe414997e4e4d174355ec1e18cc97cce52f4eb"
+    assert STAGE.key == "0e11511548ca32f4f12fdc29b6cee5bc5c8a8644e209c710dc580f09ae2bb165"
+    assert MIXTURE.key == "570d0bf5bdf9fa0940ffb296dd7df0b99b3e4834e53018f86e6969bb584712c1"
+    assert EVALUATION.key == "1b7523ce7b3663eace062b475b25e21eb9c19888071088e01ff878b9faa8f610"
     assert EVALUATION.path == f"evaluations/xnli/test-de-{EVALUATION.key[:12]}"
     assert TEST.path == "data/xnli/test-de-ee2487f3167a.arrow"
 
