@@ -1,4 +1,4 @@
-"""Tracker: where the numbers of stages are logged for people to look at. One run a stage, named by it."""
+"""Tracker: logs the metrics of stages to an experiment tracker. Each stage is one run there, of the same name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from stilts.identity.stage import EvaluationSpec
 
 @dataclass(frozen=True)
 class Tracked:
-    """What is told of a stage when its run begins.
+    """What a tracker gets to know of a stage when its run begins.
 
     Attributes:
-        name: of the stage; the run's.
-        key: what tells it from every other stage, in every launch: who logs it again goes on with the same run.
-        cells: of the experiment that it serves: `MODEL/INTERMEDIATE/TARGET/sSEED`.
-        settings: what determined it, flat: `recipe.learning_rate`, `tasks`, `parent`.
-        evaluations: those that its trial does.
-        trains: whether its trial trains it, too.
+        name: of the stage and of its run.
+        key: identifies the stage in every launch, so that a later launch continues the same run.
+        cells: cells of the experiment that need it: `MODEL/INTERMEDIATE/TARGET/sSEED`.
+        settings: what determines it, as a flat mapping: `recipe.learning_rate`, `tasks`, `parent`.
+        evaluations: evaluations that its trial makes.
+        trains: whether its trial trains it.
     """
 
     name: str
@@ -29,21 +29,21 @@ class Tracked:
 
 
 class Tracker(Protocol):
-    """Logs numbers of stages, several at a time, all calls from one thread. Any error ends the tracking alone.
+    """Logs metrics of several stages at a time. All calls come from one thread. An error ends the tracking, not the run.
 
-    A stage goes on with its own run after a restart, whichever process then logs it, and no step stands in it twice.
+    After a restart, a stage continues its run, also from another process, and no step is logged twice.
     """
 
     def begin(self, stage: Tracked, step: int | None) -> None:
-        """Open a stage's run, or go on with it.
+        """Open the run of a stage, or continue it.
 
         Args:
-            step: the first that this process has seen; None: the stage is not trained, only evaluated. Dev scores of
-                earlier steps may be logged, too: again, where another process has logged them.
+            step: the first step that this process logs; None if the stage is only evaluated. Dev scores of earlier steps
+                may follow, even if another process has logged them already.
         """
 
     def log(self, stage: Tracked, step: int, values: Mapping[str, float]) -> None:
-        """Numbers of one step."""
+        """Log the metrics of one step."""
 
     def end(self, stage: Tracked, status: str, step: int, scores: Mapping[str, float]) -> None:
-        """The stage is over: `done`, `failed`, `diverged`, or `stopped`; the scores of its last step, if any."""
+        """End the run with status `done`, `failed`, `diverged` or `stopped`, and log the final scores, if any."""

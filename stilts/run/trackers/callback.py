@@ -1,7 +1,7 @@
-"""Trackers: a Tune callback that hands what stages report to the trackers of a run, in a thread of its own.
+"""Trackers: a Tune callback that passes the reports of stages to the trackers of a run, in a thread of its own.
 
-Not Ray's own callbacks: for them a trial that is started again is another run, they call servers from Tune's loop or
-start two actors for each trial, and they know nothing of evaluations.
+Ray's own callbacks are not used: they treat a restarted trial as another run, call servers from Tune's loop or start
+two actors per trial, and do not log evaluations.
 """
 
 import contextlib
@@ -27,26 +27,25 @@ from stilts.storage.protocol import Store
 from stilts.tasks.score import main_number
 
 CLOSE_SECONDS = 120.0
-"""Given to the trackers at the end of a run to send what they have."""
+"""Time for the trackers to send everything at the end of a run."""
 _REPORTED = {
     "loss": "loss",
     "tokens_per_second": "tokens_per_second",
     "gpu_use": "gpu/use",
     "gpu_memory": "gpu/memory",
 }
-"""What is logged of a step, and how it is called."""
+"""Reported fields that are logged for a step, with their names in the tracker."""
 
 
 class Trackers(tune.Callback):
-    """Logs, per stage: loss, tokens per second and GPU by step, dev scores, and at the end its scores by language. The
-    context of the run.
+    """Logs the loss, tokens per second and GPU use of each step, dev scores, and the final scores by language.
 
-    A tracker that fails is told of and left out from then on: no run ends for it.
+    Use it as the context of the run. A tracker that fails is reported and not used any more; the run continues.
 
     Args:
-        trackers: by name; used by this object's thread alone.
+        trackers: by name. Only the thread of this object uses them.
         stages: by name.
-        warn: tells the person that a tracker failed.
+        warn: tells the user that a tracker has failed.
     """
 
     def __init__(
@@ -59,7 +58,7 @@ class Trackers(tune.Callback):
         self._thread = threading.Thread(target=self._work, daemon=True, name="trackers")
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its callbacks, for a restore that never comes.
+        # Tune pickles its callbacks to restore them later, which stilts never does.
         return {}
 
     def __enter__(self) -> "Trackers":
@@ -86,7 +85,7 @@ class Trackers(tune.Callback):
         while (event := self._events.get()) is not None:
             try:
                 event()
-            except Exception as error:  # a defect here, not in a tracker: training is worth more
+            except Exception as error:  # an error in this module, which must not end the run
                 self._warn(f"what stages report could not be tracked: {redact(f'{type(error).__name__}: {error}')}")
                 return
 
@@ -120,7 +119,7 @@ class Trackers(tune.Callback):
             if not (scores or trained):
                 return
             self._begin(name, 1 if trained else None)
-        if trained:  # the end of what was too short-lived to be reported
+        if trained:  # the last steps, which were not reported
             for last, loss in record["train"]["losses"][-1:]:
                 if last > self._logged[name]:
                     self._log(name, last, {"loss": loss})
@@ -130,7 +129,7 @@ class Trackers(tune.Callback):
         del self._logged[name]
 
     def _outcome(self, name: str) -> tuple[dict[str, Any], dict[str, float]]:
-        """A stage's record, and the main numbers of its evaluations on the data as they are."""
+        """Record of a stage, and the main scores of its evaluations on clean data."""
         with contextlib.suppress(StiltsError, OSError):
             record = read_stage(self._store, name) or {}
             wanted = [spec for spec in self._stages[name].evaluations if spec.condition is None]
@@ -144,7 +143,7 @@ class Trackers(tune.Callback):
         return {}, {}
 
     def _stop(self) -> None:
-        """What has not ended goes on with the next run."""
+        """Mark the runs of stages that have not ended as stopped; the next launch continues them."""
         for name in list(self._logged):
             self._end(name, "stopped")
 
@@ -159,7 +158,7 @@ class Trackers(tune.Callback):
 
 
 def tracked_stages(expansion: Expansion, jobs: Mapping[str, StageJob]) -> dict[str, Tracked]:
-    """What trackers are told of each stage, by name.
+    """Return what trackers get to know of each stage, by name.
 
     Args:
         jobs: by key.

@@ -1,4 +1,4 @@
-"""MLflow: an experiment of the same name, a run a stage."""
+"""MLflow: one MLflow experiment per experiment, of the same name, and one run per stage."""
 
 import logging
 import os
@@ -17,10 +17,10 @@ _STATUS = {"done": "FINISHED", "stopped": "KILLED"}
 
 
 class MLflow:
-    """Logs to the server or database at MLFLOW_TRACKING_URI, or else to `FOLDER/mlflow.db`.
+    """Logs to the server or database at MLFLOW_TRACKING_URI, or to `FOLDER/mlflow.db` if that is not set.
 
     Raises:
-        StiltsError: the package is not there, or the server cannot be reached.
+        StiltsError: the package is not installed, or the server cannot be reached.
     """
 
     def __init__(self, experiment: str, folder: Path) -> None:
@@ -70,5 +70,5 @@ class MLflow:
     def _log(self, stage: Tracked, step: int, values: Mapping[str, float]) -> None:
         now = int(time.time() * 1000)
         metrics = [self._metric(name, value, now, step) for name, value in values.items()]
-        for first in range(0, len(metrics), 1000):  # at most so many at a time
+        for first in range(0, len(metrics), 1000):  # the API accepts 1000 metrics per call
             self._client.log_batch(self._runs[stage.name], metrics=metrics[first : first + 1000])

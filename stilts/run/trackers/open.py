@@ -11,14 +11,14 @@ from stilts.run.trackers.wandb import WeightsAndBiases
 
 
 def open_trackers(names: Iterable[str], experiment: str, folder: Path) -> dict[str, Tracker]:
-    """The trackers of a run, by name.
+    """Open the trackers of a run.
 
     Args:
         names: as in `Runtime.trackers`.
-        folder: of the experiment's results; what stays on this machine is written there.
+        folder: of the results of the experiment, for trackers that write files on this machine.
 
     Raises:
-        StiltsError: there is none of this name, a package or a key is missing, or a server does not answer.
+        StiltsError: a name is unknown, a package or a key is missing, or a server does not answer.
     """
     makers: dict[str, Callable[[], Tracker]] = {
         "tensorboard": lambda: TensorBoard(folder / "tensorboard"),

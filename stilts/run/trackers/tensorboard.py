@@ -1,4 +1,4 @@
-"""TensorBoard: event files, a folder a stage."""
+"""TensorBoard: event files, one folder per stage."""
 
 import time
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ FLUSH_SECONDS = 10
 class TensorBoard:
     """Logs to `FOLDER/STAGE/`.
 
-    Each process adds a file. It begins with the step that it goes on from, as TensorBoard has it: what an earlier file
-    says of this step and later ones is not shown, and what it says of earlier steps is not said again.
+    Each process adds an event file, which names the step from which it continues. TensorBoard then discards that step
+    and later ones of earlier files. Earlier steps are not written again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -32,7 +32,7 @@ class TensorBoard:
             str(folder),
             purge_step=step if again else None,
             flush_secs=FLUSH_SECONDS,
-            # Left alone, it names its file by the second, and writes over one of the same.
+            # The default file name has the time in seconds, so that two files of one second would be the same.
             filename_suffix=f".{time.time_ns()}",
         )
         self._writers[stage.name] = writer

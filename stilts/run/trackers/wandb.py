@@ -1,4 +1,4 @@
-"""Weights & Biases: a project an experiment (or WANDB_PROJECT), a run a stage."""
+"""Weights & Biases: one project per experiment (or WANDB_PROJECT), and one run per stage."""
 
 import os
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from stilts.run.trackers.base import Tracked
 
 STEP = "step"
 TAG = 64
-"""Characters that a tag may have."""
+"""Largest number of characters of a tag."""
 
 
 class WeightsAndBiases:
-    """Logs to Weights & Biases, or to `FOLDER/wandb` where WANDB_MODE=offline (for `wandb sync --append`).
+    """Logs to Weights & Biases, or to `FOLDER/wandb` with WANDB_MODE=offline (for `wandb sync --append`).
 
     Raises:
-        StiltsError: the package is not there, nothing says who logs, or the server does not take the key.
+        StiltsError: the package is not installed, there is no API key, or the server does not accept it.
     """
 
     def __init__(self, experiment: str, folder: Path) -> None:
@@ -50,7 +50,7 @@ class WeightsAndBiases:
             tags=sorted({cell[:TAG] for cell in stage.cells}),
             config={**stage.settings, "cells": list(stage.cells)},
             dir=str(self._folder),
-            # Nothing of this process or machine goes there.
+            # Nothing about this process or machine is sent.
             settings=self._wandb.Settings(
                 silent=True, console="off", disable_code=True, disable_git=True, x_disable_stats=True
             ),

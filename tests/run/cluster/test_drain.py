@@ -1,4 +1,4 @@
-"""Trials leave a node that is taken back, and lose nothing by it."""
+"""Trials leave a node that is preempted, and lose no work."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""A spot machine is taken back in the middle of a training: notice, watcher, drain, resume state, another node."""
+"""A spot machine is preempted in the middle of a training: notice, watcher, drain, resume state, another node."""
 
 import json
 import os
