@@ -29,7 +29,7 @@ class Tracked:
 
 
 class Tracker(Protocol):
-    """Logs metrics of several stages at a time. All calls come from one thread. An error ends the tracking, not the run.
+    """Logs metrics of several stages at a time, from one thread. An error ends the tracking, not the run.
 
     After a restart, a stage continues its run, also from another process, and no step is logged twice.
     """
@@ -38,8 +38,8 @@ class Tracker(Protocol):
         """Open the run of a stage, or continue it.
 
         Args:
-            step: the first step that this process logs; None if the stage is only evaluated. Dev scores of earlier steps
-                may follow, even if another process has logged them already.
+            step: the first step that this process logs; None if the stage is only evaluated. Dev scores of earlier
+                steps may follow, even if another process has logged them already.
         """
 
     def log(self, stage: Tracked, step: int, values: Mapping[str, float]) -> None:
