@@ -67,6 +67,7 @@ SECTIONS = (
         ("variance", "intermediate_share"),
         "The seeds of both phases must vary independently: intermediate_seeds: crossed.",
     ),
+    Section("training", "Did the intermediates learn?", ("training", "last_loss")),
     Section(
         "learning", "Learning curves, and the choice of a checkpoint", ("curves", "value"), "No stage is done yet."
     ),
@@ -159,7 +160,7 @@ def _text(environment: Environment, file: str) -> str:
 
 _FRAMES = (
     *("overview", "summary", "languages", "items", "seeds", "best", "study", "variance", "selection"),
-    *("similarity", "similarity_points", "robustness", "published", "stages"),
+    *("similarity", "similarity_points", "robustness", "published", "stages", "training"),
 )
 """Tables that templates know by their names; empty where there is none."""
 

@@ -3,11 +3,13 @@
 import re
 from dataclasses import replace
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from stilts.results.analyse import over_seeds
 from stilts.results.options import Options
+from stilts.results.training import TRAINING
 from stilts.show.html.page import own_tables, render, write_report
 from tests.show.html.reading import Reading, parse
 
@@ -93,3 +95,29 @@ def test_the_file_is_written_beside_its_tables(tables, facts, tmp_path):
     write_report(tmp_path / "out" / "my.html", tmp_path / "results", few, replace(facts, name="other"), Options())
     assert '<h1 translate="no">other</h1>' in (tmp_path / "out" / "my.html").read_text()
     assert (tmp_path / "results" / "overview.parquet").exists()
+
+
+def test_the_page_says_what_the_intermediates_learned(tables, facts):
+    row = {"stage": "xlmr-mnli-s1", "phase": "intermediate", "task": "mnli", "seed": 1, "steps": 40, "own_steps": 40}
+    found = [
+        {
+            **row,
+            "dev": 33.4,
+            "chance": 33.3,
+            "learned": False,
+            "first_loss": 1.1,
+            "last_loss": 1.09,
+            "note": "at chance",
+        },
+        {**row, "task": "squad", "learned": True, "first_loss": 4.0, "last_loss": 1.5},
+        {**row, "phase": "target", "task": "xnli", "learned": True, "last_loss": 0.5},
+    ]
+    training = pa.Table.from_pylist(found, TRAINING)
+    every = {**tables, **own_tables(tables, facts), "training": training}
+    page = render(every, facts, Options())
+    reading = Reading(page)
+    assert "Did the intermediates learn?" in page
+    shown = {(number.row, number.column): number.text for number in reading.numbers if number.table == "training"}
+    assert (shown[0, "dev"], shown[0, "chance"], shown[1, "last_loss"]) == ("33.4", "33.3", "1.5")
+    assert not any(row == 2 for row, _ in shown)
+    assert "at chance" in page
