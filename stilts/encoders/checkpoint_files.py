@@ -1,12 +1,14 @@
-"""A local checkpoint folder in the Hugging Face layout: what it must hold, and its digest. Needs no torch.
+"""A local checkpoint folder in the Hugging Face layout: which files it must hold, and its digest. Needs no torch.
 
-Weights are safetensors, which hold numbers alone. Other files of tensors are pickles, which run code when they are
-loaded: neither a file by that name nor an index that leads to one gets past `local_checkpoint_problems`.
+Weights are safetensors files, which hold numbers only. Other files of tensors are pickles, which run code when they are
+loaded: `local_checkpoint_problems` refuses them, and an index that names one.
 """
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from stilts.errors import StiltsError
 
@@ -14,7 +16,7 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 _LONGEST_HEADER = 100_000_000
-"""As the safetensors library has it."""
+"""Bytes; the limit of the safetensors library."""
 TOKENIZERS = (
     ("tokenizer.json",),
     ("sentencepiece.bpe.model",),
@@ -24,18 +26,30 @@ TOKENIZERS = (
     ("vocab.txt",),
     ("vocab.json", "merges.txt"),
 )
-"""Any one of these groups makes a tokenizer."""
+"""Each group of files is a complete tokenizer."""
 EXTRAS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
 
-def local_checkpoint_problems(path: Path) -> list[str]:
-    """What a checkpoint folder lacks, one message a problem; empty where it can be loaded."""
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor as a safetensors header describes it: `dtype` is F32, BF16, I8 ..."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def local_checkpoint_problems(path: Path, *, weights: bool = True) -> list[str]:
+    """What a checkpoint folder lacks, one message a problem; empty if all files are there.
+
+    Args:
+        weights: whether the weights must be in the folder.
+    """
     if not path.is_dir():
         return [f"{path}: no such folder; give a folder with config.json, model.safetensors and a tokenizer"]
     problems = []
     if not (path / CONFIG).is_file():
-        problems.append(f"{path}: config.json is missing")
-    problems += _weight_problems(path)
+        problems.append(f"{path}: config.json is missing; copy it from the model's repository")
+    problems += _weight_problems(path) if weights else []
     if not any(all((path / name).is_file() for name in group) for group in TOKENIZERS):
         names = ", ".join(" + ".join(group) for group in TOKENIZERS)
         problems.append(f"{path}: no tokenizer; one of these is needed: {names}")
@@ -58,23 +72,62 @@ def _weight_problems(path: Path) -> list[str]:
             f"{path}: the weights are a pickle (.bin), which is never loaded; convert them with "
             "`AutoModel.from_pretrained(..., weights_only=True).save_pretrained(...)` to model.safetensors"
         ]
-    return [f"{path}: model.safetensors is missing"]
+    return [f"{path}: model.safetensors is missing; copy it from the model's repository"]
 
 
 def safetensors_problems(file: Path) -> list[str]:
-    """Why a file that is called so is no safetensors file, told from its header; empty where it is one."""
+    """Why a file cannot be read as safetensors, by its header and its length; empty if it can."""
+    try:
+        header, start = _header(file)
+        end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+    except (ValueError, TypeError, KeyError, IndexError, RecursionError):
+        return [
+            f"{file} is no safetensors file: it is damaged, or something else, such as a pickle, under that name; "
+            "download it again, or convert the weights with save_pretrained"
+        ]
+    size = file.stat().st_size
+    if size != start + end:
+        return [
+            f"{file} has {size} bytes and its header describes {start + end}: it is truncated or damaged; download it "
+            "again"
+        ]
+    return []
+
+
+def _header(file: Path) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, and where the numbers begin.
+
+    Raises:
+        ValueError: there is none.
+    """
     with file.open("rb") as stream:
         length = int.from_bytes(stream.read(8), "little")
         if length > _LONGEST_HEADER:
-            header = None
-        else:
-            try:
-                header = json.loads(stream.read(length))
-            except ValueError:
-                header = None
-    if isinstance(header, dict):
-        return []
-    return [f"{file} is no safetensors file: it is damaged, or something else, such as a pickle, under that name"]
+            raise ValueError("no header")
+        header = json.loads(stream.read(length))
+    if not isinstance(header, dict):
+        raise ValueError("no header")
+    return header, 8 + length
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Type and shape of every tensor of a checkpoint folder, from the headers of its files.
+
+    Raises:
+        StiltsError: a tensor that the index lists is not in its file.
+    """
+    found: dict[str, Tensor] = {}
+    for file in sorted(set(tensor_files(path).values())):
+        header, _ = _header(file)
+        header.pop("__metadata__", None)
+        found |= {name: Tensor(entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}
+    lacking = sorted(set(tensor_files(path)) - set(found))
+    if lacking:
+        raise StiltsError(
+            f"{path / INDEX} lists {len(lacking)} tensors that are not in its files ({lacking[0]} ...); download the "
+            "checkpoint again"
+        )
+    return found
 
 
 def _shards(path: Path) -> list[str]:
@@ -105,8 +158,7 @@ def tensor_files(path: Path) -> dict[str, Path]:
     """The file of every tensor of a checkpoint, by the tensor's name."""
     if (path / INDEX).is_file() and not (path / WEIGHTS).is_file():
         return {name: path / file for name, file in _weight_map(path).items()}
-    with (path / WEIGHTS).open("rb") as stream:
-        header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+    header, _ = _header(path / WEIGHTS)
     return {name: path / WEIGHTS for name in header if name != "__metadata__"}
 
 

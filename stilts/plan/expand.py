@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
-from stilts.encoders.checkpoint_files import checkpoint_digest, local_checkpoint_problems
+from stilts.encoders.checkpoint_checks import checkpoint_problems
+from stilts.encoders.checkpoint_files import checkpoint_digest
+from stilts.encoders.config_checks import init_problems
 from stilts.errors import Problems, StiltsError
 from stilts.experiment.experiment import Experiment, ModelDecl, RegimeDecl, StageDecl, TargetDecl
 from stilts.identity.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec, Watched
@@ -20,6 +22,8 @@ from stilts.tasks.base import all_tasks, get_task
 from stilts.tasks.benchmarks import get_benchmark
 
 PRETRAIN_SEED = 0
+LEAST_VOCABULARY = 6
+"""Four special tokens, the mask and one character; see `stilts/train/base.py`."""
 _SLUG = 60
 """Longest part of a name that comes from a model's."""
 _NAMED = 3
@@ -270,11 +274,19 @@ class _Expander:
             return BaseSpec({"hub": decl.hub, "revision": decl.revision}, shape=decl.shape)
         if decl.path is not None:
             folder = Path(decl.path).expanduser().resolve()
-            problems = local_checkpoint_problems(folder)
+            problems = checkpoint_problems(folder)
             if problems:
                 raise Problems(problems)
             return BaseSpec({"files": checkpoint_digest(folder)}, source=str(folder))
         assert decl.init is not None
+        problems = [f"init.config: {problem}" for problem in init_problems(decl.init.config)]
+        if decl.init.tokenizer.vocab_size < LEAST_VOCABULARY:
+            problems.append(
+                f"init.tokenizer.vocab_size {decl.init.tokenizer.vocab_size} is too small: the special tokens and one "
+                f"character take {LEAST_VOCABULARY}"
+            )
+        if problems:
+            raise Problems(problems)
         text, _ = self.trainer.training_data(MLM, "english", None, "last")
         init = {**decl.init.model_dump(), "text": [ref.identity for ref in text]}
         return BaseSpec({"init": init}, text=text)

@@ -7,6 +7,7 @@ from typing import Any
 
 from stilts.data.sources.pins import is_known
 from stilts.identity.stage import SHORT, DataRef, StageSpec
+from stilts.plan.check_models import model_rows, model_warnings
 from stilts.plan.cost.estimate import Speed, StageCost, gpu_hours, peak_bytes, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
@@ -87,8 +88,9 @@ def summarize(plan: Plan) -> dict[str, Any]:
         ],
         "pins": pins(plan.expansion),
         "unlike": unlike_sources(plan.expansion),
+        "models": model_rows(graph),
         "unknown": sorted({item for cost in plan.costs.values() for item in cost.unknown}),
-        "notes": notes(graph),
+        "notes": [*model_warnings(graph), *notes(graph)],
     }
 
 

@@ -17,6 +17,7 @@ from stilts.ledger.mark import mark_of
 from stilts.ledger.record import clear_failure, drop_weights, write_failure
 from stilts.ledger.spending import Spending
 from stilts.ledger.status import spending_of
+from stilts.plan.cost.estimate import SIZE_UNKNOWN
 from stilts.plan.cost.price import Expected, price
 from stilts.plan.job import StageJob
 from stilts.plan.summary import Plan
@@ -127,6 +128,13 @@ def check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) -> 
         raise StiltsError(
             "--max-cost needs prices: give the experiment a cluster: section (nodes: {NAME: {gpus: 8, price_per_hour: "
             "9.8}}), or take --max-gpu-hours"
+        )
+    limited = limits.cost is not None or limits.gpu_hours is not None
+    if limited and SIZE_UNKNOWN in plan.figures["unknown"]:
+        raise StiltsError(
+            "--max-cost and --max-gpu-hours need a price, and the size of a base model is not known: give `shape:` in "
+            "its declaration (model_type, hidden_size, num_hidden_layers, intermediate_size, vocab_size), or download "
+            "its config.json into the Hugging Face cache"
         )
     if reached := meter.reached():
         raise LimitReached(f"{reached}. {CONTINUE}")

@@ -32,6 +32,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     size = figures["bytes"]
     console.print(f"  disk: {gigabytes(size['peak'])} at the peak, {gigabytes(size['end'])} at the end")
     _show_price(plan, console)
+    _show_models(figures, console)
     for lost in figures["left_out"]:
         languages = ", ".join(lost["languages"])
         console.print(f"  [yellow]{lost['target']}: no {lost['split']} data, left out: {languages}[/]")
@@ -53,6 +54,13 @@ def show_notes(notes: Sequence[str], console: Console) -> None:
     """Print what `plan.notes` says, one line each."""
     for note in notes:
         console.print(Text(f"  note: {note}", style="yellow"), soft_wrap=True)
+
+
+def _show_models(figures: dict[str, Any], console: Console) -> None:
+    """Which hub models are known to load; the notes name the others."""
+    known = [f"{model['hub']}@{model['revision'][:12]}" for model in figures["models"] if model["known_to_load"]]
+    if known:
+        console.print(f"  hub models known to hold safetensors: {', '.join(known)}", soft_wrap=True)
 
 
 def _show_price(plan: Plan, console: Console) -> None:

@@ -15,13 +15,13 @@ from tokenizers.trainers import UnigramTrainer
 from transformers import AutoConfig, AutoModel, PreTrainedTokenizerFast
 
 from stilts.encoders.architectures import Architecture, architecture
+from stilts.encoders.checkpoint_checks import checkpoint_problems
 from stilts.encoders.checkpoint_files import (
     CONFIG,
     EXTRAS,
     TOKENIZERS,
     checkpoint_digest,
     checkpoint_files,
-    local_checkpoint_problems,
 )
 from stilts.errors import Problems, StiltsError
 from stilts.train.tokenizer import add_frame
@@ -72,16 +72,13 @@ def _download(name: str, revision: str | None) -> Path:
 
 
 def _copy_local(path: Path, files: str | None, out: Path) -> None:
-    problems = local_checkpoint_problems(path)
-    if problems:
-        raise Problems(problems)
-    if files is not None and checkpoint_digest(path) != files:
+    if path.is_dir() and files is not None and checkpoint_digest(path) != files:
         raise StiltsError(f"base model {path}: its files have changed since the plan was made; plan again")
     _copy_checkpoint(path, out)
 
 
 def _copy_checkpoint(folder: Path, out: Path) -> None:
-    problems = local_checkpoint_problems(folder)
+    problems = checkpoint_problems(folder)
     if problems:
         raise Problems(problems)
     for file in checkpoint_files(folder):

@@ -1,16 +1,26 @@
 """What a base model cannot do is said in the plan."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
+from rich.console import Console
 
-from stilts.errors import Problems
-from stilts.plan.expand import expand
+from stilts.encoders.sizes import shape_of
+from stilts.errors import Problems, StiltsError
+from stilts.identity.stage import BaseSpec
+from stilts.plan.check_models import model_rows, model_warnings
+from stilts.plan.expand import Expansion, expand
+from stilts.plan.summary import make_plan, summarize
+from stilts.run.launch import check_limits
+from stilts.run.meter import Limits
 from tests.plan.conftest import HUB, FakeData, declare
 
 
-def planned(data: FakeData, model: dict[str, Any], **fields: Any) -> None:
-    expand(declare(models={"some": model}, intermediates=["none", "squad"], **fields), data)
+def planned(data: FakeData, model: dict[str, Any], **fields: Any) -> Expansion:
+    return expand(declare(models={"some": model}, intermediates=["none", "squad"], **fields), data)
 
 
 def test_sequences_longer_than_the_positions(data: FakeData) -> None:
@@ -52,3 +62,147 @@ def test_layers_that_cannot_be_recomputed(data: FakeData) -> None:
     planned(data, HUB, runtime={"gradient_checkpointing": True})
     with pytest.raises(Problems, match="gradient_checkpointing: transformers has none for xlnet"):
         planned(data, {"hub": "xlnet/xlnet-base-cased", "revision": "x"}, runtime={"gradient_checkpointing": True})
+
+
+# --- which models are accepted ----------------------------------------------------------------------------
+
+UNKNOWN = {"hub": "somebody/else", "revision": "0" * 40}
+SHAPE = {"hidden_size": 64, "num_hidden_layers": 2, "intermediate_size": 128, "vocab_size": 1000}
+
+
+def refused(data: FakeData, model: dict[str, Any], **fields: Any) -> list[str]:
+    with pytest.raises(Problems) as caught:
+        planned(data, model, **fields)
+    return caught.value.messages
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("gpt2", "is a decoder"),
+        ("llama", "is a decoder"),
+        ("qwen3", "is a decoder"),
+        ("t5", "is an encoder-decoder"),
+        ("mt5", "is an encoder-decoder"),
+        ("canine", "is no encoder of text"),
+        ("evil", "is not a model type of the installed transformers"),
+    ],
+)
+def test_what_is_no_encoder_is_refused_once(data: FakeData, kind: str, why: str) -> None:
+    for model in (
+        {**UNKNOWN, "shape": {"model_type": kind, **SHAPE}},
+        {"init": {"config": {"model_type": kind}, "tokenizer": {"vocab_size": 100}}},
+    ):
+        messages = refused(data, model, seeds=[1, 2])
+        assert len(messages) == 1
+        assert why in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"hiden_size": 64},
+            "init.config: hiden_size is no field of a xlm-roberta configuration; did you mean 'hidden_size'?",
+        ),
+        ({"hidden_size": "64"}, "init.config: hidden_size should be a number, not '64'"),
+        ({"hidden_size": 64, "num_attention_heads": 5}, "hidden_size 64 is not a multiple of num_attention_heads 5"),
+        ({"model_type": "xlnet", "n_layers": 2}, "n_layers is no field of a xlnet configuration"),
+        (
+            {"model_type": "deberta-v2", "hidden_size": 33, "num_attention_heads": 2},
+            "a deberta-v2 model cannot be made",
+        ),
+        ({"is_decoder": True}, "is_decoder: true has causal attention"),
+        ({"pad_token_id": None}, "pad_token_id is null"),
+    ],
+)
+def test_fields_of_a_random_initialisation(data: FakeData, fields: dict[str, Any], message: str) -> None:
+    assert message in refused(data, {"init": {"config": fields, "tokenizer": {"vocab_size": 100}}})[0]
+
+
+def test_the_right_fields_of_other_types_pass(data: FakeData) -> None:
+    for fields in (
+        {"model_type": "xlnet", "d_model": 32, "n_layer": 2, "n_head": 2},
+        {"model_type": "deberta-v2", "relative_attention": True},
+    ):
+        planned(data, {"init": {"config": fields, "tokenizer": {"vocab_size": 100}}})
+
+
+def test_a_vocabulary_of_one(data: FakeData) -> None:
+    messages = refused(data, {"init": {"config": {"layer": 1}, "tokenizer": {"vocab_size": 1}}})
+    assert "layer is no field" in messages[0]
+    assert "vocab_size 1 is too small" in messages[1]
+
+
+def test_a_revision_without_safetensors_is_refused(data: FakeData) -> None:
+    messages = refused(data, {"hub": "facebook/xlm-v-base", "revision": "68c75dd7733d2640b3a98114e3e94196dc543fe1"})
+    assert "has no safetensors" in messages[0]
+    assert "643a987aa713ecd3c9a26a801fc715aa7f56b409" in messages[0]
+
+
+def test_the_plan_says_which_pins_are_known(data: FakeData) -> None:
+    known = {"hub": "FacebookAI/xlm-roberta-large", "revision": "c23d21b0620b635a76227c604d44e43a9f0ee389"}
+    graph = planned(data, known).graph
+    assert model_rows(graph) == [{**known, "known_to_load": True}]
+    assert model_warnings(graph) == []
+    graph = planned(data, UNKNOWN).graph
+    assert model_rows(graph) == [{**UNKNOWN, "known_to_load": False}]
+    assert "not known to hold safetensors" in model_warnings(graph)[0]
+    assert "it has no price; give `shape:`" in model_warnings(graph)[1]
+
+
+def test_a_type_without_an_entry_warns_and_trains_no_mlm(data: FakeData) -> None:
+    model = {**UNKNOWN, "shape": {"model_type": "electra", **SHAPE}}
+    assert "'electra' has no entry" in model_warnings(planned(data, model).graph)[-1]
+    messages = refused(data, {**model, "pretrain": ["mlm"]})
+    assert "would begin with a random head" in messages[0]
+    planned(
+        data, {"init": {"config": {"model_type": "electra"}, "tokenizer": {"vocab_size": 100}}, "pretrain": ["mlm"]}
+    )
+
+
+def test_a_random_head_is_said(data: FakeData) -> None:
+    rembert = {"hub": "google/rembert", "revision": "refs/pr/3", "pretrain": ["mlm"]}
+    assert "mlm trains a random one" in model_warnings(planned(data, rembert).graph)[0]
+    after = expand(declare(models={"some": HUB}, intermediates={"both": {"stages": ["mnli", "mlm"]}}), data).graph
+    assert "put mlm first" in model_warnings(after)[-1]
+    first = expand(declare(models={"some": HUB}, intermediates={"both": {"stages": ["mlm", "mnli"]}}), data).graph
+    assert not any("random" in warning for warning in model_warnings(first))
+
+
+# --- sizes and prices -------------------------------------------------------------------------------------
+
+
+def test_a_hub_model_is_priced_by_its_declared_shape(data: FakeData) -> None:
+    with_shape = BaseSpec({"hub": "somebody/else", "revision": "x"}, shape={"model_type": "modernbert", **SHAPE})
+    assert shape_of(with_shape) is not None
+    assert with_shape.key == BaseSpec({"hub": "somebody/else", "revision": "x"}).key
+    figures = summarize(
+        make_plan(planned(data, {**UNKNOWN, "shape": {"model_type": "bert", **SHAPE}}), {}, "store", [])
+    )
+    assert figures["gpu_hours"] > 0
+    assert "the size of the base model" not in figures["unknown"]
+
+
+def test_a_hub_model_is_priced_by_its_config_in_the_cache(
+    data: FakeData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models--somebody--else" / "snapshots" / UNKNOWN["revision"]
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", **SHAPE}))
+    found = shape_of(BaseSpec(dict(UNKNOWN)))
+    assert found is not None
+    assert (found.layers, found.width) == (2, 64)
+    (folder / "config.json").write_text("{")
+    assert "is not valid JSON" in refused(data, UNKNOWN)[0]
+    (folder / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    assert "is a decoder" in refused(data, UNKNOWN)[0]
+
+
+@pytest.mark.parametrize("limits", [Limits(gpu_hours=1.0), Limits(cost=1.0)])
+def test_limits_refuse_a_model_without_a_price(data: FakeData, limits: Limits) -> None:
+    machines = {"nodes": {"one": {"gpus": 8, "price_per_hour": 9.8, "max_nodes": 1}}}
+    plan = make_plan(planned(data, UNKNOWN, cluster=machines), {}, "store", [])
+    with pytest.raises(StiltsError, match="the size of a base model is not known"):
+        check_limits(plan, None, limits, Console())  # type: ignore[arg-type]

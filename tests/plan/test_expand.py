@@ -11,6 +11,7 @@ import pytest
 from stilts.errors import Problems, StiltsError
 from stilts.identity.stage import StageSpec
 from stilts.plan.expand import Expansion
+from tests.train.toys import make_base
 
 Expand = Callable[..., Expansion]
 
@@ -222,23 +223,19 @@ def test_settings_of_a_target(expanded: Expand) -> None:
 # --- base models ---------------------------------------------------------------------------------------------
 
 
-EMPTY = (2).to_bytes(8, "little") + b"{}"
-"""A safetensors file without tensors."""
-
-
 def _checkpoint(folder: Path) -> Path:
+    """A tiny checkpoint, the same at every call."""
     folder.mkdir(parents=True)
-    for name in ("config.json", "tokenizer.json"):
-        (folder / name).write_text("{}")
-    (folder / "model.safetensors").write_bytes(EMPTY)
-    return folder
+    text = folder.parent / "text.txt"
+    text.write_text("ab ba abba\n")
+    return make_base(folder, text)
 
 
 def test_a_local_model_is_its_files(expanded: Expand, tmp_path: Path) -> None:
     one, other = _checkpoint(tmp_path / "one"), _checkpoint(tmp_path / "My Model (2)")
     keys = [next(iter(expanded(models={"m": {"path": str(path)}}).graph.nodes)) for path in (one, other)]
     assert keys[0] == keys[1]
-    (other / "model.safetensors").write_bytes(EMPTY + b" ")
+    (other / "tokenizer_config.json").write_text("{}")
     assert next(iter(expanded(models={"m": {"path": str(other)}}).graph.nodes)) != keys[0]
 
 
@@ -255,10 +252,10 @@ def test_names_of_stages_are_plain_and_short(expanded: Expand, tmp_path: Path, m
 
 def test_an_initialised_model_is_its_config_tokenizer_text_and_seed(expanded: Expand, data: Any) -> None:
     def key(**fields: Any) -> str:
-        init = {"config": {"hidden_size": 8}, "tokenizer": {"vocab_size": 100}, **fields}
+        init = {"config": {"hidden_size": 12}, "tokenizer": {"vocab_size": 100}, **fields}
         return next(iter(expanded(models={"m": {"init": init}}).graph.nodes))
 
-    keys = [key(), key(seed=1), key(tokenizer={"vocab_size": 101}), key(config={"hidden_size": 16})]
+    keys = [key(), key(seed=1), key(tokenizer={"vocab_size": 101}), key(config={"hidden_size": 24})]
     data.texts = ("en", "sw", "de")
     assert len({*keys, key()}) == 5
 

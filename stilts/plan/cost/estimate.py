@@ -34,6 +34,9 @@ OPTIMIZER_BYTES = 12
 """Resume state per parameter: fp32 weights and both moments of Adam. The best weights so far, where a dev set selects
 them, are four bytes more."""
 
+SIZE_UNKNOWN = "the size of the base model"
+"""Among `StageCost.unknown`: the stage has no price."""
+
 PREDICTION_BYTES = 40
 """One predicted example, on average over the tasks."""
 
@@ -86,7 +89,7 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predi
         flops += _reading(evaluation.pool, evaluation, size)[1]  # once, however many languages search it
     parameters = size.parameters if size is not None else 0
     if size is None:
-        unknown.add("the size of the base model")
+        unknown.add(SIZE_UNKNOWN)
     best = isinstance(node.spec, StageSpec) and node.spec.selects
     return StageCost(
         examples=round(examples),
