@@ -22,8 +22,6 @@ from stilts.tasks.base import all_tasks, get_task
 from stilts.tasks.benchmarks import get_benchmark
 
 PRETRAIN_SEED = 0
-LEAST_VOCABULARY = 6
-"""Four special tokens, the mask and one character; see `stilts/train/base.py`."""
 _SLUG = 60
 """Longest part of a name that comes from a model's."""
 _NAMED = 3
@@ -280,11 +278,6 @@ class _Expander:
             return BaseSpec({"files": checkpoint_digest(folder)}, source=str(folder))
         assert decl.init is not None
         problems = [f"init.config: {problem}" for problem in init_problems(decl.init.config)]
-        if decl.init.tokenizer.vocab_size < LEAST_VOCABULARY:
-            problems.append(
-                f"init.tokenizer.vocab_size {decl.init.tokenizer.vocab_size} is too small: the special tokens and one "
-                f"character take {LEAST_VOCABULARY}"
-            )
         if problems:
             raise Problems(problems)
         text, _ = self.trainer.training_data(MLM, "english", None, "last")

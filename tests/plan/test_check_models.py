@@ -128,12 +128,6 @@ def test_the_right_fields_of_other_types_pass(data: FakeData) -> None:
         planned(data, {"init": {"config": fields, "tokenizer": {"vocab_size": 100}}})
 
 
-def test_a_vocabulary_of_one(data: FakeData) -> None:
-    messages = refused(data, {"init": {"config": {"layer": 1}, "tokenizer": {"vocab_size": 1}}})
-    assert "layer is no field" in messages[0]
-    assert "vocab_size 1 is too small" in messages[1]
-
-
 def test_a_revision_without_safetensors_is_refused(data: FakeData) -> None:
     messages = refused(data, {"hub": "facebook/xlm-v-base", "revision": "68c75dd7733d2640b3a98114e3e94196dc543fe1"})
     assert "has no safetensors" in messages[0]

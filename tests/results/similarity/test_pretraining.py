@@ -7,7 +7,7 @@ from stilts.identity.stage import DataRef
 from stilts.plan.expand import expand
 from stilts.results.similarity.pretraining import OWN, pretrainings
 
-TINY = {"config": {"model_type": "bert", "hidden_size": 8}, "tokenizer": {"vocab_size": 300}}
+TINY = {"config": {"model_type": "bert", "hidden_size": 12}, "tokenizer": {"vocab_size": 300}}
 
 ROWS = {"en": 500, "de": 200, "sw": None}
 
@@ -37,7 +37,10 @@ def test_published_sizes_of_a_checkpoint():
 
 
 def test_a_checkpoint_whose_sizes_are_not_published_has_none():
-    models = {"a": {"hub": "google/rembert", "revision": "main"}, "b": {"hub": "someone/model", "revision": "main"}}
+    models = {
+        "a": {"hub": "google/rembert", "revision": "refs/pr/3"},
+        "b": {"hub": "someone/model", "revision": "main"},
+    }
     found = pretrainings(expansion(**models))
     assert (found["a"].family, found["a"].sizes, found["a"].source) == ("rembert", {}, None)
     assert found["b"].family is None
