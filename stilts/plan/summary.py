@@ -1,4 +1,4 @@
-"""Summary: a plan in figures, for a person or for a program."""
+"""Plan: an expanded experiment compared with a store, its jobs and costs, and the summary that `stilts plan` prints."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,11 +18,13 @@ from stilts.tasks.base import get_task
 
 @dataclass
 class Plan:
-    """An expansion held against a store.
+    """An expansion compared with what a store holds.
 
     Attributes:
-        jobs: what a run has to do, by key, parents first.
-        inventory: what the store held when the plan was made.
+        inventory: the artifacts that were in the store when the plan was made.
+        jobs: the jobs that a run has to do, by stage key, parents first.
+        costs: the estimated cost of each job, by stage key.
+        speed: the speed of one rank that the estimates assume.
     """
 
     expansion: Expansion
@@ -33,33 +35,36 @@ class Plan:
 
     @cached_property
     def figures(self) -> dict[str, Any]:
-        """The figures of `summarize`, computed once."""
+        """The result of `summarize`, computed once."""
         return summarize(self)
 
     def seconds(self) -> dict[str, float]:
-        """Estimated seconds of each job on one rank, by key."""
+        """Estimated seconds of each job on one rank, by stage key."""
         return {key: 3600 * gpu_hours(cost, self.speed) for key, cost in self.costs.items()}
 
 
 def make_plan(expansion: Expansion, inventory: Inventory, store: str, records: Iterable[Mapping[str, Any]]) -> Plan:
-    """Hold an expansion against what the store has.
+    """Compare an expansion with what a store holds, and estimate the costs of the missing jobs.
 
     Args:
-        records: stage records of the store, from which speed is measured.
+        inventory: the artifacts in the store.
+        store: URI of the store.
+        records: stage records of the store, from which the speed is measured.
     """
     runtime, cluster = expansion.experiment.runtime, expansion.experiment.cluster
     jobs = missing_jobs(expansion.graph, inventory, store, runtime)
     rate = speed(runtime, records, cluster)
-    costs = {key: rate.even(cost, jobs[key]) for key, cost in stage_costs(expansion.graph, jobs).items()}
+    costs = {key: rate.calibrated(cost, jobs[key]) for key, cost in stage_costs(expansion.graph, jobs).items()}
     return Plan(expansion, inventory, jobs, costs, rate)
 
 
 def summarize(plan: Plan) -> dict[str, Any]:
-    """The plan's figures in plain JSON types.
+    """Summarize a plan in plain JSON types.
 
-    `stages` counts distinct trainings, `shared` those used by more than one cell, `unshared` the trainings without
-    sharing, `done` those with nothing left to do, `to_train` those that train, `to_evaluate` those whose weights
-    are there and whose evaluations are not all.
+    Counts of stages: `stages` is the number of distinct stages, `shared` of those that more than one cell uses,
+    `unshared` the number of trainings if no cells shared any, `done` of those with nothing left to do, `to_train` of
+    those that must be trained, and `to_evaluate` of those whose weights are stored but whose evaluations are
+    incomplete. `unknown` lists sizes that are not known, `pins` and `unlike` describe data of the hub.
     """
     graph, cells = plan.expansion.graph, plan.expansion.cells
     stages = graph.stages()
@@ -95,7 +100,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
 
 
 def unlike_sources(expansion: Expansion) -> list[dict[str, Any]]:
-    """Data of the hub that is not the benchmark's, once for each task and language: why, in a sentence."""
+    """The hub data sets that differ from the benchmark's own data, one entry per task and language, with the reason."""
     refs = {(ref.task, ref.language): ref for ref in _hub_refs(expansion)}
     found = []
     for (name, language), ref in refs.items():
@@ -106,7 +111,7 @@ def unlike_sources(expansion: Expansion) -> list[dict[str, Any]]:
 
 
 def pins(expansion: Expansion) -> list[dict[str, Any]]:
-    """The data sets of the hub that a plan reads, each once: id, revision, and whether it is known to load."""
+    """The hub data sets that a plan reads: id, pinned revision, and whether that revision is known to load."""
     found = {ref.identity.removeprefix("hub:").partition("#")[0] for ref in _hub_refs(expansion)}
     parts = {(path.rpartition("@")[0], path.rpartition("@")[2]) for path in found}
     named = sorted({("/".join(path.split("/")[:2]), revision) for path, revision in parts})
@@ -121,7 +126,7 @@ def _hub_refs(expansion: Expansion) -> Iterator[DataRef]:
 
 
 def stage_rows(plan: Plan) -> list[dict[str, Any]]:
-    """A row for every node, parents first, in plain JSON types."""
+    """One row per node of the graph, parents first, in plain JSON types: name, state, cells, and costs."""
     rows = []
     for node in plan.expansion.graph:
         job, cost = plan.jobs.get(node.key), plan.costs.get(node.key, StageCost())

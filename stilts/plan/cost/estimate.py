@@ -1,9 +1,10 @@
 """Cost model: examples, tokens, GPU-hours and bytes of a plan, before anything runs.
 
-Arithmetic: one token costs 6 N + 12 L h s floating-point operations forward and backward (N: parameters of the
-layers, L: layers, h: width, s: sequence length; Kaplan et al. 2020, section 2.1, with the attention term for
-bidirectional attention); the forward pass alone a third. XLM-R Large at s = 128: 1.85 GFLOP. Masked language modelling
-adds the output layer, as large as the embeddings that it is tied to, on the tokens that it predicts.
+One token costs 6 N + 12 L h s floating-point operations in a forward and backward pass, where N is the number of
+parameters of the layers, L the number of layers, h the hidden size and s the sequence length (Kaplan et al. 2020,
+section 2.1, with the attention term for bidirectional attention). The forward pass alone costs a third of that.
+Example: XLM-R Large takes 1.85 GFLOP per token at s = 128. Masked language modelling also computes the output layer,
+which is as large as the embeddings it is tied to, for every token that it predicts.
 """
 
 import math
@@ -26,32 +27,35 @@ from stilts.tasks.base import get_task
 from stilts.tasks.families import get_family
 
 GPU_FLOPS = 1.2e14
-"""Assumed operations per second of one GPU before anything was measured: 40 % of an A100's bf16 peak."""
+"""Assumed FLOPs per second of one GPU while the store has no measured stages: 40 % of an A100's bf16 peak."""
 CPU_FLOPS = 3e10
-"""The same for one CPU rank."""
+"""Assumed FLOPs per second of one CPU rank while the store has no measured stages."""
 
 OPTIMIZER_BYTES = 12
-"""Resume state per parameter: fp32 weights and both moments of Adam. The best weights so far, where a dev set selects
-them, are four bytes more."""
+"""Bytes of the resume state per parameter: fp32 weights and both moments of Adam. With model selection, the best
+weights so far take four more bytes."""
 
 SIZE_UNKNOWN = "the size of the base model"
 """Among `StageCost.unknown`: the stage has no price."""
 
 PREDICTION_BYTES = 40
-"""One predicted example, on average over the tasks."""
+"""Average size of one stored prediction over all tasks."""
 
 Predicting = Callable[[EvaluationSpec, Shape | None], tuple[int, float]]
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one node of the graph costs.
+    """Estimated cost of the job of one node of the graph.
 
     Attributes:
-        examples, tokens: seen in training, over all epochs; tokens after truncation, without padding.
-        flops: training and evaluation together.
-        weight_bytes: its weights in the store; resume_bytes: its state while it trains.
-        unknown: sizes that nothing declares, so that the figures are too low.
+        examples: training examples over all epochs.
+        tokens: training tokens over all epochs, after truncation and without padding.
+        flops: floating-point operations of training and evaluation together.
+        weight_bytes: bytes of the weights that stay in the store.
+        resume_bytes: bytes of the resume state, which exists only while the stage trains.
+        prediction_bytes: bytes of the stored predictions.
+        unknown: the sizes that nobody declares or measures. If there are any, the other figures are too low.
     """
 
     examples: int = 0
@@ -64,7 +68,7 @@ class StageCost:
 
 
 def stage_costs(graph: Graph, jobs: Mapping[str, StageJob]) -> dict[str, StageCost]:
-    """Cost of what each job does, by key."""
+    """Estimate the cost of each job; returns costs by stage key."""
     shapes: dict[str, Shape | None] = {}
     for node in graph:
         shapes[node.key] = shape_of(node.spec) if isinstance(node.spec, BaseSpec) else shapes[str(node.parent)]
@@ -86,7 +90,7 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predi
         predicted += rows
         flops += operations
     for evaluation in {evaluation.pool: evaluation for evaluation in job.evaluations}.values():
-        flops += _reading(evaluation.pool, evaluation, size)[1]  # once, however many languages search it
+        flops += _reading(evaluation.pool, evaluation, size)[1]  # all languages search one encoding of the pool
     parameters = size.parameters if size is not None else 0
     if size is None:
         unknown.add(SIZE_UNKNOWN)
@@ -103,7 +107,7 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predi
 
 
 def training_flops(part: Part, size: Shape, examples: float, tokens: float) -> float:
-    """Operations of training one task of a stage on so many examples and tokens."""
+    """FLOPs of training on `examples` examples, `tokens` tokens in all, of one task of a stage."""
     task = get_task(part.task)
     predicted = get_family(task.family).predicted_share(task, part.recipe)
     length = min(tokens / max(examples, 1), part.recipe.max_length)
@@ -111,7 +115,7 @@ def training_flops(part: Part, size: Shape, examples: float, tokens: float) -> f
 
 
 def watching_flops(watched: Iterable[Watched], size: Shape) -> float:
-    """Operations of scoring one checkpoint on what is watched. English dev, a small part of that, is not counted."""
+    """FLOPs of scoring one checkpoint on the watched evaluations. English dev is left out because it is small."""
     total = 0.0
     for what in watched:
         rows, flops = _reading(what.evaluation.data, what.evaluation, size)
@@ -120,7 +124,7 @@ def watching_flops(watched: Iterable[Watched], size: Shape) -> float:
 
 
 def _checkpoints(spec: StageSpec, examples: float) -> int:
-    """Dev evaluations of a stage that sees so many examples: at intervals, and at the end."""
+    """Number of dev evaluations of a stage that trains on `examples` examples: one per interval, and one at the end."""
     steps = math.ceil(examples / spec.recipe.batch_size)
     rows = sum(part.rows for part in spec.parts) or examples
     every = spec.recipe.evaluate_every or math.ceil(rows / spec.recipe.batch_size)
@@ -128,23 +132,27 @@ def _checkpoints(spec: StageSpec, examples: float) -> int:
 
 
 def _predicting(evaluation: EvaluationSpec, size: Shape | None) -> tuple[int, float]:
-    """Rows and operations of one evaluation."""
+    """Rows and FLOPs of one evaluation."""
     read = [_reading(ref, evaluation, size) for ref in (evaluation.data, evaluation.tune)]
     return sum(rows for rows, _ in read), sum(flops for _, flops in read)
 
 
 def _reading(ref: DataRef | None, evaluation: EvaluationSpec, size: Shape | None) -> tuple[int, float]:
-    """Rows of examples, and operations of passing them through the encoder."""
+    """Number of rows of a data set, and FLOPs of one forward pass over them."""
     rows, mean, limit = _size(ref, evaluation)
     return rows, 0.0 if size is None else rows * mean * size.flops_per_token(min(mean, limit), training=False)
 
 
 def _training(spec: StageSpec) -> tuple[list[tuple[Part, float, float]], set[str]]:
-    """Examples and tokens that a stage sees of each part, none where a size is missing, and what nothing declares."""
+    """Examples and tokens that a stage trains on.
+
+    Returns:
+        A list of (part, examples, tokens), empty if the size of some part is unknown, and the set of unknown sizes.
+    """
     recipe, mixing = spec.recipe, spec.mixing
     limited = recipe.max_tokens is not None or recipe.max_steps is not None
     unknown = {f"the size of {ref.task} {ref.split}" for part in spec.parts for ref in part.train if ref.rows is None}
-    sizes = {part.task: part.rows or _guess(spec, part.task, limited) for part in spec.parts}
+    sizes = {part.task: part.rows or _assumed_rows(spec, part.task, limited) for part in spec.parts}
     if not all(sizes.values()):
         return [], unknown
     drawn = dict.fromkeys(sizes, 1.0) if mixing is None else shares(sizes, mixing)
@@ -162,15 +170,17 @@ def _training(spec: StageSpec) -> tuple[list[tuple[Part, float, float]], set[str
 
 
 def planned_examples(spec: StageSpec) -> float:
-    """Examples that a stage sees, repetitions counted; 0 where the size of its data is not known."""
+    """Number of examples that a stage trains on over all epochs; 0 if the size of its data is unknown."""
     return sum(examples for _, examples, _ in _training(spec)[0])
 
 
-def _guess(spec: StageSpec, task: str, limited: bool) -> int:
-    """Examples of a task that nothing counts, where the stage's length does not hang on them; else 0.
+def _assumed_rows(spec: StageSpec, task: str, limited: bool) -> int:
+    """Number of examples assumed for a task whose data set has an unknown size; 0 if nothing can be assumed.
 
-    Of steps and tokens the number is known all the same: the task is taken for as much as the cap allows. One with a
-    probability of its own is seen beside the others, whose epoch it is.
+    A number can be assumed if the length of the stage does not depend on it. That is so in two cases: the recipe gives
+    the length in steps or tokens (`limited`), or the task has a probability of its own in the mixture, so that the
+    other tasks determine the length of an epoch. A mixture counts at most `cap` examples of a task, so the cap is
+    assumed.
     """
     if spec.mixing is None:
         return int(limited)
@@ -179,7 +189,7 @@ def _guess(spec: StageSpec, task: str, limited: bool) -> int:
 
 
 def _mean_of_part(part: Part) -> float:
-    """Mean tokens of a training example of one task, over its languages."""
+    """Mean number of tokens of a training example of one task over all its languages."""
     limit = part.recipe.max_examples
     known = [(min(ref.rows, limit or ref.rows), ref) for ref in part.train if ref.rows]
     if not known:
@@ -188,7 +198,7 @@ def _mean_of_part(part: Part) -> float:
 
 
 def _size(ref: DataRef | None, evaluation: EvaluationSpec) -> tuple[int, float, float]:
-    """Rows, mean tokens of a row, and longest sequence."""
+    """Number of rows, mean tokens per row, and maximum sequence length of an evaluation's data set."""
     limit = float(evaluation.settings.get("max_length", 512))
     if ref is None or ref.rows is None:
         return 0, 0.0, limit
@@ -196,7 +206,10 @@ def _size(ref: DataRef | None, evaluation: EvaluationSpec) -> tuple[int, float, 
 
 
 def _mean_tokens(ref: DataRef, limit: float) -> float:
-    """Mean tokens of an example that the model reads. What is spread over several sequences is not cut."""
+    """Mean number of tokens per example that the model reads.
+
+    Examples longer than `limit` are truncated, unless the family splits them into several sequences.
+    """
     task = get_task(ref.task)
     mean = ref.tokens / ref.rows if ref.tokens is not None and ref.rows else task.tokens_per_row
     return mean if get_family(task.family).splits_examples else min(mean, limit)
@@ -204,19 +217,26 @@ def _mean_tokens(ref: DataRef, limit: float) -> float:
 
 @dataclass(frozen=True)
 class Speed:
-    """Operations per second of one rank, and where the figure comes from.
+    """How fast one rank computes.
 
     Attributes:
-        by_tasks: the same of stages on these tasks, where such were measured: masked language modelling, whose output
-            layer is one large product, works at several times the speed of tagging.
+        flops: floating-point operations per second.
+        source: where the figure comes from (measured, declared or assumed), as shown to the user.
+        by_tasks: measured speed of stages that train exactly these tasks, as far as the store has any. Speeds differ:
+            masked language modelling, whose output layer is one large matrix product, reaches several times the speed
+            of tagging.
     """
 
     flops: float
     source: str
     by_tasks: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
-    def even(self, cost: StageCost, job: StageJob) -> StageCost:
-        """The cost with as many operations as take, at the speed of all, what they take at the speed of their task."""
+    def calibrated(self, cost: StageCost, job: StageJob) -> StageCost:
+        """Rescale the FLOPs of a cost so that `flops / self.flops` equals the seconds measured for stages like this.
+
+        Simulation and prices divide all FLOPs by one speed. If stages of these tasks were measured at half of that
+        speed, their FLOPs are doubled. A cost without such measurements is returned unchanged.
+        """
         if not isinstance(job.spec, StageSpec):
             return cost
         own = self.by_tasks.get(tuple(sorted(part.task for part in job.spec.parts)), self.flops)
@@ -224,7 +244,11 @@ class Speed:
 
 
 def speed(runtime: Runtime, records: Iterable[Mapping[str, Any]], cluster: Cluster | None = None) -> Speed:
-    """Measured on stages of this store where there are any, else as the cluster's nodes declare, else assumed."""
+    """Speed of one rank: the median of the store's stages, else the one declared in `cluster:`, else an assumed one.
+
+    Args:
+        records: stage records of the store. Only those measured on the same kind of device (GPU or CPU) count.
+    """
     declared: list[float] = []
     if cluster is not None:
         gpu = cluster.use_gpu(runtime)
@@ -252,14 +276,15 @@ def _gpus_expected() -> bool:
 
 
 def gpu_hours(cost: StageCost, rate: Speed) -> float:
-    """Hours of one GPU (or CPU rank); with R ranks, 1/R of it on each."""
+    """GPU-hours (CPU-hours without GPUs) of a cost. A gang of R ranks takes 1/R of it as wall-clock time."""
     return cost.flops / rate.flops / 3600
 
 
 def peak_bytes(costs: Mapping[str, StageCost], parallel: int) -> tuple[int, int]:
-    """Bytes that the run adds to the store: (at the peak, at the end).
+    """Bytes that a run adds to the store, as (maximum during the run, remainder after it).
 
-    At the peak the `parallel` largest stages hold their resume state and a copy of their weights being written.
+    The maximum assumes that the `parallel` largest stages run at the same time, each with its resume state and a copy
+    of the weights that is being written.
     """
     end = sum(cost.weight_bytes + cost.prediction_bytes for cost in costs.values())
     working = sorted((cost.resume_bytes + cost.weight_bytes for cost in costs.values()), reverse=True)

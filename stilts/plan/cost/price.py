@@ -1,9 +1,9 @@
-"""Price: what the jobs of a plan are expected to cost on the nodes of the experiment's `cluster:` section.
+"""Price: the expected cost of a plan's jobs on the nodes of the experiment's `cluster:` section.
 
-Arithmetic, of first order in the rate of interruptions: a node that is lost interrupts every trial on it. A trial that
-can write its state within the notice loses nothing but a cold start; another one loses what it did since its last
-resume state, half of `checkpoint_seconds` on average and never more than half of what it does at all. Each loss brings
-a new node, whose boot is paid for. Idle nodes are left out: `simulate` tells of them.
+The formula is of first order in the rate of preemptions. A preempted node interrupts every trial on it. A trial that
+can write its resume state within the notice loses only a cold start. Any other trial also repeats the work since its
+last resume state: half of `checkpoint_seconds` on average, and at most half of the whole stage. Each lost node is
+replaced, and the boot of the replacement is paid for. The cost of idle nodes is not included; `simulate` estimates it.
 """
 
 from dataclasses import asdict, dataclass
@@ -15,24 +15,25 @@ from stilts.plan.cost.estimate import StageCost
 from stilts.plan.summary import Plan
 
 COLD_SECONDS = 10.0
-"""From a placed gang to its first optimizer step: processes, imports, connection (`benchmarks/stage_overhead.py`)."""
+"""Seconds from the placement of a new gang to its first optimizer step: it starts processes, imports and connects
+(measured by `benchmarks/stage_overhead.py`)."""
 WARM_SECONDS = 0.5
-"""The same in a gang that has just ended another stage."""
+"""Seconds to the first optimizer step in a warm gang, which has just finished another stage."""
 SAVE_BYTES_PER_SECOND = 3e8
-"""At which a resume state is assumed to reach the store."""
+"""Assumed speed at which a resume state is written to the store."""
 STEP_SECONDS = 2.0
-"""Assumed wait for the end of the optimizer step under way, before a trial can write its state."""
+"""Assumed seconds until the current optimizer step ends, after which a trial can write its resume state."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What is to be expected of a run.
+    """The expected figures of a run.
 
     Attributes:
-        gpu_hours: of trials (of CPU ranks, where no GPUs train), with what is lost.
-        lost_gpu_hours: of these, what interruptions cost: work done again, and cold starts.
-        interruptions: nodes lost.
-        cost: in the cluster's currency; boots and nodes without trials included.
+        gpu_hours: GPU-hours of all trials (CPU-hours without GPUs), including repeated work.
+        lost_gpu_hours: the part of `gpu_hours` that preemptions cause: repeated work and cold starts.
+        interruptions: number of lost nodes.
+        cost: price in the cluster's currency, including the boot of nodes and nodes without trials.
     """
 
     gpu_hours: float = 0.0
@@ -52,10 +53,10 @@ def _figures(expected: Expected) -> tuple[float, ...]:
 
 
 def price(plan: Plan, cluster: Cluster) -> tuple[Expected, dict[str, Expected]]:
-    """What the plan's jobs are expected to cost on the whole cluster, and on the nodes of each type alone.
+    """Expected cost of a plan on the whole cluster, and on the nodes of each type alone (by name of the node type).
 
-    On the whole cluster, each type does its share by its speed; nodes without room for a rank cost as long as the
-    run lasts at least.
+    On the whole cluster, each node type does a share of the work proportional to its speed. Nodes that are too small
+    for a rank (a head node, for example) are paid for `least_seconds`.
     """
     runtime = plan.expansion.experiment.runtime
     places = cluster.places(runtime)
@@ -71,9 +72,9 @@ def price(plan: Plan, cluster: Cluster) -> tuple[Expected, dict[str, Expected]]:
 
 
 def priced(plan: Plan) -> dict[str, Any] | None:
-    """The figures of `price` in plain JSON types; None where the experiment describes no cluster.
+    """The result of `price` in plain JSON types; None if the experiment has no `cluster:` section.
 
-    `hours_at_least` is the lower bound of the time that a run takes.
+    `hours_at_least` is a lower bound on the duration of the run.
     """
     cluster = plan.expansion.experiment.cluster
     if cluster is None:
@@ -92,12 +93,12 @@ def _rounded(expected: Expected) -> dict[str, float]:
 
 
 def rank_flops(plan: Plan, node: NodeType) -> float:
-    """Operations per second of one rank on a node of this type."""
+    """FLOPs per second of one rank on a node of this type: the declared figure, else the plan's speed."""
     return node.flops or plan.speed.flops
 
 
 def _alone(plan: Plan, node: NodeType, places: int) -> Expected:
-    """All jobs on nodes of one type."""
+    """Expected cost if all jobs run on nodes of one type, each with room for `places` ranks."""
     runtime = plan.expansion.experiment.runtime
     ranks, flops = runtime.ranks, rank_flops(plan, node)
     per_second = node.losses_per_hour / 3600 * -(-ranks // places)
@@ -114,22 +115,26 @@ def _alone(plan: Plan, node: NodeType, places: int) -> Expected:
 
 
 def lost_seconds(seconds: float, cost: StageCost, node: NodeType, runtime: Runtime) -> float:
-    """Seconds of a trial that an interruption undoes on average, at a random moment of a stage of so many seconds."""
+    """Mean seconds of work that a trial repeats after a preemption at a random moment of a stage of `seconds`."""
     return 0.0 if suffices(cost, node) else min(runtime.checkpoint_seconds, seconds) / 2
 
 
 def suffices(cost: StageCost, node: NodeType) -> bool:
-    """Whether a stage's state can be written within the notice."""
+    """Whether a trial can write its resume state between the preemption notice and the end of the node."""
     return node.notice_seconds >= save_seconds(cost)
 
 
 def save_seconds(cost: StageCost) -> float:
-    """From the notice to the end of a trial that writes its state."""
+    """Seconds that a trial needs after a preemption notice to finish its step and write its resume state."""
     return STEP_SECONDS + cost.resume_bytes / SAVE_BYTES_PER_SECOND
 
 
 def least_seconds(plan: Plan, cluster: Cluster) -> float:
-    """No run takes less: the longest chain on the fastest nodes, and all work spread over all places."""
+    """Lower bound on the duration of a run in seconds.
+
+    It is the larger of two bounds: the longest chain on the fastest nodes, and the total work spread over all ranks
+    that the cluster (or `max_parallel`) allows at once.
+    """
     runtime = plan.expansion.experiment.runtime
     places = cluster.places(runtime)
     types = [(places[name], node) for name, node in cluster.nodes.items() if places[name]]
@@ -143,7 +148,7 @@ def least_seconds(plan: Plan, cluster: Cluster) -> float:
 
 
 def longest_chain(plan: Plan) -> float:
-    """Operations of the jobs on the longest path of the graph."""
+    """FLOPs of the jobs on the most expensive path of the graph."""
     done: dict[str, float] = {}
     for key, cost in plan.costs.items():  # parents first
         parent = plan.expansion.graph.nodes[key].parent

@@ -1,26 +1,28 @@
-"""Simulate: the events of a run on the experiment's `cluster:`, by the code that schedules real ones.
+"""Simulate: a discrete-event simulation of a run on the experiment's `cluster:`, with the scheduler of real runs.
 
-Stages are offered by the run's own agenda and capacity, and take what the cost model says. Nodes of the described types
-come when trials wait and go when they idle; they are lost at random, at their type's rate. A trial whose state can be
-written within the notice goes on where it was; another one falls back to its last resume state. Gangs start cold or
-warm; the driver starts one trial after the other.
+`schedule.agenda` and `schedule.capacity`, which real runs use, decide which stage starts when; the cost model says how
+long it takes. Nodes are added while trials wait, removed when they are idle, and preempted at random at the rate of
+their type. A trial that can write its resume state within the notice continues from there; any other trial falls back
+to its last resume state. A gang starts cold or warm, and the driver starts one trial at a time.
 
-Left out: reading and writing of data and weights beside training, failures that are no loss of a node, and other users.
+The simulation ignores input and output beside training, failures other than the loss of a node, and other users.
 
-Invariants: a place is free, or held by one gang; a gang runs one stage or is warm; time never goes back.
+A *place* is the room for one rank on a node. Invariants: a place is free or held by exactly one gang; a gang runs one
+stage or is warm; time never decreases.
 """
 
 import heapq
 import random
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
 from stilts.errors import StiltsError
-from stilts.experiment.machines import Cluster, NodeType
+from stilts.experiment.machines import Cluster
 from stilts.identity.stage import StageSpec
+from stilts.plan.cost.machines import Attempt, Gang, Node
 from stilts.plan.cost.price import (
     COLD_SECONDS,
     STEP_SECONDS,
@@ -35,26 +37,26 @@ from stilts.schedule.agenda import Agenda
 from stilts.schedule.capacity import at_once
 
 SEEDS = 5
-"""Simulations of a cluster whose nodes may be lost."""
+"""Number of simulations, with different seeds, of a cluster whose nodes may be preempted."""
 DISPATCH_SECONDS = 0.03
-"""Of the driver, for each trial that it starts: Tune was measured at 25 to 36 ms."""
+"""Seconds that the driver needs to start one trial; Tune was measured at 25 to 36 ms."""
 DETECT_SECONDS = 15.0
-"""From the loss of a node without notice until Ray declares it dead."""
+"""Seconds until Ray declares a node dead that was lost without notice."""
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """What one simulated run came to.
+    """The figures of one simulated run.
 
     Attributes:
-        hours: from the start to the end of the last stage.
-        cost: of all nodes, from the request to their end; in the cluster's currency.
-        utilisation: share of the places' time paid for that went into work that counts.
-        gpu_hours: of trials, from their start to their end.
-        lost_gpu_hours: of these, the time of interrupted trials of which nothing is left, and starts after them.
-        interruptions: nodes lost.
-        not_done: stages that failed because their nodes were lost too often, and what hangs on them.
-        nodes: at most at once.
+        hours: duration from the start of the run to the end of its last stage.
+        cost: price of all nodes from their request to their end, in the cluster's currency.
+        utilisation: fraction of the paid rank time that was spent on work that was not lost.
+        gpu_hours: GPU-hours of all trials, from their start to their end.
+        lost_gpu_hours: the part of `gpu_hours` that preemptions cause: work that was lost, and the additional starts.
+        interruptions: number of lost nodes.
+        not_done: number of stages that failed because their nodes were lost too often, and of their descendants.
+        nodes: largest number of nodes at the same time.
     """
 
     hours: float
@@ -67,61 +69,15 @@ class Simulated:
     nodes: int
 
 
-@dataclass(eq=False, slots=True)
-class _Node:
-    """A machine that has been asked for.
-
-    Attributes:
-        places: ranks that it has room for; `free`: those that no gang holds.
-        asked: when it was asked for.
-        idle: when the last gang left; None while there is one.
-        leaving: the cloud has given notice.
-    """
-
-    kind: str
-    type: NodeType
-    places: int
-    flops: float
-    asked: float
-    free: int = 0
-    idle: float | None = None
-    leaving: bool = False
-    gone: bool = False
-    attempts: dict["_Attempt", None] = field(default_factory=dict)  # ordered, so that a seed repeats a run
-
-
-@dataclass(eq=False, slots=True)
-class _Gang:
-    """Places held together, and since when they have been warm."""
-
-    held: list[tuple[_Node, int]]
-    warm: float = 0.0
-
-
-@dataclass(eq=False, slots=True)
-class _Attempt:
-    """One trial of a stage. `began`: the work, after the start; `flops`: operations per second of the gang."""
-
-    name: str
-    gang: _Gang
-    started: float
-    began: float
-    flops: float
-    over: bool = False
-
-    def work(self, now: float) -> float:
-        """Seconds of work until now."""
-        return max(0.0, now - self.began)
-
-
 def simulation(plan: Plan) -> dict[str, Any]:
-    """Simulate a plan, several times where chance has a part; the figures in plain JSON types.
+    """Simulate a plan and return the figures in plain JSON types.
 
-    `hours_at_least` is the larger of the longest chain and the work over all places; every other figure has `mean`,
-    `least` and `most` over the seeds.
+    If nodes can be preempted, the plan is simulated with `SEEDS` different seeds, otherwise once. Every figure of
+    `Simulated` is given as `mean`, `least` and `most` over the seeds; `hours_at_least` is the lower bound
+    `least_seconds`.
 
     Raises:
-        StiltsError: the experiment describes no cluster.
+        StiltsError: the experiment has no `cluster:` section.
     """
     cluster = plan.expansion.experiment.cluster
     if cluster is None:
@@ -144,11 +100,13 @@ def simulation(plan: Plan) -> dict[str, Any]:
 
 
 def simulate(plan: Plan, cluster: Cluster, seed: int) -> Simulated:
-    """One run of the plan's jobs; the seed decides when nodes are lost."""
+    """Simulate one run of a plan's jobs; the seed determines when nodes are preempted."""
     return _Run(plan, cluster, seed).run()
 
 
 class _Run:
+    """The state of one simulated run: a queue of events, the nodes, and the sums that become its `Simulated`."""
+
     def __init__(self, plan: Plan, cluster: Cluster, seed: int) -> None:
         self.runtime, self.cluster, self.random = plan.expansion.experiment.runtime, cluster, random.Random(seed)
         self.ranks = self.runtime.ranks
@@ -161,7 +119,7 @@ class _Run:
         places = cluster.places(self.runtime)
         self.places = {name: room for name, room in places.items() if room}
         self.flops = {name: rank_flops(plan, node) for name, node in cluster.nodes.items()}
-        # The autoscaler is taken to start the nodes that work cheapest.
+        # Assumption: the autoscaler prefers the node type with the lowest price per FLOP.
         self.kinds = sorted(
             self.places, key=lambda name: cluster.nodes[name].price_per_hour / self.places[name] / self.flops[name]
         )
@@ -169,12 +127,12 @@ class _Run:
         self.now = self.driver = 0.0
         self.events: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self.number = 0
-        self.nodes: dict[str, dict[_Node, None]] = {name: {} for name in cluster.nodes}
-        self.open: dict[_Node, None] = {}  # with free places, in the order in which they came
+        self.nodes: dict[str, dict[Node, None]] = {name: {} for name in cluster.nodes}
+        self.open: dict[Node, None] = {}  # nodes with free places, in order of arrival
         self.free = self.room = self.booting = self.most = 0
         self.pending: deque[str] = deque()
-        self.warm: list[_Gang] = []
-        self.saved: dict[str, float] = {}  # operations that need not be done again
+        self.warm: list[Gang] = []
+        self.saved: dict[str, float] = {}  # FLOPs of interrupted stages that their resume states preserve
         self.cost = self.paid = self.useful = self.held = self.lost = 0.0
         self.interruptions = 0
 
@@ -201,19 +159,20 @@ class _Run:
         )
 
     def _at(self, time: float, act: Callable[[Any], None], what: Any) -> None:
+        """Schedule the event `act(what)`."""
         self.number += 1
         heapq.heappush(self.events, (time, self.number, act, what))
 
     # --- trials --------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        """Start what can be started, and ask for nodes for the rest; as the searcher and the autoscaler do."""
+        """Start the trials that fit and request nodes for the others, as Tune's searcher and the autoscaler do."""
         limit = at_once(self.room // self.ranks, self.runtime.max_parallel, growing=self.growing)
         while len(self.agenda.running) < limit and (name := self.agenda.take()) is not None:
             self.pending.append(name)
         while self.pending and (self.warm or self.free >= self.ranks):
             self._start(self.pending.popleft())
-        while len(self.warm) > 1:  # Tune keeps one process without work
+        while len(self.warm) > 1:  # Tune keeps at most one idle gang for reuse
             self._release(self.warm.pop(0))
         if self.growing and self.pending:
             self._grow()
@@ -225,14 +184,14 @@ class _Run:
         else:
             gang, start = self._gang(), COLD_SECONDS
         flops = self.ranks * min(node.flops for node, _ in gang.held)
-        attempt = _Attempt(name, gang, self.driver, self.driver + start, flops)
+        attempt = Attempt(name, gang, self.driver, self.driver + start, flops)
         for node, _ in gang.held:
             node.attempts[attempt] = None
         left = self.costs[name].flops - self.saved.get(name, 0.0)
         self._at(attempt.began + left / flops, self._finish, attempt)
 
-    def _gang(self) -> _Gang:
-        """Places for a new gang: on one node where one has enough of them, else on as few as come first."""
+    def _gang(self) -> Gang:
+        """Take places for a new gang: on the first node with enough free places, otherwise on several, oldest first."""
         fit = next((node for node in self.open if node.free >= self.ranks), None)
         wanted, held = self.ranks, []
         for node in [fit] if fit is not None else list(self.open):
@@ -246,9 +205,9 @@ class _Run:
             if not wanted:
                 break
         self.free -= self.ranks
-        return _Gang(held)
+        return Gang(held)
 
-    def _release(self, gang: _Gang) -> None:
+    def _release(self, gang: Gang) -> None:
         for node, taken in gang.held:
             node.free += taken
             if node.gone or node.leaving:
@@ -258,11 +217,11 @@ class _Run:
             if node.free == node.places:
                 self._rest(node)
 
-    def _finish(self, attempt: _Attempt) -> None:
+    def _finish(self, attempt: Attempt) -> None:
         if attempt.over:
             return
         self._close(attempt, attempt.work(self.now))
-        if self.saved.pop(attempt.name, None) is not None:  # no start but the first was needed
+        if self.saved.pop(attempt.name, None) is not None:  # this start was only needed because of a preemption
             self.lost += (attempt.began - attempt.started) * self.ranks
         self.agenda.finish(attempt.name, "done", seconds=self.now - attempt.started)
         gang = attempt.gang
@@ -273,22 +232,23 @@ class _Run:
         self.warm.append(gang)
         self._at(self.now + self.runtime.idle_seconds, self._cool, (gang, self.now))
 
-    def _cool(self, what: tuple[_Gang, float]) -> None:
+    def _cool(self, what: tuple[Gang, float]) -> None:
+        """Release a gang that has been warm for `idle_seconds` and was not used again."""
         gang, since = what
         if gang in self.warm and gang.warm == since:
             self.warm.remove(gang)
             self._release(gang)
 
-    def _close(self, attempt: _Attempt, worked: float) -> None:
-        """End an attempt of which so many seconds of work remain."""
+    def _close(self, attempt: Attempt, worked: float) -> None:
+        """End an attempt of which `worked` seconds of training are preserved."""
         attempt.over = True
         for node, _ in attempt.gang.held:
             node.attempts.pop(attempt, None)
         self.useful += worked * self.ranks
         self.held += (self.now - attempt.started) * self.ranks
 
-    def _interrupt(self, attempt: _Attempt, worked: float) -> None:
-        """End an attempt before its stage is done."""
+    def _interrupt(self, attempt: Attempt, worked: float) -> None:
+        """End an attempt before its stage is done; `worked` seconds of training are preserved in its resume state."""
         self.saved[attempt.name] = self.saved.get(attempt.name, 0.0) + worked * attempt.flops
         self.lost += max(0.0, self.now - attempt.started - worked) * self.ranks
         self._close(attempt, worked)
@@ -296,7 +256,7 @@ class _Run:
     # --- nodes ---------------------------------------------------------------------------------------------
 
     def _grow(self) -> None:
-        """Ask for nodes for the trials that wait."""
+        """Request nodes for the trials that wait."""
         wanted = len(self.pending) * self.ranks - self.free - self.booting
         for name in self.kinds:
             while wanted > 0 and len(self.nodes[name]) < self.cluster.nodes[name].max_nodes:
@@ -308,17 +268,17 @@ class _Run:
         self.booting += node.places
         self._at(self.now + node.type.boot_seconds, self._boot, node)
 
-    def _ask(self, name: str) -> _Node:
-        node = _Node(name, self.cluster.nodes[name], self.places.get(name, 0), self.flops[name], self.now)
+    def _ask(self, name: str) -> Node:
+        node = Node(name, self.cluster.nodes[name], self.places.get(name, 0), self.flops[name], self.now)
         self.nodes[name][node] = None
         self.most = max(self.most, sum(map(len, self.nodes.values())))
         return node
 
-    def _boot(self, node: _Node) -> None:
+    def _boot(self, node: Node) -> None:
         self.booting -= node.places
         self._come(node)
 
-    def _come(self, node: _Node) -> None:
+    def _come(self, node: Node) -> None:
         if not node.places:
             return
         node.free = node.places
@@ -329,19 +289,20 @@ class _Run:
         if node.type.losses_per_hour:
             self._at(self.now + self.random.expovariate(node.type.losses_per_hour / 3600), self._notice, node)
 
-    def _rest(self, node: _Node) -> None:
-        """A node has nothing to do from now on, and may go."""
+    def _rest(self, node: Node) -> None:
+        """Mark a node as idle; it is removed after the idle timeout if it is still idle then."""
         node.idle = self.now
         self._at(self.now + self.cluster.idle_timeout_minutes * 60, self._idle, (node, self.now))
 
-    def _idle(self, what: tuple[_Node, float]) -> None:
+    def _idle(self, what: tuple[Node, float]) -> None:
         node, since = what
         if node.idle == since and not node.leaving and len(self.nodes[node.kind]) > node.type.min_nodes:
             self._leave(node)
             self._gone(node)
 
-    def _notice(self, node: _Node) -> None:
-        """The cloud takes a node back: what can write its state in time does so, and no trial starts there."""
+    def _notice(self, node: Node) -> None:
+        """Give a node notice of its preemption. Trials that can write their resume state in time do so, and no new
+        trial starts on the node."""
         if node.gone:
             return
         self.interruptions += 1
@@ -355,19 +316,21 @@ class _Run:
                 self._at(self.now + save_seconds(cost), self._drained, (attempt, self.now + STEP_SECONDS))
         self._at(self.now + node.type.notice_seconds, self._lose, node)
 
-    def _leave(self, node: _Node) -> None:
+    def _leave(self, node: Node) -> None:
         node.leaving = True
         self.room -= node.places
         self.free -= node.free
         self.open.pop(node, None)
 
-    def _drained(self, what: tuple[_Attempt, float]) -> None:
+    def _drained(self, what: tuple[Attempt, float]) -> None:
+        """End a trial that has written its resume state after a notice."""
         attempt, stepped = what
         if not attempt.over:
             self._interrupt(attempt, attempt.work(stepped))
             self._offer((attempt, "preemption"))
 
-    def _lose(self, node: _Node) -> None:
+    def _lose(self, node: Node) -> None:
+        """End a preempted node; trials on it that did not drain fall back to their last periodic resume state."""
         self._gone(node)
         if len(self.nodes[node.kind]) < node.type.min_nodes:
             self._order(node.kind)
@@ -379,13 +342,14 @@ class _Run:
                 self.now + (0.0 if told else DETECT_SECONDS), self._offer, (attempt, "preemption" if told else "node")
             )
 
-    def _offer(self, what: tuple[_Attempt, Any]) -> None:
+    def _offer(self, what: tuple[Attempt, Any]) -> None:
+        """Put the stage of an interrupted attempt back on the agenda."""
         attempt, cause = what
         self._release(attempt.gang)
         self.agenda.lose(attempt.name, "its node was lost", cause)
 
-    def _gone(self, node: _Node, more: float = 0.0) -> None:
-        """Pay for a node, from the request until now or some seconds more."""
+    def _gone(self, node: Node, more: float = 0.0) -> None:
+        """End a node and pay for it from its request until `more` seconds from now."""
         node.gone = True
         del self.nodes[node.kind][node]
         hours = (self.now + more - node.asked) / 3600
@@ -393,7 +357,7 @@ class _Run:
         self.paid += hours * 3600 * node.places
 
     def _end(self) -> None:
-        """All is done: the nodes beyond the least number go when they have idled."""
+        """End the run. Nodes beyond `min_nodes` are paid for until their idle timeout."""
         for nodes in self.nodes.values():
             for number, node in enumerate(list(nodes)):
                 more = number >= node.type.min_nodes
