@@ -1,13 +1,13 @@
 """Explain why a stage is reused or not: what the store has of it, and how the most similar stored stage differs."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from stilts.errors import StiltsError, nearest
 from stilts.identity.stage import SHORT
 from stilts.ledger.record import read_stage
 from stilts.plan.expand import Expansion
-from stilts.plan.explain import nearest_stage
 from stilts.plan.graph import Node
 from stilts.plan.todo import Artifact, Inventory, artifact_name
 from stilts.storage.parallel import parallel_map
@@ -69,3 +69,55 @@ def _stored_payloads(store: Store) -> dict[str, dict[str, Any]]:
     names = list(store.list("stages"))
     records = parallel_map(store, lambda name: read_stage(store, name), names)
     return {name: record["payload"] for name, record in zip(names, records, strict=True) if record is not None}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One field in which the hashed payloads of two stages differ.
+
+    Attributes:
+        field: dotted path of the field, such as `recipe.batch_size`.
+        wanted: its value in the experiment's stage.
+        stored: its value in the stored stage.
+    """
+
+    field: str
+    wanted: Any
+    stored: Any
+
+
+def differences(wanted: Any, stored: Any, field: str = "") -> list[Difference]:
+    """All fields in which two payloads differ; a field that one side lacks counts as None there."""
+    if isinstance(wanted, dict) and isinstance(stored, dict):
+        found = []
+        for name in dict.fromkeys([*wanted, *stored]):
+            path = f"{field}.{name}" if field else str(name)
+            found += differences(wanted.get(name), stored.get(name), path)
+        return found
+    if isinstance(wanted, list) and isinstance(stored, list) and len(wanted) == len(stored):
+        return [
+            d for i, pair in enumerate(zip(wanted, stored, strict=True)) for d in differences(*pair, f"{field}.{i}")
+        ]
+    return [] if wanted == stored else [Difference(field, wanted, stored)]
+
+
+def nearest_stage(
+    payload: Mapping[str, Any], stored: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, list[Difference]] | None:
+    """The name of the stored stage of the same tasks that differs in the fewest fields, with those fields.
+
+    Args:
+        stored: hashed payloads by stage name.
+
+    Returns:
+        None if the store has no stage of these tasks.
+    """
+    tasks = _tasks(payload)
+    candidates = [
+        (name, differences(dict(payload), dict(other))) for name, other in stored.items() if _tasks(other) == tasks
+    ]
+    return min(candidates, key=lambda pair: (len(pair[1]), pair[0]), default=None)
+
+
+def _tasks(payload: Mapping[str, Any]) -> list[str]:
+    return [part["task"]["name"] for part in payload.get("parts", ())]

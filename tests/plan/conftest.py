@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from stilts.errors import StiltsError
+from stilts.errors import Problems, StiltsError
 from stilts.experiment.experiment import Experiment
-from stilts.identity.stage import DataRef
+from stilts.identity.stage import DataRef, StageSpec
 from stilts.plan.expand import Expansion, expand
 from stilts.tasks.base import Task
 
@@ -37,6 +37,15 @@ class FakeData:
         return DataRef(*place, f"sha256:{'-'.join(place)}", rows=1000, tokens=20_000)
 
 
+Expand = Callable[..., Expansion]
+"""Expands an experiment with the given fields (see the fixture `expanded`)."""
+
+NINE = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba"]
+"""The targets of XTREME."""
+
+BEST = {"selection": "best-dev", "epochs": 2, "batch_size": 100}
+"""A recipe with model selection."""
+
 HUB = {"hub": "FacebookAI/xlm-roberta-large", "revision": "c23d21b"}
 
 
@@ -51,6 +60,27 @@ def declare(**fields: Any) -> Experiment:
         **fields,
     }
     return Experiment.model_validate_json(json.dumps(given))
+
+
+def stage_of(expansion: Expansion, regime: str = "r", position: int = 0) -> StageSpec:
+    """A regime's stage by its position in the chain."""
+    cell = next(cell for cell in expansion.cells if cell.intermediate == regime)
+    spec = expansion.graph.nodes[cell.branches[0].chain[1 + position]].spec
+    assert isinstance(spec, StageSpec)
+    return spec
+
+
+def mistakes(expanded: Expand, **fields: Any) -> list[str]:
+    """The messages of an experiment that cannot be expanded."""
+    with pytest.raises(Problems) as caught:
+        expanded(**fields)
+    return caught.value.messages
+
+
+def mistake(expanded: Expand, **fields: Any) -> str:
+    """The only message of an experiment that cannot be expanded."""
+    (message,) = mistakes(expanded, **fields)
+    return message
 
 
 @pytest.fixture

@@ -2,20 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from stilts.errors import Problems, StiltsError
+from stilts.errors import StiltsError
 from stilts.identity.stage import StageSpec
 from stilts.plan.expand import Expansion
+from tests.plan.conftest import NINE, Expand, mistakes
 from tests.train.toys import make_base
-
-Expand = Callable[..., Expansion]
-
-NINE = ["xnli", "pawsx", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba"]
 
 
 def _chains(expansion: Expansion) -> dict[tuple[str, str, int], list[str]]:
@@ -27,12 +23,6 @@ def _chains(expansion: Expansion) -> dict[tuple[str, str, int], list[str]]:
         stages = [f"{spec.parts[0].task}-{spec.recipe.seed}" for spec in specs if isinstance(spec, StageSpec)]
         found[cell.intermediate, cell.target, cell.seed] = stages
     return found
-
-
-def _problems(expanded: Expand, **fields: Any) -> list[str]:
-    with pytest.raises(Problems) as caught:
-        expanded(**fields)
-    return caught.value.messages
 
 
 # --- chains and sharing --------------------------------------------------------------------------------------
@@ -76,12 +66,6 @@ def test_retrieval_adds_no_stage(expanded: Expand) -> None:
     base, mnli = expansion.graph
     assert [spec.parts[0].task for spec in expansion.graph.stages()[0:1] for spec in [spec.spec]] == ["mnli"]
     assert len(base.evaluations) == len(mnli.evaluations) == 4 + 36
-
-
-def test_bucc_is_tuned_on_dev_and_tatoeba_on_nothing(expanded: Expand) -> None:
-    (base,) = expanded(targets=["bucc2018", "tatoeba"], splits=["dev", "test"]).graph
-    tuned = Counter((spec.task, spec.split, spec.tune is not None) for spec in base.evaluations.values())
-    assert tuned == {("bucc2018", "dev", False): 4, ("bucc2018", "test", True): 4, ("tatoeba", "test", False): 36}
 
 
 def test_regimes_of_the_same_stages_share_all(expanded: Expand) -> None:
@@ -153,16 +137,6 @@ def test_extending_a_grid_keeps_every_key(expanded: Expand, data: Any) -> None:
     assert set(small.cells[0].branches[0].evaluations) < set(large.cells[0].branches[0].evaluations)
 
 
-def test_parents_stand_before_children(expanded: Expand) -> None:
-    expansion = expanded(intermediates={"a": ["mnli", "squad"], "b": ["squad"]}, targets=NINE, seeds=[1, 2])
-    seen: set[str] = set()
-    for node in expansion.graph:
-        assert node.parent is None or node.parent in seen
-        seen.add(node.key)
-        assert all(expansion.graph.nodes[child].parent == node.key for child in node.children)
-    assert sum(node.uses for node in expansion.graph) == sum(len(cell.stages) for cell in expansion.cells)
-
-
 # --- recipes and data ----------------------------------------------------------------------------------------
 
 
@@ -184,40 +158,6 @@ def test_dev_data_is_identity_only_where_it_selects(expanded: Expand) -> None:
     )
     assert best.parts[0].dev is not None
     assert last.parts[0].dev is None
-
-
-def test_language_choices(expanded: Expand, data: Any) -> None:
-    def languages(**fields: Any) -> list[str]:
-        return [spec.language for spec in expanded(**fields).cells[0].branches[0].evaluations]
-
-    assert len(languages()) == 15
-    assert languages(languages=["sw", "qaa", "en"]) == ["sw", "qaa", "en"]
-    assert languages(targets={"xnli": {"languages": ["de"]}}) == ["de"]
-    data.absent = {("xnli", "test", "fr")}
-    assert len(languages(languages="present")) == 14
-
-
-def test_a_language_of_one_target_is_left_out_of_the_others(expanded: Expand) -> None:
-    cells = expanded(targets=["xnli", "panx"], languages=["sw", "fi"]).cells
-    assert [[spec.language for spec in cell.branches[0].evaluations] for cell in cells] == [["sw"], ["sw", "fi"]]
-
-
-def test_the_official_extraction_is_a_setting_of_question_answering_alone(expanded: Expand) -> None:
-    def first(**settings: Any) -> Any:
-        return expanded(targets={"xquad": {"settings": settings}}).cells[0].branches[0].evaluations[0]
-
-    assert first(extraction="ours").key == first().key  # the default is not recorded
-    assert first(extraction="official").settings == {**first().settings, "extraction": "official"}
-    given = {"xquad": {"settings": {"extraction": "theirs"}}, "xnli": {"settings": {"extraction": "official"}}}
-    assert _problems(expanded, targets=given) == [
-        "targets.xquad.settings.extraction: 'theirs' is not one of ours, official",
-        "targets.xnli.settings.extraction: unknown; valid: max_length",
-    ]
-
-
-def test_settings_of_a_target(expanded: Expand) -> None:
-    (spec, *_) = expanded(targets={"tatoeba": {"settings": {"layer": 7}}}).cells[0].branches[0].evaluations
-    assert spec.settings == {"layer": 7, "layers": 24, "pooling": "mean", "max_length": 512, "precision": "bf16"}
 
 
 # --- base models ---------------------------------------------------------------------------------------------
@@ -264,7 +204,7 @@ def test_an_initialised_model_is_its_config_tokenizer_text_and_seed(expanded: Ex
 
 
 def test_every_unknown_name_is_said_with_the_nearest(expanded: Expand) -> None:
-    messages = _problems(
+    messages = mistakes(
         expanded,
         intermediates={"a": ["mnlii"], "b": ["squd", "mnli"]},
         targets={"xnly": {}, "panx": {"languages": ["de", "xx", "zzz"], "settings": {"max_len": 3}}},
@@ -298,75 +238,17 @@ def test_a_mistake_in_the_library_is_said_once(expanded: Expand, monkeypatch: py
 
 
 def test_training_on_what_is_only_evaluated(expanded: Expand) -> None:
-    messages = _problems(expanded, intermediates={"a": ["xquad", "tatoeba"]})
+    messages = mistakes(expanded, intermediates={"a": ["xquad", "tatoeba"]})
     assert messages == [
         "intermediates.a.0.task: xquad has no training data of its own; it trains on 'squad'",
         "intermediates.a.1.task: tatoeba has no training data of its own",
     ]
 
 
-def test_a_language_that_no_target_has(expanded: Expand) -> None:
-    assert _problems(expanded, languages=["en", "xx"])[0].startswith("languages: the experiment has no language 'xx'")
-
-
-def test_a_target_without_the_split_or_any_language(expanded: Expand) -> None:
-    assert _problems(expanded, targets=["xnli", "tatoeba", "mlm"], splits=["dev"]) == [
-        "targets.tatoeba: it has no dev split; add splits: [test] to the experiment",
-        "targets.mlm: it has no dev split; it has nothing to evaluate, leave it out",
-    ]
-    assert _problems(expanded, targets=["xnli", "bucc2018"], languages=["sw"]) == [
-        "targets.bucc2018: none of its languages is wanted and has a file (languages:, data:)"
-    ]
-
-
-def test_a_setting_of_another_kind(expanded: Expand) -> None:
-    settings = {"max_length": "long", "pooling": 3}
-    assert _problems(expanded, targets={"tatoeba": {"settings": settings}}) == [
-        "targets.tatoeba.settings.max_length: 'long' is not like its default, 512",
-        "targets.tatoeba.settings.pooling: 3 is not like its default, 'mean'",
-    ]
-
-
-def test_a_setting_beyond_its_bounds(expanded: Expand) -> None:
-    given = {
-        "tatoeba": {"max_length": -1, "pooling": "CLS", "layer": 0},
-        "xquad": {"stride": 0, "n_best": 0, "max_answer_length": 2**21, "max_query_length": -3},
-    }
-    assert _problems(expanded, targets={name: {"settings": values} for name, values in given.items()}) == [
-        "targets.tatoeba.settings.max_length: -1 is not between 8 and 1,048,576",
-        "targets.tatoeba.settings.pooling: 'CLS' is not one of mean, cls",
-        "targets.tatoeba.settings.layer: 0 is not between 1 and 10,000",
-        "targets.xquad.settings.stride: 0 is not between 1 and 1,048,576",
-        "targets.xquad.settings.n_best: 0 is not between 1 and 10,000",
-        "targets.xquad.settings.max_answer_length: 2097152 is not between 1 and 1,048,576",
-        "targets.xquad.settings.max_query_length: -3 is not between 1 and 1,048,576",
-    ]
-    assert _problems(expanded, targets=["tatoeba"], settings={"tatoeba": {"max_length": 7}}) == [
-        "settings.tatoeba.max_length: 7 is not between 8 and 1,048,576"
-    ]
-
-
-def test_settings_that_contradict_each_other(expanded: Expand) -> None:
-    targets = {"tatoeba": {"settings": {"layer": 30}}, "xquad": {"settings": {"max_length": 128}}}
-    assert _problems(expanded, targets=targets) == [
-        "targets.tatoeba.settings: layer 30 must be at most layers, which is 24",
-    ]
-    assert len(expanded(targets={"xquad": {"settings": {"max_length": 64}}}).cells) == 1  # the quickstart's
-
-
-def test_a_threshold_that_is_none_by_default_can_be_set_to_a_number(expanded: Expand) -> None:
-    targets = {"squad2": {"settings": {"null_threshold": -1.5}}}
-    (spec,) = expanded(targets=targets, splits=["dev"]).cells[0].branches[0].evaluations
-    assert spec.settings["null_threshold"] == -1.5
-    assert _problems(expanded, targets={"squad2": {"settings": {"null_threshold": "low"}}}, splits=["dev"]) == [
-        "targets.squad2.settings.null_threshold: 'low' is not a number"
-    ]
-
-
 def test_all_that_is_missing_comes_at_once_and_once(expanded: Expand, data: Any) -> None:
     data.absent = {("xnli", "test", "sw"), ("xnli", "test", "de"), ("mnli", "train", "en"), ("squad", "train", "en")}
     data.broken = {("panx", "test", "fi"): "fi.tsv:3: not a tag"}
-    messages = _problems(
+    messages = mistakes(
         expanded, intermediates={"a": ["mnli"], "b": ["squad", "mnli"]}, targets=["xnli", "panx", "xquad", "mlqa"]
     )
     assert sorted(messages) == [
@@ -380,32 +262,21 @@ def test_all_that_is_missing_comes_at_once_and_once(expanded: Expand, data: Any)
 
 def test_pretraining_without_text_is_said(expanded: Expand, data: Any) -> None:
     data.texts = ()
-    assert _problems(expanded, models={"m": _hub(pretrain=["mlm"])}) == [
+    assert mistakes(expanded, models={"m": _hub(pretrain=["mlm"])}) == [
         "models.m.pretrain.0: no train data of mlm in en"
     ]
 
 
 def test_a_recipe_that_cannot_be(expanded: Expand) -> None:
-    messages = _problems(expanded, intermediates={"a": [{"task": "squad", "recipe": {"stride": 384}}]})
+    messages = mistakes(expanded, intermediates={"a": [{"task": "squad", "recipe": {"stride": 384}}]})
     assert messages == ["intermediates.a.0: recipe of squad: stride 384 must be smaller than max_length 384"]
 
 
 def test_a_checkpoint_that_is_not_there(expanded: Expand, tmp_path: Path) -> None:
-    (message,) = _problems(expanded, models={"m": {"path": str(tmp_path / "none")}})
+    (message,) = mistakes(expanded, models={"m": {"path": str(tmp_path / "none")}})
     assert message.startswith(f"models.m: {tmp_path}/none: no such folder")
 
 
 def test_data_is_asked_for_once(expanded: Expand, data: Any) -> None:
     expanded(intermediates=["none", "mnli", "squad"], targets=["xnli", "xquad", "mlqa"], seeds=[1, 2, 3])
     assert max(Counter(data.asked).values()) == 1
-
-
-def test_settings_by_task_reach_every_target_of_it(expanded: Expand) -> None:
-    targets = {"tatoeba": {}, "low": {"task": "tatoeba", "settings": {"layer": 2}}}
-    expansion = expanded(targets=targets, settings={"tatoeba": {"layer": 7, "max_length": 64}})
-    found = {cell.target: cell.branches[0].evaluations[0].settings for cell in expansion.cells}
-    assert (found["tatoeba"]["layer"], found["tatoeba"]["max_length"]) == (7, 64)
-    assert (found["low"]["layer"], found["low"]["max_length"]) == (2, 64)
-    messages = _problems(expanded, settings={"tatoeba": {"layr": 7}, "tatoba": {}})
-    assert messages[0] == "settings.tatoeba.layr: unknown; did you mean 'layer'?"
-    assert messages[1].startswith("settings.tatoba: unknown task 'tatoba'; did you mean 'tatoeba'")

@@ -1,0 +1,61 @@
+"""Notes of a plan: warm-ups that are as long as the training, and input lengths that differ."""
+
+from typing import Any
+
+from stilts.plan.notes import notes
+from stilts.train.loop import learning_rate
+from tests.plan.conftest import Expand, stage_of
+
+
+def _notes(expanded: Expand, **fields: Any) -> list[str]:
+    return notes(expanded(**fields).graph)
+
+
+def test_a_default_warmup_never_swallows_a_short_training(expanded: Expand) -> None:
+    """SQuAD's 500 steps of warm-up in 20: a tenth of them, and the plan says so."""
+    fields = {"intermediates": ["squad"], "recipes": {"squad": {"max_steps": 20}}}
+    recipe = stage_of(expanded(**fields), "squad").recipe
+    assert (recipe.warmup, recipe.warmup_steps(20)) == (500, 2)
+    assert max(learning_rate(recipe, step, 20) for step in range(20)) == recipe.learning_rate
+    assert _notes(expanded, **fields) == [
+        "squad: the warm-up of 500 steps is as long as the training (about 20 steps) and is shortened to the first 10% "
+        "of the steps; set warmup, or train longer"
+    ]
+    fields["recipes"]["squad"]["warmup"] = 0.1
+    assert _notes(expanded, **fields) == []
+
+
+def test_a_long_warmup_is_kept_where_it_is_said(expanded: Expand) -> None:
+    fields = {"intermediates": ["squad"], "recipes": {"squad": {"max_steps": 20, "long_warmup": "keep"}}}
+    recipe = stage_of(expanded(**fields), "squad").recipe
+    assert max(learning_rate(recipe, step, 20) for step in range(20)) == recipe.learning_rate * 19 / 500
+    assert _notes(expanded, **fields) == [
+        "squad: the warm-up of 500 steps is as long as the training (about 20 steps) and is kept: the learning rate "
+        "ends at 0.04 of 3e-05 and never decays (long_warmup: keep)"
+    ]
+
+
+def test_xtremes_own_warmup_of_tydiqa_is_kept_until_its_length_changes(expanded: Expand) -> None:
+    own = {"intermediates": ["none"], "targets": ["tydiqa"]}
+    assert stage_of(expanded(**own), "none").recipe.long_warmup == "keep"
+    assert [note for note in _notes(expanded, **own) if note.startswith("tydiqa: the warm-up of 500")]
+    short = stage_of(expanded(**own, recipe={"max_steps": 20}), "none").recipe
+    assert short.warmup_steps(20) == 2
+    said = stage_of(expanded(**own, recipe={"max_steps": 20, "long_warmup": "keep"}), "none").recipe
+    assert said.warmup_steps(20) == 500
+
+
+def test_evaluation_reads_as_much_as_training(expanded: Expand) -> None:
+    def lengths(**fields: Any) -> tuple[set[int], set[int]]:
+        graph = expanded(targets=["xnli", "tatoeba"], **fields).graph
+        trained = {part.recipe.max_length for node in graph.stages() for part in node.spec.parts}
+        found = [e for node in graph for e in node.evaluations.values() if e.task == "xnli"]
+        return trained, {e.settings["max_length"] for e in found}
+
+    assert lengths(recipe={"max_length": 64}) == ({64}, {64})
+    assert lengths(recipes={"xnli": {"max_length": 32}})[1] == {32}
+    apart = {"recipe": {"max_length": 64}, "settings": {"xnli": {"max_length": 96}}}
+    assert lengths(**apart) == ({64}, {96})
+    assert _notes(expanded, **apart) == [
+        "xnli: trained with max_length 64 and evaluated with 96 (recipe.max_length, settings.max_length)"
+    ]

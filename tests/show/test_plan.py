@@ -1,0 +1,25 @@
+"""`stilts plan` on the terminal."""
+
+import io
+
+from rich.console import Console
+
+from stilts.plan.expand import expand
+from stilts.plan.summary import make_plan
+from stilts.show.plan import gigabytes, show_plan
+from tests.plan.conftest import FakeData, declare
+
+
+def test_a_plan_is_shown() -> None:
+    console = Console(width=200, record=True, file=io.StringIO())
+    show_plan(make_plan(expand(declare(seeds=list(range(50))), FakeData()), {}, "/store", []), console)
+    text = console.export_text()
+    assert "50 cells, 50 stages (0 shared; 50 trainings without sharing)" in text
+    assert "... and 11 more (--json lists all)" in text
+    assert [gigabytes(n) for n in (0, 999, 1000, 2.2e9, 5e13)] == [
+        "0 bytes",
+        "999 bytes",
+        "1.0 kB",
+        "2.2 GB",
+        "50.0 TB",
+    ]
