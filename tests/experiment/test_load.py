@@ -342,22 +342,6 @@ def test_the_searches_load(file: Path) -> None:
         assert (found.name, found.search.target) == (file.stem.replace("_", "-"), file.stem.removeprefix("tune_"))
 
 
-def test_the_readmes_experiments_load(tmp_path: Path) -> None:
-    """The first is whole; the second shows what can be said, laid over the first."""
-    blocks = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "README.md").read_text(), re.DOTALL)
-    searches = [block for block in blocks if "search:" in block]
-    blocks = [block for block in blocks if block not in searches]
-    files = [tmp_path / f"{number}.yaml" for number in range(len(blocks))]
-    for file, block in zip(files, blocks, strict=True):
-        file.write_text(block)
-    assert load_experiment(files[0]).name == "first"
-    shown = load_experiment(files[0], patches=files[1:])
-    assert {"joint", "with-mlm", "translated"} <= set(shown.intermediates)
-    for block in searches:
-        (tmp_path / "search.yaml").write_text(block.replace("main_grid", str(JOBS / "main_grid")))
-        assert load_tuning(tmp_path / "search.yaml").search.trials
-
-
 # --- patches -------------------------------------------------------------------------------------------------
 
 
