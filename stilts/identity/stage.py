@@ -8,6 +8,7 @@ from stilts.experiment.recipe import SEED_PARTS, Recipe
 from stilts.identity.canonical import EVALUATION_VERSION, KEY_VERSION, TRAINING_VERSION, digest
 
 SHORT = 12
+"""Number of hex digits of a key or digest that names of files and folders contain."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def check_fit(graph: Graph, runtime: Runtime) -> None:
 
 
 def model_warnings(graph: Graph) -> list[str]:
-    """What is not known of the base models, or known to be of little worth; one line each."""
+    """Warnings about base models: facts that could not be checked, and types known to give poor results."""
     return list(dict.fromkeys(_warnings(graph)))
 
 
@@ -77,7 +77,7 @@ def _base_problems(spec: BaseSpec, config: Config | None, runtime: Runtime) -> I
 
 
 def _head_problems(spec: StageSpec | BaseSpec, base: StageSpec | BaseSpec, config: Config) -> Iterator[str]:
-    """A stage of masked language modelling on a pretrained model whose head stilts cannot continue."""
+    """Yield a problem if a stage trains masked language modelling on a model whose pretrained head cannot be read."""
     assert isinstance(base, BaseSpec)
     if not _trains_mlm(spec) or "init" in base.identity:
         return
@@ -98,7 +98,7 @@ def _trains_mlm(spec: StageSpec | BaseSpec) -> bool:
 
 
 def _too_long(node: Node, limit: int | None) -> Iterator[str]:
-    """Training and evaluation with longer sequences than the model has positions."""
+    """Yield a problem for each training task and evaluation whose sequences are longer than the model's positions."""
     if limit is None:
         return
     if not isinstance(node.spec, BaseSpec):
@@ -147,7 +147,7 @@ def _base_warnings(node: Node) -> Iterator[str]:
 
 
 def _head_warnings(graph: Graph, node: Node, base: Node) -> Iterator[str]:
-    """Where a stage of masked language modelling begins with a random head all the same."""
+    """Yield a warning if a stage of masked language modelling starts with a random head although that is allowed."""
     assert isinstance(base.spec, BaseSpec)
     config = config_of(base.spec)
     kind = "" if config is None else config["model_type"]

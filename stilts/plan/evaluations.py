@@ -1,4 +1,4 @@
-"""Evaluations: in which splits, languages and conditions each target is predicted."""
+"""Evaluations: resolve each target to the splits, languages and noise conditions on which it is evaluated."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from stilts.tasks.settings import combination_problem, known_settings, recorded_
 ENGLISH = "en"
 
 LENGTH_FIELDS = ("max_length", "stride", "max_query_length")
-"""Fields that recipes and settings have in common."""
+"""Fields that recipes (training) and settings (evaluation) have in common."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Evaluator:
     """Resolves the targets of one experiment.
 
     Attributes:
-        ref: the data of a task in a split and language, by task name.
+        ref: returns the data of a task, by its name, in a split and a language.
         invented: languages of the generated corpus.
-        problems: what is wrong with the targets is noted here.
-        left_out: languages of a target that have no data in a split, where the experiment lets them go:
+        problems: collects the mistakes of the targets.
+        left_out: languages that the experiment allows to be left out because they have no data:
             (target, split) -> languages.
     """
 
@@ -42,7 +42,7 @@ class Evaluator:
     left_out: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def target(self, name: str, decl: TargetDecl) -> tuple[EvaluationSpec, ...]:
-        """What a target is evaluated on; empty where something is wrong."""
+        """The evaluations of a target; empty if it has a mistake, which is then in `problems`."""
         where = f"targets.{name}"
         task = self.problems.attempt(f"{where}.task" if decl.task else where, get_task, decl.task or name, repeat=True)
         if task is None:
@@ -72,18 +72,18 @@ class Evaluator:
         return tuple(specs)
 
     def selection(self, task_name: str, language: str = "en") -> EvaluationSpec | None:
-        """The training task's dev set, by which regimes and seeds are chosen; None where there is none."""
+        """The evaluation on a training task's dev set, by which regimes and seeds are chosen; None if it has none."""
         task = get_task(task_name)
         if "dev" not in task.splits or not self.data.has(task, "dev", language):
             return None
         decl = self.experiment.targets.get(task.name, TargetDecl())
-        own = decl.task in (None, task.name)  # else another task's settings, under this one's name
+        own = decl.task in (None, task.name)  # a target with the name of this task may declare another task
         return self._evaluation(task, decl if own else TargetDecl(), "dev", language, None)
 
     def watched(self, name: str, decl: TargetDecl) -> tuple[Watched, ...]:
-        """What a target's stage is scored on during its training: nothing where the experiment has no curves.
+        """The evaluations of a target's stage during its training; none if the experiment declares no curves.
 
-        Rankings are left out: a pool of candidates is too much to search again and again.
+        Ranking tasks are excluded, because encoding their pool of candidates at each dev evaluation costs too much.
         """
         curves, task = self.experiment.curves, get_task(decl.task or name)
         if curves is None or _procedure(task, task.settings) is Procedure.RANK:
@@ -102,7 +102,7 @@ class Evaluator:
         return there if wanted == "present" else [language for language in wanted if language in there]
 
     def check_curves(self) -> None:
-        """Note languages of the curves that no target has."""
+        """Collect as mistakes the languages of the curves that no target has."""
         curves = self.experiment.curves
         if curves is not None and isinstance(curves.languages, tuple):
             tasks = [
@@ -114,17 +114,17 @@ class Evaluator:
             )
 
     def check_noise(self) -> None:
-        """Note targets that are named for noise and are none."""
+        """Collect as mistakes the names in `noise.targets` that are not targets."""
         noise = self.experiment.noise
         for name in noise.targets or () if noise is not None else ():
             if name not in self.experiment.targets:
                 self.problems.add("noise.targets", f"{name!r} is no target; {nearest(name, self.experiment.targets)}")
 
     def check_languages(self) -> None:
-        """A language for all targets must be one of at least one of them.
+        """Check that at least one target has each language of the experiment's `languages`.
 
         Raises:
-            Problems: those that are not.
+            Problems: no target has some of the languages.
         """
         if isinstance(self.experiment.languages, tuple):
             names = [decl.task or name for name, decl in self.experiment.targets.items()]
@@ -151,14 +151,14 @@ class Evaluator:
         return [language for language in known if self.data.has(task, split, language)]
 
     def _note(self, name: str, task: Task, decl: TargetDecl, split: str, languages: Sequence[str]) -> None:
-        """Note the languages of the benchmark that are left out because they have no data."""
+        """Record the languages of the benchmark that are left out because they have no data."""
         wanted = self.experiment.languages if decl.languages is None else decl.languages
         lost = [language for language in self._official(task) if language not in languages]
         if lost and languages and not isinstance(wanted, tuple):
             self.left_out[name, split] = tuple(lost)
 
     def check_settings(self) -> None:
-        """Note what is wrong with the settings by task."""
+        """Collect the mistakes in the experiment's `settings`."""
         for name, values in self.experiment.settings.items():
             task = self.problems.attempt(f"settings.{name}", get_task, name, repeat=True)
             if task is not None:
@@ -187,7 +187,7 @@ class Evaluator:
     ) -> EvaluationSpec:
         own = self.experiment.settings.get(task.name, {})
         settings = {**task.settings, **self._trained_lengths(task), **own, **decl.settings}
-        # What is noisy meets a threshold that was chosen on clean data, on dev too.
+        # The threshold for noisy data is chosen on clean dev data, also when the noisy data is dev itself.
         tuned = _procedure(task, settings).tuned and "dev" in task.splits and (split != "dev" or condition is not None)
         return EvaluationSpec(
             task=task.name,
@@ -202,7 +202,7 @@ class Evaluator:
         )
 
     def _trained_lengths(self, task: Task) -> dict[str, Any]:
-        """Lengths that the experiment's recipes set for the training of a task: its evaluation reads as much."""
+        """Sequence lengths that the experiment's recipes set for training on a task; its evaluation uses the same."""
         if task.train_on is None:
             return {}
         own = self.experiment.recipes.get(task.train_on)
@@ -210,14 +210,15 @@ class Evaluator:
         return {name: declared[name] for name in LENGTH_FIELDS if name in task.settings and declared.get(name)}
 
     def _pool(self, task: Task, split: str) -> DataRef | None:
-        """What a ranking searches; on dev, whose pairs are of the training task, its own texts."""
+        """The pool of candidates that a ranking task searches. On dev it is None: the pairs come from the training task
+        there, and their own texts are searched."""
         if _procedure(task, task.settings) is not Procedure.RANK or split == "dev":
             return None
         return self.ref(task.name, CANDIDATES, EVERY)
 
 
 def _conditions(kinds: Sequence[str], rates: Sequence[float], seed: int, scope: str, task: Task) -> Iterator[Condition]:
-    """Every kind at every rate. The scope counts only for families that have several."""
+    """A condition for every kind of noise at every rate. The scope only applies to families that have several."""
     scope = scope if len(get_family(task.family).noise) > 1 else "all"
     for kind in kinds:
         for rate in rates:

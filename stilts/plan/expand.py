@@ -1,4 +1,4 @@
-"""Expand: experiment -> cells -> chains -> one graph. Pure but for reading data files through the catalog."""
+"""Expand an experiment to cells, chains of stages, and one graph that merges equal stages. It only reads data files."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -23,19 +23,20 @@ from stilts.tasks.benchmarks import get_benchmark
 
 PRETRAIN_SEED = 0
 _SLUG = 60
-"""Longest part of a name that comes from a model's."""
+"""Maximum length of the part of a stage's name that comes from its base model."""
 _NAMED = 3
-"""Tasks of a mixture that a stage's name lists; of more it has the number."""
+"""A stage's name lists the tasks of its mixture up to this number; beyond it, the name gives their number (`mix5`)."""
 
 
 @dataclass(frozen=True)
 class Branch:
-    """A chain and what is evaluated at its end.
+    """One chain of stages and the evaluations at its end.
 
     Attributes:
         chain: keys of its nodes, base model first.
-        evaluations: all on the last node.
-        selection: the training task's dev set on the same node, by which a submission chooses regimes.
+        evaluations: the target's evaluations of the last node.
+        selection: an evaluation of the last node on the dev set of the training task, by which a submission chooses
+            among regimes; None if there is no such dev set.
     """
 
     chain: tuple[str, ...]
@@ -48,9 +49,11 @@ class Cell:
     """One (model, intermediate, target, seed) combination.
 
     Attributes:
-        target: its name in the experiment; `task`: what is evaluated.
-        intermediate_seed: of its intermediate stages; None where none of them takes a cell's seed.
-        branches: one; where the target is trained language by language, one for each language.
+        target: name of the target in the experiment.
+        task: name of the task that the target evaluates.
+        seed: seed of the target stage.
+        intermediate_seed: seed of the intermediate stages; None if each of them declares a seed of its own.
+        branches: one branch, or one per language if the target is trained language by language.
     """
 
     model: str
@@ -63,22 +66,22 @@ class Cell:
 
     @property
     def stages(self) -> frozenset[str]:
-        """Keys of every node that it needs."""
+        """Keys of all nodes that the cell needs."""
         return frozenset(key for branch in self.branches for key in branch.chain)
 
 
 @dataclass
 class Expansion:
-    """Every cell of an experiment and the graph they share."""
+    """All cells of an experiment and the graph that they share."""
 
     experiment: Experiment
     cells: list[Cell] = field(default_factory=list)
     graph: Graph = field(default_factory=Graph)
     left_out: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
-    """Languages of a target that have no data in a split: (target, split) -> languages, in the order of the task."""
+    """Languages that are left out because they have no data: (target, split) -> languages, in the order of the task."""
 
     def note(self, target: str, split: str, languages: Sequence[str]) -> None:
-        """Note languages that a target is without."""
+        """Record languages that a target leaves out because they have no data."""
         if languages:
             self.left_out[target, split] = tuple(languages)
 
@@ -87,17 +90,26 @@ def expand(experiment: Experiment, data: Data) -> Expansion:
     """Expand an experiment to its cells and their merged graph.
 
     Raises:
-        Problems: every unknown task, language or setting, and every mistake in the data files.
-        StiltsError: a mistake in the library of tasks.
+        Problems: the experiment has mistakes. All of them are listed: unknown tasks, languages and settings, and
+            mistakes in the data files.
+        StiltsError: the library of tasks has a mistake.
     """
-    all_tasks()  # a mistake in the library is said once, not at every name that is looked up in it
+    all_tasks()  # loads the library, so that a mistake in it is reported once and not for every task name
     return _Expander(experiment, data).expand()
 
 
 @dataclass(frozen=True)
 class _Ending:
-    """How a target ends a chain: a stage (none for retrieval), what it is scored on while it trains, what is evaluated
-    after it, and its selection."""
+    """How a target ends a chain.
+
+    Attributes:
+        where: place of the target in the experiment, for messages.
+        slug: name of the ending in the names of stages.
+        stage: the target stage; None for a target without training, such as retrieval.
+        evaluations: the target's evaluations after that stage.
+        selection: see `Branch.selection`.
+        watched: the evaluations during the training of the stage.
+    """
 
     where: str
     slug: str
@@ -108,6 +120,8 @@ class _Ending:
 
 
 class _Expander:
+    """Expands one experiment. All mistakes are collected in `problems` and raised together."""
+
     def __init__(self, experiment: Experiment, data: Data) -> None:
         self.experiment = experiment
         self.problems = Collector()
@@ -143,7 +157,7 @@ class _Expander:
         check_fit(self.out.graph, self.experiment.runtime)
         return self.out
 
-    # --- what can be wrong -------------------------------------------------------------------------------
+    # --- checks ------------------------------------------------------------------------------------------
 
     def _declared_stages(self) -> Iterator[tuple[str, StageDecl]]:
         for name, model in self.experiment.models.items():
@@ -172,7 +186,7 @@ class _Expander:
         self.evaluator.check_settings()
 
     def _check_stages(self) -> dict[str, list[Allowance]]:
-        """Resolve every declared stage, so that all mistakes come at once; the budgets' shares by regime."""
+        """Resolve every declared stage, so that all mistakes are found at once; return the budget shares by regime."""
         for where, stage in self._declared_stages():
             if not self.problems.at(f"{where}.task") and not self.problems.at(f"{where}.mix"):
                 self.problems.attempt(where, self.trainer.stage, "", where, stage, 0)
@@ -214,7 +228,7 @@ class _Expander:
     # --- targets -----------------------------------------------------------------------------------------
 
     def _endings(self, name: str, decl: TargetDecl, specs: tuple[EvaluationSpec, ...]) -> list[_Ending]:
-        """One, or one for each language where the target is trained language by language."""
+        """One ending, or one per language if the target is trained language by language."""
         where, trained = f"targets.{name}", get_task(decl.task or name).train_on
         if trained is None:
             if decl.setting != "zero-shot":
@@ -245,12 +259,13 @@ class _Expander:
         return endings
 
     def _leave_out(self, name: str, decl: TargetDecl, trained: str, training: Training, languages: list[str]) -> None:
-        """Note the evaluated languages that have no training set of their own, where the experiment lets them go.
+        """Record the evaluated languages that are left out because they have no training set.
 
-        Under `languages: present` any may lack it; otherwise those alone for which the published data has none.
+        With `languages: present`, any language without one is left out. Otherwise only those are for which the
+        published data set has none, and any other missing training set is a mistake.
 
         Raises:
-            StiltsError: a training set is missing; the message has the path that was looked for.
+            StiltsError: a training set is missing; the message contains the path where it was expected.
         """
         task = get_task(trained)
         lacking = self.trainer.lacking(task, training, languages)
@@ -313,7 +328,7 @@ class _Expander:
                     self.out.cells.append(Cell(model, name, target, task, seed, first, branches))
 
     def _seeds(self, regime: RegimeDecl) -> Iterator[tuple[int | None, int]]:
-        """(seed of the intermediate stages, seed of the target stage) of each cell of a target."""
+        """Yield (seed of the intermediate stages, seed of the target stage) for each cell of a target."""
         seeds, how = self.experiment.seeds, self.experiment.intermediate_seeds
         vary = any(stage.seed is None for stage in regime.stages)
         for seed in seeds:
@@ -329,7 +344,7 @@ class _Expander:
         slug: str,
         allowances: Sequence[Allowance],
     ) -> tuple[list[Node], str]:
-        """The chain up to the end of the intermediate stages, and its name."""
+        """Add the intermediate stages of a regime to the graph; return the chain up to their end, and its name."""
         nodes = list(chain)
         for i, (stage, allowance) in enumerate(zip(stages, allowances, strict=True)):
             slug = f"{slug}-{_stage_slug(stage)}"
@@ -337,7 +352,7 @@ class _Expander:
         return nodes, slug
 
     def _branches(self, seed: int, nodes: Sequence[Node], slug: str, endings: Sequence[_Ending]) -> tuple[Branch, ...]:
-        """The chains of one cell, put into the graph."""
+        """Add the target stages of one cell to the graph; return its branches."""
         branches: list[Branch] = []
         used: dict[str, Node] = {}
         for ending in endings:
@@ -358,7 +373,8 @@ class _Expander:
         return tuple(branches)
 
     def _in_recipes_precision(self, spec: EvaluationSpec) -> EvaluationSpec:
-        """The evaluation of a base model, in the precision in which the stages that it is compared with compute."""
+        """Give an evaluation of a base model the precision of the task's recipe, so that it can be compared with the
+        stages trained in that precision."""
         return replace(spec, settings={**spec.settings, "precision": self.trainer.precision(spec.task)})
 
 

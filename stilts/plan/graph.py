@@ -1,6 +1,6 @@
 """Graph: the stages of all cells, merged by key.
 
-Invariants: a node's parent stands before it; two nodes never share a key; a node's evaluations hold no duplicates.
+Invariants: a node's parent precedes it; no two nodes have the same key; a node has no evaluation twice.
 """
 
 from collections.abc import Iterator
@@ -11,14 +11,15 @@ from stilts.identity.stage import SHORT, BaseSpec, EvaluationSpec, StageSpec, Wa
 
 @dataclass
 class Node:
-    """A stage (or base model) with everything that hangs on it.
+    """A stage or base model, with its children and evaluations.
 
     Attributes:
-        slug: readable part of its name; not identity.
-        parent: key of the parent; None for a base.
-        evaluations: by path, in order of first use.
-        watched: what it is scored on during its training, by path.
-        uses: number of cells whose chain passes through it.
+        slug: the readable part of its name, which is not part of its identity.
+        parent: key of its parent; None for a base model.
+        children: keys of the stages that start from its weights.
+        evaluations: its evaluations by path, in order of first use.
+        watched: the evaluations during its training, by path.
+        uses: number of cells whose chains contain it.
     """
 
     spec: StageSpec | BaseSpec
@@ -50,7 +51,7 @@ class Graph:
     nodes: dict[str, Node] = field(default_factory=dict)
 
     def add(self, spec: StageSpec | BaseSpec, slug: str) -> Node:
-        """The node of this spec, new or already there; its parent must have been added."""
+        """Return the node with the key of this spec; create it if there is none. Its parent must have been added."""
         node = self.nodes.get(spec.key)
         if node is None:
             parent = spec.parent if isinstance(spec, StageSpec) else None
@@ -66,5 +67,5 @@ class Graph:
         return len(self.nodes)
 
     def stages(self) -> list[Node]:
-        """The nodes that train, without the base models."""
+        """All nodes except the base models."""
         return [node for node in self if not node.is_base]

@@ -1,4 +1,4 @@
-"""Notes: what an experiment does on purpose or by default that its reader should know before it runs."""
+"""Notes: properties of an experiment that are no mistakes but that its author should know before the run."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -11,8 +11,8 @@ from stilts.tasks.base import get_task
 
 
 def notes(graph: Graph) -> list[str]:
-    """Sentences about stages whose warm-up is as long as their training, and about lengths of input that differ between
-    training and evaluation; each once."""
+    """Notes on stages whose warm-up is as long as their training, and on maximum lengths that differ between training
+    and evaluation. Equal notes are given once."""
     found = [note for node in graph if isinstance(node.spec, StageSpec) for note in warmup_notes(node.spec)]
     for node in graph:
         if isinstance(node.spec, StageSpec):
@@ -21,8 +21,11 @@ def notes(graph: Graph) -> list[str]:
 
 
 def planned_steps(spec: StageSpec) -> int | None:
-    """Optimizer steps of a stage; None where the size of its data is not known. Of question answering with epochs it is
-    a lower bound: a long context gives several windows, each of which counts in the batch."""
+    """Number of optimizer steps of a stage; None if the size of its data is unknown.
+
+    For question answering in epochs it is a lower bound: a long context becomes several windows, and each window takes
+    one place in a batch.
+    """
     if spec.recipe.max_tokens is None and spec.recipe.max_steps is not None:
         return spec.recipe.max_steps
     examples = planned_examples(spec)
@@ -30,7 +33,7 @@ def planned_steps(spec: StageSpec) -> int | None:
 
 
 def warmup_notes(spec: StageSpec) -> Iterator[str]:
-    """What becomes of a warm-up in steps that is not over before the stage is."""
+    """Yield a note if the warm-up, given in steps, is at least as long as the training of the stage."""
     steps, recipe = planned_steps(spec), spec.recipe
     if steps is None or recipe.warmup < 1 or recipe.warmup < steps:
         return

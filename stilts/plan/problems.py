@@ -1,4 +1,4 @@
-"""Problems: what is wrong with an experiment, collected so that all of it is said at once."""
+"""Problems: collects the mistakes of an experiment, so that all of them are reported at once."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -9,22 +9,23 @@ T = TypeVar("T")
 
 
 class Collector:
-    """Mistakes met on the way, each with the place in the experiment that leads to it."""
+    """Collects messages about mistakes, each with the place in the experiment where the mistake is."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
         self._said: set[str] = set()
 
     def add(self, where: str, message: str) -> None:
-        """Note a mistake of one place."""
+        """Add a mistake at the place `where` (a dotted path such as `targets.xnli`)."""
         self.messages.append(f"{where}: {message}")
 
     def attempt(self, where: str, function: Callable[..., T], *args: Any, repeat: bool = False) -> T | None:
-        """The function's result, or None and its mistakes noted.
+        """Call a function; return its result, or collect the mistakes that it raises and return None.
 
         Args:
-            repeat: note a mistake that another place has led to already. A wrong name may stand in several places; a
-                mistake in the data, met again by other stages, is one mistake.
+            where: the place in the experiment that is being resolved.
+            repeat: whether to add a message that was already added for another place. A misspelt name is a mistake
+                at each of its places, but a broken data file that several stages read is only one mistake.
         """
         try:
             return function(*args)
@@ -35,14 +36,14 @@ class Collector:
         return None
 
     def at(self, where: str) -> bool:
-        """Whether a mistake of this place, or inside it, is noted."""
+        """Whether there is a mistake at this place or inside it."""
         return any(message.startswith(where) for message in self.messages)
 
     def close(self) -> None:
-        """Pass where nothing is wrong.
+        """Raise all mistakes, if there are any.
 
         Raises:
-            Problems: everything noted, each once.
+            Problems: the mistakes that were collected, each once.
         """
         if self.messages:
             raise Problems(list(dict.fromkeys(self.messages)))

@@ -1,4 +1,4 @@
-"""Missing: what the store lacks of a graph, and therefore what a run has to do."""
+"""To do: compare the graph of an experiment with the artifacts in a store, and derive the jobs that are missing."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -14,11 +14,12 @@ class Artifact:
     """What the store holds of one stage.
 
     Attributes:
-        name: its directory; the slug in it may be another experiment's.
-        trained: its record is there.
-        weights: its weights are there and complete.
-        evaluations: paths of the evaluation records (see `EvaluationSpec.path`).
-        exact: its weights are the fp32 master weights, from which another stage can continue (`runtime.weights`).
+        name: name of its directory. Another experiment may have chosen the slug in it.
+        trained: whether its record exists.
+        weights: whether its weights exist and are complete.
+        evaluations: paths of its evaluation records (see `EvaluationSpec.path`).
+        exact: whether its weights are the fp32 master weights, from which another stage can continue
+            (`runtime.weights`).
     """
 
     name: str
@@ -29,11 +30,11 @@ class Artifact:
 
 
 Inventory = Mapping[str, Artifact]
-"""Artifacts by the first 12 digits of their key."""
+"""Artifacts by the first `SHORT` hex digits of their key."""
 
 
 def artifact_name(node: Node, inventory: Inventory) -> str:
-    """The node's directory: the one in the store if its key is there, else its own."""
+    """Name of a node's directory: that of the stored artifact with its key, else the name of the node."""
     found = inventory.get(node.key[:SHORT])
     return found.name if found else node.name
 
@@ -41,12 +42,14 @@ def artifact_name(node: Node, inventory: Inventory) -> str:
 def missing_jobs(
     graph: Graph, inventory: Inventory, store: str, runtime: Runtime, wanted: Collection[str] = ()
 ) -> dict[str, StageJob]:
-    """The jobs of a run by key, parents first; empty where nothing is missing.
+    """The jobs that a run has to do, by stage key, parents first; empty if nothing is missing.
 
-    A node runs where evaluations are missing, or where its weights are missing and a child has to train.
+    A node has a job if some of its evaluations are missing, or if its weights are missing and a child of it has to
+    train.
 
     Args:
-        wanted: keys of nodes whose weights something else will start from.
+        store: URI of the store.
+        wanted: keys of nodes whose weights are needed for another purpose, such as the trials of a search.
     """
     needs_weights = set(wanted)
     running: dict[str, Node] = {}
@@ -67,7 +70,7 @@ def missing_jobs(
 
 
 def _serves(artifact: Artifact, continued: bool) -> bool:
-    """Whether weights are precise enough: a stage that continues from them needs the fp32 master weights."""
+    """Whether an artifact's weights are precise enough. A stage that continues from them needs fp32 master weights."""
     return artifact.exact or not continued
 
 
@@ -79,7 +82,7 @@ def _job(node: Node, graph: Graph, inventory: Inventory, store: str, runtime: Ru
         spec=node.spec,
         parent=None if node.parent is None else artifact_name(graph.nodes[node.parent], inventory),
         evaluations=tuple(spec for path, spec in node.evaluations.items() if path not in artifact.evaluations),
-        # Weights that were there before stay: they may be another experiment's intermediate stage.
+        # Weights that are already stored stay, because another experiment may need them for an intermediate stage.
         keep_weights=runtime.keep == "all" or bool(node.children) or trained,
         trained=trained,
         watched=() if trained else tuple(node.watched.values()),

@@ -16,7 +16,7 @@ from stilts.tasks.base import Task, all_tasks, check_heads, get_task, private_la
 from stilts.tasks.families import get_family
 
 MLM = "mlm"
-"""Name of the library's task of masked language modelling."""
+"""Name of the masked language modelling task in the library."""
 Training = Literal["english", "translated", "in-language"]
 
 LENGTHS = ("epochs", "max_steps", "max_tokens", "batch_size", "max_examples")
@@ -34,7 +34,7 @@ MIXTURE_RECIPE: Mapping[str, Any] = {
 
 
 class Data(Protocol):
-    """What expansion asks of `data.prepare.Catalog`."""
+    """The methods of `data.prepare.Catalog` that expansion needs."""
 
     def has(self, task: Task, split: str, language: str) -> bool: ...
 
@@ -148,7 +148,7 @@ class Trainer:
     def _part(self, name: str, decl: TrainingData, recipe: Recipe, selection: str) -> Part:
         task = get_task(name)
         train, dev = self.training_data(name, decl.training, decl.languages, selection)
-        return Part(task.name, _version(task), train, dev, recipe)
+        return Part(task.name, _version_with_parts(task), train, dev, recipe)
 
     def _training_data(
         self, name: str, training: str, languages: tuple[str, ...] | None, selection: str
@@ -186,15 +186,15 @@ class Trainer:
         return tuple(lang for lang in known if self.data.has(task, split_of(training, lang), lang))
 
     def lacking(self, task: Task, training: str, languages: Sequence[str]) -> list[str]:
-        """Those of some languages in which there is no training set of this kind."""
+        """The languages among `languages` that have no training set of this kind."""
         return [lang for lang in languages if not self.data.has(task, split_of(training, lang), lang)]
 
     def unpublished(self, task: Task, training: str, languages: Sequence[str]) -> list[str]:
-        """Those of some languages in which the task's published data has no training set of this kind."""
+        """The languages among `languages` for which the task's published data has no training set of this kind."""
         return [lang for lang in languages if lang in unpublished(self.experiment, task, split_of(training, lang))]
 
     def reason(self, task: Task, training: str, language: str) -> str:
-        """Why a training set is not there: the path that was looked for, or what has to be declared."""
+        """Why a training set is missing: the path where it was expected, or the field that has to be declared."""
         try:
             self.ref(task.name, split_of(training, language), language)
         except StiltsError as error:
@@ -219,14 +219,14 @@ class Trainer:
 
 
 def unpublished(experiment: Experiment, task: Task, split: str) -> tuple[str, ...]:
-    """Languages in which the task's published data lacks a split; none where the experiment gives files of its own."""
+    """Languages for which the task's published data has no such split; empty if the experiment gives its own files."""
     own = experiment.data.tasks.get(task.name)
     if task.hub is None or (own is not None and getattr(own, split) is not None):
         return ()
     return task.hub.without.get(split, ())
 
 
-def _version(task: Task) -> int:
+def _version_with_parts(task: Task) -> int:
     """Version of a task. The version of a union includes those of its parts, which read its examples."""
     return task.version + sum(get_task(part).version - 1 for part in task.parts)
 

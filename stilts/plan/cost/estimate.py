@@ -36,7 +36,7 @@ OPTIMIZER_BYTES = 12
 weights so far take four more bytes."""
 
 SIZE_UNKNOWN = "the size of the base model"
-"""Among `StageCost.unknown`: the stage has no price."""
+"""The entry of `StageCost.unknown` for a stage that has no price because nothing is known of its base model."""
 
 PREDICTION_BYTES = 40
 """Average size of one stored prediction over all tasks."""
