@@ -12,7 +12,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -68,7 +67,7 @@ class Catalog:
             return False
         source = self._source(task, split)
         if isinstance(source, HubSource):
-            return _hub_has(source, task, split, language)
+            return _hub_has(source.of(language), task, split, language)
         if source is None or not _names(task, source, language):
             return False
         return all(_holds(task, path, language) for path in _files(task, source, language))
@@ -88,7 +87,7 @@ class Catalog:
         if source is None:
             return self._declared_ref(task, split, language)
         if isinstance(source, HubSource):
-            return self._hub_ref(source, task, split, language)
+            return self._hub_ref(source.of(language), task, split, language)
         if not _names(task, source, language):
             raise StiltsError(
                 f"{source[0]} has no {{lang}} in it, so it is English; there is no {language} for {task.name}"
@@ -118,12 +117,14 @@ class Catalog:
         if ref.identity.startswith(ABSENT):
             raise StiltsError(self._no_source(task, ref.split))
         source = self._source(task, ref.split)
-        if isinstance(source, HubSource) and ref.identity == hub.identity(source, ref.split, ref.language):
-            table = hub.load(source, task, ref.split, ref.language)
-            check_rows(table, task, source.id)
-            is_labelled(table, task, ref.split, source.id)
-            write_table(table, path)
-            return path
+        if isinstance(source, HubSource) and ref.identity.startswith(hub.PREFIX):
+            source = source.of(ref.language)
+            if ref.identity == hub.identity(source, ref.split, ref.language):
+                table = hub.load(source, task, ref.split, ref.language)
+                check_rows(table, task, source.id)
+                is_labelled(table, task, ref.split, source.id)
+                write_table(table, path)
+                return path
         if self.ref(task, ref.split, ref.language).identity != ref.identity:
             raise StiltsError(
                 f"the {ref.split} data of {ref.task} ({ref.language}) changed since the plan was made; plan again"
@@ -294,7 +295,8 @@ def _is_language(task: Task, split: str, language: str) -> bool:
 
 
 def _hub_has(source: HubSource, task: Task, split: str, language: str) -> bool:
-    return language in task.all_languages and language not in source.without.get(split, ())
+    there = split in source.splits and language not in source.without.get(split, ())
+    return there and language in task.all_languages
 
 
 def _files(task: Task, patterns: Sequence[str], language: str) -> list[Path]:
@@ -344,7 +346,7 @@ def _override(task: Task, declared: TaskSource, split: str) -> HubSource | None:
         raise StiltsError(
             f"data.tasks.{task.name}.revision is missing: pin a commit of {declared.hub}, which fixes its content"
         )
-    return replace(task.hub, id=str(declared.hub), revision=revision)
+    return task.hub.moved(str(declared.hub), revision)
 
 
 def _read(task: Task, split: str, language: str, files: Sequence[Path], labels: Path | None) -> pa.Table:

@@ -223,7 +223,7 @@ def unpublished(experiment: Experiment, task: Task, split: str) -> tuple[str, ..
     own = experiment.data.tasks.get(task.name)
     if task.hub is None or (own is not None and getattr(own, split) is not None):
         return ()
-    return task.hub.without.get(split, ())
+    return task.hub.lacking(split)
 
 
 def _version_with_parts(task: Task) -> int:

@@ -6,7 +6,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
@@ -32,6 +32,7 @@ class HubSource:
         id_prefix: only rows whose id starts with it belong to the language, where a configuration mixes several.
         without: our split -> languages that lack it.
         unlike: language -> in what the data differs from the benchmark's, where it does so more than in form.
+        others: language -> the source of that language, where another data set holds it. It may lack splits.
     """
 
     id: str
@@ -45,6 +46,20 @@ class HubSource:
     id_prefix: str | None = None
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unlike: Mapping[str, str] = field(default_factory=dict)
+    others: Mapping[str, "HubSource"] = field(default_factory=dict)
+
+    def of(self, language: str) -> "HubSource":
+        """The source of a language."""
+        return self.others.get(language, self)
+
+    def lacking(self, split: str) -> tuple[str, ...]:
+        """Languages in which this data set itself has no split; one of `others` may have it."""
+        return tuple(dict.fromkeys((*self.without.get(split, ()), *self.others)))
+
+    def moved(self, id_: str, revision: str) -> "HubSource":
+        """The same columns in another data set, which replaces this one but not the others."""
+        without = {split: self.lacking(split) for split in self.splits}
+        return replace(self, id=id_, revision=revision, without=without, others={})
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def test_xtreme_r_adds_languages(expanded: Expand) -> None:
 
 
 def test_what_only_the_hub_lacks_is_read_from_files(expanded: Expand, data: Any) -> None:
-    """The hub's UD has none of XTREME-R's new languages; a folder may."""
+    """XTREME's own data has none of XTREME-R's new languages; another data set of the hub or a folder may."""
     targets = ["udpos"]
 
     def languages() -> set[str]:

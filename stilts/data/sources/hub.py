@@ -32,12 +32,16 @@ from stilts.errors import StiltsError
 from stilts.tasks.base import HubSource, Task
 from stilts.tasks.families import HubRows, get_family
 
+PREFIX = "hub:"
+"""Begins the identity of data on the hub."""
+
 
 def identity(source: HubSource, split: str, language: str) -> str:
     """`hub:ID/CONFIG@REVISION#SPLIT`: names the content before anything is downloaded."""
     prefix = _fill(source.id_prefix, source, language)
     rows = f"[{prefix}]" if prefix else ""
-    return f"hub:{source.id}/{_fill(source.config, source, language)}@{source.revision}#{source.splits[split]}{rows}"
+    config = _fill(source.config, source, language)
+    return f"{PREFIX}{source.id}/{config}@{source.revision}#{source.splits[split]}{rows}"
 
 
 def load(source: HubSource, task: Task, split: str, language: str) -> pa.Table:

@@ -39,7 +39,18 @@ register(
             files="{config}/{split}-*.parquet",
             splits={"train": "train", "dev": "validation", "test": "test"},
             columns={"tokens": "tokens", "tags": "ner_tags"},
-            without=dict.fromkeys(("train", "dev", "test"), _ADDED),
+            without={"train": _ADDED},
+            # WikiANN, from which XTREME's copy was made. Without its training sets: `in-language` means XTREME's.
+            others=dict.fromkeys(
+                _ADDED,
+                HubSource(
+                    id="unimelb-nlp/wikiann",
+                    revision="f0a3be6dc5564c0cc4150bb660144800a1f539d4",
+                    config="{lang}",
+                    splits={"dev": "validation", "test": "test"},
+                    columns={"tokens": "tokens", "tags": "ner_tags"},
+                ),
+            ),
         ),
         folder="panx",
         files="tags",

@@ -11,7 +11,6 @@ _HUB_NAMES = {
     "tr": "tur", "et": "est", "fi": "fin", "hu": "hun",
 }  # fmt: skip
 _SMALL = {"jv": 410, "te": 468, "ta": 614, "sw": 780, "th": 1_096, "kk": 1_150, "ml": 1_374, "ka": 1_492}
-_ADDED = XTREME_R.added("tatoeba", XTREME)
 
 register(
     Task(
@@ -34,7 +33,17 @@ register(
             splits={"test": "validation"},
             columns={"foreign": "source_sentence", "en": "target_sentence"},
             names=_HUB_NAMES,
-            without={"test": _ADDED},
+            others=dict.fromkeys(
+                XTREME_R.added("tatoeba", XTREME),
+                HubSource(
+                    id="mteb/tatoeba-bitext-mining",
+                    revision="69e8f12da6e31d59addadda9a9c8a2e601a0e282",
+                    config="{lang}-eng",
+                    splits={"test": "test"},
+                    columns={"foreign": "sentence1", "en": "sentence2"},
+                    names={"az": "aze", "lt": "lit", "pl": "pol", "uk": "ukr", "ro": "ron"},
+                ),
+            ),
         ),
         folder="tatoeba",
         files="tatoeba",

@@ -1,5 +1,7 @@
 """UD-POS: universal part-of-speech tags (UD 2.5). English training data, 33 languages."""
 
+from dataclasses import replace
+
 from stilts.tasks.base import HubSource, Task, register, words
 from stilts.tasks.benchmarks import XTREME, XTREME_R
 from stilts.tasks.recipes import xtreme_recipe
@@ -20,6 +22,13 @@ _TRAIN = {
     "te": 1_051, "tr": 3_664, "ur": 4_043, "vi": 1_400, "zh": 18_998,
 }  # fmt: skip
 _ADDED = XTREME_R.added("udpos", XTREME)
+_UD_2_7 = HubSource(
+    id="izhx/xtreme-r-udpos",
+    revision="7e002378cc5704114200c479db0c592c7f77f8f8",
+    config="{lang}",
+    splits={"train": "train", "dev": "validation", "test": "test"},
+    columns={"tokens": "tokens", "tags": "pos_tags"},
+)
 
 register(
     Task(
@@ -46,11 +55,9 @@ register(
             splits={"train": "train", "dev": "validation", "test": "test"},
             columns={"tokens": "tokens", "tags": "pos_tags"},
             names=_HUB_NAMES,
-            without={
-                "train": (*words("th tl yo"), *_ADDED),
-                "dev": (*words("kk th tl yo"), *_ADDED),
-                "test": _ADDED,
-            },
+            without={"train": (*words("th tl yo"), *_ADDED), "dev": (*words("kk th tl yo"), *_ADDED)},
+            # UD 2.7, as in XTREME-R.
+            others=dict.fromkeys(_ADDED, replace(_UD_2_7, splits={"test": "test"})),
             # Its loader took every treebank whose path holds `_LANGUAGE`, so other languages too.
             unlike={
                 "el": "2,353 of its 2,809 test sentences are Ancient Greek",

@@ -23,7 +23,16 @@ register(
             files="{config}/{split}-*.parquet",
             splits={"test": "validation"},
             columns={"id": "id", "context": "context", "question": "question", "answers": "answers"},
-            without={"test": XTREME_R.added("xquad", XTREME)},
+            others=dict.fromkeys(
+                XTREME_R.added("xquad", XTREME),
+                HubSource(
+                    id="google/xquad",
+                    revision="51adfef1c1287aab1d2d91b5bead9bcfb9c68583",
+                    config="xquad.{lang}",
+                    splits={"test": "validation"},
+                    columns={"id": "id", "context": "context", "question": "question", "answers": "answers"},
+                ),
+            ),
         ),
         folder="xquad",
         files="squad",

@@ -17,6 +17,7 @@ from stilts.data.tables import read_table
 from stilts.errors import StiltsError
 from stilts.experiment.data import DataDecl, TaskSource
 from stilts.tasks.base import HubSource, all_tasks, get_task
+from stilts.tasks.benchmarks import XTREME_R
 
 datasets.disable_progress_bars()
 
@@ -247,13 +248,78 @@ def test_translated_training_sets_are_no_in_language_ones(tmp_path: Path) -> Non
     assert not catalog.has(get_task("udpos"), "train", "yo")
 
 
-def test_what_xtreme_r_adds_has_to_come_from_its_folder(tmp_path: Path) -> None:
+# Languages that other data sets hold
+
+ADDED = {
+    ("panx", "uk"): "hub:unimelb-nlp/wikiann/uk@f0a3be6dc5564c0cc4150bb660144800a1f539d4#test",
+    ("udpos", "wo"): "hub:izhx/xtreme-r-udpos/wo@7e002378cc5704114200c479db0c592c7f77f8f8#test",
+    ("tatoeba", "az"): "hub:mteb/tatoeba-bitext-mining/aze-eng@69e8f12da6e31d59addadda9a9c8a2e601a0e282#test",
+    ("xquad", "ro"): "hub:google/xquad/xquad.ro@51adfef1c1287aab1d2d91b5bead9bcfb9c68583#validation",
+}
+
+
+@pytest.mark.parametrize(("name", "language"), ADDED)
+def test_what_xtreme_r_adds_comes_from_other_data_sets(name: str, language: str, tmp_path: Path) -> None:
+    catalog, task = Catalog(DataDecl(), tmp_path), get_task(name)
+    assert catalog.has(task, "test", language)
+    assert catalog.ref(task, "test", language).identity == ADDED[name, language]
+    if "train" in task.hub.splits if task.hub else False:
+        assert not catalog.has(task, "train", language)
+        with pytest.raises(StiltsError, match=f"has no train data of {name} in {language}"):
+            catalog.ref(task, "train", language)
+
+
+def test_a_data_set_of_ones_own_replaces_one_source_alone(tmp_path: Path) -> None:
+    own = DataDecl(tasks={"panx": TaskSource(hub="me/panx", revision="abc")})
+    assert Catalog(own, tmp_path).has(get_task("panx"), "test", "de")
+    assert not Catalog(own, tmp_path).has(get_task("panx"), "test", "uk")
+
+
+def test_every_language_of_xtreme_r_can_be_evaluated(tmp_path: Path) -> None:
     catalog = Catalog(DataDecl(), tmp_path)
-    for name, language in (("panx", "uk"), ("udpos", "wo"), ("tatoeba", "az"), ("xquad", "ro")):
-        assert not catalog.has(get_task(name), "test", language)
-        with pytest.raises(StiltsError, match=f"has no test data of {name} in {language}"):
-            catalog.ref(get_task(name), "test", language)
-    assert catalog.has(get_task("xcopa"), "test", "qu")
+    for name in ("xnli", "panx", "udpos", "tatoeba", "xcopa", "xquad", "mlqa", "tydiqa"):
+        languages = XTREME_R.languages[name]
+        assert [code for code in languages if not catalog.has(get_task(name), "test", code)] == []
+
+
+def other(name: str, language: str, folder: Path) -> HubSource:
+    source = get_task(name).hub
+    assert source is not None
+    return replace(source.of(language), id=str(folder))
+
+
+def test_wikianns_tags_become_their_names(tmp_path: Path) -> None:
+    tags = datasets.Sequence(datasets.ClassLabel(names=["O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"]))
+    texts = datasets.Sequence(datasets.Value("string"))
+    features = datasets.Features({"tokens": texts, "ner_tags": tags, "langs": texts, "spans": texts})
+    row = {"tokens": ["в", "Києві"], "ner_tags": [0, 5], "langs": ["uk", "uk"], "spans": ["LOC: Києві"]}
+    (tmp_path / "r").mkdir()
+    parquet(tmp_path / "r/uk/test-00000-of-00001.parquet", [row], features)
+    readme = "---\nconfigs:\n- config_name: uk\n  data_files:\n  - split: test\n    path: uk/test-*\n---\n"
+    (tmp_path / "r/README.md").write_text(readme)
+    table = hub.load(other("panx", "uk", tmp_path / "r"), get_task("panx"), "test", "uk")
+    assert table.to_pylist() == [{"id": "0", "tokens": ["в", "Києві"], "tags": ["O", "B-LOC"]}]
+
+
+def test_romanian_xquad_keeps_the_ids_of_the_other_languages(tmp_path: Path) -> None:
+    row = {"id": "56beb4343aeaaa14008c925b", "context": "c", "question": "q"}
+    answers = {"text": ["c"], "answer_start": [0]}
+    folder = jsonl_repository(tmp_path / "r", {"xquad.ro": {"validation": [{**row, "answers": answers}]}})
+    table = hub.load(other("xquad", "ro", folder), get_task("xquad"), "test", "ro")
+    assert table["id"].to_pylist() == ["56beb4343aeaaa14008c925b"]
+    assert table["answers"].to_pylist() == [[{"text": "c", "start": 0}]]
+
+
+def test_azerbaijani_is_the_foreign_side_of_its_pairs(tmp_path: Path) -> None:
+    rows = [{"sentence1": az, "sentence2": en} for az, en in (("Salam.", "hi"), ("Bəli.", "Yes."))]
+    folder = jsonl_repository(tmp_path / "r", {"aze-eng": {"test": rows}})
+    table = hub.load(other("tatoeba", "az", folder), get_task("tatoeba"), "test", "az")
+    assert [(row["side"], row["text"], row["gold"]) for row in table.to_pylist()] == [
+        ("foreign", "Salam.", []),
+        ("foreign", "Bəli.", []),
+        ("en", "Yes.", ["1"]),
+        ("en", "hi", ["0"]),
+    ]
 
 
 def test_what_the_hub_lacks_is_not_there(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The table of pins is one of commits, not of branches."""
 
 from stilts.data.sources.pins import PINS, is_known
+from stilts.tasks.base import all_tasks
 
 
 def test_every_pin_is_a_commit_with_a_form_and_what_showed_it() -> None:
@@ -10,6 +11,12 @@ def test_every_pin_is_a_commit_with_a_form_and_what_showed_it() -> None:
         assert int(revision, 16)
         assert pin.form in ("parquet", "jsonl", "csv")
         assert pin.seen.startswith("20")
+
+
+def test_every_data_set_of_the_library_is_pinned() -> None:
+    hubs = [task.hub for task in all_tasks().values() if task.hub is not None]
+    for source in [source for hub in hubs for source in (hub, *hub.others.values())]:
+        assert is_known(source.id, source.revision)
 
 
 def test_another_revision_is_not_known() -> None:
