@@ -1,4 +1,4 @@
-"""Doctor: is this machine able to run experiments? Each check says what it found and what to do."""
+"""Checks whether this machine can run experiments. Each check reports what it found and what to do about it."""
 
 import os
 import shutil
@@ -22,7 +22,13 @@ _ANSWER_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One check: `ok`, `warning` (works, but look at it) or `failed` (runs will not work)."""
+    """The result of one check.
+
+    Attributes:
+        check: name of the check.
+        state: `ok`, `warning` (runs work, but with limits) or `failed` (runs will not work).
+        found: what was found, and what to do about it.
+    """
 
     check: str
     state: Literal["ok", "warning", "failed"]
@@ -30,11 +36,11 @@ class Finding:
 
 
 def diagnose(store: str, ray_address: str | None) -> list[Finding]:
-    """Check versions, GPUs, DeepSpeed's ops, disk, the store and Ray.
+    """Check package versions, GPUs, DeepSpeed's ops, the store, the disk and Ray.
 
     Args:
-        store: URI that experiments write to.
-        ray_address: cluster to reach; None where runs start their own.
+        store: URI of the store that experiments write to.
+        ray_address: address of the cluster to connect to; None if runs start a local Ray.
     """
     checks: list[tuple[str, Callable[[], Finding]]] = [
         *((package, lambda package=package: _version(package)) for package in _PACKAGES),
@@ -48,7 +54,7 @@ def diagnose(store: str, ray_address: str | None) -> list[Finding]:
 
 
 def to_json(findings: list[Finding]) -> list[dict[str, Any]]:
-    """GarbageReport in plain JSON types."""
+    """Convert the findings to plain JSON types."""
     return [asdict(finding) for finding in findings]
 
 
@@ -57,7 +63,7 @@ def _guarded(name: str, check: Callable[[], Finding]) -> Finding:
         return check()
     except StiltsError as error:
         return Finding(name, "failed", redact(str(error)))
-    except Exception as error:  # a check that breaks is a finding, not the end of the examination
+    except Exception as error:  # a check that raises is reported, and the other checks still run
         return Finding(name, "failed", redact(f"{type(error).__name__}: {error}"))
 
 
@@ -82,7 +88,7 @@ def _ops() -> Finding:
     import torch
 
     if not torch.cuda.is_available():
-        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # or DeepSpeed prints that it found none
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # otherwise DeepSpeed warns that it found no accelerator
     import deepspeed
     from deepspeed.git_version_info import installed_ops
 
@@ -93,7 +99,10 @@ def _ops() -> Finding:
 
 
 def _store(uri: str) -> Finding:
-    """The store's own requests are made again for minutes; a person at the keyboard is told sooner."""
+    """Try the store in a thread, and report a failure if it does not answer within _ANSWER_SECONDS.
+
+    Requests to a store are retried for minutes, which is too long for a person who waits for this check.
+    """
     found: list[Finding] = []
     thread = threading.Thread(target=lambda: found.append(_guarded("store", lambda: _tried(uri))), daemon=True)
     thread.start()
@@ -108,7 +117,7 @@ def _store(uri: str) -> Finding:
 
 
 def _tried(uri: str) -> Finding:
-    """Everything that a run asks of a store."""
+    """Perform the operations that a run needs: write, read, create exclusively, list and remove."""
     store = open_store(uri)
     folder, name, content = f"doctor/{uuid.uuid4().hex}", "file", b"written by stilts doctor"
     path = f"{folder}/{name}"
@@ -128,7 +137,7 @@ def _tried(uri: str) -> Finding:
 
 
 def _disk(uri: str) -> Finding:
-    """Where a run writes: the store's disk, or this node's cache of an object store."""
+    """Check the free space where a run writes: on the store's disk or, for a bucket, in this node's cache."""
     folder = local_folder(uri)
     if folder is None:
         cache = Cache()

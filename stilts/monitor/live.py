@@ -1,7 +1,8 @@
-"""Live: the runs of an experiment as they go on, read from the store alone: no driver, trial or Ray is asked anything.
+"""Shows the progress of an experiment's runs while they are under way.
 
-Each driver tells every few seconds how far its run is (`ledger/progress.py`), beside the lease that tells whether it
-lives. One look is a handful of requests of the store for each run.
+Everything is read from the store, so that this works from any machine: drivers write their progress to the store every
+few seconds (see `stilts.ledger.progress`), and the lease of a run tells whether its driver is alive. Each update makes
+a few requests to the store per run.
 """
 
 import time
@@ -23,18 +24,19 @@ from stilts.storage.lease import holder
 from stilts.storage.protocol import Store
 
 LATE = 5
-"""A driver that has told nothing for so many times the usual is said to be late."""
+"""A driver is reported as late if its progress is older than LATE times the usual interval between writes."""
 SETTLE_SECONDS = 1.0
-"""From the release of a run's lease to the removal of its folder; a folder that stays longer is that of a dead run."""
+"""Time within which a run that has ended removes its folder after releasing its lease. A folder that remains longer
+belongs to a run whose driver died."""
 
 
 @dataclass(frozen=True)
 class LiveRun:
-    """One run, as it was found.
+    """The state of one run, as read from the store.
 
     Attributes:
-        who: works on it, `host (process N)`; None where nobody living does.
-        told: what its driver told last; None where it still prepares.
+        who: the driver that holds the run's lease, as `host (process N)`; None if the driver is dead.
+        told: the last progress that the driver wrote; None if it has not written any yet.
     """
 
     who: str | None
@@ -42,7 +44,7 @@ class LiveRun:
 
     @property
     def age(self) -> float | None:
-        """Seconds since its driver told something."""
+        """Seconds since the driver last wrote its progress; None if it has not written any."""
         return None if self.told is None else max(0.0, time.time() - self.told.time)
 
     def to_json(self) -> dict[str, Any]:
@@ -53,17 +55,18 @@ class LiveRun:
 
 
 def live_runs(store: Store, experiment: str) -> list[LiveRun]:
-    """The runs of an experiment that are under way, and those that died."""
+    """The runs of an experiment that are under way, and those whose driver died."""
     return [LiveRun(holder(store, path), read_progress(store, path)) for path in all_runs(store, experiment)]
 
 
 def watch(experiment: Experiment, store: Store, console: Console) -> None:
-    """Show the runs of an experiment until none is under way, then what became of those that died.
+    """Show the runs of an experiment until none is under way, then report those whose driver died.
 
-    A terminal gets the display that the driver has; a pipe a line for each time that a driver tells something.
+    A terminal shows the same display as the driver's. If the output is not a terminal, a line is printed for every
+    progress that a driver writes.
 
     Raises:
-        KeyboardInterrupt: the person has seen enough.
+        KeyboardInterrupt: the user pressed Ctrl-C.
     """
     every = write_seconds(store)
     said: dict[str | None, float] = {}
@@ -93,7 +96,7 @@ def _display(run: LiveRun, every: float) -> RenderableType:
 
 
 def _line(told: RunReport, spent: str) -> str:
-    """The whole, then each stage: `12:30:05 3 of 12 done, ...; spent: ... | NAME step 12/40, loss 1.203 | ...`."""
+    """The progress of the run, then of each stage: `12:30:05 3 of 12 done, ...; spent: ... | NAME step 12/40 | ...`."""
     whole = "; ".join(filter(None, (whole_line(told.progress), spent)))
     stages = [f"{stage.name} {', '.join(facts(stage.latest))}" for stage in told.progress.running]
     return " | ".join([f"{time.strftime('%H:%M:%S', time.localtime(told.time))} {whole}", *stages])

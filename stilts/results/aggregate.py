@@ -1,6 +1,6 @@
-"""The tables over seeds: `summary`, of targets and averages, and `languages`.
+"""Computes the tables over seeds: `summary` (targets and averages over targets) and `languages`.
 
-Invariants: a summary counts what was trained; failed and diverged runs are counted, and never left out in silence.
+Every planned seed is counted: seeds that failed or diverged appear under their status and are never left out silently.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,10 +42,11 @@ _METRICS = {"metric": "mean of exact match and F1"}
 
 
 def summary_table(results: pa.Table, options: Options) -> pa.Table:
-    """SUMMARY of a table of results: every target, and the averages over targets that the benchmark defines.
+    """Compute the table `summary` (schema SUMMARY) from the table `results`.
 
-    An average is over targets that are trained on English alone and bear their task's name; others, which are the same
-    tasks in other settings, have their columns and no part in it.
+    It has a column for every target and for every average over tasks that the benchmark defines. Only targets that
+    have their task's name and are trained on English alone enter an average. Targets with another setting of the same
+    task have a column of their own only.
     """
     records: list[dict[str, Any]] = []
     for split in splits(results):
@@ -67,10 +68,10 @@ def summary_table(results: pa.Table, options: Options) -> pa.Table:
 
 
 def languages_table(results: pa.Table, summary: pa.Table, options: Options) -> pa.Table:
-    """LANGUAGES of a table of results.
+    """Compute the table `languages` (schema LANGUAGES) from the table `results`.
 
     Args:
-        summary: `summary_table` of the same, which has the means over languages.
+        summary: `summary_table` of the same results; its rows are repeated as the means over languages.
     """
     means = {
         (row["split"], row["column"], (row["model"], row["intermediate"])): entry_of(row)
@@ -93,20 +94,20 @@ def languages_table(results: pa.Table, summary: pa.Table, options: Options) -> p
 
 
 def splits(table: pa.Table) -> list[str]:
-    """The splits that were evaluated, test first."""
+    """The splits in a table, `test` first, then in alphabetical order."""
     found = pc.unique(table["split"]).to_pylist()
     return sorted(found, key=lambda split: (split != "test", split))
 
 
 def official_order(benchmark: Benchmark) -> tuple[str, ...]:
-    """The benchmark's tasks, group by group."""
+    """The tasks of a benchmark, group by group."""
     return tuple(
         dict.fromkeys([*(task for group in benchmark.groups.values() for task in group), *benchmark.languages])
     )
 
 
 def targets(table: pa.Table, split: str) -> list[str]:
-    """The targets evaluated on a split, in the benchmark's order, others after them in the experiment's."""
+    """The targets evaluated on a split: the benchmark's tasks in its order, then others in the experiment's order."""
     found = pc.unique(table.filter(pc.field("split") == split)["target"]).to_pylist()
     order = official_order(benchmark_of(table))
     return sorted(found, key=lambda name: order.index(name) if name in order else len(order))
@@ -119,20 +120,20 @@ def ended(table: pa.Table) -> list[tuple[str, str, str]]:
 
 
 def title(rows: Sequence[Mapping[str, Any]], target: str, split: str) -> str:
-    """What the numbers of one target are: its name, with its task and setting where they are not the usual."""
+    """Title of a target's numbers, such as `xnli test: accuracy`, with task and setting unless they are the usual."""
     metric = get_task(next(row["task"] for row in rows if row["target"] == target)).metric
     kind = kind_of(rows, target)
     return f"{target}{'' if kind == target else f' ({kind})'} {split}: {_METRICS.get(metric, metric)}"
 
 
 def kind_of(rows: Sequence[Mapping[str, Any]], target: str) -> str:
-    """A target's task, with the setting where it is not the usual one."""
+    """The target's task, followed by its setting unless that is zero-shot: `xnli` or `xnli, translate-train`."""
     first = next(row for row in rows if row["target"] == target)
     return first["task"] if first["setting"] == ZERO_SHOT else f"{first['task']}, {first['setting']}"
 
 
 def language_order(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The languages of one target's rows, in the task's order, others after them by name."""
+    """The languages in the rows of one target: those of the task in its order, then others in alphabetical order."""
     found = {row["language"]: get_task(row["task"]) for row in rows}
     known = [language for task in found.values() for language in task.all_languages]
     official = dict.fromkeys(language for language in known if language in found)
@@ -140,14 +141,14 @@ def language_order(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def row_order(rows: Iterable[Mapping[str, Any]], baseline: str = NONE) -> tuple[Row, ...]:
-    """Models as they come; within a model the baseline first."""
+    """The (model, regime) pairs of the rows: models in order of appearance, within a model the baseline first."""
     found = dict.fromkeys((row["model"], row["intermediate"]) for row in rows)
     models = list(dict.fromkeys(model for model, _ in found))
     return tuple(sorted(found, key=lambda row: (models.index(row[0]), row[1] != baseline)))
 
 
 def _entries(scores: Scores, options: Options) -> dict[tuple[Row, str], Entry]:
-    """Entries with their comparisons, those of one model being a family."""
+    """Statistics with comparisons to the baseline; the p values of each model are adjusted as one family."""
     entries = {}
     for (row, column), by_seed in scores.items():
         model, intermediate = row

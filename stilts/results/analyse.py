@@ -1,4 +1,4 @@
-"""Analyse: every table of an experiment, from what the store holds. Whatever is shown or written is made of these."""
+"""Computes all tables of an experiment from its store. Reports, figures and files are made from these tables."""
 
 from collections.abc import Mapping
 
@@ -20,20 +20,20 @@ from stilts.results.variance import variance_table
 from stilts.storage.protocol import Store
 
 Tables = Mapping[str, pa.Table]
-"""Tables by name; NAME.parquet in the results folder is the same."""
+"""Tables by name. The results folder holds each as NAME.parquet."""
 
 
 def analyse(
     expansion: Expansion, store: Store, options: Options, shown: Shown = iter, kept: Kept | None = None
 ) -> Tables:
-    """The results of an experiment and what follows from them.
+    """Compute all tables of an experiment.
 
     Args:
         shown: wraps the loop over the test sets whose predictions are compared, to show its progress.
-        kept: what was counted of predictions before.
+        kept: cache of the counts per item that earlier calls took from predictions.
 
     Raises:
-        StiltsError: the baseline is none of the experiment's regimes.
+        StiltsError: the experiment has no regime of the baseline's name.
     """
     regimes = expansion.experiment.intermediates
     if options.baseline not in regimes and options.baseline != Options().baseline:
@@ -51,7 +51,7 @@ def analyse(
 
 
 def over_seeds(results: pa.Table, options: Options) -> Tables:
-    """A table of results, and what it says of several seeds."""
+    """The table `results` and the tables of statistics over seeds that are computed from it alone."""
     summary = summary_table(results, options)
     return {
         "results": results,

@@ -1,4 +1,4 @@
-"""The tables that answer a study's questions."""
+"""The tables `best`, `published`, `similarity` and `similarity_points`."""
 
 import pyarrow as pa
 
@@ -15,11 +15,11 @@ from stilts.storage.protocol import Store
 def analysis_tables(
     expansion: Expansion, store: Store, results: pa.Table, languages: pa.Table, baseline: str
 ) -> dict[str, pa.Table]:
-    """`best`, `published`, `similarity` and `similarity_points` of an experiment.
+    """Compute the tables `best`, `published`, `similarity` and `similarity_points` of an experiment.
 
     Args:
-        results, languages: the tables of those names.
-        baseline: the regime that others are compared to.
+        results, languages: the tables of these names.
+        baseline: the regime that the others are compared with.
     """
     cells, read_evaluation = gather_choice(expansion, store)
     chosen = best(results, cells, read_evaluation, baseline)
@@ -38,7 +38,7 @@ def _official(row: dict[str, str]) -> bool:
 
 
 def _extractions(expansion: Expansion) -> dict[str, str]:
-    """How each target's evaluations take the text of an answer; `ours` where that is not the same for all."""
+    """How the evaluations of each target extract answers: `official` if all use that setting, otherwise `ours`."""
     found: dict[str, set[str]] = {}
     for cell in expansion.cells:
         for branch in cell.branches:

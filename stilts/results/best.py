@@ -1,8 +1,11 @@
-"""The best intermediate for each target, chosen on dev and reported on test, beside the best on test itself.
+"""The table `best`: the best intermediate for each target, chosen on dev and reported on test.
 
-Invariants: the choice is that of the submission (`results/choice.py`) and never looks at a test score; it is among all
-regimes, the baseline included, of official targets (`CellSource.official`). What was chosen on dev among several, with
-the same seeds, looks somewhat better than it is: its dev score much, its test score less.
+The choice is the one that the submission uses (`stilts.results.choice`), among all regimes including the baseline, for
+official targets (`CellSource.official`). It never uses a test score. The table also gives the regime that is best on
+test (the oracle), and what the choice on dev loses to it.
+
+Scores of a regime that was chosen as the best of several are biased upwards: the dev score much, the test score, of
+the same seeds, less.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -53,12 +56,19 @@ SCHEMA = pa.schema(
         ("note", pa.string()),
     ]
 )
-"""A row per rule, model and target, and per average (classification, tagging, qa, retrieval, xtreme) of what was
-chosen. `rule`: `per target`, each target has its own best; `one for all`, the one regime with the best mean dev score
-over targets. `candidates`: regimes with a dev score. `difference` is to `baseline`, paired by seed; null where the
-baseline itself was chosen. `oracle` is the regime that is best on test, `regret` what the choice loses to it: points,
-never negative. `intermediate` and `oracle` are null in averages over several. `note`: what is not there, and why
-(`dev: 5/6 regimes` have a score, `test missing 2/5` seeds)."""
+"""Schema of the table `best`: one row per rule, model and target, and one per average over the chosen targets
+(classification, tagging, qa, retrieval, xtreme).
+
+- rule: `per target` chooses the best regime for each target, `one for all` the one regime with the best mean dev score
+  over targets.
+- intermediate: the chosen regime; chosen_by: the kind of dev score; dev: its mean dev score; candidates: number of
+  regimes that have a dev score.
+- test, test_low, test_high: mean test score of the chosen regime over n of planned seeds, and its 95 % interval.
+- difference: test score less that of `baseline`, paired by seed; null if the baseline itself was chosen.
+- oracle: the regime with the best test score; regret: points that the choice on dev loses to it, never negative.
+- note: what is missing, as `dev: 5/6 regimes` (5 of 6 regimes have a dev score) or `test missing 2/5` (seeds).
+
+In rows of averages, intermediate is null unless all targets have the same one, and oracle is always null."""
 
 Seeds = Mapping[int, Score]
 Choice = Mapping[str, str]
@@ -66,13 +76,13 @@ Choice = Mapping[str, str]
 
 
 def best(results: pa.Table, cells: Sequence[CellSource], read_evaluation: ReadEvaluation, baseline: str) -> pa.Table:
-    """The table `best`.
+    """Compute the table `best`.
 
     Args:
-        results: the table of results.
-        cells: those that it was made of, independent ones (`gather_choice`).
-        read_evaluation: as for the table of results; also asked for dev scores.
-        baseline: the regime that the chosen ones are compared to.
+        results: the table of this name.
+        cells: the independent cells of the same experiment (see `gather_choice`).
+        read_evaluation: reads the records that hold the dev scores.
+        baseline: the regime that the chosen regimes are compared with.
     """
     benchmark = benchmark_of(results)
     found = rows_of(results, SPLIT, CLEAN)
@@ -91,13 +101,15 @@ def best(results: pa.Table, cells: Sequence[CellSource], read_evaluation: ReadEv
 
 @dataclass(frozen=True)
 class _Target:
-    """One target of one model: dev scores, and the regimes by them."""
+    """One target of one model: its dev scores, and the regimes that can be chosen."""
 
     dev: DevScores
     regimes: Mapping[str, Candidate]
 
 
 class _Model:
+    """Computes the rows of one base model."""
+
     def __init__(
         self,
         model: str,
@@ -125,7 +137,10 @@ class _Model:
             yield from self._by_rule(ONE, dict.fromkeys(self.targets, one))
 
     def _one_for_all(self) -> str | None:
-        """Of the regimes that have a dev score on every target that any has one on, the one with the best mean."""
+        """The regime with the best mean dev score over targets.
+
+        Targets without any dev score are left out, and so are regimes without a dev score on one of the other targets.
+        """
         regimes = [found.regimes for found in self.targets.values() if best_regime(found.regimes)]
         dev: dict[str, float] = {}
         for name in regimes[0] if regimes else ():
@@ -193,7 +208,7 @@ class _Model:
         return max(known, key=lambda regime: known[regime], default=None)
 
     def _averages(self, choice: Choice) -> dict[str, Seeds]:
-        """Seeds of each average over what was chosen for its targets."""
+        """Scores of each average over tasks by seed, where each target uses the regime chosen for it."""
         row = (self.model, "")
         chosen = {
             (row, target): dict(self._test(target, regime))
@@ -228,7 +243,7 @@ def _interval(found: Spread | None) -> tuple[float | None, float | None]:
 
 
 def _lacking(by_seed: Seeds) -> str | None:
-    """Which test scores are not there, and why."""
+    """Which test scores are missing and why, as `test failed 1/5`; None if none is."""
     scores = distinct(by_seed)
     lacking = [score.status for score in scores if score.value is None]
     if not scores:

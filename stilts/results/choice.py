@@ -1,7 +1,7 @@
-"""The choice of an intermediate on dev data: which regime is best for a target, and which of its seeds.
+"""Chooses the best regime for a target, and the best of its seeds, by dev scores.
 
-Invariants: the choice never looks at a test score; regimes are compared by one kind of dev score; of equals the first
-in the experiment's order wins.
+The choice never uses a test score. All regimes of a target are compared by the same kind of dev score. If several are
+equally good, the first in the experiment's order is chosen.
 """
 
 import math
@@ -14,32 +14,38 @@ from stilts.results.table import CellSource, ReadEvaluation, main_value
 from stilts.tasks.base import get_task
 
 STAND_IN = {"tatoeba": "bucc2018", "xquad": "mlqa", "tydiqa": "xquad"}
-"""What has no dev data is chosen by a target of its kind: Tatoeba by BUCC (both search with the encoder as it is),
-XQuAD by MLQA (one SQuAD stage serves both), TyDiQA, whose dev set is the test, by XQuAD's English dev set."""
+"""Target without usable dev data -> the target whose dev scores are used in its place.
+
+Tatoeba uses BUCC's: both are retrieval tasks that evaluate the encoder without a target stage. XQuAD uses MLQA's: both
+evaluate the same SQuAD stage. TyDiQA, whose dev set serves as the test set, uses XQuAD's English dev set."""
 
 _Score = Callable[[CellSource], float | None]
 
 
 @dataclass(frozen=True)
 class DevScores:
-    """Dev scores for the choice of one target's intermediate.
+    """The dev scores by which the regime for one target is chosen.
 
     Attributes:
-        source: what they are: `dev score of xnli (English)`; empty where there is none.
-        by_cell: percent, by (intermediate, seed); None where one is not there.
+        source: describes the scores, as `dev score of xnli (English)`; empty if there are none.
+        by_cell: score in percent by (intermediate, seed); None if a cell has no dev score.
     """
 
     source: str
     by_cell: Mapping[tuple[str, int], float | None]
 
     def of(self, cell: CellSource) -> float | None:
-        """The score of a cell, perhaps of its stand-in."""
+        """The dev score of a cell of the target; with STAND_IN, that of the other target's cell of the same seed."""
         return self.by_cell.get((cell.intermediate, cell.seed))
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One regime: its mean dev score over n of the planned seeds; None where no seed has one."""
+    """One regime that can be chosen for a target.
+
+    Attributes:
+        dev: mean dev score over the n seeds that have one, of the planned seeds; None if no seed has one.
+    """
 
     dev: float | None
     n: int
@@ -47,11 +53,13 @@ class Candidate:
 
 
 def dev_scores(target: str, cells: Sequence[CellSource], read_evaluation: ReadEvaluation) -> DevScores:
-    """The first kind of dev score that there is: on English dev, or on dev in all languages; the target's own, or its
-    stand-in's.
+    """Find the dev scores by which a regime is chosen for a target.
+
+    Four kinds of score are tried, and the first of which at least one cell has a value is used: on English dev, on dev
+    in all languages, and then the same two of the target in STAND_IN.
 
     Args:
-        cells: of one model, official ones (`CellSource.official`), of all targets.
+        cells: the official cells (`CellSource.official`) of one model, for all targets.
     """
     kinds: dict[str, _Score] = {
         "English": lambda cell: _selection_score(cell, read_evaluation),
@@ -67,12 +75,12 @@ def dev_scores(target: str, cells: Sequence[CellSource], read_evaluation: ReadEv
 
 
 def judged_by(cell: CellSource) -> list[EvaluationSpec]:
-    """Every evaluation that `dev_scores` may ask for."""
+    """All evaluations of a cell that `dev_scores` may read."""
     return [*([cell.selection] if cell.selection is not None else []), *_on_dev(cell)]
 
 
 def candidates(cells: Sequence[CellSource], dev: DevScores) -> dict[str, Candidate]:
-    """The regimes of one target's cells, in the experiment's order."""
+    """The regimes of the cells of one target, with their mean dev scores, in the experiment's order."""
     regimes: dict[str, list[float | None]] = {}
     for cell in cells:
         regimes.setdefault(cell.intermediate, []).append(dev.of(cell))
@@ -80,13 +88,13 @@ def candidates(cells: Sequence[CellSource], dev: DevScores) -> dict[str, Candida
 
 
 def best_regime(found: Mapping[str, Candidate]) -> str | None:
-    """The one with the highest mean dev score; None where no regime has one."""
+    """The regime with the highest mean dev score; None if no regime has one."""
     scored = {regime: candidate.dev for regime, candidate in found.items() if candidate.dev is not None}
     return max(scored, key=lambda regime: scored[regime], default=None)
 
 
 def best_cell(cells: Sequence[CellSource], dev: DevScores) -> CellSource:
-    """Of the cells of one target and regime, the seed with the highest dev score."""
+    """The cell (that is, the seed) with the highest dev score, among the cells of one target and regime."""
 
     def known(cell: CellSource) -> float:
         score = dev.of(cell)
@@ -108,7 +116,10 @@ def _selection_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float
 
 
 def _evaluated_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float | None:
-    """Mean over languages on dev, of evaluations or of what BUCC's thresholds reached; None where one is missing."""
+    """Mean dev score over languages; None if a language has none.
+
+    If the cell has no dev evaluations but thresholds tuned on dev (BUCC), the F1 that these reached on dev is used.
+    """
     specs = _on_dev(cell)
     values = []
     for spec in specs:
@@ -122,6 +133,6 @@ def _evaluated_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float
 
 
 def _on_dev(cell: CellSource) -> list[EvaluationSpec]:
-    """Evaluations on clean dev data; where there are none, those whose thresholds were chosen on it."""
+    """The evaluations on clean dev data; if there are none, the evaluations whose thresholds were tuned on dev data."""
     clean = [spec for spec in cell.evaluations if spec.condition is None]
     return [spec for spec in clean if spec.split == "dev"] or [spec for spec in clean if spec.tune is not None]

@@ -1,7 +1,7 @@
-"""What is said of the seeds of one regime in one column: a target, an average, or a language.
+"""Statistics over the seeds of one regime, for one target, average over targets, or language.
 
-Invariants: an entry is computed once; the tables are rows of entries, and every view is made of these rows. What is not
-there is None, never 0.
+The statistics are computed once, stored as rows of the tables `summary` and `languages`, and every report, figure and
+file reads them from there. A number that does not exist is None, never 0.
 """
 
 from collections import Counter
@@ -22,12 +22,12 @@ from stilts.statistics.spread import Spread, spread
 Key = TypeVar("Key", bound=Hashable)
 
 TARGET, AVERAGE = "target", "average"
-"""Kinds of a summary's columns: what was measured, and what is computed of it."""
+"""Values of `kind` in the table `summary`: a target of the experiment, or an average over targets."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The numbers of one row of a table, named and explained as SUMMARY's columns are."""
+    """The statistics in one row of `summary` or `languages`. SUMMARY explains the fields, which have the same names."""
 
     planned: int
     n: int
@@ -56,23 +56,23 @@ class Entry:
 
     @property
     def score(self) -> Spread | None:
-        """Over the observations that have a number."""
+        """Mean and standard deviation over the seeds that have a score; None if no seed has one."""
         return None if self.mean is None else Spread(self.mean, self.sd, self.n)
 
     @property
     def gain(self) -> Spread | None:
-        """The difference to the baseline, over the seeds that both have."""
+        """Mean and standard deviation of the paired differences to the baseline; None if there is no pair."""
         return None if self.difference is None else Spread(self.difference, self.difference_sd, self.difference_n or 0)
 
     @property
     def lacking(self) -> dict[str, int]:
-        """Status -> observations without a number, worst first."""
+        """Number of seeds without a score, by status (`failed`, `missing`, ...), the worst status first."""
         counts = {status: getattr(self, status.replace(" ", "_")) for status in STATUSES if status != "ok"}
         return {status: n for status, n in counts.items() if n}
 
     @property
     def significant(self) -> bool:
-        """At 5 %, after the adjustment."""
+        """Whether the Holm-adjusted p value of the difference is below 0.05."""
         return self.p_holm is not None and self.p_holm < ALPHA
 
 
@@ -89,47 +89,58 @@ _NUMBERS = (
 )
 
 _POINTS = b"stilts.difference"
-"""Key of the schemas' metadata: the points of which `seeds_needed` tells."""
+"""Metadata key under which a table stores `Options.difference`, to which its column `seeds_needed` refers."""
 
 SUMMARY = pa.schema(
     [*((name, pa.string()) for name in ("split", "model", "intermediate", "column", "kind")), *_NUMBERS],
     metadata={"stilts.summary": "1", _POINTS: str(Options().difference)},
 )
-"""A row per split, regime and column of the clean data; scores and differences in percent.
+"""Schema of the table `summary`: one row per split, model, intermediate and column, on the clean data.
 
-planned: observations, seeds that share their artifacts being one; of these n have a number, and the others are counted
-under what became of them. low, high: 95 % interval of the mean (Student t). The columns from `baseline` on are null
-for the baseline itself and where there is none. difference: to the baseline, over the difference_n seeds that both
-have, with p of the paired t test, and p_holm adjusted over the `comparisons` of its family: those that have a p, of all
-regimes x columns of one split, model and kind. underpowered: fewer than 5 pairs, or than seeds_needed: the pairs that
-would show `Options.difference` (in the metadata) with a power of 80 %, were their deviation the one seen."""
+Scores and differences are in percent.
+
+- column, kind: a target (`kind` is `target`) or an average over targets (`average`).
+- planned: number of seeds. Seeds that share all their artifacts are one observation and count once.
+- n: seeds that have a score. The others are counted in failed, diverged, not_run, missing and unlabelled.
+- mean, sd, min, max; low, high: the last two are the 95 % interval of the mean (Student's t).
+- baseline: the regime that this row is compared with. This column and all after it are null in rows of the baseline
+  itself, and where the model has no baseline.
+- difference, difference_sd, difference_low, difference_high: mean, standard deviation and 95 % interval of the paired
+  differences to the baseline, over the difference_n seeds that have a score under both regimes.
+- p: of the paired t test. p_holm: p adjusted by Holm's method over the family of all regimes and columns of the same
+  split, model and kind; comparisons: number of p values in the family.
+- underpowered: there are fewer than 5 pairs, or fewer than seeds_needed.
+- seeds_needed: number of pairs with which a true difference of `Options.difference` points (stored in the metadata)
+  would be detected with a power of 80 %, if the standard deviation is the observed one."""
 
 LANGUAGES = pa.schema(
     [*((name, pa.string()) for name in ("split", "model", "intermediate", "target", "language")), *_NUMBERS],
     metadata={"stilts.languages": "1", _POINTS: str(Options().difference)},
 )
-"""As SUMMARY, a row per split, regime, target and language; a family is all regimes x languages of one split, model
-and target. `language` is `mean` for the mean over languages, whose numbers are SUMMARY's."""
+"""Schema of the table `languages`: one row per split, model, intermediate, target and language.
+
+The statistics are those of SUMMARY, but p_holm is adjusted over all regimes and languages of the same split, model and
+target. The row whose `language` is `mean` holds the mean over languages, with the statistics of `summary`."""
 
 
 def entry_table(records: list[dict[str, Any]], schema: pa.Schema, options: Options) -> pa.Table:
-    """Records as a table of SUMMARY or LANGUAGES, which notes the options."""
+    """Build a table with the schema SUMMARY or LANGUAGES and store `options.difference` in its metadata."""
     metadata = {**(schema.metadata or {}), _POINTS: str(options.difference).encode()}
     return pa.Table.from_pylist(records, schema=schema.with_metadata(metadata))
 
 
 def points_of(table: pa.Table) -> float:
-    """The difference of which the table's `seeds_needed` tells."""
+    """The difference, in points, for which the column `seeds_needed` of the table was computed."""
     return float(table.schema.metadata[_POINTS])
 
 
 def entry_of(record: Mapping[str, Any]) -> Entry:
-    """The entry of a table's row."""
+    """The statistics in one row of `summary` or `languages`."""
     return Entry(**{field.name: record[field.name] for field in fields(Entry)})
 
 
 def describe(by_seed: Mapping[int, Score]) -> Entry:
-    """What is said of one regime's seeds by themselves."""
+    """Statistics over the seeds of one regime, without a comparison to the baseline."""
     found = distinct(by_seed)
     values = [score.value for score in found if score.value is not None]
     lacking = Counter(score.status for score in found if score.value is None)
@@ -150,7 +161,11 @@ def describe(by_seed: Mapping[int, Score]) -> Entry:
 
 
 def compare(entry: Entry, ours: Mapping[int, Score], theirs: Mapping[int, Score], options: Options) -> Entry:
-    """The entry with its comparison to the baseline's seeds, whose p is not adjusted yet."""
+    """Add the comparison with the baseline, paired by seed. The p value is not adjusted: see `adjust_family`.
+
+    Args:
+        ours, theirs: scores of the regime and of the baseline, by seed.
+    """
     gain = spread(paired(ours, theirs))
     if gain is None:
         return replace(entry, baseline=options.baseline, difference_n=0, underpowered=True)
@@ -171,7 +186,7 @@ def compare(entry: Entry, ours: Mapping[int, Score], theirs: Mapping[int, Score]
 
 
 def adjust_family(family: Mapping[Key, Entry]) -> dict[Key, Entry]:
-    """The entries with p_holm, taking them for one family of comparisons."""
+    """Set `p_holm` and `comparisons` by Holm's method, treating all p values given as one family."""
     adjusted = adjust({key: entry.p for key, entry in family.items()})
     return {
         key: replace(entry, p_holm=adjusted[key], comparisons=len(adjusted)) if key in adjusted else entry

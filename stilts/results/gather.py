@@ -1,4 +1,4 @@
-"""Gather: from an expansion and its store to the one table of results, and to the submission."""
+"""Reads the records of an experiment from its store, for the table `results`, the choice on dev and the submission."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ from stilts.tasks.benchmarks import get_benchmark
 
 
 def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]:
-    """The cells with the names under which the store holds their stages."""
+    """The branches of all cells, with the NAMEs under which the store holds their stages."""
     names = {key: artifact_name(node, inventory) for key, node in expansion.graph.nodes.items()}
     return [
         CellSource(
@@ -42,7 +42,7 @@ def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]
 
 
 def gather(expansion: Expansion, store: Store) -> pa.Table:
-    """The table of results (see `results/table.py`), as the store is now."""
+    """Build the table `results` (see `stilts.results.table`) from the current content of the store."""
     inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
     sources = cell_sources(expansion, inventory)
     names = dict.fromkeys(name for source in sources for name in source.chain)
@@ -67,7 +67,7 @@ def _wanted(cells: Sequence[CellSource]) -> dict[tuple[str, str], EvaluationSpec
 def _read_evaluations(
     store: Store, wanted: Mapping[tuple[str, str], EvaluationSpec], inventory: Inventory
 ) -> dict[tuple[str, str], dict[str, Any] | None]:
-    """Records of those evaluations (by their stage's NAME and their path) that the inventory has."""
+    """Read the records that the inventory lists, in parallel, by the stage's NAME and the evaluation's path."""
     held = {artifact.name: artifact.evaluations for artifact in inventory.values()}
     there = {where: spec for where, spec in wanted.items() if where[1] in held.get(where[0], ())}
     found = parallel_map(store, lambda item: read_evaluation(store, item[0][0], item[1]), there.items())
@@ -75,7 +75,7 @@ def _read_evaluations(
 
 
 def gather_choice(expansion: Expansion, store: Store) -> tuple[list[CellSource], ReadEvaluation]:
-    """Independent cells, and the records by which an intermediate is chosen: those of dev data."""
+    """The independent cells and a function that reads their records on dev data, by which intermediates are chosen."""
     inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
     cells = independent(cell_sources(expansion, inventory), lambda cell: cell.cell)
     wanted = {(cell.stage, spec.path): spec for cell in cells for spec in judged_by(cell)}
@@ -86,13 +86,15 @@ def gather_choice(expansion: Expansion, store: Store) -> tuple[list[CellSource],
 def gather_submission(
     expansion: Expansion, store: Store, out: Path, model: str | None, choices: Sequence[str]
 ) -> dict[str, Any]:
-    """Write XTREME's prediction folder (see `results/submission.py`); returns its manifest.
+    """Write XTREME's prediction folder (see `stilts.results.submission`) and return its manifest.
 
     Args:
-        choices: `REGIME` for every target, or `TARGET=REGIME` for one; what is not chosen is the best on dev.
+        model: the base model to submit; may be None if the experiment has only one.
+        choices: `TARGET=REGIME` for one target, or `REGIME` for all of them. For other targets the regime with the
+            best dev score is submitted.
 
     Raises:
-        StiltsError: no such model, target or regime, or nothing to submit.
+        StiltsError: the model, a target or a regime does not exist, or there is nothing to submit.
     """
     cells, read = gather_choice(expansion, store)
     official = [cell.target for cell in cells if cell.official]

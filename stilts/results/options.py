@@ -1,4 +1,4 @@
-"""Options of the analyses: what a person chooses about how results are compared."""
+"""Options of the analyses that a person can set on the command line."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ class Options:
     """How results are compared.
 
     Attributes:
-        baseline: the regime that every other regime of the same model is compared to.
-        difference: points, of which the number of seeds is said that would show it.
+        baseline: the regime that every other regime of the same model is compared with.
+        difference: a difference in points that matters. The tables give the number of seeds needed to detect it.
     """
 
     baseline: str = NONE

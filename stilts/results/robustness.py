@@ -1,7 +1,8 @@
-"""Robustness: what noise costs, for each target and regime, by kind and rate.
+"""The table `robustness`: how much score each regime loses under noise, by kind and rate of the noise.
 
-Invariants: a loss is of one model, clean against noisy, and only then averaged over seeds; a mean over languages is of
-all of them, as the clean one is, those that a kind of noise hardly changes included (casing in Arabic).
+A loss is the difference between clean and noisy score of the same seed; means and intervals are over these differences.
+A mean over languages includes all languages, as the mean on clean data does, even those that a kind of noise hardly
+changes (such as casing in Arabic).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -47,26 +48,32 @@ SCHEMA = pa.schema(
         ("difference_n", pa.int64()),
     ]
 )
-"""A row per split, target, regime, noise, rate and language; `language` is `mean` for the mean over languages.
+"""Schema of the table `robustness`: one row per split, target, model, intermediate, noise, rate and language.
 
-`loss` is clean less noisy in points, `loss_percent` that of the clean score, `n` the seeds that it is the mean of.
-`loss_difference` is the loss less that of the `baseline` regime, paired by the `difference_n` seeds that both have:
-below 0, the regime is more robust; null for the baseline. `_low`, `_high`: 95 % intervals of Student's t over seeds."""
+- language: `mean` in rows of the mean over languages.
+- status, planned: `ok` or the worst status of a seed without a noisy score; number of planned seeds.
+- changed_share: fraction of the characters that the noise changed.
+- clean, noisy: mean scores, in percent.
+- loss: clean less noisy, in points; loss_percent: the same in percent of the clean score; n: number of seeds.
+- loss_difference: loss less that of the `baseline` regime, paired by the difference_n seeds that both have. If it is
+  negative, the regime is more robust than the baseline. Null for the baseline itself.
+- ..._sd, ..._low, ..._high: standard deviation and 95 % interval (Student's t) over seeds."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What one condition costs one regime, in one language or on the mean over languages.
+    """The loss of one regime under one condition, in one language or on average over languages.
 
     Attributes:
-        clean: scores on the clean data, over the seeds that have one.
-        noisy: the same under the condition.
-        points: clean less noisy, over the seeds that have both.
-        percent: that loss in percent of the clean score, over those of them that are not 0.
-        difference: that loss less the baseline's, over the seeds that both have; None for the baseline itself.
-        status: `ok`, or the worst reason why a seed has no noisy score.
-        planned: observations planned.
-        changed: share of the characters that the condition changed; on the mean, over languages; None if unknown.
+        clean: scores on clean data, over the seeds that have one.
+        noisy: scores under the condition, over the seeds that have one.
+        points: clean less noisy score, over the seeds that have both.
+        percent: the same in percent of the clean score, over the seeds whose clean score is not 0.
+        difference: loss less that of the baseline, over the seeds that both have; None for the baseline itself.
+        status: `ok`, or the worst status of a seed without a noisy score.
+        planned: number of planned observations.
+        changed: fraction of the characters that the condition changed (for the average: mean over languages); None if
+            unknown.
     """
 
     clean: Spread | None
@@ -79,7 +86,7 @@ class Loss:
     changed: float | None
 
     def record(self) -> dict[str, Any]:
-        """The numbers as SCHEMA names them."""
+        """The columns of SCHEMA that hold these numbers."""
         return {
             "status": self.status,
             "planned": self.planned,
@@ -95,13 +102,13 @@ class Loss:
 
 
 def robustness_table(results: pa.Table, baseline: str) -> pa.Table:
-    """What noise costs, of a table of results.
+    """Compute the table `robustness` from the table `results`.
 
     Args:
-        baseline: the regime whose losses those of the others are compared to.
+        baseline: the regime that the losses of the others are compared with.
 
     Returns:
-        A table of SCHEMA, without rows where nothing was noisy.
+        A table with the schema SCHEMA; it has no rows if nothing was evaluated under noise.
     """
     noisy = results.filter(pc.is_valid(pc.field("noise")))
     rows = [
@@ -143,14 +150,14 @@ def _target(table: pa.Table, split: str, target: str, baseline: str) -> Iterator
 
 
 def _conditions(table: pa.Table, split: str) -> dict[Noise, str]:
-    """Kind and rate of each condition, in the experiment's order -> its name."""
+    """(kind, rate) -> name of each condition, in the experiment's order."""
     rows = table.filter((pc.field("split") == split) & pc.is_valid(pc.field("noise")))
     columns = rows.select(["noise", "rate", "condition"]).to_pydict().values()
     return {(kind, rate): condition for kind, rate, condition in zip(*columns, strict=True)}
 
 
 def _changed(rows: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
-    """Language -> changed share, the same for every model."""
+    """Fraction of the characters that the noise changed, by language. It is the same for every model."""
     shares: dict[str, float | None] = {}
     for row in rows:
         if shares.get(row["language"]) is None:
@@ -159,14 +166,14 @@ def _changed(rows: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
 
 
 def _mean(shares: Iterable[float | None]) -> float | None:
-    """None where one is unknown."""
+    """Mean of the fractions; None if one of them is unknown."""
     values = list(shares)
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def _lost(clean: Mapping[int, Score], noisy: Mapping[int, Score]) -> dict[int, Score]:
-    """Clean less noisy, by seed."""
+    """Clean less noisy score, for the seeds that have both."""
     lost = {}
     for seed, score in noisy.items():
         whole = clean.get(seed)
@@ -192,7 +199,7 @@ def _loss(
 
 
 def _of_clean(clean: Mapping[int, Score], noisy: Mapping[int, Score]) -> tuple[dict[int, Score], dict[int, Score]]:
-    """Both in percent of the clean score; seeds without one, or with none but 0, are left out."""
+    """Clean and noisy scores in percent of the clean score, without the seeds whose clean score is missing or 0."""
     whole = {seed: score.value for seed, score in clean.items() if score.value}
     both = [
         {

@@ -1,8 +1,10 @@
-"""Scores of seeds: from rows of the table of results to one number a seed, and to what is said of several seeds.
+"""One score per seed: averages over languages and over tasks, computed from rows of the table `results`.
 
-Invariants: an average stands for everything that it names, or it is not there: one language short and the task has a
-status instead of a number, one task short and so has the average over tasks. Seeds that share one artifact (retrieval
-on the base model) are one observation, not several equal ones.
+An average is computed from complete sets only. If a score in one language is missing, the target's average has a
+status instead of a value, and so has every average over tasks that includes the target.
+
+Seeds that share all their artifacts (such as retrieval with the base model, which trains nothing) have equal scores.
+They are one observation and count once in means, intervals and tests.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +21,7 @@ from stilts.tasks.base import get_task
 from stilts.tasks.benchmarks import Benchmark
 
 MEAN = "mean"
-"""Column of the mean over a target's languages."""
+"""Name of the column that holds the mean over the languages of a target."""
 
 Row = tuple[str, str]
 """(model, intermediate)"""
@@ -27,10 +29,12 @@ Row = tuple[str, str]
 
 @dataclass(frozen=True)
 class Score:
-    """One seed's number, or None and the worst status among its parts.
+    """The score of one seed.
 
     Attributes:
-        stages: NAMEs of the artifacts that it was measured on.
+        value: in percent; None if one of the scores that it averages is missing.
+        status: `ok`, or the worst status (see STATUSES) among the scores that it averages.
+        stages: NAMEs of the evaluated stages. Two seeds with the same stages are one observation.
     """
 
     value: float | None
@@ -39,17 +43,17 @@ class Score:
 
 
 Scores = dict[tuple[Row, str], dict[int, Score]]
-"""(row, column) -> seed -> score"""
+"""(row, column) -> seed -> score. A column is a target, a language, or the name of an average."""
 
 
 def rows_of(table: pa.Table, split: str, condition: str) -> list[dict[str, Any]]:
-    """The rows of one split under one condition, of independent cells."""
+    """Rows of the table `results` for one split and condition, of independent cells only (see `independent`)."""
     rows = table.filter((pc.field("split") == split) & (pc.field("condition") == condition)).to_pylist()
     return independent(rows, cell_of)
 
 
 def language_scores(rows: Sequence[Mapping[str, Any]], benchmark: Benchmark) -> Scores:
-    """The main number in every language of one target, and their mean in the column MEAN."""
+    """Scores of one target by language (main metric), and their average over languages in the column MEAN."""
     scores: Scores = {}
     for row in rows:
         if row["main"]:
@@ -59,7 +63,7 @@ def language_scores(rows: Sequence[Mapping[str, Any]], benchmark: Benchmark) -> 
 
 
 def task_scores(rows: Iterable[Mapping[str, Any]], benchmark: Benchmark) -> Scores:
-    """The benchmark's average over the languages of each target and seed."""
+    """Scores by target: the benchmark's average over languages, for each (model, regime) and seed."""
     cells: dict[tuple[str, str, str, int], list[Mapping[str, Any]]] = {}
     for row in rows:
         cells.setdefault((row["model"], row["intermediate"], row["target"], row["seed"]), []).append(row)
@@ -80,12 +84,12 @@ def task_scores(rows: Iterable[Mapping[str, Any]], benchmark: Benchmark) -> Scor
 
 
 def official_targets(rows: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Targets of the benchmark's own setting: trained on English alone, and under their task's name."""
+    """Targets that have their task's name and are trained on English alone, as the benchmark prescribes."""
     return {row["target"] for row in rows if row["target"] == row["task"] and row["setting"] == ZERO_SHOT}
 
 
 def averaged_targets(rows: Sequence[Mapping[str, Any]], benchmark: Benchmark) -> set[str]:
-    """Targets that have a part in averages over tasks: official ones, in exactly the benchmark's languages."""
+    """Targets that enter averages over tasks: official targets that are evaluated in all the benchmark's languages."""
     planned: dict[str, set[str]] = {}
     for row in rows:
         planned.setdefault(row["target"], set()).add(row["language"])
@@ -94,15 +98,15 @@ def averaged_targets(rows: Sequence[Mapping[str, Any]], benchmark: Benchmark) ->
 
 
 def averages_of(benchmark: Benchmark) -> dict[str, tuple[str, ...]]:
-    """Averages over tasks -> their tasks: the benchmark's groups, and all of it, by its name."""
+    """Name of each average over tasks -> its tasks: the benchmark's groups, then all its tasks under its own name."""
     return {**benchmark.groups, benchmark.name: tuple(benchmark.languages)}
 
 
 def average_scores(scores: Scores, benchmark: Benchmark) -> Scores:
-    """The averages over tasks, of each row and seed for which all their tasks are planned.
+    """Averages over tasks, for each row and seed for which all tasks of the average are planned.
 
     Args:
-        scores: of official targets.
+        scores: scores of official targets (see `averaged_targets`).
     """
     averages: Scores = {}
     for row in dict.fromkeys(row for row, _ in scores):
@@ -123,17 +127,17 @@ def _average(name: str, parts: Mapping[str, Score], benchmark: Benchmark) -> Sco
 
 
 def distinct(by_seed: Mapping[int, Score]) -> list[Score]:
-    """Seeds that share their artifacts are one observation."""
+    """One score per observation: seeds that share all their artifacts count once."""
     return list({score.stages: score for _, score in sorted(by_seed.items())}.values())
 
 
 def spread_of(scores: Iterable[Score]) -> Spread | None:
-    """Over the scores that have a number."""
+    """Mean and standard deviation of the scores that have a value; None if there is none."""
     return spread([score.value for score in scores if score.value is not None])
 
 
 def paired(ours: Mapping[int, Score], theirs: Mapping[int, Score]) -> list[float]:
-    """Differences of the seeds that both have; seeds that share both artifacts are one."""
+    """Differences `ours - theirs` for the seeds that have a value in both; seeds with the same stages count once."""
     differences = {}
     for seed in sorted(ours.keys() & theirs.keys()):
         mine, other = ours[seed], theirs[seed]
@@ -143,4 +147,5 @@ def paired(ours: Mapping[int, Score], theirs: Mapping[int, Score]) -> list[float
 
 
 def worst(statuses: Iterable[str]) -> str:
+    """The worst status, in the order of STATUSES."""
     return min(statuses, key=STATUSES.index)

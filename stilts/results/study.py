@@ -1,11 +1,12 @@
-"""Statistics of a whole study: the benchmark's own average, the interquartile mean, the probability of improvement.
+"""The table `study`: the benchmark's average, the interquartile mean and the probability of improvement of each regime.
 
-The last two are those of Agarwal et al. 2021 ("Deep Reinforcement Learning at the Edge of the Statistical Precipice",
-arXiv:2108.13264); their runs are the seeds here. They propose a bootstrap of the runs within each task, which takes the
-runs of different tasks for independent. Here all tasks of one seed share its intermediate stage, so that this bootstrap
-is far too narrow. The main intervals therefore leave out one seed with all its tasks at a time (jackknife with
-Student's t: Tukey 1958; Efron and Tibshirani 1993, chapter 11). The bootstrap's intervals are reported beside them, for
-comparison with other papers. `benchmarks/interval_coverage.py` measures both.
+The last two statistics are those of Agarwal et al. 2021 ("Deep Reinforcement Learning at the Edge of the Statistical
+Precipice", arXiv:2108.13264), with seeds in the place of runs. The paper proposes a bootstrap that resamples the runs
+of each task separately, which assumes that runs of different tasks are independent. Here all tasks of one seed share
+the seed's intermediate stage, and the intervals of that bootstrap are far too narrow. The main intervals are therefore
+those of a jackknife that leaves out one seed with all its tasks at a time, with Student's t (Tukey 1958; Efron and
+Tibshirani 1993, chapter 11). The bootstrap intervals are reported as well, for comparison with other papers.
+`benchmarks/interval_coverage.py` measures the coverage of both.
 """
 
 import statistics
@@ -48,26 +49,32 @@ STUDY = pa.schema(
     ],
     metadata={"stilts.study": "2"},
 )
-"""A row per split and regime of the clean data. All numbers are in percent, all intervals at 95 %.
+"""Schema of the table `study`: one row per split, model and intermediate, on the clean data.
 
-tasks: number of targets that are trained on English alone and bear their task's name. planned: number of seeds. n:
-number of seeds that have a score for all these targets; iqm is of these seeds. mean: the benchmark's own average over
-all its tasks, with its sd over seeds and Student t interval low to high; null if the study lacks one of the tasks. iqm:
-mean of the middle half of the scores of all tasks and seeds. improvement: probability that a run beats a run of the
-baseline, a tie counting as half, averaged over the tasks of both, of the improvement_n seeds that both have.
-Of these two, low and high leave out seeds, bootstrap_low and bootstrap_high resample the seeds within each task.
-Intervals are null for a single seed and where nothing varies.
+All numbers are in percent, and all intervals have a level of 95 %.
+
+- tasks: number of targets that have their task's name and are trained on English alone.
+- planned: number of seeds; n: seeds that have a score for all these targets.
+- mean, sd, low, high: the benchmark's average over all its tasks: mean, standard deviation and Student t interval over
+  seeds. Null if the experiment does not have all tasks of the benchmark.
+- iqm: interquartile mean: the mean of the middle half of the scores of all tasks and of the n seeds.
+- improvement: probability that a run of this regime beats a run of the baseline (a tie counts as half), averaged over
+  the tasks that both have. It uses the improvement_n seeds that have a score for all tasks under both regimes.
+- iqm_low, iqm_high, improvement_low, improvement_high: jackknife intervals, leaving out one seed at a time.
+- ..._bootstrap_low, ..._bootstrap_high: intervals of a bootstrap that resamples the seeds of each task separately.
+
+Intervals are null for a single seed, and if the seeds do not vary.
 """
 
 REPETITIONS = 2000
 """Number of bootstrap resamples."""
 
 Matrix = npt.NDArray[np.float64]
-"""[seeds, tasks]"""
+"""Scores of shape [seeds, tasks]."""
 
 
 def study_table(results: pa.Table, options: Options) -> pa.Table:
-    """The table STUDY of a table of results."""
+    """Compute the table `study` (schema STUDY) from the table `results`."""
     records = []
     for split in splits(results):
         rows, benchmark = rows_of(results, split, CLEAN), benchmark_of(results)
@@ -85,34 +92,34 @@ def study_table(results: pa.Table, options: Options) -> pa.Table:
 
 
 def interquartile_mean(scores: Matrix) -> float:
-    """The mean of all numbers but the lowest and the highest quarter."""
+    """The mean of all scores except the lowest and the highest quarter."""
     return float(stats.trim_mean(scores, 0.25, axis=None))
 
 
 def improvement(ours: Matrix, theirs: Matrix) -> float:
-    """The probability in percent that one of our runs beats one of theirs, averaged over the tasks.
+    """The probability, in percent, that a random run of ours beats a random run of theirs, averaged over tasks.
 
-    A tie counts as half. Of one task it is the Mann-Whitney statistic U over the number of pairs.
+    A tie counts as half. For one task, this is the Mann-Whitney statistic U divided by the number of pairs.
     """
     return 100 * float(_wins(ours, theirs).mean())
 
 
 def jackknife(statistic: Callable[..., float], *scores: Matrix) -> Interval | None:
-    """The jackknife interval of a statistic at LEVEL, leaving out one seed at a time; None for one seed.
+    """Jackknife interval of a statistic, leaving out one seed at a time; None if there is only one seed.
 
     Args:
-        scores: the arguments of the statistic; row i of each is of the same seed.
+        scores: the arguments of the statistic, whose rows with the same index belong to the same seed.
     """
     seeds = len(scores[0])
     if seeds < 2:
         return None
     left = [statistic(*(np.delete(matrix, seed, axis=0) for matrix in scores)) for seed in range(seeds)]
-    # The standard deviation is that of the pseudo-values, the centre is the statistic of the whole sample.
+    # The interval is centred at the statistic of all seeds and uses the standard deviation of the pseudo-values.
     return t_interval(Spread(statistic(*scores), (seeds - 1) * statistics.stdev(left), seeds))
 
 
 def bootstrap_interquartile_mean(scores: Matrix) -> Interval | None:
-    """The percentile interval of `interquartile_mean` at LEVEL, seeds resampled in each task; None for one seed."""
+    """Percentile bootstrap interval of `interquartile_mean`, resampling the seeds of each task; None for one seed."""
     seeds, tasks = scores.shape
     if seeds < 2:
         return None
@@ -122,18 +129,18 @@ def bootstrap_interquartile_mean(scores: Matrix) -> Interval | None:
 
 
 def bootstrap_improvement(ours: Matrix, theirs: Matrix) -> Interval | None:
-    """The percentile interval of `improvement` at LEVEL, seeds of both resampled in each task; None for one seed."""
+    """Percentile bootstrap interval of `improvement`, resampling both regimes' seeds in each task; None for 1 seed."""
     if min(len(ours), len(theirs)) < 2:
         return None
     wins, random = _wins(ours, theirs), np.random.default_rng(0)
     tasks = wins.shape[2]
-    # Weights (how often each seed is drawn) need less memory than an array of all pairs of drawn seeds.
+    # Counting how often each seed is drawn needs less memory than an array of all pairs of drawn seeds.
     drawn = [random.multinomial(n, np.full(n, 1 / n), size=(REPETITIONS, tasks)) / n for n in wins.shape[:2]]
     return _percentiles(100 * np.einsum("rta,abt,rtb->r", drawn[0], wins, drawn[1], optimize=True) / tasks)
 
 
 def _wins(ours: Matrix, theirs: Matrix) -> npt.NDArray[np.float64]:
-    """[our seeds, their seeds, tasks]: 1 where our score is higher, 0.5 for a tie, 0 elsewhere."""
+    """Array of shape [our seeds, their seeds, tasks]: 1 if our score is higher, 0.5 for a tie, otherwise 0."""
     return (np.sign(ours[:, None] - theirs[None]) + 1) / 2
 
 
@@ -186,7 +193,7 @@ def _tasks(scores: Scores, row: Row) -> list[str]:
 
 
 def _complete_seeds(scores: Scores, row: Row, tasks: Sequence[str]) -> dict[int, list[float]]:
-    """Seed -> its scores in the order of the tasks, for the seeds that have all of them."""
+    """The scores of each seed in the order of the tasks, for the seeds that have a score for all of them."""
     seeds = sorted({seed for task in tasks for seed in scores[row, task]})
     found = {seed: [scores[row, task][seed].value for task in tasks if seed in scores[row, task]] for seed in seeds}
     there = {seed: [value for value in values if value is not None] for seed, values in found.items()}

@@ -1,9 +1,11 @@
-"""XTREME's prediction folder, for the intermediate that is best for each target on dev data.
+"""Writes a submission: XTREME's folder of prediction files, with the best intermediate for each target.
 
-Invariants: the choice never looks at a test score; one seed supplies all languages of a target; a file is either what
-XTREME's evaluate.py reads for these examples, or nothing is written; what is not there is listed in manifest.json.
-
-Beside the folder lies the same as an archive, `OUT.zip`, of the prediction files alone: equal files, equal bytes.
+- The intermediate and the seed are chosen by dev scores, never by test scores. All languages of a target come from the
+  same seed.
+- Every prediction file is checked against its examples before anything is written, so that XTREME's evaluate.py can
+  read all files of a folder. `manifest.json` lists what is missing.
+- `OUT.zip`, next to the folder, holds the prediction files without the manifest. Equal files give an equal archive,
+  byte by byte.
 """
 
 import hashlib
@@ -35,10 +37,10 @@ MANIFEST = "manifest.json"
 SPLIT = "test"
 
 ReadPredictions = Callable[[str, EvaluationSpec], bytes | None]
-"""(stage NAME, evaluation) -> its prediction file in XTREME's form, None where there is none."""
+"""Function that reads a prediction file in XTREME's format, given the stage's NAME; None if there is no file."""
 
 ReadExamples = Callable[[EvaluationSpec], pa.Table]
-"""evaluation -> the canonical examples that it predicts."""
+"""Function that reads the canonical examples of an evaluation."""
 
 
 def write_submission(
@@ -51,22 +53,24 @@ def write_submission(
     intermediates: Mapping[str, str] | None = None,
     benchmark: Benchmark = XTREME,
 ) -> dict[str, Any]:
-    """Write `TASK/test-LG.tsv|json` and manifest.json, and the archive; an earlier submission in `out` is replaced.
+    """Write `TASK/test-LG.tsv|json`, manifest.json and the archive. An earlier submission in `out` is replaced.
 
-    What is submitted is predicted on clean data, by models whose target stage was trained on English.
+    Only predictions on clean data are submitted, from models whose target stage was trained on English alone.
 
     Args:
-        model: which base model, where the cells have several.
-        intermediates: target -> regime, for targets whose choice is not left to dev data.
+        out: the folder to write.
+        model: the base model to submit; required if the cells have several.
+        intermediates: target -> regime, for targets whose regime is not to be chosen by dev scores.
 
     Returns:
-        The manifest: whether it is `complete`; per target the regime, seed and stage, how they were chosen, dev scores
-        of every regime, languages, what is missing and why; of every file its examples, bytes and digest.
+        The manifest. It holds whether the submission is `complete`; for each target the regime, seed and stage, how
+        they were chosen, the dev scores of all regimes, the languages, and what is missing and why; and for each file
+        the number of examples and bytes and the digest.
 
     Raises:
-        Problems: prediction files that do not fit their examples.
-        StiltsError: the model is ambiguous or unknown, there is nothing to submit, or `out` or the archive's place
-            holds something else.
+        Problems: prediction files do not match their examples.
+        StiltsError: the model is ambiguous or unknown, there is nothing to submit, or `out` or the path of the archive
+            holds something other than a submission.
     """
     _check_free(out)
     cells = _of_model(cells, model)
@@ -106,13 +110,13 @@ def write_submission(
         raise StiltsError(f"nothing to submit:\n{reasons}")
     lacking = any(target["missing_languages"] for target in manifest["targets"].values())
     manifest["complete"] = not manifest["missing"] and not lacking
-    archive_of(out).unlink(missing_ok=True)  # not one of other files beside the new folder, whatever happens now
+    archive_of(out).unlink(missing_ok=True)  # a crash must not leave an old archive next to the new folder
     _write_folder(out, {**files, MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n"})
     LocalStore(out.absolute().parent).write(archive_of(out).name, _archive(files))
     return manifest
 
 
-# --- what is chosen
+# --- the choice of model, regime and seed
 
 
 def _of_model(cells: Sequence[CellSource], model: str | None) -> list[CellSource]:
@@ -143,7 +147,7 @@ def _check_given(cells: Sequence[CellSource], given: Mapping[str, str]) -> None:
 def _choose(
     target: str, cells: Sequence[CellSource], dev: DevScores, given: str | None
 ) -> tuple[CellSource, dict[str, Any]] | str:
-    """The cell to submit and how it was chosen, or why there is none."""
+    """The cell to submit and how it was chosen; if there is none, the reason as text."""
     of_target = [cell for cell in cells if cell.target == target]
     if not of_target:
         return "not a zero-shot target of the experiment"
@@ -162,13 +166,13 @@ def _choose(
     }
 
 
-# --- the files
+# --- the prediction files
 
 
 def _target_files(
     cell: CellSource, read_predictions: ReadPredictions, read_examples: ReadExamples, problems: list[str]
 ) -> dict[str, tuple[bytes, int]]:
-    """Prediction files and their examples by language; mistakes in them are appended to `problems`."""
+    """(content, number of examples) of each prediction file, by language. Appends errors in the files to `problems`."""
     task = get_task(cell.target)
     files = {}
     for spec in cell.evaluations:
@@ -184,7 +188,7 @@ def _target_files(
 
 
 def check_predictions(task: Task, content: bytes, examples: pa.Table) -> list[str]:
-    """What is wrong with a prediction file for these canonical examples."""
+    """Check a prediction file against the canonical examples and return a message for each error."""
     try:
         predictions = parse_predictions(task.name, content)
     except Problems as error:
@@ -192,7 +196,7 @@ def check_predictions(task: Task, content: bytes, examples: pa.Table) -> list[st
     return get_family(task.family).file(task).problems(predictions, examples)
 
 
-# --- the folder
+# --- the folder and the archive
 
 
 def _check_free(out: Path) -> None:
@@ -205,18 +209,18 @@ def _check_free(out: Path) -> None:
 
 
 def archive_of(out: Path) -> Path:
-    """Where the archive of a submission's folder lies."""
+    """The path of the archive that belongs to the folder of a submission."""
     return out.absolute().with_name(f"{out.absolute().name}.zip")
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:
-    """The files as a zip archive that depends on nothing but them."""
+    """A zip archive whose bytes depend on the files' names and contents alone."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for name in sorted(files):
-            entry = zipfile.ZipInfo(name)  # of 1980, as zip counts
-            entry.compress_type, entry.create_system, entry.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
-            archive.writestr(entry, files[name])
+            info = zipfile.ZipInfo(name)  # its default date, 1980-01-01, is the same in every archive
+            info.compress_type, info.create_system, info.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
+            archive.writestr(info, files[name])
     return content.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""A table over seeds as people read it: entries by row and column, with what must be known to compare them."""
+"""The tables `summary` and `languages` arranged for display: statistics by row and column, with explanatory notes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +16,19 @@ from stilts.tasks.benchmarks import Benchmark
 
 @dataclass(frozen=True)
 class Summary:
-    """A table over seeds: rows in the experiment's order, entries by (row, column), none where nothing was planned.
+    """One split of `summary`, or of one target in `languages`, arranged by row and column.
 
     Attributes:
-        title: what the columns are.
-        parts: columns measured: targets, or languages.
-        averages: columns computed of them.
-        benchmark: name of the benchmark whose averages they are.
-        points: the difference of which `seeds_needed` tells.
-        notes: what a reader must know to compare the numbers with published ones.
-        outside: targets of which no average is taken, with what they are.
-        without: targets that lack languages of the benchmark, with these languages.
+        title: describes the numbers.
+        rows: (model, regime) pairs in the experiment's order.
+        parts: the columns that were measured: targets, or languages.
+        averages: the columns that are averages of these.
+        benchmark: name of the benchmark that defines the averages.
+        entries: statistics by (row, column); a combination that was not planned is absent.
+        points: the difference, in points, that `seeds_needed` refers to.
+        notes: targets whose mean is over other languages than the benchmark's, as `xnli 3 of 15 languages`.
+        outside: targets that enter no average, with their task and setting.
+        without: targets that are not evaluated in all the benchmark's languages, with the languages that lack.
     """
 
     title: str
@@ -47,18 +49,23 @@ class Summary:
 
     @property
     def baseline(self) -> str | None:
-        """What rows are compared to; None where nothing can be paired."""
+        """The regime that the others are compared with; None if no seed can be paired."""
         return next((entry.baseline for entry in self.entries.values() if entry.gain), None)
 
     @property
     def compared(self) -> tuple[Row, ...]:
-        """The rows that have differences to a baseline."""
+        """The rows that are compared with the baseline."""
         paired = {row for (row, _), entry in self.entries.items() if entry.baseline is not None}
         return tuple(row for row in self.rows if row in paired) if self.baseline is not None else ()
 
 
 def summaries(results: pa.Table, summary: pa.Table) -> list[Summary]:
-    """Targets and averages, a summary a split, of the table of results and SUMMARY that was made of it."""
+    """One `Summary` of targets and averages per split.
+
+    Args:
+        results: the table of this name.
+        summary: the table of this name, computed from `results`.
+    """
     found, benchmark = [], benchmark_of(results)
     for split in splits(results):
         rows, entries = rows_of(results, split, CLEAN), _entries(summary, split, "column")
@@ -83,7 +90,12 @@ def summaries(results: pa.Table, summary: pa.Table) -> list[Summary]:
 
 
 def language_summaries(results: pa.Table, languages: pa.Table, target: str) -> list[Summary]:
-    """The languages of one target, a summary a split, of the table of results and LANGUAGES that was made of it."""
+    """One `Summary` of the languages of a target per split.
+
+    Args:
+        results: the table of this name.
+        languages: the table of this name, computed from `results`.
+    """
     found = []
     of_target = results.filter(pc.field("target") == target)
     for split in splits(of_target):
@@ -110,11 +122,11 @@ def _entries(table: pa.Table, split: str, column: str) -> dict[tuple[Row, str], 
 
 
 _NAMED = 12
-"""Languages that a note names; of more it has the number, too."""
+"""Most languages that a note lists by name; of the others it gives the number."""
 
 
 def _without(rows: Sequence[Mapping[str, Any]], names: Sequence[str], benchmark: Benchmark) -> Iterable[str]:
-    """The languages of the benchmark that a target is not evaluated in."""
+    """For each target that is not evaluated in all the benchmark's languages: its name and the languages that lack."""
     for name in names:
         of_target = [row for row in rows if row["target"] == name]
         planned = {row["language"] for row in of_target}
@@ -125,7 +137,7 @@ def _without(rows: Sequence[Mapping[str, Any]], names: Sequence[str], benchmark:
 
 
 def _coverage(rows: Iterable[Mapping[str, Any]], names: Sequence[str], benchmark: Benchmark) -> list[str]:
-    """Where the planned languages are not the benchmark's, an average is not the published one."""
+    """For each target whose languages are not the benchmark's: how many of them it has. Its mean is not comparable."""
     notes = []
     for name in names:
         official = benchmark.languages.get(name)

@@ -1,7 +1,7 @@
-"""The one table of results: a row per cell, split, language, condition and metric.
+"""The table `results`: one row per cell, split, language, condition and metric.
 
-Invariants: every planned evaluation has at least one row, that of its task's main metric; a number that is not there is
-null and `status` says why. Everything that is shown or published is computed from this table.
+Every planned evaluation has at least the row of its task's main metric. Where there is no score, `value` is null and
+`status` gives the reason. All other tables, reports and figures of an experiment are computed from this table.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,17 +17,20 @@ from stilts.tasks.benchmarks import XTREME, Benchmark, get_benchmark
 from stilts.tasks.score import main_number
 
 STATUSES = ("failed", "diverged", "not run", "missing", "unlabelled", "ok")
-"""Worst first. failed, diverged: the stage ended so. not run: a stage before it did. missing: not done yet.
-unlabelled: predicted, but the data has no gold."""
+"""Values of the column `status`, the worst first.
+
+failed, diverged: the evaluated stage ended this way. not run: a stage before it in the chain failed or diverged.
+missing: the evaluation is not done yet. unlabelled: predictions exist, but the data has no gold labels. ok: there is a
+score."""
 
 CLEAN = "clean"
-"""Condition of the data as they are."""
+"""Value of the column `condition` for data without noise."""
 
 ZERO_SHOT = "zero-shot"
-"""Setting of a target that is trained on English alone."""
+"""Value of the column `setting` for a target that is trained on English data only."""
 
 _BENCHMARK = b"stilts.benchmark"
-"""Key of the schema's metadata: the experiment's benchmark, whose averages are taken."""
+"""Metadata key under which the table stores the name of the experiment's benchmark."""
 
 SCHEMA = pa.schema(
     [
@@ -55,10 +58,15 @@ SCHEMA = pa.schema(
     ],
     metadata={"stilts.results": "3", _BENCHMARK: XTREME.name},
 )
-"""`target` is a name of the experiment, `task` what was evaluated. `seed` is the target stage's,
-`intermediate_seed` that of the stages before it (null: there are none that take a cell's). `condition` is `clean` or
-like `swap@0.1`, of which `noise` and `rate` are the parts, and `changed_share` is what it changed of the characters
-(see `data.noise`)."""
+"""Schema of the table `results`.
+
+- target: name of the target in the experiment; task: name of the evaluated task.
+- seed: seed of the target stage; intermediate_seed: seed of the stages before it, null if none of them depends on a
+  seed of the cell.
+- condition: `clean`, or the kind and rate of the noise, such as `swap@0.1`; noise, rate: the two parts, null for clean
+  data; changed_share: fraction of the characters that the noise changed (see `stilts.data.noise`).
+- value: in percent; main: whether the metric is the task's main metric.
+- stage: NAME of the evaluated stage; error: first line of the reason why there is no score."""
 
 T = TypeVar("T")
 
@@ -66,25 +74,27 @@ Cell = tuple[str, str, str, int, int | None]
 """(model, intermediate, target, seed, intermediate seed)"""
 
 ReadEvaluation = Callable[[str, EvaluationSpec], dict[str, Any] | None]
-"""(stage NAME, evaluation) -> its record, None where there is none."""
+"""Function that reads the record of an evaluation, given the stage's NAME; returns None if there is no record."""
 
 
 @dataclass(frozen=True)
 class CellSource:
-    """One branch of a cell, and where its numbers lie. A target that is trained language by language has several.
+    """One branch of a cell: the chain of stages and the evaluations of its last stage.
+
+    A cell has one branch, except a target that trains one stage per language, which has one branch per language.
 
     Attributes:
-        intermediate: name of the regime; `none` is the baseline.
-        target: its name in the experiment.
-        task: what is evaluated; the target's name if that is empty.
-        setting: on what the target is trained, as in `TargetDecl`.
-        stage: NAME of the artifact that is evaluated: the target stage, or for retrieval the last stage before it.
-        chain: NAMEs from the base to `stage`, both included.
-        evaluations: those wanted.
-        selection: the training task's dev set on the same stage (English, or of the one language that the stage was
-            trained in), by which regimes and seeds are chosen; None where there is none (retrieval, and tasks whose
-            dev set serves as the test).
-        intermediate_seed: of the stages before the target's; None where there are none that take a cell's.
+        intermediate: name of the regime, such as `none` for the baseline.
+        target: name of the target in the experiment.
+        task: name of the evaluated task; equals `target` if empty.
+        setting: what the target is trained on, as in `TargetDecl`.
+        stage: NAME of the evaluated stage: the target stage, or for retrieval the last stage before it.
+        chain: NAMEs of all stages from the base model to `stage`, including both.
+        evaluations: the planned evaluations of `stage`.
+        selection: evaluation on the dev set of the training task (in English, or in the one language that the stage is
+            trained in), by which regimes and seeds are chosen. None for retrieval, and for tasks whose dev set serves
+            as the test set.
+        intermediate_seed: seed of the stages before the target stage; None if none of them depends on a cell's seed.
     """
 
     model: str
@@ -104,12 +114,12 @@ class CellSource:
 
     @property
     def cell(self) -> "Cell":
-        """Which cell it is of."""
+        """The cell that this branch belongs to."""
         return self.model, self.intermediate, self.target, self.seed, self.intermediate_seed
 
     @property
     def official(self) -> bool:
-        """Whether it is what XTREME's tables are of: a task under its own name, trained on English."""
+        """Whether the target has its task's name and is trained on English only, as in XTREME's tables."""
         return self.target == self.task and self.setting == ZERO_SHOT
 
 
@@ -120,15 +130,15 @@ def build_table(
     read_evaluation: ReadEvaluation,
     benchmark: Benchmark = XTREME,
 ) -> pa.Table:
-    """The results of an experiment, in the order of the cells.
+    """Build the table `results` of an experiment, in the order of the cells.
 
     Args:
         statuses: stage NAME -> `{"status": done | failed | diverged | not run | missing, "error": text or None}`.
-        read_evaluation: asked once per stage and evaluation, however many cells share it.
-        benchmark: whose averages are wanted of the table; noted in it.
+        read_evaluation: called once per stage and evaluation, even if several cells share them.
+        benchmark: defines the averages over languages and tasks; its name is stored in the table's metadata.
 
     Returns:
-        A table of `SCHEMA`; values as in the records (percent).
+        A table with the schema `SCHEMA`.
     """
     records: dict[tuple[str, str], dict[str, Any] | None] = {}
     rows = []
@@ -158,20 +168,23 @@ def build_table(
 
 
 def independent(found: Sequence[T], cell: Callable[[T], Cell]) -> list[T]:
-    """Of cells in which every seed of one phase meets every seed of the other, those of which both are the same.
+    """Select the items whose cells are statistically independent of each other.
 
-    They share nothing, so that intervals and tests over them hold; the others are for the decomposition of variance.
-    Where a target's seed never meets itself (`intermediate_seeds: shared`), all stay.
+    With `intermediate_seeds: crossed`, every intermediate seed is combined with every target seed, and cells that have
+    a seed in common are not independent. Only the cells whose two seeds are equal are then kept: they share no stage
+    that depends on a seed, so that intervals and tests over them hold. (The decomposition of the variance uses all.)
+    With `intermediate_seeds: shared`, the two seeds are never equal, and all cells are kept.
 
     Args:
-        cell: to which cell something belongs.
+        found: rows, cells or anything else that belongs to a cell.
+        cell: returns the cell of an item.
     """
     own = {cell(item)[:-1] for item in found if _meets_itself(*cell(item))}
     return [item for item in found if _meets_itself(*cell(item)) or cell(item)[:-1] not in own]
 
 
 def cell_of(row: Mapping[str, Any]) -> Cell:
-    """The cell of a row of the table."""
+    """The cell that a row of the table `results` belongs to."""
     return row["model"], row["intermediate"], row["target"], row["seed"], row["intermediate_seed"]
 
 
@@ -180,17 +193,17 @@ def _meets_itself(model: str, intermediate: str, target: str, seed: int, interme
 
 
 def benchmark_of(table: pa.Table) -> Benchmark:
-    """The benchmark that a table of results was made for."""
+    """The benchmark whose name is stored in the table `results`."""
     return get_benchmark(table.schema.metadata[_BENCHMARK].decode())
 
 
 def main_value(task: Task, record: Mapping[str, Any]) -> float | None:
-    """The main number of an evaluation's record, in percent; None where it is unlabelled."""
+    """The main metric in the record of an evaluation, in percent; None if the data is unlabelled."""
     return main_number(task, record["metrics"]) if record["metrics"] else None
 
 
 def parquet(table: pa.Table) -> bytes:
-    """The table as a Parquet file."""
+    """Serialize a table as the content of a Parquet file."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink)
     return sink.getvalue().to_pybytes()
@@ -226,7 +239,7 @@ def _row(
 
 
 def _absence(cell: CellSource, statuses: Mapping[str, Mapping[str, Any]]) -> tuple[str, str | None]:
-    """Why there is no record: (status, error)."""
+    """(status, error) that explain why an evaluation has no record."""
     for name in cell.chain:
         entry = statuses.get(name, {})
         ended = entry.get("status")

@@ -1,6 +1,7 @@
-"""What the training of every stage came to: losses, dev scores against chance, and the share of the warm-up.
+"""The table `training`: whether each stage learned its tasks, by its losses and its dev score compared with chance.
 
-An intermediate task that was not learned cannot help its target: a difference of zero then says nothing about transfer.
+An intermediate task that was not learned cannot help a target. A difference of zero to the baseline then says nothing
+about transfer.
 """
 
 import math
@@ -31,22 +32,24 @@ TRAINING = pa.schema(
     ],
     metadata={"stilts.training": "1"},
 )
-"""A row per trained stage and task.
+"""Schema of the table `training`: one row per trained stage and task of its mixture.
 
-phase: intermediate, where the stage comes before another one or is evaluated as it is; target. own_steps: optimizer
-steps of the task, of the stage's `steps`. warmup_share: part of the steps that the warm-up takes; 1: the learning rate
-was never reached. first_loss, last_loss: means over the first and the last ten steps of the task. dev: score of the
-weights that left the stage, in percent. chance: what the most frequent label would score on dev, for accuracies;
-margin: two standard errors of that score. learned: dev is above chance by more than the margin; where there is no
-chance, the loss fell; null where neither is known.
+- phase: `target` for the last stage of a chain that trains on the target's data, otherwise `intermediate`.
+- steps: optimizer steps of the stage; own_steps: those of them that trained this task.
+- warmup_share: fraction of the steps that the warm-up takes; at 1 the full learning rate was never reached.
+- first_loss, last_loss: mean loss over the first and the last ten steps of the task.
+- dev: dev score, in percent, of the weights that the stage saved.
+- chance: dev score of always predicting the most frequent label, for accuracies; margin: two standard errors of it.
+- learned: whether dev exceeds chance by more than the margin, or, if chance is not known, whether the loss fell; null
+  if neither is known.
 """
 
 FELL = 0.98
-"""Largest ratio of the last to the first loss that counts as a fall."""
+"""The loss counts as fallen if the last loss is less than this fraction of the first."""
 
 
 def training_table(expansion: Expansion, store: Store) -> pa.Table:
-    """TRAINING of the stages of an experiment that are in the store."""
+    """Compute the table `training` (schema TRAINING) for those stages of an experiment that are in the store."""
     inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
     nodes = [node for node in expansion.graph.stages() if node.key[:SHORT] in inventory]
     records = parallel_map(store, lambda node: read_stage(store, inventory[node.key[:SHORT]].name), nodes)
@@ -90,7 +93,7 @@ def _seeds(recipe: Recipe) -> dict[str, int]:
 
 
 def _margin(chance: Mapping[str, Any]) -> float | None:
-    """Two standard errors of an accuracy at chance, in percent."""
+    """Two standard errors, in percent, of the accuracy at chance on the dev examples."""
     if not chance.get("examples"):
         return None
     share = chance["score"] / 100

@@ -1,15 +1,19 @@
-"""Where the variance of a score comes from: the seed of the intermediate stage, that of the target stage, or the rest.
+"""The table `variance`: how much of the variance between runs comes from which seed.
 
-The scores form a table of intermediate seeds x target seeds with one score in each cell. The model is that of crossed
-random effects, score = mean + intermediate + target + residual, where the residual includes the interaction of the two
-seeds. Estimates equate sums of squares to their expectations (Henderson's method 1, which is the analysis of variance
-where no score is missing; Searle, Casella and McCulloch 1992, "Variance Components", chapter 5).
+With `intermediate_seeds: crossed`, the scores of a regime form a matrix of intermediate seeds x target seeds with one
+score in each place. The model is that of crossed random effects:
 
-Intervals of the shares use generalized pivots (Weerahandi 1993, JASA 88): sums of squares divided by chi-squared
-variables stand for the unknown variances. Where scores are missing, the least-squares effects of the seeds take the
-place of the means (Burdick and Graybill 1992, "Confidence Intervals on Variance Components", chapter 6, on unbalanced
-two-way designs), which makes the chi-squared distributions approximate. Runs must be missing for reasons that have
-nothing to do with their scores. `benchmarks/interval_coverage.py` measures the coverage.
+    score = mean + effect of the intermediate seed + effect of the target seed + residual
+
+The residual includes the interaction of the two seeds. The variances are estimated by equating sums of squares with
+their expectations (Henderson's method 1; Searle, Casella and McCulloch 1992, "Variance Components", chapter 5). If no
+score is missing, this is the analysis of variance.
+
+The intervals of the shares use generalized pivots (Weerahandi 1993, JASA 88): sums of squares divided by chi-squared
+variables take the place of the unknown variances. If scores are missing, least-squares estimates of the seeds' effects
+take the place of the means (Burdick and Graybill 1992, "Confidence Intervals on Variance Components", chapter 6, on
+unbalanced two-way designs), and the chi-squared distributions hold only approximately. It is assumed that runs are
+missing for reasons unrelated to their scores. `benchmarks/interval_coverage.py` measures the coverage.
 """
 
 import math
@@ -48,27 +52,31 @@ VARIANCE = pa.schema(
     ],
     metadata={"stilts.variance": "1"},
 )
-"""A row per split, regime and column of the clean data. Standard deviations in points, shares of the variance in
-percent, with 95 % intervals.
+"""Schema of the table `variance`: one row per split, model, intermediate and column, on the clean data.
 
-intermediate_seeds, target_seeds: number of different seeds; 0 where a phase trains nothing that takes a cell's seed.
-n: number of finished scores, of those planned. total_sd: of crossed seeds the root of the sum of the parts, otherwise
-the standard deviation of the scores. The parts are null where the seeds do not tell them apart, and `note` says why. A
-negative estimate is shown as 0, and the note says so.
+- column: a target, or an average over targets.
+- intermediate_seeds, target_seeds: number of different seeds of the stages before the target stage and of the target
+  stage; 0 if no stage of this phase depends on a cell's seed.
+- planned, n: number of planned scores, and of those that exist.
+- total_sd: standard deviation between runs, in points. With crossed seeds, the root of the sum of the three variances;
+  otherwise the standard deviation of the scores.
+- intermediate_sd, target_sd, residual_sd: the three parts, in points. A negative estimate of a variance counts as 0.
+- ..._share, ..._share_low, ..._share_high: share of the variance in percent, and its 95 % interval.
+- note: negative estimates and missing scores. If the seeds cannot separate the parts, these are null and note says why.
 """
 
 DRAWS = 10_000
-"""Draws of the pivots."""
+"""Number of draws from the distributions of the pivots."""
 
 Scored = npt.NDArray[np.float64]
-"""[intermediate seeds, target seeds], NaN where a score is missing."""
+"""Scores of shape [intermediate seeds, target seeds]; NaN where a score is missing."""
 
 Pair = tuple[int | None, int]
 """(seed of the intermediate stages, seed of the target stage)"""
 
 
 def variance_table(results: pa.Table) -> pa.Table:
-    """VARIANCE of a table of results."""
+    """Compute the table `variance` (schema VARIANCE) from the table `results`."""
     records = []
     for split in splits(results):
         rows = results.filter((pc.field("split") == split) & (pc.field("condition") == CLEAN)).to_pylist()
@@ -82,14 +90,14 @@ def variance_table(results: pa.Table) -> pa.Table:
 
 
 def components(scored: Scored) -> dict[str, float] | None:
-    """The estimated variance of each of PARTS, which can be negative; None if too many scores are missing for it."""
+    """Estimate the variance of each of PARTS. Estimates can be negative. None if too many scores are missing."""
     there = np.nonzero(~np.isnan(scored))
     values = scored[there]
     levels = [np.unique(index, return_inverse=True)[1] for index in (*there, np.arange(len(values)))]
     designs = [np.eye(level.max() + 1)[level] for level in levels]
     mean = np.full((len(values), len(values)), 1 / len(values))
     forms = [design / design.sum(axis=0) @ design.T - mean for design in designs]
-    # E[y'Qy] is the sum over the parts of their variance x tr(Q Z Z'); the mean drops out.
+    # E[y'Qy] = sum over the parts of variance * tr(Q Z Z'), where Z is the part's design; the mean cancels.
     expected = np.array([[np.trace(form @ design @ design.T) for design in designs] for form in forms])
     if np.linalg.matrix_rank(expected) < len(PARTS):
         return None
@@ -97,25 +105,26 @@ def components(scored: Scored) -> dict[str, float] | None:
 
 
 def shares(variances: Mapping[str, float]) -> dict[str, float]:
-    """Shares of the total in percent, negative variances counting as 0; empty if the total is 0."""
+    """Share of each variance in their sum, in percent. Negative variances count as 0. Empty if the sum is 0."""
     positive = {part: max(value, 0.0) for part, value in variances.items()}
     total = sum(positive.values())
     return {part: 100 * value / total for part, value in positive.items()} if total else {}
 
 
 def share_intervals(scored: Scored) -> dict[str, Interval]:
-    """Intervals of `shares` at LEVEL.
+    """Intervals of `shares` at the level LEVEL.
 
     Returns:
-        An interval for each of PARTS; none if nothing varies, if a phase has one seed only, if the table falls apart
-        into pieces without a common seed, or if the additive model leaves no degree of freedom.
+        An interval for each of PARTS. Empty if all scores are equal, if there is only one intermediate or target seed,
+        if missing scores split the matrix into parts that have no seed in common, or if the additive model leaves no
+        degree of freedom for the residual.
     """
     scored = _without_empty(scored)
     if min(scored.shape) < 2 or np.nanmax(scored) == np.nanmin(scored):
         return {}
     (a, b), there = scored.shape, np.nonzero(~np.isnan(scored))
     values = scored[there]
-    # score = mean + effect of the intermediate's seed + effect of the target's seed; the effects of a phase sum to 0.
+    # score = mean + effect of the intermediate seed + effect of the target seed; the effects of each phase sum to 0.
     phases = [np.eye(seeds) - 1 / seeds for seeds in (a, b)]
     design = np.hstack([np.ones((len(values), 1)), *(phase[seed] for phase, seed in zip(phases, there, strict=True))])
     freedom = len(values) - (a + b - 1)
@@ -128,7 +137,7 @@ def share_intervals(scored: Scored) -> dict[str, Interval]:
     drawn = {"residual": residual}
     for part, effects in (("intermediate", slice(1, 1 + a)), ("target", slice(1 + a, 1 + a + b))):
         degrees = effects.stop - effects.start - 1
-        # The effects vary by their own variance and by the residual's: 1 / b and 1 / a of it in a complete table.
+        # Estimated effects vary by their own variance plus a part of the residual's (1/b or 1/a if none is missing).
         noise = np.trace(covariance[effects, effects]) / degrees
         squares = np.sum(found[effects] ** 2) / random.chisquare(degrees, DRAWS)
         drawn[part] = np.maximum(squares - noise * residual, 0)
@@ -139,13 +148,13 @@ def share_intervals(scored: Scored) -> dict[str, Interval]:
 
 
 def _without_empty(scored: Scored) -> Scored:
-    """The table without seeds that have no score at all."""
+    """Remove the seeds that have no score at all."""
     there = ~np.isnan(scored)
     return scored[there.any(axis=1)][:, there.any(axis=0)]
 
 
 def _cells(rows: Sequence[Mapping[str, Any]], results: pa.Table) -> dict[tuple[Row, str], dict[Pair, Score]]:
-    """The score of every pair of seeds, of each regime and column."""
+    """The score of every pair of seeds, by (model, regime) and column."""
     benchmark = benchmark_of(results)
     official = averaged_targets(rows, benchmark)
     cells: dict[tuple[Row, str], dict[Pair, Score]] = {}
@@ -174,7 +183,10 @@ def _decompose(cells: Mapping[Pair, Score]) -> dict[str, Any]:
 
 
 def _seeds(cells: Mapping[Pair, Score]) -> tuple[list[int], list[int]]:
-    """The seeds of the intermediate stages and those of the target stage; empty for a phase that trains nothing."""
+    """(intermediate seeds, target seeds); the list of a phase is empty if none of its stages depends on a seed.
+
+    Retrieval evaluates the last stage before the target stage, so that different target seeds then share their stage.
+    """
     firsts = sorted({first for first, _ in cells if first is not None})
     seconds = sorted({second for _, second in cells})
     by_first = {(first, score.stages) for (first, _), score in cells.items()}
@@ -182,11 +194,11 @@ def _seeds(cells: Mapping[Pair, Score]) -> tuple[list[int], list[int]]:
 
 
 def _confounded(firsts: int, seconds: int, pairs: int) -> str | None:
-    """Why the seeds cannot tell the parts apart; None if they can.
+    """Why the variance cannot be decomposed with these seeds; None if it can.
 
     Args:
-        firsts, seconds: number of seeds of the intermediate stages and of the target stage.
-        pairs: number of pairs of them that are planned.
+        firsts, seconds: number of intermediate seeds and of target seeds.
+        pairs: number of planned pairs of them.
     """
     if not firsts:
         return "no intermediate seed: the target's alone varies" if seconds else "one artifact: nothing varies"

@@ -1,4 +1,4 @@
-"""The best intermediate of each target, chosen on dev."""
+"""Displays the table `best`: the best intermediate for each target, chosen on dev."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ LEGEND = (
 
 
 def best_grids(table: pa.Table) -> Iterator[Grid]:
-    """A grid for each model and rule of choice."""
+    """One grid per model and rule (per target, or one regime for all targets)."""
     rows = table.to_pylist()
     for model, rule in dict.fromkeys((row["model"], row["rule"]) for row in rows):
         found = [row for row in rows if (row["model"], row["rule"]) == (model, rule)]
@@ -57,7 +57,7 @@ def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _absence(note: str) -> str:
-    """The reason why there is no test score: `missing 5/5`."""
+    """The part of the note that says why there is no test score, as `missing 5/5`; if there is none, the whole note."""
     reasons = [part for part in note.split("; ") if part.startswith("test ")]
     return reasons[0].removeprefix("test ") if reasons else note
 

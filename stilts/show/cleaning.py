@@ -1,4 +1,4 @@
-"""Cleaning: what `stilts clean` found, for a person or for a program."""
+"""Displays the report of `stilts clean` in a terminal or as JSON."""
 
 import time
 from collections.abc import Sequence
@@ -12,11 +12,13 @@ from stilts.ledger.garbage import GarbageReport, Item
 from stilts.show.plan import gigabytes
 
 _ROWS = 40
-"""Things listed one by one, the largest first; `--json` lists all."""
+"""Largest number of items listed in a terminal, the largest items first; `--json` lists all."""
 
 
 def show_findings(found: GarbageReport, console: Console) -> None:
-    """The experiments, what may go, and what stays although no experiment names it."""
+    """Print the experiments of a store, the files that may be removed, and those that are kept although no experiment
+    needs them.
+    """
     console.print(_experiments(found))
     for declaration in found.forgotten:
         console.print(f"[yellow]to be forgotten: {escape(declaration.id)}[/]")
@@ -72,7 +74,11 @@ def _age(written: float) -> str:
 
 
 def to_json(found: GarbageReport, removed: Sequence[Item] | None) -> dict[str, Any]:
-    """GarbageReport in plain JSON types; `removed` is None where nothing was to be removed yet."""
+    """Convert the report to plain JSON types.
+
+    Args:
+        removed: the items that were removed; None if `stilts clean` only listed them.
+    """
     return {
         "experiments": [
             {

@@ -1,7 +1,6 @@
-"""A grid of text cells, and its three forms: a terminal, Markdown and LaTeX.
+"""Tables of text cells, and how they are written to a terminal, as Markdown and as LaTeX.
 
-Every table that a person reads is a `Grid`. The modules beside this one turn a table of results into grids; only this
-module knows how a grid is written.
+The other modules of this package convert tables of results to grids. Only this module renders them.
 """
 
 import re
@@ -21,19 +20,19 @@ NEEDS = "% Needs \\usepackage{booktabs,graphicx}."
 """First line of a file of LaTeX tables."""
 
 MODEL = "model"
-"""Name of the column that a terminal leaves out where all its rows are equal."""
+"""Name of the column that a terminal leaves out if all rows are of the same model."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell whose forms differ; a cell that is the same text in every form is a plain string.
+    """A cell that is rendered differently in a terminal, Markdown and LaTeX. Other cells are plain strings.
 
     Attributes:
-        lines: the lines of the cell in a terminal. LaTeX sets the first as text and the others in small type.
-        styles: a rich style for each line; "" where none is given.
-        markdown: the text in Markdown, before escaping; None joins the lines with "; ".
-        latex: the LaTeX source; None escapes the lines.
-        strong: whether Markdown sets the cell in bold.
+        lines: the lines of the cell in a terminal. LaTeX prints all but the first in small type.
+        styles: a rich style for each line; missing ones count as "".
+        markdown: the text in Markdown, before escaping. If None, the lines are joined with "; ".
+        latex: the LaTeX source. If None, the lines are escaped.
+        strong: whether Markdown prints the cell in bold.
     """
 
     lines: tuple[str, ...]
@@ -45,17 +44,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """A table of text with a title and what a reader must know.
+    """A table of text with a title, notes and a legend.
 
     Attributes:
-        header: one name a column.
-        rows: each as long as the header. The first `names` columns hold names, the others numbers, or the reason why
-            there is none.
+        header: the names of the columns.
+        rows: tuples of cells, as long as the header.
+        names: number of columns at the left that hold names. The others hold numbers, or the reason why there is none.
         notes: sentences about this grid alone.
-        legend: sentences that explain the columns. Consecutive grids with the same legend print it once.
-        terminal: sentences about what only a terminal shows.
-        blocks: columns that stay together where the table is too wide for a terminal, and the columns of each LaTeX
-            table; empty: all columns form one block.
+        legend: sentences that explain the columns. If consecutive grids have the same legend, it is printed once.
+        terminal: sentences that are printed in a terminal only.
+        blocks: groups of columns. A table that is too wide for a terminal is split between blocks first, and LaTeX gets
+            one table per block. If empty, all columns form one block.
         wrapped: columns whose text may wrap in a terminal.
     """
 
@@ -71,17 +70,17 @@ class Grid:
 
 
 def markdown(grids: Iterable[Grid]) -> str:
-    """A second-level section for each grid: heading, table, sentences."""
+    """Render each grid as a second-level section of Markdown: heading, table, notes and legend."""
     return "\n".join(_markdown(grid) for grid in _without_repeated_legends(grids))
 
 
 def latex(grids: Iterable[Grid]) -> str:
-    """A float for `\\input` for each grid that has rows; the caption holds its sentences."""
+    """Render each grid that has rows as a LaTeX float for `\\input`, whose caption holds the notes and the legend."""
     return "\n".join([NEEDS, *(_latex(grid, columns) for grid in grids if grid.rows for columns in _blocks(grid))])
 
 
 def show(console: Console, grids: Iterable[Grid]) -> None:
-    """Print each grid, cut by columns where it is wider than the console."""
+    """Print each grid. A grid that is wider than the console is split into several tables by columns."""
     for grid in _without_repeated_legends(grids):
         console.print(Text(_title(grid), style="bold"))
         for table in _tables(console, grid) if grid.rows else ():
@@ -92,7 +91,7 @@ def show(console: Console, grids: Iterable[Grid]) -> None:
 
 
 def _title(grid: Grid) -> str:
-    """The title, with the model's name where the table leaves out the column of models."""
+    """The title, preceded by the model's name if the column of models is left out."""
     return f"{plain(grid.rows[0][0])}; {grid.title}" if _has_one_model(grid) else grid.title
 
 
@@ -115,7 +114,7 @@ def _without_repeated_legends(grids: Iterable[Grid]) -> Iterator[Grid]:
 
 
 def _blocks(grid: Grid) -> Iterator[tuple[str, ...]]:
-    """The columns of each block, without those that hold names."""
+    """The columns of each block, without the columns of names."""
     yield from (block for block in grid.blocks or (grid.header[grid.names :],) if block)
 
 
@@ -141,7 +140,7 @@ def _markdown_cell(cell: Cell | str) -> str:
 
 
 def _latex(grid: Grid, columns: Sequence[str]) -> str:
-    """A float that is at most as wide as the text."""
+    """A float with a table that is scaled down if it is wider than the text."""
     shown = _shown(grid, columns)
     lines = ["\\begin{table*}[t]", "\\centering\\small", "\\setlength{\\tabcolsep}{3pt}"]
     lines.append(r"\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%")
@@ -163,7 +162,7 @@ def _latex_cell(cell: Cell | str, is_name: bool) -> str:
 
 
 def _latex_number(text: str) -> str:
-    """Escaped text whose hyphens before digits are minus signs."""
+    """Escape the text and set hyphens before digits as minus signs."""
     return re.sub(r"(?<![\w.])-(?=[\d.])", "$-$", escape_latex(text))
 
 
@@ -171,7 +170,7 @@ def _latex_number(text: str) -> str:
 
 
 def _tables(console: Console, grid: Grid) -> Iterator[Table]:
-    """One table where it fits the console, else tables of as many columns as fit, of one at least."""
+    """One table if it fits the console, otherwise several, each with as many columns as fit and at least one."""
     columns = grid.header[grid.names :]
     whole = _table(grid, columns)
     if _fits(console, whole) or set(grid.wrapped) & set(columns):
@@ -188,7 +187,7 @@ def _tables(console: Console, grid: Grid) -> Iterator[Table]:
 
 
 def _fits(console: Console, table: Table) -> bool:
-    unlimited = console.options.update(width=10_000)  # measured in the console's own width, nothing is too wide
+    unlimited = console.options.update(width=10_000)  # otherwise rich limits the measured width to the console's
     return Measurement.get(console, unlimited, table).maximum <= console.width
 
 
@@ -211,5 +210,5 @@ def _rich_cell(cell: Cell | str) -> Text:
 
 
 def _shown(grid: Grid, columns: Sequence[str]) -> list[int]:
-    """Indices of the columns that hold names, and of these."""
+    """Indices of the columns of names and of the given columns."""
     return [i for i, name in enumerate(grid.header) if i < grid.names or name in columns]

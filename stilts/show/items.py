@@ -1,7 +1,7 @@
-"""The languages in which a regime gains or loses, by a bootstrap over test items.
+"""Displays the table `items`: the languages in which a regime is better or worse, by a bootstrap over test items.
 
-A language counts as better or worse where its p value, adjusted by Holm's method, is below ALPHA. Every language is
-counted once: better, worse, neither, or without a number.
+A language counts as better or worse if its p value, adjusted by Holm's method, is below ALPHA. Every language is
+counted once: as better, worse, neither, or without a number.
 """
 
 from collections import Counter, defaultdict
@@ -29,13 +29,13 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One regime on one target.
+    """One regime on one target: in which languages it is better or worse than the baseline.
 
     Attributes:
-        seeds: number of paired seeds of the language that has the fewest, with the number planned where it is larger.
-        mean: row of the mean over languages; None where one of them has no number.
+        seeds: smallest number of paired seeds of a language, as `5`, or `4/5` if more were planned.
+        mean: row of the mean over languages; None if a language has no number.
         better, worse: rows of languages, the largest difference first.
-        neither: number of languages whose difference these items cannot tell from 0.
+        neither: number of languages that are neither better nor worse.
         absent: number of languages without a number, by reason.
     """
 
@@ -54,10 +54,10 @@ class Verdict:
 
 
 def items_grids(table: pa.Table, *, brief: bool = False) -> Iterator[Grid]:
-    """A grid for each target and split.
+    """One grid per target and split.
 
     Args:
-        brief: only those of which something is known.
+        brief: leave out the targets that have no number yet.
     """
     for title, verdicts in _verdicts(table):
         if not brief or any(verdict.known for verdict in verdicts):
@@ -66,7 +66,7 @@ def items_grids(table: pa.Table, *, brief: bool = False) -> Iterator[Grid]:
 
 
 def _verdicts(table: pa.Table) -> Iterator[tuple[str, list[Verdict]]]:
-    """(title, regimes) of each target on each split."""
+    """(title, regimes) of each target and split."""
     found: dict[tuple[str, str], dict[tuple[str, str], list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in table.to_pylist():
         found[row["target"], row["split"]][row["model"], row["intermediate"]].append(row)
@@ -111,7 +111,7 @@ def _cells(verdict: Verdict) -> tuple[Cell | str, ...]:
 
 
 def _listed(rows: Sequence[Row], known: bool) -> Cell | str:
-    """`2: de +1.2, fr +0.8` in a terminal; the files give the intervals, too."""
+    """`2: de +1.2, fr +0.8` in a terminal, with intervals in Markdown."""
     if not rows:
         return "0" if known else ""
 
@@ -128,7 +128,7 @@ def _with_interval(row: Row) -> str:
 
 
 def _rest(verdict: Verdict) -> str:
-    """`3; no gold: 2`"""
+    """The number of languages that are neither, then those without a number by reason, as `3; no gold: 2`."""
     absent = [f"{why}: {n}" for why, n in verdict.absent.items()]
     return "; ".join([str(verdict.neither), *absent] if verdict.known else absent)
 

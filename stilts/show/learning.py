@@ -1,6 +1,6 @@
-"""What the choice of a checkpoint by English dev costs.
+"""Displays the table `selection`: what it costs to choose the checkpoint by English dev.
 
-The files show every language, a terminal the means over languages.
+Files show every language, the terminal only the means over languages.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -29,7 +29,7 @@ HEADER = (
     "cost",
 )  # fmt: skip
 _NAMES = 4
-"""Columns of text."""
+"""Number of columns that hold names."""
 _SCORES = ("best_dev", "last", "shared", "oracle")
 _DIFFERENCES = ("gain", "shared_cost", "cost")
 
@@ -37,10 +37,10 @@ Row = Mapping[str, Any]
 
 
 def selection_grids(selection: pa.Table, *, brief: bool = False) -> Iterator[Grid]:
-    """A grid for each target and split that was trained.
+    """One grid per target and split.
 
     Args:
-        brief: only the means over languages, of targets that have any.
+        brief: show only the means over languages, and leave out targets without any.
     """
     for title, rows in _targets(selection):
         shown = [row for row in rows if row["language"] == MEAN] if brief else rows
@@ -50,7 +50,7 @@ def selection_grids(selection: pa.Table, *, brief: bool = False) -> Iterator[Gri
 
 
 def _targets(selection: pa.Table) -> Iterator[tuple[str, list[Row]]]:
-    """Title and rows over seeds of each target and split; the English dev scores stand with those of dev."""
+    """(title, rows over seeds) of each target and split. The English dev scores are among the rows of `dev`."""
     rows = selection.filter(pc.is_null(pc.field("seed"))).to_pylist()
     for target, split in dict.fromkeys((row["target"], row["split"]) for row in rows if row["language"] != ENGLISH):
         mine = [row for row in rows if (row["target"], row["split"]) == (target, split)]
@@ -64,7 +64,7 @@ def _notes(rows: Iterable[Row]) -> list[str]:
 
 
 def _cells(row: Row) -> list[str]:
-    """The cells of HEADER from `language` on; a row without numbers gives the reason in place of n."""
+    """The cells from the column `language` on. In a row without numbers, the column `n` gives the reason."""
     n = f"{row['n']}" if row["n"] == row["planned"] else f"{row['n']} of {row['planned']}"
     cells = [row["language"], n if row["status"] == OK else f"{n}: {row['status']}"]
     cells.append("" if row["best_dev_step"] is None else f"{row['best_dev_step']:.0f} of {row['steps']}")
@@ -73,7 +73,7 @@ def _cells(row: Row) -> list[str]:
 
 
 def _difference(row: Row, name: str) -> str:
-    """`+1.2 [+0.3, +2.1]`, without the interval where there is none."""
+    """`+1.2 [+0.3, +2.1]`, or `+1.2` if there is no interval."""
     if row[name] is None:
         return ""
     bounds = interval(row[f"{name}_low"], row[f"{name}_high"], "+")

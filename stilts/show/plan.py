@@ -1,4 +1,4 @@
-"""Show a plan, or what its simulation came to, on a terminal."""
+"""Displays a plan, or the result of its simulation, in a terminal."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from stilts.plan.cost.price import priced
 from stilts.plan.summary import Plan, stage_rows
 
 _ROWS = 40
-"""Stages listed one by one; of a larger grid the summary and `--json` tell more."""
+"""Largest number of stages listed in a terminal; `--json` lists all."""
 
 
 def show_plan(plan: Plan, console: Console) -> None:
@@ -51,7 +51,7 @@ def show_plan(plan: Plan, console: Console) -> None:
 
 
 def show_notes(notes: Sequence[str], console: Console) -> None:
-    """Print what `plan.notes` says, one line each."""
+    """Print the notes that `stilts.plan.notes` found, one per line."""
     for note in notes:
         console.print(Text(f"  note: {note}", style="yellow"), soft_wrap=True)
 
@@ -106,7 +106,7 @@ _FIGURES = {
 
 
 def show_simulation(found: dict[str, Any], console: Console) -> None:
-    """Print the figures of `simulation`: mean, and range over the seeds."""
+    """Print the figures of a simulation: mean, least and most over its seeds."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("simulated")
     for column in ("mean", "least", "most"):
@@ -122,7 +122,7 @@ def show_simulation(found: dict[str, Any], console: Console) -> None:
 
 
 def gigabytes(size: float) -> str:
-    """Bytes in a unit that a person reads at a glance."""
+    """Format a number of bytes with a suitable unit, as `1.3 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""Show progress on a terminal: the same display for the one who runs an experiment and the one who watches it."""
+"""Displays the progress of a run in a terminal. `stilts run` and `stilts status --watch` use the same display."""
 
 from rich.console import Group
 from rich.progress_bar import ProgressBar
@@ -8,17 +8,18 @@ from rich.text import Text
 from stilts.schedule.progress import RunProgress, duration, numbers, position, summary
 
 ROWS = 20
+"""Largest number of running stages shown."""
 
 
 def show_progress(progress: RunProgress, spent: str = "") -> Group:
-    """The stages under way, and the whole.
+    """A table of the running stages, with a progress bar of the run below it.
 
     Args:
-        spent: what the run has used so far, in words.
+        spent: text about what the run has spent so far.
     """
     shown = progress.running[:ROWS]
     rows = {stage.name: numbers(stage.latest) for stage in shown}
-    # Without GPUs, no columns for them.
+    # The columns GPU and memory are left out if no stage reports them.
     columns = [name for name in numbers({}) if name not in ("GPU", "memory") or any(row[name] for row in rows.values())]
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("running")

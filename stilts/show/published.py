@@ -1,4 +1,4 @@
-"""Published results, and the numbers of a run beside them."""
+"""Displays the table `published`: published results next to the run's own."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ EXTRACTION = (
 
 
 def published_grids(table: pa.Table) -> Iterator[Grid]:
-    """A grid for each model of the run; the legend numbers the sources."""
+    """One grid per base model of the run. The legend lists the numbered sources of the published results."""
     rows = table.to_pylist()
     for model in dict.fromkeys(row["ours_model"] for row in rows):
         found = [row for row in rows if row["ours_model"] == model]
@@ -60,5 +60,5 @@ def _notes(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def comparable(table: pa.Table) -> pa.Table:
-    """The rows in which the run has a number that can be compared."""
+    """The rows in which the run has a comparable score."""
     return table.filter(table["ours"].is_valid())

@@ -1,7 +1,8 @@
-"""The results of an experiment as files and in a terminal.
+"""Writes the results of an experiment to files and prints them in a terminal.
 
-Invariants: every form is made from the same tables, so that they agree; a missing number is a word, never a zero; the
-standard deviation of one observation is `-`. The CSV and Parquet files hold every digit.
+Files and terminal show the same tables and therefore the same numbers. The CSV and Parquet files hold every digit; the
+other forms are rounded. A missing number is shown as a word, never as 0, and the standard deviation of a single
+observation as `-`.
 """
 
 from collections.abc import Iterator
@@ -32,11 +33,13 @@ from stilts.storage.local import LocalStore
 
 
 def write_results(folder: Path, tables: Tables) -> list[Path]:
-    """Write the tables of an experiment, each file atomically.
+    """Write the tables of an experiment. Each file is written atomically.
 
-    Every table is written as NAME.parquet. The table over seeds and the study are written as table.md, table.csv and
-    table.tex, each target's languages as languages-TARGET.md and .csv, and every other table that has rows as NAME.md,
-    NAME.tex and NAME.csv.
+    - Every table: NAME.parquet.
+    - The summary over seeds and the study: table.md and table.tex; the summary alone: table.csv.
+    - The tables study and variance: NAME.csv.
+    - The languages of each target: languages-TARGET.md and languages-TARGET.csv.
+    - Every analysis that has rows: NAME.md, NAME.tex and NAME.csv.
 
     Returns:
         The paths of the files.
@@ -62,7 +65,7 @@ def write_results(folder: Path, tables: Tables) -> list[Path]:
 
 
 def analysis_files(tables: Tables) -> dict[str, bytes]:
-    """NAME.md, NAME.tex and NAME.csv of every analysis that has rows, by file name."""
+    """File name -> content of NAME.md, NAME.tex and NAME.csv, for every analysis that has rows."""
     files: dict[str, bytes] = {}
     for name, grids in _analyses(tables, brief=False):
         if grids:
@@ -73,20 +76,20 @@ def analysis_files(tables: Tables) -> dict[str, bytes]:
 
 
 def print_results(console: Console, tables: Tables) -> None:
-    """Print the table over seeds, the study, every analysis, and the stages that failed or diverged."""
+    """Print the summary over seeds, the study, every analysis, and the stages that failed or diverged."""
     show(console, _seeds(tables))
     print_analyses(console, tables)
     _print_ended(console, tables["results"])
 
 
 def print_analyses(console: Console, tables: Tables) -> None:
-    """Print every analysis that has rows, as short as a terminal needs it."""
+    """Print every analysis that has rows, in its short form."""
     for _, grids in _analyses(tables, brief=True):
         show(console, grids)
 
 
 def print_scores(console: Console, tables: Tables) -> None:
-    """Print the table over seeds, and the stages that failed or diverged."""
+    """Print the summary over seeds, and the stages that failed or diverged."""
     show(console, summary_grids(summaries(tables["results"], tables["summary"])))
     _print_ended(console, tables["results"])
 
@@ -98,11 +101,11 @@ def _seeds(tables: Tables) -> Iterator[Grid]:
 
 
 def _analyses(tables: Tables, *, brief: bool) -> Iterator[tuple[str, list[Grid]]]:
-    """(name of the table, its grids).
+    """(name, grids) of each analysis.
 
     Args:
-        brief: what fits a terminal: means over languages, similarity over all targets, and only those published
-            results that have a number of the run beside them.
+        brief: the short form for a terminal: means over languages, similarity over all targets only, and only those
+            published results for which the run has a comparable score.
     """
     if "training" in tables:
         yield "training", list(training_grids(tables["training"], brief=brief))

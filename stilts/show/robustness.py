@@ -1,6 +1,6 @@
-"""What noise costs each regime: scores under noise beside clean ones.
+"""Displays the table `robustness`: scores under noise next to the scores on clean data.
 
-The grids show means over languages, one row for each regime and rate; the CSV file has every language.
+The grids show means over languages, with one row per regime and rate of the noise. The CSV file has every language.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,13 +22,13 @@ LEGEND = (
 )
 
 SPARED = 0.1
-"""A language is named as hardly changed where noise changes less than this fraction of what it changes in the language
-that it changes most."""
+"""A language is listed as hardly changed by a kind of noise if the fraction of its characters that the noise changes is
+less than SPARED times that of the language that the noise changes most."""
 
 _STYLES = {"-": "red", "+": "green"}
 
 Loss = Mapping[str, Any]
-"""A row of the table."""
+"""A row of the table `robustness`."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class _Target:
     """One target on one split.
 
     Attributes:
-        rows: regimes, the baseline of each model first.
-        losses: rows of means over languages, by (regime, kind, rate).
-        spared: kind -> languages that it hardly changed at any rate (see `SPARED`).
+        rows: (model, regime) pairs, the baseline of each model first.
+        losses: the rows of means over languages, by ((model, regime), kind, rate).
+        spared: kind of noise -> languages that it hardly changed at any rate (see `SPARED`).
     """
 
     title: str
@@ -50,7 +50,7 @@ class _Target:
 
 
 def robustness_grids(results: pa.Table, robustness: pa.Table, *, brief: bool = False) -> Iterator[Grid]:
-    """For each target that was evaluated under noise its scores and, unless `brief`, losses beside the baseline's."""
+    """A grid of scores for each target evaluated under noise and, unless `brief`, one of losses less the baseline's."""
     for target in _targets(results, robustness):
         yield _losses(target)
         compared = tuple(_compared(target))
@@ -81,7 +81,7 @@ def _targets(results: pa.Table, robustness: pa.Table) -> list[_Target]:
 
 
 def _spared(rows: Iterable[Loss]) -> dict[str, list[str]]:
-    """Kind -> languages that it hardly changed; a language whose share is not known is not among them."""
+    """Kind of noise -> languages that it hardly changed (see SPARED), without languages of unknown `changed_share`."""
     shares: dict[tuple[str, float], dict[str, float | None]] = {}
     for row in rows:
         shares.setdefault((row["noise"], row["rate"]), {})[row["language"]] = row["changed_share"]
@@ -109,7 +109,7 @@ def _losses(target: _Target) -> Grid:
 
 
 def _rows(target: _Target) -> Iterator[tuple[Cell | str, ...]]:
-    """The shares of the characters that noise changed, then every regime, each at every rate."""
+    """For every rate the fraction of characters that the noise changed, then for every regime and rate its scores."""
     model = target.rows[0][0] if len({model for model, _ in target.rows}) == 1 else ""
     for rate in target.rates:
         shares = [_changed(target, kind, rate) for kind in target.kinds]
@@ -123,7 +123,7 @@ def _rows(target: _Target) -> Iterator[tuple[Cell | str, ...]]:
 
 
 def _compared(target: _Target) -> Iterator[tuple[Cell | str, ...]]:
-    """The rows whose losses are compared to the baseline's."""
+    """One row per regime and rate whose losses are compared with the baseline's."""
     for row in target.rows:
         for rate in target.rates:
             losses = [target.losses.get((row, kind, rate)) for kind in target.kinds]
@@ -133,7 +133,7 @@ def _compared(target: _Target) -> Iterator[tuple[Cell | str, ...]]:
 
 
 def _difference(loss: Loss | None) -> str:
-    """`-0.4 [-1.0, +0.2]`, or empty where no seed can be paired."""
+    """`-0.4 [-1.0, +0.2]`; empty if no seed can be paired."""
     if loss is None or loss["loss_difference"] is None:
         return ""
     bounds = interval(loss["loss_difference_low"], loss["loss_difference_high"], "+")
@@ -147,7 +147,7 @@ def _changed(target: _Target, kind: str, rate: float) -> str:
 
 
 def _cell(loss: Loss | None) -> Cell | str:
-    """Lines `68.9 ±0.7`, `-2.3 ±0.2`, `-3.2%`, those that are known, and the status where it is not ok."""
+    """A cell of the lines `68.9 ±0.7`, `-2.3 ±0.2` and `-3.2%`, as far as known, and the status unless it is ok."""
     if loss is None:
         return ""
     lines = [_score(loss, "noisy")] if loss["noisy"] is not None else []

@@ -1,4 +1,4 @@
-"""Show the scores of a prediction folder on a terminal."""
+"""Displays the scores of a folder of predictions in a terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,10 +8,10 @@ from rich.table import Table
 
 
 def show_scores(scores: Mapping[str, Any], console: Console) -> None:
-    """Print a table for each task, with the mean over languages first, then the averages over tasks.
+    """Print one table per task, with the mean over languages in its first row, then the averages over tasks.
 
     Args:
-        scores: what `evaluate.score.score_folder` returns.
+        scores: the result of `stilts.evaluate.score.score_folder`.
     """
     for task, found in scores.items():
         if isinstance(found, Mapping) and "languages" in found:

@@ -1,4 +1,4 @@
-"""Correlations of gains with linguistic distance."""
+"""Displays the table `similarity`: correlations between gains and the languages' distance to English."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -24,7 +24,10 @@ Row = Mapping[str, Any]
 
 
 def similarity_grids(table: pa.Table) -> Iterator[Grid]:
-    """A grid for each split, model and target with a correlation, `all` first; the last one names those without."""
+    """One grid per split, model and target that has a correlation, `all` first.
+
+    If there are others, a last grid without rows says why their correlations could not be computed.
+    """
     rows = table.to_pylist()
     where = list(dict.fromkeys((row["target"] != ALL, row["split"], row["model"], row["target"]) for row in rows))
     absent: dict[str, str] = {}
@@ -63,7 +66,7 @@ def _grid(title: str, rows: Sequence[Row]) -> Grid:
 
 
 def _notes(rows: Sequence[Row]) -> Iterator[str]:
-    """What is missing and why, with the places where it is not missing everywhere."""
+    """Why correlations are missing, followed by the regimes and features, unless all of them are concerned."""
     for note in dict.fromkeys(row["note"] for row in rows if row["note"]):
         places = [f"{row['intermediate']} {row['feature']}" for row in rows if row["note"] == note]
         yield f"{note}." if len(places) == len(rows) else f"{note}: {', '.join(places)}."
@@ -75,14 +78,14 @@ def _by_feature(rows: Sequence[Row], regime: str) -> list[Row]:
 
 
 def _pairs(rows: Sequence[Row], measure: str) -> str:
-    """Languages: `25`, or `24-25` where features differ."""
+    """Number of languages, as `25`, or `24-25` if the features have different numbers."""
     column = "partial_languages" if measure == "partial" else "languages"
     numbers = sorted({row[column] for row in rows})
     return "-".join(map(str, numbers if len(numbers) == 1 else (numbers[0], numbers[-1])))
 
 
 def _cell(row: Row, measure: str) -> str:
-    """`-0.32 [-0.63, 0.09] p=0.12`"""
+    """Correlation, interval and p value, as `-0.32 [-0.63, 0.09] p=0.12`; an asterisk marks significance."""
     value, low, high, p, p_holm = (row[f"{measure}{part}"] for part in ("", "_low", "_high", "_p", "_p_holm"))
     if value is None:
         return ""

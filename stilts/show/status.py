@@ -1,4 +1,4 @@
-"""Show the state of every stage and what an experiment has spent."""
+"""Displays the state of every stage, and what an experiment has spent."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _COLOURS = {"done": "green", "running": "cyan", "failed": "red", "diverged": "re
 
 
 def show_status(states: list[dict[str, Any]], console: Console) -> None:
-    """Counts, then a line for each stage."""
+    """Print the number of stages in each state, then a table with a row per stage."""
     counts = {state: sum(row["state"] == state for row in states) for state in _COLOURS}
     console.print("   ".join(f"[{_COLOURS[s]}]{s}[/] {n}" for s, n in counts.items() if n))
     table = Table("stage", "state", "detail", box=None, header_style="bold")
@@ -25,7 +25,7 @@ def show_status(states: list[dict[str, Any]], console: Console) -> None:
 
 
 def spending_line(experiment: Experiment, store: Store) -> str:
-    """The same in words; empty where there was no launch."""
+    """What an experiment has spent, as `spent: 0.500 GPU-hours, 1.20 USD in 2 launches`; empty before any launch."""
     spent = spending_of(experiment, store)
     if not spent.launches:
         return ""

@@ -1,4 +1,4 @@
-"""The statistics of a whole study, and the components of the variance over seeds."""
+"""Displays the tables `study` (statistics over all tasks) and `variance` (components of the variance over seeds)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 
 def study_grids(study: pa.Table, variance: pa.Table, benchmark: str) -> Iterator[Grid]:
-    """A grid of STUDY for each split with more than one task, and one of VARIANCE where seeds are crossed."""
+    """For each split, a grid of `study` if there is more than one task, and one of `variance` if seeds are crossed."""
     for split in pc.unique(study["split"]).to_pylist():
         rows = [row for row in study.filter(pc.field("split") == split).to_pylist() if row["tasks"] > 1]
         if rows:
@@ -73,7 +73,7 @@ def _variance(title: str, rows: Sequence[Row]) -> Grid:
 
 
 def _estimate(row: Row, name: str, prefix: str, unit: str = "", digits: int = 1) -> Cell | str:
-    """`71.3 [70.3, 72.3]`, the interval below the number in a terminal; `-` where there is no number."""
+    """`71.3 [70.3, 72.3]`, in a terminal with the interval on a second line; `-` if there is no number."""
     if row[name] is None:
         return "-"
     value = f"{row[name]:.{digits}f}{unit}"

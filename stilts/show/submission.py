@@ -1,4 +1,4 @@
-"""Show a submission: what is in it, and what it lacks of its benchmark."""
+"""Displays what a submission contains and what it lacks of its benchmark."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,12 @@ from stilts.tasks.benchmarks import get_benchmark
 
 
 def show_submission(manifest: Mapping[str, Any], out: Path, console: Console) -> None:
-    """A line for each target of the benchmark, complete or not, and where the files are."""
+    """Print a row for each target of the benchmark, what is missing, and where the files are.
+
+    Args:
+        manifest: the result of `stilts.results.submission.write_submission`.
+        out: the folder of the submission.
+    """
     benchmark = get_benchmark(manifest["benchmark"])
     table = Table("target", "intermediate", "seed", "dev", "languages", "missing", box=None, header_style="bold")
     for target in official_order(benchmark):

@@ -1,4 +1,4 @@
-"""Tables over seeds: the scores of each regime, and its differences to the baseline."""
+"""Displays the tables over seeds: the scores of each regime, and its differences to the baseline."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ UNPLANNED = ""
 
 
 def summary_grids(summaries: Iterable[Summary]) -> Iterator[Grid]:
-    """For each summary a grid of scores and, where it has a baseline, one of differences to it."""
+    """For each summary a grid of scores and, if it has a baseline, one of differences to the baseline."""
     for summary in summaries:
         yield _scores(summary)
         if summary.baseline is not None:
@@ -22,7 +22,7 @@ def summary_grids(summaries: Iterable[Summary]) -> Iterator[Grid]:
 
 
 def score_text(entry: Entry) -> str:
-    """`71.3 ±0.8 [70.3, 72.3] (n=5)`, `71.3 ±- (n=1), failed 1/2`, or `missing` where no seed has a number."""
+    """`71.3 ±0.8 [70.3, 72.3] (n=5)`, or `71.3 ±- (n=1), failed 1/2`, or `missing` if no seed has a score."""
     parts = []
     if entry.score is not None:
         parts.append(joined(number(entry.score), interval(entry.low, entry.high), f"(n={entry.n})"))
@@ -30,7 +30,7 @@ def score_text(entry: Entry) -> str:
 
 
 def difference_text(entry: Entry) -> str:
-    """`+1.2 ±0.4 [+0.7, +1.7] p=0.021* †8 (n=5)`; empty where no seed can be paired with the baseline's."""
+    """`+1.2 ±0.4 [+0.7, +1.7] p=0.021* †8 (n=5)`; empty if no seed can be paired with the baseline's."""
     if entry.gain is None:
         return ""
     ends = interval(entry.difference_low, entry.difference_high, "+")
@@ -75,7 +75,7 @@ def _rows(
 
 
 def _usual(summary: Summary) -> int:
-    """The most frequent number of seeds: the legend gives it, and a cell only where its own differs."""
+    """The most frequent number of planned seeds. The legend states it; cells state their number only if it differs."""
     counts = Counter(entry.planned for entry in summary.entries.values())
     return counts.most_common(1)[0][0] if counts else 0
 
@@ -112,14 +112,14 @@ def _lacking(entry: Entry) -> list[str]:
 
 
 def _verdict(entry: Entry) -> str:
-    """The adjusted p value and, where the comparison is underpowered, the seeds that it needs: `p=0.021* †8`."""
+    """The adjusted p value and, if the comparison is underpowered, the number of seeds it needs: `p=0.021* †8`."""
     p = "" if entry.p_holm is None else probability(entry.p_holm) + "*" * entry.significant
     needed = "" if entry.seeds_needed is None else f"{entry.seeds_needed}"
     return joined(p, f"†{needed}" if entry.underpowered else "")
 
 
 def _style(entry: Entry) -> str:
-    """Only a significant difference is coloured."""
+    """The colour of a significant difference; other differences are not coloured."""
     return "" if not entry.significant else "green" if (entry.difference or 0) > 0 else "red"
 
 
@@ -129,7 +129,7 @@ def _latex_score(entry: Entry, usual: int) -> str:
 
 
 def _latex_difference(entry: Entry, usual: int) -> str:
-    """The difference with its marks, and its interval in small type."""
+    """LaTeX source of the difference with its marks, and of its interval in small type."""
     assert entry.gain is not None
     marks = "*" * entry.significant + "\\dagger" * bool(entry.underpowered)
     ends = interval(entry.difference_low, entry.difference_high, "+")

@@ -1,4 +1,4 @@
-"""Numbers and names as text, and what must be escaped in Markdown and LaTeX."""
+"""Formats numbers as text, converts tables to CSV, and escapes text for Markdown and LaTeX."""
 
 import csv
 import io
@@ -10,19 +10,19 @@ from stilts.statistics.spread import Spread
 
 
 def number(spread: Spread, sign: str = "") -> str:
-    """Mean and standard deviation, `71.3 ±0.8`; the deviation of a single observation is written `-`."""
+    """Mean and standard deviation, as `71.3 ±0.8`; `71.3 ±-` for a single observation."""
     return f"{spread.mean:{sign}.1f} ±{'-' if spread.sd is None else f'{spread.sd:.1f}'}"
 
 
 def interval(low: float | None, high: float | None, sign: str = "", digits: int = 1) -> str:
-    """`[70.3, 72.3]`; empty where an end is None."""
+    """`[70.3, 72.3]`; empty if an end is None."""
     return "" if low is None or high is None else f"[{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
 
 
 def with_interval(
     value: float | None, low: float | None, high: float | None, n: int | None = None, sign: str = ""
 ) -> str:
-    """`54.0 [52.1, 55.9] (n=5)`, without the parts that are None; empty where there is no value."""
+    """`54.0 [52.1, 55.9] (n=5)`, without the parts that are None; empty if there is no value."""
     if value is None:
         return ""
     counted = "" if n is None else f"(n={n})"
@@ -30,7 +30,7 @@ def with_interval(
 
 
 def joined(*parts: str) -> str:
-    """The parts that are not empty, separated by blanks."""
+    """Join the parts that are not empty with spaces."""
     return " ".join(part for part in parts if part)
 
 
@@ -40,7 +40,7 @@ def probability(p: float) -> str:
 
 
 def to_csv(table: pa.Table) -> str:
-    """All rows of a table with every digit; a null is an empty field."""
+    """Convert a table to CSV with every digit. A null is an empty field."""
     text = io.StringIO()
     writer = csv.DictWriter(text, table.column_names, lineterminator="\n")
     writer.writeheader()
@@ -49,7 +49,7 @@ def to_csv(table: pa.Table) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Escape what Markdown would read as markup in a table cell."""
+    """Escape the characters that Markdown would read as markup in a table cell."""
     return re.sub(r"([\\|*`<\[])", r"\\\1", text)
 
 
@@ -60,5 +60,5 @@ _LATEX = {
 
 
 def escape_latex(text: str) -> str:
-    """Escape LaTeX's special characters."""
+    """Escape the special characters of LaTeX."""
     return "".join(_LATEX.get(character, character) for character in text)

@@ -1,4 +1,4 @@
-"""Did the intermediates learn? Losses and dev scores of the trained stages."""
+"""Displays the table `training`: whether the intermediate stages learned, by their losses and dev scores."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,11 +16,15 @@ LEGEND = (
 )
 
 _MOST = 40
-"""Rows of a brief grid: of a larger experiment those with a note alone."""
+"""In the brief form, an experiment with more rows than this shows only the rows that have a note."""
 
 
 def training_grids(table: pa.Table, *, brief: bool) -> Iterator[Grid]:
-    """One grid: the intermediate stages, and those target stages about which there is something to say."""
+    """One grid of the intermediate stages and of the target stages that have a note; none if there are no such stages.
+
+    Args:
+        brief: show only rows with a note if there are many (see `_MOST`).
+    """
     found = [row for row in table.to_pylist() if row["phase"] == "intermediate" or row["note"]]
     if brief and len(found) > _MOST:
         found = [row for row in found if row["note"]]

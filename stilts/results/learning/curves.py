@@ -1,4 +1,4 @@
-"""Curves: the loss of every training, and its scores on the way, as the stages' records keep them."""
+"""The table `curves`: losses and scores during the training of every stage, read from the stages' records."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import fmean
@@ -9,7 +9,7 @@ import pyarrow as pa
 from stilts.results.learning.stages import UsedStage
 
 POINTS = 200
-"""Most points of one loss curve."""
+"""Largest number of points of one loss curve."""
 
 LOSS, DEV, LANGUAGE = "loss", "dev", "language"
 
@@ -23,18 +23,24 @@ SCHEMA = pa.schema(
         ("steps", pa.int64()),
     ]
 )
-"""A row per point. `role`: pretrain, intermediate or target; `intermediate` and `target` are null before their stages,
-and a stage that several regimes or targets share has its points in each. `series`: `loss`, in nats, the mean of the
-`steps` optimizer steps that end at `step`, so many of them that a curve has at most POINTS points; `dev`, percent, by
-which the weights are selected, in the `language` of that data (null for a mixture of several tasks, whose plain mean it
-is); `language`, percent, the target's main number in each language of the experiment's `curves`, on its `split`."""
+"""Schema of the table `curves`: one row per point of a curve.
+
+- role: pretrain, intermediate or target. `intermediate` and `target` are null for stages before them. The points of a
+  stage that several regimes or targets share are repeated for each of them.
+- series: one of
+    - `loss`: training loss in nats, the mean over the `steps` optimizer steps that end at `step`. Steps are averaged
+      so that a curve has at most POINTS points.
+    - `dev`: the dev score by which the weights are selected, in percent. `language` is the language of the dev data;
+      null for a mixture of several tasks, for which the score is the mean over tasks.
+    - `language`: the target's main metric in percent, in each `language` and `split` that the experiment lists under
+      `curves`."""
 
 
 def curves_table(stages: Iterable[UsedStage]) -> pa.Table:
-    """The curves of every stage that is done.
+    """Compute the table `curves` of the stages that are done.
 
     Returns:
-        A table of `SCHEMA`, in the order of the stages, then series, language and step.
+        A table with the schema `SCHEMA`, ordered by stage, series, language and step.
     """
     rows = [row for stage in stages if stage.record is not None for row in _rows(stage, stage.record)]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
@@ -59,7 +65,7 @@ def _rows(stage: UsedStage, record: Mapping[str, Any]) -> Iterator[dict[str, Any
 
 
 def thin(losses: Sequence[tuple[int, float]]) -> Iterator[dict[str, Any]]:
-    """Means of equally many steps in a row (fewer in the last): at most POINTS."""
+    """Average a loss curve over windows of equal width (the last may be shorter), so that at most POINTS remain."""
     width = -(-len(losses) // POINTS) or 1
     for start in range(0, len(losses), width):
         bucket = losses[start : start + width]

@@ -1,11 +1,14 @@
-"""Selection: what it costs to choose a checkpoint by English dev data, against an oracle that knows each language.
+"""The table `selection`: what it costs to choose a checkpoint by English dev data instead of each language's own data.
 
-Keung et al. 2020 (arXiv:2004.15001) showed that English dev scores often tell little of other languages. Here every
-checkpoint at which English dev was evaluated has its score in the target languages too (`curves:` of the experiment).
-Where those are of dev and test, the oracle chooses on dev and is reported on test, as in that paper; where they are of
-one split alone, it chooses and is reported on the same examples, and what it gains is an upper bound.
+Keung et al. 2020 (arXiv:2004.15001) showed that English dev scores often say little about other languages. With
+`curves:` in an experiment, every checkpoint that is evaluated on English dev is evaluated in the target languages, too.
+The table compares the checkpoint with the best English dev score with an oracle, which chooses the best checkpoint for
+each language.
 
-Invariant: in every column of scores `mean` is the plain mean of the language rows.
+If the curves are of dev and test data, the oracle chooses on dev and is reported on test, as in the paper. If they are
+of one split only, the oracle chooses and is reported on the same examples, and the cost is an upper bound.
+
+In every column of scores, the row `mean` is the plain mean of the rows of the languages.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +30,7 @@ _WORST_FIRST = (*STATUSES[:-1], LAST_WEIGHTS, NO_CURVES, OK)
 SCORES = ("best_dev", "last", "oracle", "shared")
 STEPS = ("best_dev_step", "oracle_step", "shared_step")
 DIFFERENCES = {"cost": ("oracle", "best_dev"), "shared_cost": ("shared", "best_dev"), "gain": ("best_dev", "last")}
-"""What is said over seeds: the first score less the second."""
+"""Name of each difference between two scores -> (score, score that is subtracted)."""
 
 SCHEMA = pa.schema(
     [
@@ -39,30 +42,35 @@ SCHEMA = pa.schema(
         *((f"{name}{part}", pa.float64()) for name in DIFFERENCES for part in ("", "_sd", "_low", "_high")),
     ]
 )
-"""A row per model, regime, target, seed and language, and one over seeds, whose `seed` is null.
+"""Schema of the table `selection`: one row per model, intermediate, target, language and seed, and one over seeds, in
+which `seed` is null.
 
-Scores are the main number in percent on `split`, at the checkpoint chosen: `best_dev` by English dev; `last`, the last
-one; `oracle` by this language's own data of the split `chosen_on`; `shared` by the mean over languages of that data,
-one checkpoint for all of them. `cost` = oracle - best_dev, `shared_cost` = shared - best_dev, `gain` = best_dev - last.
-`language` is `mean` for the mean over languages, and `en` for the English dev score itself, which has no oracle but
-itself (null).
+- language: `mean` in rows of the mean over languages. The row `en` on `dev` holds the English dev score by which the
+  checkpoint is chosen; it has no oracle.
+- best_dev, last, oracle, shared: main metric in percent on `split`, at one of four checkpoints: the best on English
+  dev; the last; the best for this language; the best for the mean over languages. The last two are chosen on the split
+  `chosen_on`.
+- cost = oracle - best_dev, shared_cost = shared - best_dev, gain = best_dev - last.
+- checkpoints, steps: number of evaluated checkpoints, and of optimizer steps.
+- status: `ok`, `no language curves`, `last weights` (the stage had no dev evaluations and kept its last weights), or
+  the status of the stage.
 
-`status`: `ok`, `no language curves`, `last weights` (trained without dev evaluations), or what became of the stage.
-Over seeds: means, SD and 95 % Student-t intervals of the differences over the `n` of `planned` seeds that have numbers;
-`status` is then the worst of theirs."""
+Rows over seeds hold means over the n of planned seeds that have scores, the standard deviation and 95 % interval
+(Student's t) of the differences, and the worst status of the seeds."""
 
 Row = dict[str, Any]
 Scored = Mapping[str, Sequence[float]]
-"""Language -> its score at each checkpoint."""
+"""Language -> score at each checkpoint."""
 
 
 def selection_table(stages: Iterable[UsedStage]) -> pa.Table:
-    """What the choice by English dev costs each target.
+    """Compute the table `selection`.
 
-    Targets that train one stage for each language are left out: there is no one checkpoint to choose.
+    Targets that train one stage per language are left out, because they have no common checkpoint to choose.
 
     Returns:
-        A table of `SCHEMA`: for each model, regime and target the rows over seeds, then those of each seed.
+        A table with the schema `SCHEMA`: for each model, regime and target the rows over seeds, then those of the
+        seeds.
     """
     groups: dict[tuple[str, str | None, str | None], list[UsedStage]] = {}
     for stage in stages:
@@ -73,7 +81,7 @@ def selection_table(stages: Iterable[UsedStage]) -> pa.Table:
 
 
 def _rows(stages: Sequence[UsedStage]) -> Iterator[Row]:
-    """Of the seeds of one target: every seed has the same languages and splits, with numbers or without."""
+    """The rows over seeds and of each seed of one target. All seeds have the same splits and languages as rows."""
     by_seed = [row for stage in stages for row in _seed(stage, stages)]
     places = dict.fromkeys((row["split"], row["language"]) for row in by_seed)
     for split, language in places:
@@ -96,7 +104,7 @@ def _less(row: Row, first: str, second: str) -> float | None:
 
 
 def _english(stage: UsedStage) -> Row:
-    """The English dev score itself."""
+    """The row of the English dev score."""
     row = {"language": ENGLISH, "split": "dev", "chosen_on": "dev"}
     curve = [] if stage.record is None else stage.record["dev"]["curve"]
     if stage.record is None or not curve:
@@ -107,20 +115,20 @@ def _english(stage: UsedStage) -> Row:
 
 
 def _ended(stage: UsedStage) -> str:
-    """Why a stage has no curves."""
+    """The status of a stage that has no curves in the target languages."""
     if stage.record is None:
         return stage.status
     return NO_CURVES if stage.record["dev"]["curve"] else LAST_WEIGHTS
 
 
 def _chosen(record: Mapping[str, Any]) -> int:
-    """Position of the checkpoint that English dev chose."""
+    """Index of the checkpoint that was chosen by English dev."""
     steps = [step for step, _ in record["dev"]["curve"]]
     return steps.index(record["train"]["best_step"])
 
 
 def _wanted(stages: Sequence[UsedStage]) -> dict[str, dict[str, None]]:
-    """Splits, and the languages on each, that any seed has curves of; dev, and none, where no seed has."""
+    """Split -> languages for which at least one seed has a curve; `dev` without languages if no seed has one."""
     wanted: dict[str, dict[str, None]] = {}
     for stage in stages:
         for split, scored in _scored(stage).items():
@@ -129,7 +137,10 @@ def _wanted(stages: Sequence[UsedStage]) -> dict[str, dict[str, None]]:
 
 
 def _scored(stage: UsedStage) -> Mapping[str, Scored]:
-    """By split; nothing where a checkpoint has no scores, as after a run that began without them."""
+    """Scores in the target languages by split. Empty unless every checkpoint has them.
+
+    A stage that was started without `curves:` and resumed with them has scores for the later checkpoints only.
+    """
     watched = None if stage.record is None else stage.record["dev"].get("languages")
     if stage.record is None or watched is None:
         return {}
@@ -147,7 +158,7 @@ def _languages(stage: UsedStage, wanted: Mapping[str, Mapping[str, None]]) -> It
     scored = _scored(stage)
     for split, languages in wanted.items():
         reported = scored.get(split, {})
-        # Of some of the languages alone, it would have another mean.
+        # A seed with curves in only some of the languages would have a mean that cannot be compared.
         if stage.record is None or not reported or reported.keys() != languages.keys():
             for language in (MEAN, *languages):
                 yield {"language": language, "split": split, "status": _ended(stage)}
@@ -157,7 +168,7 @@ def _languages(stage: UsedStage, wanted: Mapping[str, Mapping[str, None]]) -> It
 
 
 def _choices(record: Mapping[str, Any], reported: Scored, chosen_on: Scored, place: Mapping[str, str]) -> Iterator[Row]:
-    """The mean, then each language."""
+    """The row of the mean over languages, then the row of each language."""
     steps = [step for step, _ in record["dev"]["curve"]]
     english, shared = _chosen(record), _first_best([fmean(values) for values in zip(*chosen_on.values(), strict=True)])
     common = {
@@ -179,7 +190,7 @@ def _choices(record: Mapping[str, Any], reported: Scored, chosen_on: Scored, pla
 
 
 def _first_best(values: Sequence[float]) -> int:
-    """The first of the best, as the selection of weights takes it."""
+    """Index of the best value. Of equal values the first is taken, as in the selection of weights during training."""
     return values.index(max(values))
 
 

@@ -1,4 +1,4 @@
-"""Stages as cells use them: every training that leads to a result, with what became of it."""
+"""All training runs of an experiment with their place in its cells, their status and their record."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -19,18 +19,19 @@ PRETRAIN, INTERMEDIATE, TARGET = "pretrain", "intermediate", "target"
 
 @dataclass(frozen=True)
 class UsedStage:
-    """One training in one place of the experiment.
+    """A stage that a cell uses. A stage that several regimes or targets share occurs once for each of them.
 
     Attributes:
-        intermediate: name of the regime; None before every regime (`pretrain`).
-        target: its name in the experiment, and `task` what is evaluated of it; None before the target stage.
-        seed: the cell's; before the target stage that of the training itself.
-        stage: NAME of the artifact; stages that cells share come once for each place that they have.
+        intermediate: name of the regime; None for stages that come before every regime (role `pretrain`).
+        target: name of the target in the experiment; None before the target stage.
+        task: name of the evaluated task; None before the target stage.
+        seed: seed of the cell; before the target stage, seed of the stage itself.
+        stage: NAME of the stage.
         role: `pretrain`, `intermediate` or `target`.
-        alone: the cell has this one target stage; False where it trains one for each language.
-        before: NAMEs of the stages that it starts from.
+        alone: whether this is the cell's only target stage; False if the cell trains one per language.
+        before: NAMEs of the stages before it in the chain.
         status: `done`, `failed`, `diverged`, `not run` (a stage before it failed) or `missing`.
-        record: of the stage, None where it is not done.
+        record: the stage's record; None if the stage is not done.
     """
 
     model: str
@@ -48,7 +49,7 @@ class UsedStage:
 
 
 def used_stages(expansion: Expansion, store: Store) -> list[UsedStage]:
-    """Every training of an experiment's independent cells with its record, parents first in the order of the cells."""
+    """The stages of all independent cells, with their records, in the order of the cells and parents first."""
     inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
     places = list(dict.fromkeys(_places(expansion, inventory)))
     names = dict.fromkeys(name for place in places for name in (*place.before, place.stage))
@@ -83,7 +84,7 @@ def _seeds_of(cell: Cell) -> tuple[str, str, str, int, int | None]:
 
 
 def _role(cell: Cell, position: int, length: int, pretrain: int) -> str:
-    """Of a stage at a position of its chain, which begins with the base model."""
+    """The role of the stage at a position of a chain. Position 0 is the base model."""
     if position <= pretrain:
         return PRETRAIN
     trains = get_task(cell.task).train_on is not None

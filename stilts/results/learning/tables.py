@@ -1,4 +1,4 @@
-"""The tables of learning curves and of what the choice of a checkpoint costs."""
+"""The tables `curves` and `selection`."""
 
 import pyarrow as pa
 
@@ -10,6 +10,6 @@ from stilts.storage.protocol import Store
 
 
 def learning_tables(expansion: Expansion, store: Store) -> dict[str, pa.Table]:
-    """`curves` and `selection` of an experiment, as the store is now."""
+    """Compute the tables `curves` and `selection` of an experiment from the current content of its store."""
     stages = used_stages(expansion, store)
     return {"curves": curves_table(stages), "selection": selection_table(stages)}

@@ -1,7 +1,7 @@
-"""Published results of the benchmark, beside those of a run in the same setting.
+"""The table `published`: published results on XTREME next to the run's own results.
 
-Invariants: a number of the run stands beside a published one only where both are means over the same languages and the
-same test examples, zero-shot from English; where they are not, the table says what differs.
+The run's score is given only if it is comparable: both scores are zero-shot from English and means over the same
+languages and test examples. Otherwise the table says what differs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,27 +35,30 @@ SCHEMA = pa.schema(
         ("note", pa.string()),
     ]
 )
-"""A row per published number and model of the run.
+"""Schema of the table `published`: one row per published score and base model of the run.
 
-`column`: a target or `xtreme`; `metric`: accuracy, f1, exact_match or `mean`; `method`: `fine-tuning` or `best
-intermediate`, beside which stand the run's baseline and its choice per target (`ours_intermediate`; null in `xtreme`,
-where it may be several). `ours` is null unless the setting is the same; `note` says what is not.
-
-`extraction` and `ours_extraction` say how the text of an answer was taken in question answering, `official`
-(run_squad.py, as in every published row) or `ours`; null where no question is answered. In Chinese the two differ by
-tens of points (docs/differences.md)."""
+- column: a target or `xtreme` (the average over tasks); metric: accuracy, f1, exact_match or mean.
+- model, source, value: the published model, where the score was published, and the score in percent.
+- method: `fine-tuning`, compared with the run's baseline, or `best intermediate`, compared with the regime that was
+  chosen on dev.
+- ours_intermediate: the run's regime; null in `xtreme`, where targets may have different ones.
+- ours, ours_low, ours_high, ours_n: the run's mean over seeds, its 95 % interval and the number of seeds. Null if the
+  scores are not comparable; `note` then says what differs.
+- extraction, ours_extraction: how the text of answers is extracted in question answering: `official`, as run_squad.py
+  does and all published rows did, or `ours`. In Chinese the two differ by tens of points (see docs/differences.md).
+  Null for other tasks."""
 
 _FILE = Path(__file__).with_name("published.yaml")
 
 _WITH_ANSWERS = (*XTREME.groups["qa"], XTREME.name)
-"""Columns that depend on how the text of an answer is taken."""
+"""Columns whose scores depend on how answers are extracted."""
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 @cache
 def published_results() -> tuple[dict[str, Any], ...]:
-    """`{column, metric, model, method, source, value, extraction}` of each published number, in official order."""
+    """The published scores as dicts with the first seven columns of SCHEMA, in the benchmark's order of tasks."""
     found = [
         {"column": column, "metric": metric, "model": entry["model"], "method": entry["method"],
          "source": entry["source"], "value": value,
@@ -71,13 +74,13 @@ def published_results() -> tuple[dict[str, Any], ...]:
 def beside_published(
     results: pa.Table, best: pa.Table, baseline: str, extraction: Mapping[str, str] | None = None
 ) -> pa.Table:
-    """The table `published`.
+    """Compute the table `published`.
 
     Args:
-        results: the table of results.
-        best: the table of that name: which intermediate was chosen for each target.
-        baseline: the regime that stands beside models which were only fine-tuned.
-        extraction: target -> the setting of this name of its evaluations; `ours` where it is not given.
+        results: the table of this name.
+        best: the table of this name, with the intermediate that was chosen for each target.
+        baseline: the regime that is compared with published models that were only fine-tuned.
+        extraction: the setting `extraction` of the evaluations of each target; `ours` for targets that are not given.
     """
     models = pc.unique(results["model"]).to_pylist()
     runs = {model: _Run(results.filter(pc.field("model") == model), best, model, baseline) for model in models}
@@ -92,7 +95,7 @@ def beside_published(
 
 
 class _Run:
-    """What one model of a run has to put beside published numbers."""
+    """The results of one base model of the run, to be compared with published scores."""
 
     def __init__(self, results: pa.Table, best: pa.Table, model: str, baseline: str) -> None:
         self.model, self.baseline = model, baseline
@@ -110,7 +113,7 @@ class _Run:
         }
 
     def beside(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """The columns `ours*` and `note` for one published number."""
+        """The columns `ours*` and `note` for one published score."""
         column, targets = found["column"], [found["column"]]
         if column == XTREME.name:
             targets = list(XTREME.languages)
@@ -134,7 +137,7 @@ class _Run:
         return [row for row in self.rows[target] if row["intermediate"] == regime]
 
     def _difference(self, regimes: Mapping[str, str | None]) -> str:
-        """How the run's setting differs from the published one; empty where it does not."""
+        """How the run's setting differs from that of the published score; empty if they are comparable."""
         if self.benchmark is not XTREME:
             return f"the run's benchmark is {self.benchmark.name}"
         found = {target: self._of_target(target, regime) for target, regime in regimes.items()}
@@ -161,7 +164,7 @@ class _Run:
 
 
 def _other_examples(target: str, rows: Rows) -> Iterator[str]:
-    """Languages whose test set has another number of examples than the official one, as far as that is known."""
+    """A message for each language whose test set has another number of examples than the official one, if known."""
     for row in rows:
         official = get_task(target).rows(SPLIT, row["language"])
         if row["main"] and None not in (official, row["examples"]) and official != row["examples"]:
@@ -169,7 +172,7 @@ def _other_examples(target: str, rows: Rows) -> Iterator[str]:
 
 
 def _metric(rows: Rows, target: str, metric: str) -> dict[int, Score]:
-    """One metric's mean over languages, by seed."""
+    """The mean of one metric over languages, by seed."""
     seeds: dict[int, list[Mapping[str, Any]]] = {}
     for row in rows:
         if row["language"] in XTREME.languages[target]:

@@ -1,7 +1,8 @@
-"""Distances of languages to English, from URIEL's vectors as the optional package lang2vec holds them.
+"""Distances of languages to English, computed from URIEL's vectors in the optional package lang2vec.
 
-The package's data is CC BY-SA 4.0 (Littell et al. 2017): it is read where it is installed, and nothing of it is part of
-stilts. Its module is not imported, only its arrays are read, without unpickling: it needs an old setuptools.
+The data of the package is licensed under CC BY-SA 4.0 (Littell et al. 2017). It is read from the installed package and
+is not part of stilts. The arrays are read directly, without unpickling, because importing the package's module
+requires an old version of setuptools.
 """
 
 import json
@@ -23,7 +24,7 @@ ATTRIBUTION = (
 _ENGLISH = "eng"
 
 _CODES = {"ar": "arb", "az": "azj", "et": "ekk", "fa": "pes", "ms": "zsm", "sw": "swh", "zh": "cmn"}
-"""Where the package's table of codes names a macrolanguage, of which URIEL has no vectors: the standard variety."""
+"""Codes of the standard variety of languages for which the package's table gives a macrolanguage without vectors."""
 
 _ARRAYS = {
     "syntax": ("feature_predictions.npz", "S_"),
@@ -32,21 +33,25 @@ _ARRAYS = {
     "family": ("family_features.npz", "F_"),
     "geography": ("geocoord_features.npz", "GC_"),
 }
-"""File and prefix of the names of the dimensions. The first three are URIEL's predictions by nearest neighbours
-(`*_knn`), which leave no value open."""
+"""Feature -> (file, prefix of the names of the vector's dimensions).
+
+The first three are URIEL's predictions by nearest neighbours (`*_knn`), in which no value is missing."""
 
 
 def installed() -> bool:
-    """Whether the package is there."""
+    """Whether the package lang2vec is installed."""
     return _data() is not None
 
 
 def distances(languages: Iterable[str]) -> dict[str, dict[str, float]]:
-    """Cosine distance to English by feature and language (two-letter codes), 0 to 1.
+    """Cosine distances to English, from 0 to 1, by feature and language.
 
-    Languages that URIEL has not (those of a generated corpus) are left out; without the package, all are. A language
-    without any family (the isolate Basque; Estonian and Quechua, whose families URIEL lacks) shares none with English:
-    its distance is 1.
+    Languages without vectors in URIEL (such as those of a generated corpus) are left out; without lang2vec, all are.
+    The distance in `family` is 1 for a language that has no family in URIEL (the isolate Basque; Estonian and Quechua,
+    whose families are missing there): it shares no family with English.
+
+    Args:
+        languages: two-letter codes.
     """
     data, wanted = _data(), set(languages)
     if data is None:
@@ -57,7 +62,7 @@ def distances(languages: Iterable[str]) -> dict[str, dict[str, float]]:
 
 @cache
 def _to_english(data: Path, feature: str) -> Mapping[str, float]:
-    """Of every language that has a two-letter code and vectors."""
+    """The distance of every language that has a two-letter code and vectors."""
     file, prefix = _ARRAYS[feature]
     with np.load(data / file, allow_pickle=False) as arrays:
         rows = {code: row for row, code in enumerate(arrays["langs"].tolist())}
@@ -73,12 +78,12 @@ def _to_english(data: Path, feature: str) -> Mapping[str, float]:
 
 
 def _codes(data: Path) -> dict[str, str]:
-    """Two-letter code -> URIEL's."""
+    """Two-letter code -> the code that URIEL uses."""
     return {**json.loads((data / "letter_codes.json").read_text()), **_CODES}
 
 
 def _data() -> Path | None:
-    # Not by the module's name, which a script that the package installs has too.
+    # Found by the distribution's name: `import lang2vec` can find the script of the same name that it installs.
     try:
         return Path(str(distribution("lang2vec").locate_file("lang2vec/data")))
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""What base models were pretrained on: how much text of each language."""
+"""How much text of each language the base models were pretrained on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,9 +24,9 @@ class Pretraining:
     """The pretraining of one model of an experiment.
 
     Attributes:
-        family: its architecture, as transformers calls it (`xlm-roberta`); None if it is not known offline.
-        sizes: by language; of a language that is not there, none is known.
-        source: unit of the sizes and where they come from; None where there are none.
+        family: the architecture, as transformers names it (`xlm-roberta`); None if it is not known offline.
+        sizes: size of the pretraining data by language; languages of unknown size are absent.
+        source: unit and source of the sizes; None if there are no sizes.
     """
 
     family: str | None
@@ -35,9 +35,11 @@ class Pretraining:
 
 
 def pretrainings(expansion: Expansion) -> dict[str, Pretraining]:
-    """By model. What is published of a checkpoint, or what a model that begins here was trained on before its regimes.
+    """The pretraining of every model of an experiment, by the model's name.
 
-    Further stages on a published checkpoint are not added: the units differ.
+    For a published checkpoint the sizes are those that its authors published. Stages of further pretraining in the
+    experiment are not added, because their unit is another one. For a model initialised at random the sizes are the
+    sentences of the masked language modelling stages that the experiment puts before all regimes (`pretrain:`).
     """
     chains = {cell.model: cell.branches[0].chain for cell in expansion.cells}
     found = {}

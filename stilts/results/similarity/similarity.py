@@ -1,7 +1,7 @@
-"""Linguistic similarity: does what an intermediate regime gains in a language go with its distance to English?
+"""The tables `similarity_points` and `similarity`: do gains correlate with the languages' distance to English?
 
-Invariants: English is no point; what cannot be computed is null with a note. Related languages are not independent
-observations, which no interval here knows of.
+Each point is a language other than English. A correlation that cannot be computed is null, and a note gives the reason.
+The intervals treat languages as independent observations. Related languages are not, so the intervals are too narrow.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ from stilts.statistics.compare import holm
 from stilts.statistics.correlation import FEWEST, Correlation, partial, pearson, spearman, varies
 
 ALL = "all"
-"""In place of a target: the gain over all targets."""
+"""Value of the column `target` in rows of the gain over all targets."""
 
 ENGLISH = "en"
 
@@ -38,9 +38,12 @@ POINTS = pa.schema(
     ],
     metadata={"stilts.attribution": ATTRIBUTION},
 )
-"""A row per regime, target (and `all`) and language other than English. `gain`: points over `baseline`, mean over
-seeds; `n`: seeds, of `all` targets. `distance_*`: to English, 0 to 1. `pretraining_size` is in the unit that
-`size_source` names; null where it is not known. `family`: the model's architecture."""
+"""Schema of the table `similarity_points`: one row per regime, target (or `all`) and language other than English.
+
+- gain: points over `baseline`, mean over seeds; n: number of seeds, or, for `all`, of targets.
+- distance_...: distance to English by feature, from 0 to 1.
+- pretraining_size: in the unit that size_source names; null if not known.
+- family: architecture of the model."""
 
 CORRELATIONS = pa.schema(
     [
@@ -55,10 +58,14 @@ CORRELATIONS = pa.schema(
     ],
     metadata={"stilts.attribution": ATTRIBUTION},
 )
-"""A row per regime, target (and `all`) and feature: correlations between gain and distance over `languages`. `partial`
-is Pearson's, with the logarithm of the pretraining size held constant, over `partial_languages`. `p_holm` is adjusted
-over one model's regimes and features on one target: `comparisons` of them have a p. Null where there is none; `note`
-says why."""
+"""Schema of the table `similarity`: one row per regime, target (or `all`) and feature, with the correlation between
+gain and distance.
+
+- pearson, spearman: correlations over `languages` languages, each with 95 % interval, p value and adjusted p value.
+- partial: Pearson's correlation with the logarithm of the pretraining size held constant, over `partial_languages`.
+- ..._p_holm: p adjusted by Holm's method over all regimes and features of one model, split and target; comparisons:
+  number of p values among them.
+- note: why a correlation is null."""
 
 Point = dict[str, Any]
 
@@ -66,12 +73,12 @@ Point = dict[str, Any]
 def similarity(
     languages: pa.Table, official: Collection[str], models: Mapping[str, Pretraining]
 ) -> tuple[pa.Table, pa.Table]:
-    """The tables `similarity_points` and `similarity`.
+    """Compute the tables `similarity_points` and `similarity`, in this order.
 
     Args:
-        languages: the table of that name: differences to the baseline by language.
-        official: the targets that count in `all`.
-        models: what each was pretrained on.
+        languages: the table of this name, with differences to the baseline by language.
+        official: the targets whose gains enter `all`.
+        models: the pretraining of each model.
     """
     gains = [row for row in languages.to_pylist() if row["difference"] is not None]
     gains = [row for row in gains if row["language"] not in (ENGLISH, MEAN)]
@@ -100,7 +107,7 @@ def _point(row: Mapping[str, Any], models: Mapping[str, Pretraining]) -> Point:
 
 
 def _groups(rows: Sequence[Point], *over: str) -> Iterator[list[Point]]:
-    """Rows that agree in where they are from, but for the names in `over`, in their order."""
+    """Group rows by all columns of _WHERE except those in `over`. Groups and rows keep their order."""
     names = [name for name in _WHERE if name not in over]
     groups: dict[tuple[Any, ...], list[Point]] = {}
     for row in rows:
@@ -109,11 +116,12 @@ def _groups(rows: Sequence[Point], *over: str) -> Iterator[list[Point]]:
 
 
 def _over_targets(points: Sequence[Point], official: Collection[str]) -> Iterator[Point]:
-    """One regime's gain in each language over all targets, as if every target had every language.
+    """The gain of one regime in each language, averaged over all targets.
 
-    Targets differ in their languages and in how much they gain: a plain mean would mostly say which targets a language
-    is part of. These are the least-squares means of the additive model gain = target + language, which are plain means
-    where every target has every language. None where the targets do not hang together by common languages.
+    Targets have different languages and gain differently. A plain mean over the targets of a language would mostly
+    reflect which targets have that language. Instead, these are the least-squares means of the additive model
+    gain = target + language. They are equal to plain means if all targets have the same languages. Nothing is returned
+    if the targets cannot be compared, because some of them are not connected to the others by common languages.
     """
     counted = [point for point in points if point["target"] in official]
     targets = list(dict.fromkeys(point["target"] for point in counted))
@@ -149,7 +157,7 @@ def _correlate(points: Sequence[Point], feature: str) -> Point:
 
 
 def _reason(points: Sequence[Point], feature: str) -> str:
-    """Why there is no correlation; empty where there is."""
+    """Why a correlation cannot be computed; empty if it can."""
     if not installed():
         return ABSENT
     if len(points) < FEWEST:

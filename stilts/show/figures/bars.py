@@ -1,4 +1,4 @@
-"""Scores per language of one target: a panel for each regime, a row for each language, with intervals."""
+"""Figure of the scores of one target by language: one panel per regime, one row per language, with intervals."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,13 +12,14 @@ from stilts.show.figures.rows import baseline_of, lacking, pick, slug
 from stilts.show.figures.style import COLUMN, FAINT, GAIN, INK, PAGE, label_rows, new_figure, short, styled
 
 _ROW = 0.135
+"""Height of a row in inches."""
 _FEW = 3
-"""Regimes that a column has room for."""
+"""Largest number of regimes that fit into one column of a paper."""
 
 
 @styled
 def scores(tables: Tables, split: str, model: str, target: str) -> Drawing | None:
-    """Means and intervals in the target's order of languages; None where there is no number."""
+    """Draw means and intervals; None if no language has a score."""
     rows = pick(tables, "languages", split=split, model=model, target=target)
     if not any(row["mean"] is not None for row in rows):
         return None
@@ -44,7 +45,7 @@ def scores(tables: Tables, split: str, model: str, target: str) -> Drawing | Non
 
 
 def _ghost(axes: Axes, languages: Sequence[str], baseline: Mapping[str, Mapping[str, Any]]) -> None:
-    """The baseline's means behind another regime's."""
+    """Draw the baseline's means in the panel of another regime."""
     found = [(baseline[name]["mean"], y) for y, name in enumerate(languages) if name in baseline]
     known = [(mean, y) for mean, y in found if mean is not None]
     axes.plot([mean for mean, _ in known], [y for _, y in known], "|", color=INK, alpha=0.5, markersize=6)

@@ -1,4 +1,6 @@
-"""Learning curves: a panel for each target, a line for each regime, the mean over seeds within their range."""
+"""Figure of learning curves: one panel per target, one line per regime for the mean over seeds, in a band of their
+range.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
@@ -19,7 +21,7 @@ from stilts.show.figures.style import Mark, marks, panels, short, styled
 _SERIES = {DEV: "Dev score in percent", LOSS: "Training loss in nats"}
 _HEIGHT = 1.55
 _POINTS = 40
-"""Most points of a line; more than a dev curve has, and less than a loss that is as noisy."""
+"""Largest number of points of a line. Dev curves have fewer; loss curves have more and are averaged to fewer points."""
 _TEXT = (
     "Line: mean over seeds, as far as all of them go; long ones by means of equally many steps. Band: from the least "
     "to the greatest seed. "
@@ -29,7 +31,11 @@ _TEXT = (
 
 @styled
 def curves(tables: Tables, model: str, series: str) -> Drawing | None:
-    """Of the stages of targets; `series` is `dev` or `loss`. None where there are no such points."""
+    """Draw the curves of target stages; None if there are none.
+
+    Args:
+        series: `dev` or `loss`.
+    """
     rows = pick(tables, "curves", model=model, role=TARGET, series=series)
     if not rows:
         return None
@@ -44,7 +50,7 @@ def curves(tables: Tables, model: str, series: str) -> Drawing | None:
 
 
 def legend(figure: Figure, looks: Mapping[str, Mark]) -> None:
-    """The regimes above all panels."""
+    """Add a legend of the regimes above the panels."""
     handles = [
         Line2D([], [], color=look.color, marker=look.marker, linestyle=look.linestyle, label=short(name))
         for name, look in looks.items()
@@ -53,7 +59,7 @@ def legend(figure: Figure, looks: Mapping[str, Mark]) -> None:
 
 
 def band(looks: Mapping[str, Mark]) -> float:
-    """Opacity of a regime's band: the more there are, the less each hides."""
+    """Opacity of a regime's band. It is lower if there are many regimes, because their bands overlap."""
     return min(0.2, 0.8 / len(looks))
 
 
@@ -79,9 +85,10 @@ def _panel(axes: Axes, rows: Sequence[Mapping[str, Any]], looks: Mapping[str, Ma
 
 
 def over_seeds(rows: Iterable[Mapping[str, Any]]) -> dict[int, list[float]]:
-    """Step -> the values of all seeds, of the steps that every seed has: means of equally many, so that few remain.
+    """Step -> the values of all stages at this step, for the steps that all stages have.
 
-    A cell that trains several stages (one for each language) counts with each of them.
+    If there are more than _POINTS steps, they are averaged over windows of equal width. A stage stands for a seed; a
+    cell that trains one stage per language contributes all of them.
     """
     by_stage: dict[str, dict[int, float]] = {}
     for row in rows:

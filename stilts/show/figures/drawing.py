@@ -1,7 +1,7 @@
-"""A drawing: a figure, what it says in words, and its forms: files for papers, SVG inside a page.
+"""A figure with its title and caption, and how it is written: as files for papers, and as SVG inside an HTML page.
 
-Invariants: equal tables give equal bytes (no dates, no random ids). Inside a page nothing of a drawing reaches beyond
-it: no style sheet, no script, and every id begins with the drawing's name.
+Equal tables give equal files, byte by byte: there are no dates and no random ids in them. An SVG inside a page does not
+affect the rest of the page: it has no style sheet and no script, and every id begins with the drawing's name.
 """
 
 import io
@@ -27,7 +27,7 @@ _NO_DATES: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
 }
 _PAGE_FONTS = "STIXGeneral, 'STIX Two Text', 'Times New Roman', 'Liberation Serif', Times, serif"
-"""Fonts as wide as the one that the layout was made with."""
+"""Fonts with letters as wide as those of the font that the layout was computed with."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Drawing:
     """One figure.
 
     Attributes:
-        name: of its files, and unique among the drawings of a page.
-        title: what it is of, in a line.
-        text: what is drawn and how it is to be read. It stands beneath the figure too.
+        name: name of its files without extension; unique among the drawings of an experiment.
+        title: one line that says what is shown.
+        text: the caption: what is drawn and how to read it. It is also printed below the figure.
     """
 
     name: str
@@ -47,14 +47,14 @@ class Drawing:
 
 
 def captioned(name: str, title: str, text: str, figure: Figure) -> Drawing:
-    """The figure, with the text in small type beneath it."""
+    """Print the caption in small type below the figure, and return both as a drawing."""
     note(figure, text)
     return Drawing(name, title, text, figure)
 
 
 @styled
 def save(drawing: Drawing, folder: Path) -> list[Path]:
-    """Write NAME.png, .pdf (fonts embedded as TrueType) and .svg (letters as outlines), each atomically.
+    """Write NAME.png, NAME.pdf (with embedded TrueType fonts) and NAME.svg (with letters as outlines), each atomically.
 
     Raises:
         StiltsError: the folder cannot be written.
@@ -67,7 +67,7 @@ def save(drawing: Drawing, folder: Path) -> list[Path]:
 
 @styled
 def svg(drawing: Drawing) -> str:
-    """The drawing as an element of an HTML page: text as text, in the page's colour, on the page's background."""
+    """The drawing as an SVG element for an HTML page. Its text is selectable and has the colour of the page's text."""
     with matplotlib.rc_context({"svg.fonttype": "none"}):
         root = ET.fromstring(_rendered(drawing, "svg", "none"))
     ET.register_namespace("", _SVG)
@@ -97,14 +97,14 @@ def _rendered(drawing: Drawing, form: str, background: str) -> bytes:
     content = io.BytesIO()
     if drawing.figure.get_layout_engine() is not None:
         drawing.figure.draw_without_rendering()
-        drawing.figure.set_layout_engine("none")  # laid out once: every form is then the same, and sooner there
+        drawing.figure.set_layout_engine("none")  # the layout is computed once, so that all forms have the same
     with matplotlib.rc_context({"svg.hashsalt": drawing.name}):
         drawing.figure.savefig(content, format=form, facecolor=background, metadata=_NO_DATES[form])
     return content.getvalue()
 
 
 def _name_ids(root: ET.Element, name: str) -> None:
-    """Put the drawing's name before every id and every reference to one."""
+    """Prefix every id, and every reference to an id, with the drawing's name."""
     for element in root.iter():
         for key, value in list(element.attrib.items()):
             if key == "id":

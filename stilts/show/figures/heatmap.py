@@ -1,7 +1,7 @@
-"""Transfer as a heat map: what an intermediate task gives or costs, beside no intermediate, and how surely.
+"""Heat maps of transfer: the difference of each intermediate to the baseline, with interval and significance.
 
-`transfer` is the study's central figure, regimes x targets; `languages` is one target of it, languages x regimes. Both
-draw the columns `difference*` and `p_holm` of their tables and nothing else.
+`transfer` draws regimes x targets, the central figure of a study. `languages` draws languages x regimes for one target.
+Both show the columns `difference*` and `p_holm` of their tables.
 """
 
 from collections import Counter
@@ -21,24 +21,27 @@ from stilts.show.figures.style import COLUMN, DIVERGING, FAINT, INK, PAGE, bare,
 from stilts.statistics.power import ALPHA
 
 _WIDE = 0.46
+"""Smallest width of a cell, in inches, with which the figure fits into one column of a paper."""
 _POINTS = 72
+"""Points per inch."""
 _LEAST = 4.0
-"""Smallest type, in points."""
+"""Smallest font size, in points."""
 
 
 _WIDTHS = {".": 0.25, ",": 0.25, " ": 0.25, "[": 0.33, "]": 0.33, "+": 0.69, "−": 0.69, "=": 0.69}
-"""Of letters, in parts of the type's size; 0.5 of others."""
+"""Width of characters as a fraction of the font size; 0.5 for all others."""
 
 _PLACES = {
     False: ((0.15, 0.42), (-0.25, 0.28), (0, 0)),
     True: ((0.27, 0.4), (-0.07, 0.26), (-0.34, 0.23)),
 }
-"""Whether n is said -> of number, interval and n: how far above the middle, and the most of type, in cell heights."""
+"""Whether the cell states n -> for the number, the interval and n: height above the cell's middle, and largest font
+size. Both are fractions of the cell's height."""
 
 
 @dataclass(frozen=True)
 class _Size:
-    """Of a cell, in points."""
+    """Size of a cell, in points."""
 
     width: float
     height: float
@@ -46,10 +49,12 @@ class _Size:
 
 @dataclass(frozen=True)
 class _Map:
-    """Labels of both sides, and the table's row of every cell that was planned.
+    """What a heat map shows.
 
     Attributes:
-        split_at: row or column (by index) before which the averages begin, None without any.
+        rows, columns: the labels.
+        cells: (row, column) -> row of the table, for the planned combinations.
+        rows_split_at, columns_split_at: index of the first row or column that is an average; None if there is none.
     """
 
     rows: tuple[str, ...]
@@ -60,7 +65,7 @@ class _Map:
 
 
 def transfer(tables: Tables, split: str, model: str) -> Drawing | None:
-    """Regimes x targets and averages; None where nothing can be paired with the baseline."""
+    """Draw regimes x targets and averages; None if no seed can be paired with the baseline's."""
     rows = _compared(pick(tables, "summary", split=split, model=model))
     columns = tuple(dict.fromkeys(row["column"] for row in rows))
     averages = {row["column"] for row in rows if row["kind"] == AVERAGE}
@@ -78,7 +83,7 @@ def transfer(tables: Tables, split: str, model: str) -> Drawing | None:
 
 
 def languages(tables: Tables, split: str, model: str, target: str) -> Drawing | None:
-    """Languages x regimes of one target, the mean over languages last; None where nothing can be paired."""
+    """Draw languages x regimes of one target, the mean over languages last; None if no seed can be paired."""
     rows = _compared(pick(tables, "languages", split=split, model=model, target=target))
     names = tuple(dict.fromkeys(row["language"] for row in rows))
     return _draw(
@@ -95,7 +100,7 @@ def languages(tables: Tables, split: str, model: str, target: str) -> Drawing | 
 
 
 def _compared(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those of regimes that are compared, none where there is no difference at all."""
+    """The rows of regimes that are compared with the baseline; empty if none of them has a difference."""
     found = [row for row in rows if row["baseline"] is not None]
     return found if any(row["difference"] is not None for row in found) else []
 
@@ -132,7 +137,7 @@ def _caption(rows: Sequence[Mapping[str, Any]], usual: int) -> str:
 
 
 def _cells(axes: Axes, shown: _Map, limit: float, usual: int, size: _Size) -> None:
-    """Colours, and in each cell its number, the interval, and n where it is not the usual one."""
+    """Draw the colours and in each cell the difference, the interval, and n if it is not the usual one."""
     values = [[_difference(shown.cells.get((row, column))) for column in shown.columns] for row in shown.rows]
     axes.pcolormesh(values, cmap=DIVERGING, norm=Normalize(-limit, limit))
     for y, row in enumerate(shown.rows):
@@ -156,16 +161,17 @@ def _difference(cell: Mapping[str, Any] | None) -> float:
 
 
 def _interval(cell: Mapping[str, Any]) -> str:
-    """Empty where nothing varies, or one seed is there."""
+    """`[-0.3, +1.2]`; empty if there is only one pair of seeds, or if the differences do not vary."""
     if cell["difference_low"] is None:
         return ""
     return f"[{signed(cell['difference_low'])}, {signed(cell['difference_high'])}]"
 
 
 def _write(axes: Axes, cell: tuple[int, int], text: str, place: tuple[float, float], size: _Size, **look: Any) -> None:
-    """A text of a cell, `place` being how far above its middle and how large at most, in heights of the cell.
+    """Write a text into a cell, in a font that is small enough for the cell's width, but not smaller than _LEAST.
 
-    Its type is as small as the cell's width asks for, but can still be read.
+    Args:
+        place: height above the cell's middle, and largest font size, both as fractions of the cell's height.
     """
     if not text:
         return

@@ -1,4 +1,4 @@
-"""Places of the names beside points, so that they hide each other as little as they can."""
+"""Places labels next to points so that they overlap as little as possible."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 _AWAY = 2.2
-"""Points of room between a dot and its name."""
+"""Distance between a dot and its label, in points."""
 
 Place = tuple[float, float, str, str]
-"""Offset to the right and upwards in points, and which side of the text is there: matplotlib's ha and va."""
+"""(offset to the right, offset upwards, ha, va): offsets in points, and matplotlib's alignment of the text."""
 
 _PLACES: tuple[Place, ...] = (
     (_AWAY, 0, "left", "center"),
@@ -26,11 +26,11 @@ _Box = tuple[float, float, float, float]
 
 
 def places(points: npt.NDArray[np.float64], names: Sequence[str], size: float) -> list[Place]:
-    """One after the other, each name where it meets the fewest dots and names that are there.
+    """Choose a place for every label, one after the other: the one that overlaps least with dots and earlier labels.
 
     Args:
-        points: [n, 2], in points (1/72 in).
-        size: of the type, in points; a letter is half as wide.
+        points: positions of the dots of shape [n, 2], in points (1/72 inch).
+        size: font size in points. Letters are taken to be half as wide.
     """
     taken: list[_Box] = [(x - 1, y - 1, x + 1, y + 1) for x, y in points]
     found = []
@@ -51,7 +51,7 @@ def _box(x: float, y: float, place: Place, name: str, size: float) -> _Box:
 
 
 def _meeting(box: _Box, taken: Sequence[_Box]) -> Iterator[float]:
-    """Areas that it shares with the others."""
+    """The area of each overlap with another box."""
     for other in taken:
         width = min(box[2], other[2]) - max(box[0], other[0])
         height = min(box[3], other[3]) - max(box[1], other[1])

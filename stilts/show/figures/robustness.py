@@ -1,4 +1,4 @@
-"""Robustness: the score against the rate of noise, a panel for each kind, or each language, a line for each regime."""
+"""Figures of the score against the rate of noise: one panel per kind of noise or language, one line per regime."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ _BELOW = (
 
 @styled
 def robustness(tables: Tables, split: str, model: str, target: str) -> Drawing | None:
-    """The mean over languages, from the clean data at rate 0; None where nothing was evaluated under noise."""
+    """Draw the mean over languages for each kind of noise; None if nothing was evaluated under noise."""
     rows = pick(tables, "robustness", split=split, model=model, target=target, language=MEAN)
     name, title = f"robustness-{slug(split, model, target)}", f"Under noise: {target}, {model}, {split}"
     return _draw(rows, "noise", 1.7, name, title, _BELOW.format(of="languages and seeds"))
@@ -30,7 +30,7 @@ def robustness(tables: Tables, split: str, model: str, target: str) -> Drawing |
 
 @styled
 def by_language(tables: Tables, split: str, model: str, target: str, kind: str) -> Drawing | None:
-    """Each language under one kind of noise; None where nothing was evaluated under it."""
+    """Draw each language under one kind of noise; None if nothing was evaluated under it."""
     rows = pick(tables, "robustness", split=split, model=model, target=target, noise=kind)
     rows = [row for row in rows if row["language"] != MEAN]
     name, title = f"robustness-{slug(split, model, target, kind)}", f"Under {kind}: {target}, {model}, {split}"
@@ -40,7 +40,7 @@ def by_language(tables: Tables, split: str, model: str, target: str, kind: str) 
 def _draw(
     rows: Sequence[Mapping[str, Any]], panel_of: str, height: float, name: str, title: str, below: str
 ) -> Drawing | None:
-    """A panel for each value of one column."""
+    """Draw one panel for each value of the column `panel_of`."""
     rows = [row for row in rows if row["noisy"] is not None]
     if not rows:
         return None

@@ -1,4 +1,4 @@
-"""Gain against distance to English: a point for each language, a panel for each kind of distance."""
+"""Figure of gain against distance to English: one point per language, one panel per kind of distance."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,14 +16,16 @@ from stilts.show.figures.style import FAINT, GAIN, INK, LOSS, panels, short, sty
 
 _DISTANCE = "distance_"
 _FEWEST = 3
+"""Smallest number of languages for which a panel is drawn."""
 _TYPE = 5.0
+"""Font size of the labels, in points."""
 _SIZE = np.array([130.0, 100.0])
-"""Width and height of a panel in points."""
+"""Approximate width and height of a panel, in points."""
 
 
 @styled
 def scatter(tables: Tables, split: str, model: str, intermediate: str, target: str = ALL) -> Drawing | None:
-    """One regime's gains by language; None where less than three languages have a distance."""
+    """Draw the gains of one regime by language; None if fewer than three languages have a distance."""
     where = {"split": split, "model": model, "intermediate": intermediate, "target": target}
     points = pick(tables, "similarity_points", **where)
     features = [name.removeprefix(_DISTANCE) for name in (points[0] if points else ()) if name.startswith(_DISTANCE)]
@@ -72,7 +74,7 @@ def _panel(axes: Axes, points: Sequence[Mapping[str, Any]], feature: str) -> Non
 
 
 def _name_points(axes: Axes, points: npt.NDArray[np.float64], names: Sequence[str]) -> None:
-    """Where the names go is known before the layout is: the panels have about _SIZE."""
+    """Label the points. The panels' size is not known before the layout; it is taken to be _SIZE."""
     low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
     for point, name, (right, up, ha, va) in zip(
         points, names, places((points - low) / (high - low) * _SIZE, names, _TYPE), strict=True

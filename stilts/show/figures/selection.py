@@ -1,4 +1,4 @@
-"""What the choice of a checkpoint by English dev costs: beside the last checkpoint, and an oracle's."""
+"""Figure of what the choice of a checkpoint by English dev costs, compared with the last checkpoint and an oracle's."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,12 +17,12 @@ _CHOICES = {
     "best_dev": ("by English dev", GAIN, "o"),
     "oracle": ("oracle", LOSS, ">"),
 }
-"""Column -> what it is, colour, marker."""
+"""Column -> (label, colour, marker)."""
 
 
 @styled
 def selection(tables: Tables, split: str, model: str) -> Drawing | None:
-    """A panel for each target, a row for each regime: the mean over languages at three checkpoints."""
+    """One panel per target, one row per regime: the mean over languages at three checkpoints. None without scores."""
     rows = pick(tables, "selection", model=model, split=split, language=MEAN, seed=None)
     rows = [row for row in rows if row["best_dev"] is not None]
     if not rows:

@@ -1,4 +1,4 @@
-"""Seed spreads: every seed of every regime, their mean and its interval, and what did not end well."""
+"""Figure of the score of every seed, with each regime's mean, interval and number of seeds without a score."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,11 +14,12 @@ from stilts.show.figures.rows import baseline_of, lacking, pick, slug
 from stilts.show.figures.style import FAINT, GAIN, INK, label_rows, panels, short, styled
 
 _ROW = 0.17
+"""Height of a row in inches."""
 
 
 @styled
 def spreads(tables: Tables, split: str, model: str) -> Drawing | None:
-    """A panel for each target, a row for each regime; None where no seed has a number."""
+    """Draw one panel per target and one row per regime; None if no seed has a score."""
     rows = pick(tables, "summary", split=split, model=model, kind=TARGET)
     seeds = _seeds(tables, split, model) if rows else {}
     targets = list(dict.fromkeys(row["column"] for row in rows))
@@ -45,7 +46,7 @@ def spreads(tables: Tables, split: str, model: str) -> Drawing | None:
 
 
 def _seeds(tables: Tables, split: str, model: str) -> dict[tuple[str, str], list[float]]:
-    """(regime, target) -> the scores of the seeds that have one, seeds that share their artifacts once."""
+    """(regime, target) -> scores of the seeds that have one. Seeds that share all their artifacts count once."""
     results = tables["results"]
     scores = task_scores(rows_of(results, split, CLEAN), benchmark_of(results))
     return {

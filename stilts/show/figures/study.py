@@ -1,4 +1,4 @@
-"""A study in three numbers for each regime: the benchmark's average, the interquartile mean, and how often it helps."""
+"""Figure of the table `study`: benchmark average, interquartile mean and probability of improvement of each regime."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,12 +15,12 @@ _PANELS = {
     "interquartile mean": ("iqm", "iqm_low", "iqm_high"),
     "probability of improvement": ("improvement", "improvement_low", "improvement_high"),
 }
-"""Title -> columns of `study`: a number and its interval."""
+"""Title of each panel -> columns of `study` that hold the number and the ends of its interval."""
 
 
 @styled
 def study(tables: Tables, split: str, model: str) -> Drawing | None:
-    """A row for each regime; None where no regime has every task."""
+    """Draw one row per regime; None if no regime has a score for every task."""
     rows = pick(tables, "study", split=split, model=model)
     if not any(row[columns[0]] is not None for row in rows for columns in _PANELS.values()):
         return None

@@ -1,8 +1,8 @@
-"""The one look of all figures: sizes of an ACL paper, type, colours.
+"""The common style of all figures: sizes of an ACL paper, fonts and colours.
 
-Invariants: everything that is not a colour of the palette is drawn in INK, which the page's own colour replaces where a
-figure is part of a page; surfaces are tints, whose strength is their opacity. So a figure reads on white and on black.
-No colour alone tells two things apart: regimes differ in marker and line too.
+- Figures must be readable on white and on black. Everything that is not in a colour of the palette is drawn in INK,
+  which an HTML page replaces by its text colour, and filled areas are transparent.
+- Nothing is distinguished by colour alone: regimes also differ in marker and line style.
 """
 
 import textwrap
@@ -18,16 +18,16 @@ from matplotlib.figure import Figure
 
 COLUMN = 3.03
 PAGE = 6.30
-"""Widths of a column and of the text of ACL's style files, in inches."""
+"""Widths of one column and of the whole text in ACL's style files, in inches."""
 
 INK = "#1a1b1c"
 FAINT = 0.3
-"""Opacity of INK in rules, grids and zero lines."""
+"""Opacity of rules, grids and zero lines."""
 
 GAIN, LOSS = "#0072b2", "#d55e00"
 
 FONTS = ("STIXGeneral", "DejaVu Sans")
-"""Both come with matplotlib, so that a figure is the same on every machine; the first is a Times, as the papers are."""
+"""Fonts that come with matplotlib, so that figures are equal on all machines. The first resembles Times."""
 
 RC: Any = {
     "font.family": list(FONTS),
@@ -76,15 +76,15 @@ RC: Any = {
     "pdf.fonttype": 42,
     "svg.fonttype": "path",
 }
-"""What every figure is drawn and written with (matplotlib's rcParams)."""
+"""The rcParams of matplotlib with which every figure is drawn and written."""
 
 styled = matplotlib.rc_context(RC)
-"""Decorates what draws or writes; matplotlib's own settings are as before when it returns."""
+"""Decorator for functions that draw or write figures. It sets RC during the call and restores the settings after it."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """How one regime is drawn, wherever it is."""
+    """Colour, marker and line style of one regime, the same in all panels of a figure."""
 
     color: str
     marker: str
@@ -94,11 +94,12 @@ class Mark:
 _HUES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999933")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 _LINES = ("-", (0, (4, 1.2)), (0, (1.2, 1)), (0, (5, 1, 1, 1)))
-"""Hues: Okabe and Ito (2008), Color Universal Design, without those that vanish on white or black; olive after Tol."""
+"""The hues are those of Okabe and Ito (2008), Color Universal Design, without those that are invisible on white or
+black, and an olive of Tol's."""
 
 
 def marks(names: Sequence[str], baseline: str | None) -> dict[str, Mark]:
-    """A mark for each name: the baseline in ink and dotted, the others by their order among the rest."""
+    """The style of each regime: the baseline in INK with a dotted line, the others by their order."""
     found = {name: Mark(INK, "o", (0, (1, 1))) for name in names if name == baseline}
     for i, name in enumerate(name for name in names if name != baseline):
         found[name] = Mark(_HUES[i % len(_HUES)], _MARKERS[i % len(_MARKERS)], _LINES[i // len(_HUES) % len(_LINES)])
@@ -106,7 +107,7 @@ def marks(names: Sequence[str], baseline: str | None) -> dict[str, Mark]:
 
 
 def _diverging() -> ListedColormap:
-    """Loss to gain: the middle is clear, the ends are as strong as black and white type can both be read on."""
+    """Colour map from LOSS to GAIN. The middle is transparent; at the ends black and white text are both readable."""
     strength = np.linspace(-1, 1, 257)
     colors = np.where((strength < 0)[:, None], to_rgb(LOSS), to_rgb(GAIN))
     return ListedColormap(np.column_stack([colors, 0.75 * np.abs(strength)]))
@@ -117,14 +118,16 @@ DIVERGING = _diverging()
 
 @styled
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure; inches. What is put on it finds its place when it is drawn."""
+    """An empty figure of a size in inches. Its layout is computed when it is drawn."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def panels(number: int, height: float, same_rows: bool = True) -> tuple[Figure, list[Axes]]:
-    """A figure of that many panels of a height (in), two or three in a row, and its panels by rows.
+    """A figure with several panels, up to three side by side (four form a square), and the panels by rows.
 
-    Where all have the `same_rows` on their vertical axis, each row's first panel alone has the labels.
+    Args:
+        height: height of a panel in inches.
+        same_rows: whether all panels share their vertical axis, whose labels only the first of each row then has.
     """
     across = 2 if number == 4 else min(number, 3)
     down = -(-number // across)
@@ -136,36 +139,36 @@ def panels(number: int, height: float, same_rows: bool = True) -> tuple[Figure, 
 
 
 def note(figure: Figure, text: str) -> None:
-    """A text in small type under everything, as many lines as it needs."""
+    """Print a text in small type at the bottom of the figure, wrapped to its width."""
     letters = int(figure.get_figwidth() * 25)
     figure.supxlabel(textwrap.fill(text, letters), fontsize=6.5, x=0.005, ha="left", linespacing=1.15)
 
 
 def bare(axes: Axes) -> None:
-    """No frame and no tick marks: labels alone."""
+    """Remove the frame and the tick marks, and keep the labels."""
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
 
 
 def signed(value: float) -> str:
-    """`+1.2`, `−0.3`, `0.0`; one decimal, as in the tables."""
+    """Format a difference with one decimal, as in the tables: `+1.2`, `−0.3`, `0.0`."""
     text = f"{value:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
 
 
 def plain(value: float) -> str:
-    """`71.2`, `−0.3`"""
+    """Format a number with one decimal: `71.2`, `−0.3`."""
     text = f"{value:.1f}"
     return "0.0" if text == "-0.0" else text.replace("-", "−")
 
 
 def short(name: str, most: int = 18) -> str:
-    """A name that would take the room of the numbers, cut in its middle."""
+    """Shorten a name of more than `most` characters by replacing its middle with an ellipsis."""
     return name if len(name) <= most else f"{name[: most // 2]}…{name[-(most - most // 2 - 1) :]}"
 
 
 def label_rows(axes: Axes, labels: Sequence[str]) -> None:
-    """One row for each label, the first on top, and light rules for the values."""
+    """Label the rows of a panel, the first at the top, and draw light vertical rules."""
     axes.set_yticks(range(len(labels)), [short(label) for label in labels])
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)

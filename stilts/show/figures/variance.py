@@ -1,4 +1,4 @@
-"""Where the variance between seeds comes from: a panel for each regime, a bar of shares for each target and average."""
+"""Figure of the components of the variance: one panel per regime, one bar of shares per target and average."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,12 +12,12 @@ from stilts.show.figures.rows import pick, slug
 from stilts.show.figures.style import GAIN, INK, LOSS, label_rows, panels, plain, short, styled
 
 _PARTS = {"intermediate": (GAIN, 0.85, ""), "target": (LOSS, 0.85, "////"), "residual": (INK, 0.25, "")}
-"""Part -> colour, opacity, hatch."""
+"""Part of the variance -> (colour, opacity, hatch)."""
 
 
 @styled
 def variance(tables: Tables, split: str, model: str) -> Drawing | None:
-    """None where no design can tell the parts apart."""
+    """Draw the shares of the variance; None if the seeds of no regime can separate them."""
     rows = pick(tables, "variance", split=split, model=model)
     rows = [row for row in rows if row["intermediate_share"] is not None]
     if not rows:

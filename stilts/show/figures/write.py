@@ -1,4 +1,4 @@
-"""All figures of an experiment's tables."""
+"""Draws and writes all figures of an experiment."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ FOLDER = "figures"
 
 
 def write_figures(folder: Path, tables: Tables) -> list[Path]:
-    """Write figures/NAME.png, .pdf and .svg of everything that there is data for, each atomically.
+    """Write `folder`/figures/NAME.png, .pdf and .svg of every figure that there is data for, each atomically.
 
     Raises:
         StiltsError: the folder cannot be written.
@@ -24,7 +24,7 @@ def write_figures(folder: Path, tables: Tables) -> list[Path]:
 
 
 def drawings(tables: Tables) -> Iterator[Drawing]:
-    """Every figure, one at a time, those of all targets first: the order in which a reader wants them."""
+    """Draw every figure, one at a time. For each model and split, figures of all targets come before those of one."""
     for model in _values(tables, "results", "model"):
         splits = sorted(_values(tables, "results", "split"), key=lambda split: (split != "test", split))
         for split in splits:
@@ -51,5 +51,5 @@ def _there(drawing: Drawing | None) -> Iterator[Drawing]:
 
 
 def _values(tables: Tables, name: str, column: str) -> list[str]:
-    """The values of a table's column as they come; none without the table."""
+    """The different values of a column in order of appearance; empty if there is no such table."""
     return pc.unique(tables[name][column]).to_pylist() if name in tables else []

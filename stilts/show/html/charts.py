@@ -1,4 +1,4 @@
-"""Charts: the drawings of `figures` inside the page, each where its section asks for it."""
+"""Draws the figures that are part of the HTML page, as SVG."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ KINDS: Mapping[str, Callable[..., Drawing | None]] = {
     "robustness": robustness,
     "scatter": scatter,
 }
-"""By the names that templates call them; each takes the tables, then what a template gives."""
+"""Name of each kind of chart in templates -> function that draws it, given the tables and the template's arguments."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,16 @@ class Chart:
 
 
 def charts_of(tables: Tables) -> Callable[..., Chart | None]:
-    """What draws a chart: `chart("scatter", split, model, regime)`; None where its tables have nothing to draw."""
+    """The function `chart` for templates, called as `chart("scatter", split, model, regime)`.
+
+    It returns None if the tables have nothing to draw.
+    """
 
     def chart(kind: str, *of: str) -> Chart | None:
         drawing = KINDS[kind](tables, *of)
         if drawing is None:
             return None
-        drawing.figure.supxlabel("")  # its caption, which the page sets in its own type
+        drawing.figure.supxlabel("")  # removes the caption, which the page prints as text of its own
         return Chart(Markup(svg(drawing)), drawing.text)
 
     return chart

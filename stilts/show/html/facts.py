@@ -1,6 +1,6 @@
-"""Facts: what a report says beside results: the plan, its stages, what they cost, and what they were made of.
+"""Collects what a report says besides results: the plan, the stages, their cost, and what reproducing them needs.
 
-Invariant: nothing here leaves with a secret in it; every text that a person or a library wrote goes through `redact`.
+Every text that was written by a person or a library is passed through `redact`, so that no secret enters the report.
 """
 
 import subprocess
@@ -44,9 +44,13 @@ STAGES = pa.schema(
         ("versions", pa.map_(pa.string(), pa.string())),
     ]
 )
-"""A row per stage, base models first, parents before children. `seconds` is of training alone, `rank_hours` that time
-on all ranks (GPUs, where `accelerator` is gpu), `bytes` what the artifact takes in the store; null where the stage has
-no record or trained nothing."""
+"""Schema of the table `stages`: one row per stage, base models first and parents before children.
+
+- seconds: time of the training alone; rank_hours: the same times the number of ranks, in hours. If `accelerator` is
+  gpu, these are GPU-hours.
+- bytes: size of the artifact in the store.
+
+Columns about the training are null if the stage has no record or trained nothing."""
 
 PLAN = pa.schema(
     [
@@ -63,24 +67,27 @@ PLAN = pa.schema(
         ("currency", pa.string()),
     ]
 )
-"""One row: the plan in figures (`stilts.plan.summary.summarize`), what was trained by the records, what all launches
-held (`stilts.ledger.spending`). `spent` and `expected`, of what is left, are in `currency`; null without prices."""
+"""Schema of the table `plan`, which has one row.
+
+It holds the figures of the plan (see `stilts.plan.summary.summarize`), totals over the records of trained stages, and
+the GPU-hours that all launches used (see `stilts.ledger.spending`). spent, and expected for the stages that are left,
+are in `currency`; null if no prices are declared."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a report says beside results.
+    """What a report says besides results.
 
     Attributes:
-        stages, plan: tables of `STAGES` and `PLAN`.
-        speed: where the estimate of what is left comes from.
+        stages, plan: tables with the schemas `STAGES` and `PLAN`.
+        speed: source of the speed that the estimate of the remaining time is based on.
         models: base model -> where its weights come from, with revision or digest.
-        data: `{"task", "split", "language", "identity", "rows"}` of everything that is read from a source.
-        versions: package -> version -> number of stages that it trained.
-        hosts: machine -> number of stages that it trained.
-        code: version of this stilts, and its git commit where it lies in a repository.
-        command: the command line that the report was made with, without secrets.
-        yaml: the experiment with every default written out.
+        data: `{"task", "split", "language", "identity", "rows"}` of every data set that is read.
+        versions: package -> version -> number of stages trained with it.
+        hosts: machine -> number of stages trained on it.
+        code: version of stilts, with the git commit if it runs from a repository.
+        command: the command line that made the report, without secrets.
+        yaml: the experiment with all defaults written out.
     """
 
     name: str
@@ -108,7 +115,7 @@ class Facts:
 
 
 def gather_facts(session: Session, command: str) -> Facts:
-    """The facts of an experiment, as its store is now."""
+    """Collect the facts of an experiment from its plan and the current content of its store."""
     experiment, plan = session.experiment, session.plan()
     stages = _stages(plan, session.store)
     trained = [dict(row["versions"]) for row in stages if row["versions"]]
@@ -216,7 +223,7 @@ def _figures(plan: Plan, stages: list[dict[str, Any]], session: Session) -> dict
 
 
 def _origin(plan: Plan, model: str) -> str:
-    """Where a base model's weights come from: hub id and revision, or the digest that identifies them."""
+    """Where the weights of a base model come from: hub id and revision, or path or architecture with the key."""
     declared = plan.expansion.experiment.models[model]
     if declared.hub is not None:
         return f"{declared.hub} @ {declared.revision}"
@@ -237,7 +244,7 @@ def _code() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """Answer of git about the repository that this package lies in; None where there is none."""
+    """Output of a git command in the repository that contains this package; None without a repository or on errors."""
     root = Path(__file__).parents[3]
     if not (root / ".git").exists():
         return None

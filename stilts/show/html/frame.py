@@ -1,7 +1,8 @@
-"""Frame: an analysis table as templates read it, and the one way in which a number of it reaches the page.
+"""Gives templates access to the tables of an experiment, and writes their numbers into the page.
 
-Invariant: a number is written as `<data value=... data-table=... data-row=... data-column=...>`, so that everything
-that is shown can be traced to its place in the Parquet file of that name; what has no value is a word.
+`number` is the only way in which a number of a table enters the page. It writes
+`<data value=... data-table=... data-row=... data-column=...>`, so that every number can be traced to its place in the
+Parquet file of that table. A missing value is written as a word.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +17,7 @@ ABSENT = Markup('<span class="absent">n/a</span>')
 
 
 class Row(Mapping[str, Any]):
-    """One row, which knows its place in its table."""
+    """One row of a table, as a mapping from columns to values. It knows the table's name and its own index there."""
 
     def __init__(self, table: str, index: int, values: Mapping[str, Any]) -> None:
         self.table, self.index, self._values = table, index, values
@@ -32,7 +33,7 @@ class Row(Mapping[str, Any]):
 
 
 class Frame(Sequence[Row]):
-    """Rows of a table, all or some of them."""
+    """All rows of a table, or a selection of them. Templates filter and search it."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
         self._rows = rows
@@ -40,7 +41,7 @@ class Frame(Sequence[Row]):
 
     @classmethod
     def of(cls, name: str, table: pa.Table | None) -> "Frame":
-        """All rows of a table; none where there is no table."""
+        """All rows of a table; no rows if the table is None."""
         rows = [] if table is None else table.to_pylist()
         return cls([Row(name, index, values) for index, values in enumerate(rows)])
 
@@ -51,35 +52,35 @@ class Frame(Sequence[Row]):
         return len(self._rows)
 
     def where(self, **values: Any) -> "Frame":
-        """The rows with these values; a list or tuple stands for any of its members."""
+        """The rows whose columns have these values. A list or tuple matches each of its members."""
         wanted = {name: value if isinstance(value, list | tuple) else (value,) for name, value in values.items()}
         return Frame([row for row in self if all(row[name] in value for name, value in wanted.items())])
 
     def having(self, column: str) -> "Frame":
-        """The rows in which a column has a value."""
+        """The rows in which the column is not null."""
         return Frame([row for row in self if row[column] is not None])
 
     def lacking(self, column: str) -> "Frame":
-        """The rows in which a column has none."""
+        """The rows in which the column is null."""
         return Frame([row for row in self if row[column] is None])
 
     def at(self, **values: Any) -> Row | None:
-        """The first row with these values."""
+        """The first row whose columns have these values; None if there is none. The lookup uses an index."""
         columns = tuple(values)
         if columns not in self._indexes:
             self._indexes[columns] = {tuple(row[name] for name in columns): row for row in reversed(self._rows)}
         return self._indexes[columns].get(tuple(values.values()))
 
     def unique(self, column: str) -> list[Any]:
-        """The values of a column, in the order in which they come."""
+        """The different values of a column, in the order of their first row."""
         return list(dict.fromkeys(row[column] for row in self))
 
     def largest(self, column: str) -> Row | None:
-        """The row with the largest absolute value of a column; None where there is none."""
+        """The row with the largest absolute value of a column; None if the column is null in all rows."""
         return max(self.having(column), key=lambda row: abs(row[column]), default=None)
 
     def highest(self, column: str) -> Row | None:
-        """The row with the highest value of a column; None where there is none."""
+        """The row with the highest value of a column; None if the column is null in all rows."""
         return max(self.having(column), key=lambda row: row[column], default=None)
 
 
@@ -100,10 +101,11 @@ _FORMS: dict[str, Callable[[Any], str]] = {
 
 
 def number(row: Row | None, column: str, form: str = "score", per: float = 1.0) -> Markup:
-    """A number of a table, formatted, with its place; a word where there is none.
+    """Format a number of a table, with attributes that name its place in the table; `n/a` if it is missing.
 
     Args:
-        per: the unit that is shown, in the table's unit (`1e9` shows bytes as gigabytes).
+        form: a key of _FORMS.
+        per: size of the displayed unit in the table's unit, as `1e9` to show bytes as gigabytes.
     """
     value = None if row is None else row[column]
     if row is None or value is None:
@@ -116,5 +118,5 @@ def number(row: Row | None, column: str, form: str = "score", per: float = 1.0) 
 
 
 def name(text: str) -> Markup:
-    """A name of the experiment (regime, target, language, stage): nothing to be translated, nor a number."""
+    """Mark up a name of the experiment (regime, target, language, stage), so that browsers do not translate it."""
     return Markup('<span class="name" translate="no">{}</span>').format(escape(text))

@@ -1,4 +1,4 @@
-"""Overview: how much of an experiment is there, and how often each regime helped: what a report says first."""
+"""The table `overview` of the report: how many cells are finished, and for how many targets each regime helped."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +11,10 @@ from stilts.results.scores import worst
 from stilts.results.table import CLEAN, STATUSES
 
 ALL = "all"
-"""Stands for all regimes of a model, or all models, in a column of names."""
+"""Value of the columns `model` and `intermediate` in rows over all models and regimes."""
 
 LEVEL = 0.05
-"""Of the Holm-adjusted p below which a difference is said to be one."""
+"""A difference counts as better or worse if its Holm-adjusted p value is below LEVEL."""
 
 SCHEMA = pa.schema(
     [
@@ -24,14 +24,16 @@ SCHEMA = pa.schema(
         *((name, pa.int64()) for name in ("compared", "better", "worse", "unclear")),
     ]
 )
-"""A row per split and regime, and one per split with `all`. `cells` are (model, intermediate, target, seed) on clean
-data; one is `finished` when all its languages have a number, else it counts under the worst of their statuses.
-`compared` are targets with a difference to the baseline; of these `better` and `worse` have a Holm-adjusted p below
-`LEVEL`; null where nothing is compared: the baseline itself, and `all`."""
+"""Schema of the table `overview`: one row per split, model and intermediate, and one per split for all of them.
+
+- cells: number of (model, intermediate, target, seed) on clean data. A cell is finished if all its languages have a
+  score; otherwise it counts under the worst status of its languages.
+- compared: number of targets that are compared with the baseline; better, worse: those whose Holm-adjusted p value is
+  below LEVEL; unclear: the others. Null if nothing is compared: for the baseline, and in rows over all regimes."""
 
 
 def overview(results: pa.Table, summary: pa.Table) -> pa.Table:
-    """A table of `SCHEMA` from those of results and of summaries."""
+    """Compute the table `overview` from the tables `results` and `summary`."""
     main = results.filter(pc.field("main") & (pc.field("condition") == CLEAN))
     cells: dict[tuple[str, ...], list[str]] = {}
     for row in main.select(["split", "model", "intermediate", "target", "seed", "status"]).to_pylist():
@@ -52,7 +54,7 @@ def overview(results: pa.Table, summary: pa.Table) -> pa.Table:
 
 
 def _compared(summary: pa.Table) -> Sequence[Mapping[str, Any]]:
-    """Targets whose difference to the baseline was tested."""
+    """The rows of `summary` for targets whose difference to the baseline was tested."""
     return summary.filter((pc.field("kind") == "target") & pc.field("p_holm").is_valid()).to_pylist()
 
 

@@ -1,8 +1,9 @@
-"""Page: one self-contained HTML file of an experiment's tables and facts.
+"""Writes the report: one self-contained HTML page with the results of an experiment and the facts about it.
 
-Invariants: nothing is loaded from anywhere, and the page's own policy forbids it; the one script that may run is the
-page's own, by its digest, so that a name or an error text that is markup stays text; every number of a section with
-results is written by `frame.number`, with its place in the Parquet file.
+- The page loads nothing, and its content security policy forbids loading.
+- The policy allows only the page's own script, identified by its digest. Names and error messages that contain markup
+  are escaped.
+- Every number in a section with results is written by `number`, with its place in the Parquet file it comes from.
 """
 
 import base64
@@ -33,11 +34,11 @@ from stilts.storage.local import LocalStore
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page.
+    """One section of the page.
 
     Attributes:
-        needs: table and column of it, without any value of which it is left out.
-        absent: why it may be left out, and how to get it.
+        needs: (table, column); the section is left out if this column has no value.
+        absent: why the section is left out in that case, and what to do to get it.
         has_results: whether all its numbers come from the tables.
     """
 
@@ -89,11 +90,11 @@ SECTIONS = (
     Section("absent", "Not in this report", has_results=False),
     Section("reproduce", "To reproduce it", has_results=False),
 )
-"""In the order of the page."""
+"""The sections in the order of the page."""
 
 
 def write_report(path: Path, folder: Path, tables: Tables, facts: Facts, options: Options) -> None:
-    """Write the page, and every table that it is made of as `folder`/NAME.parquet, each atomically.
+    """Write the page to `path`, and the tables that it shows to `folder`/NAME.parquet. Each file is written atomically.
 
     Raises:
         StiltsError: a folder cannot be written.
@@ -105,7 +106,7 @@ def write_report(path: Path, folder: Path, tables: Tables, facts: Facts, options
 
 
 def own_tables(tables: Tables, facts: Facts) -> dict[str, pa.Table]:
-    """The tables that the report adds to those of the analyses."""
+    """The tables that only the report has: `stages`, `plan`, `overview` and `seeds`."""
     return {
         **facts.tables,
         "overview": overview(tables["results"], tables["summary"]),
@@ -114,10 +115,10 @@ def own_tables(tables: Tables, facts: Facts) -> dict[str, pa.Table]:
 
 
 def render(tables: Tables, facts: Facts, options: Options) -> str:
-    """The page.
+    """Render the page as HTML.
 
     Args:
-        tables: by name; `results`, `summary` and those of `own_tables` must be there.
+        tables: tables by name; must contain `results`, `summary` and those of `own_tables`.
     """
     frames = {table: Frame.of(table, content) for table, content in tables.items()}
     environment = _environment()
@@ -162,11 +163,11 @@ _FRAMES = (
     *("overview", "summary", "languages", "items", "seeds", "best", "study", "variance", "selection"),
     *("similarity", "similarity_points", "robustness", "published", "stages", "training"),
 )
-"""Tables that templates know by their names; empty where there is none."""
+"""Tables that templates use as variables; a table that does not exist is empty there."""
 
 
 def _shared(frames: Mapping[str, Frame], tables: Tables, facts: Facts, options: Options) -> dict[str, Any]:
-    """What all templates see."""
+    """The variables and functions that all templates can use."""
     found = frames["overview"].where(intermediate=tuple(facts.intermediates))
     benchmark = benchmark_of(tables["results"]).name
     return {
@@ -198,28 +199,38 @@ def _shared(frames: Mapping[str, Frame], tables: Tables, facts: Facts, options: 
     }
 
 
-# --- where numbers lie in a picture
+# --- positions, lengths and colours for charts that templates draw
 
 
 def side(difference: float) -> str:
-    """`gain` or `loss`: which of the two colours."""
+    """`gain` or `loss`: the class that sets the colour."""
     return "gain" if difference >= 0 else "loss"
 
 
 def strength(difference: float, most: float) -> str:
-    """Strength of a colour, 0 to 1: by the square root, since the differences of retrieval dwarf all others."""
+    """Opacity of a colour, from 0 to 1.
+
+    It grows with the square root of the difference, because the differences of retrieval are far larger than others.
+
+    Args:
+        most: the largest absolute difference.
+    """
     return f"{math.sqrt(abs(difference / most)):.2f}" if most else "0"
 
 
 def is_sure(row: Row) -> bool:
-    """Whether a difference is said to be one: by its adjusted p, or where its table has none by its interval."""
+    """Whether a difference is significant: by its adjusted p value or, in tables without one, by its interval."""
     if "p_holm" in row:
         return row["p_holm"] is not None and row["p_holm"] < LEVEL
     return row["difference_low"] is not None and row["difference_low"] * row["difference_high"] > 0
 
 
 def extent(rows: Sequence[Row], columns: Sequence[str], zero: bool = True) -> tuple[float, float]:
-    """Lowest and highest value of several columns, with a little room around them; 0 lies within if it matters."""
+    """Lowest and highest value of several columns, with a margin of 4 % on both sides.
+
+    Args:
+        zero: extend the range so that it contains 0.
+    """
     values = [row[column] for row in rows for column in columns if row[column] is not None]
     values += [0.0] if zero or not values else []
     low, high = min(values), max(values)
@@ -228,10 +239,10 @@ def extent(rows: Sequence[Row], columns: Sequence[str], zero: bool = True) -> tu
 
 
 def along(value: float, span: tuple[float, float]) -> str:
-    """Place of a value on a line that stands for `span`."""
+    """Position of a value on an axis from `span[0]` to `span[1]`, in percent of its length."""
     return f"{100 * (value - span[0]) / (span[1] - span[0]):.1f}%"
 
 
 def share(row: Row, most: Row) -> str:
-    """Length of a bar that starts at zero: a mean as a share of the highest one, 0 to 1."""
+    """Length of a bar that starts at zero: the mean of a row divided by the highest mean, from 0 to 1."""
     return f"{max(row['mean'] or 0.0, 0.0) / most['mean']:.3f}" if most["mean"] else "0"

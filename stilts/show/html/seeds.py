@@ -1,4 +1,4 @@
-"""Seeds: every observation on its own, so that a reader sees how much of a difference is chance."""
+"""The table `seeds` of the report: the score of every seed, so that a reader sees how much seeds differ."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,12 +17,14 @@ SCHEMA = pa.schema(
         ("status", pa.string()),
     ]
 )
-"""A row per split, regime, target and seed of the clean data: the mean over languages in percent, null where `status`
-is not `ok`. Of seeds that share their artifacts the first stands for all, as in the summary."""
+"""Schema of the table `seeds`: one row per split, model, intermediate, target (`column`) and seed, on the clean data.
+
+value: mean over languages in percent; null unless `status` is `ok`. Of seeds that share all their artifacts only the
+first has a row, because they are one observation."""
 
 
 def seeds_table(results: pa.Table) -> pa.Table:
-    """A table of `SCHEMA` from one of results."""
+    """Compute the table `seeds` from the table `results`."""
     return pa.Table.from_pylist([row for split in splits(results) for row in _rows(results, split)], schema=SCHEMA)
 
 
