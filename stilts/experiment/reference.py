@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from stilts.errors import StiltsError, nearest
-from stilts.experiment.experiment import Experiment, RecipeFields
+from stilts.experiment.experiment import Experiment
 from stilts.experiment.mistakes import model_of, options_of
 from stilts.experiment.recipe import Recipe
+from stilts.experiment.regimes import RecipeFields
 from stilts.experiment.search import Tuning
 
 

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError, create_model, model_validator
 
-from stilts.experiment.experiment import Experiment, PartDecl, SamplingDecl, annotation
+from stilts.experiment.experiment import Experiment
 from stilts.experiment.recipe import MOST, Frozen, Positive, Recipe, Seed
+from stilts.experiment.regimes import PartDecl, SamplingDecl, annotation
 
 NOT_TUNED = ("seed", "seed_parts", "selection", "evaluate_every")
 """Fields of a recipe that decide how a trial is judged, so that they cannot be tuned."""

@@ -9,7 +9,7 @@ import numpy as np
 from stilts.data.batching import largest_remainders
 from stilts.data.mixing import shares
 from stilts.errors import StiltsError
-from stilts.experiment.experiment import BudgetDecl, StageDecl
+from stilts.experiment.regimes import BudgetDecl, StageDecl
 from stilts.identity.stage import Mixing, Part
 
 _LENGTHS = ("epochs", "max_steps", "max_tokens")

@@ -10,7 +10,9 @@ from stilts.encoders.checkpoint_checks import checkpoint_problems
 from stilts.encoders.checkpoint_files import checkpoint_digest
 from stilts.encoders.config_checks import init_problems
 from stilts.errors import Problems, StiltsError
-from stilts.experiment.experiment import Experiment, ModelDecl, RegimeDecl, StageDecl, TargetDecl
+from stilts.experiment.experiment import Experiment, TargetDecl
+from stilts.experiment.models import ModelDecl
+from stilts.experiment.regimes import RegimeDecl, StageDecl
 from stilts.identity.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec, Watched
 from stilts.plan.budget import FREE, Allowance, allot
 from stilts.plan.check_models import check_fit

@@ -8,8 +8,9 @@ from typing import Any, Literal, Protocol
 from stilts.data.mixing import shares, step_counts
 from stilts.data.prepare import TRANSLATED
 from stilts.errors import StiltsError
-from stilts.experiment.experiment import Experiment, PartDecl, StageDecl, TrainingData
+from stilts.experiment.experiment import Experiment
 from stilts.experiment.recipe import Recipe
+from stilts.experiment.regimes import PartDecl, StageDecl, TrainingData
 from stilts.identity.stage import EXAMPLE_FIELDS, DataRef, Mixing, Part, StageSpec
 from stilts.plan.budget import FREE, Allowance
 from stilts.tasks.base import Task, all_tasks, check_heads, get_task, private_language

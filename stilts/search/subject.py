@@ -11,8 +11,9 @@ from itertools import chain
 from typing import Any
 
 from stilts.errors import Problems, StiltsError, nearest
-from stilts.experiment.experiment import NONE, Experiment, StageDecl
+from stilts.experiment.experiment import NONE, Experiment
 from stilts.experiment.mistakes import InvalidExperiment
+from stilts.experiment.regimes import StageDecl
 from stilts.experiment.search import LENGTHS, PROBABILITIES, Dimension, Search, Tuning
 from stilts.identity.stage import StageSpec
 from stilts.plan.expand import Branch, Expansion, expand

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from stilts.encoders.configs import config_of
-from stilts.experiment.experiment import ModelDecl
+from stilts.experiment.models import ModelDecl
 from stilts.identity.stage import BaseSpec, StageSpec
 from stilts.plan.expand import Expansion
 from stilts.plan.training import MLM
