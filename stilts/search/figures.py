@@ -1,4 +1,4 @@
-"""A search's figures: those that Optuna draws of a study, in Optuna's style."""
+"""Figures of a search: the plots of `optuna.visualization.matplotlib`."""
 
 import io
 import warnings
@@ -18,16 +18,16 @@ _NO_DATES: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None
 
 
 def save_search(study: optuna.Study, folder: Path) -> list[Path]:
-    """Write history, slices, parallel coordinates, importances and intermediate values, as far as there is something to
-    draw, each as `search-NAME.png`, `.pdf` and `.svg`.
+    """Write the plots of a study as `search-NAME.png`, `.pdf` and `.svg`; return the files.
 
-    All but the last are of trials that ran to the end; the importances need two.
+    The plots are history, slice, parallel and importances, which show completed trials (importances needs two of them),
+    and intermediate, which shows the dev scores during training. Plots without data are not written.
     """
     store, files = LocalStore(folder), []
     for name, plot in _plots(study):
-        # Optuna draws through pyplot, and sets a style of its own for the whole process: both are put back.
+        # Optuna draws with pyplot and sets a style for the whole process; `rc_context` restores the style.
         with warnings.catch_warnings(), matplotlib.rc_context():
-            warnings.simplefilter("ignore")  # all of optuna.visualization.matplotlib is experimental
+            warnings.simplefilter("ignore")  # the whole module is marked as experimental
             for form, content in _rendered(plot):
                 store.write(f"search-{name}.{form}", content)
                 files.append(folder / f"search-{name}.{form}")

@@ -1,7 +1,8 @@
-"""Tune: run a search. First the stages before the tuned one, then the trials that the study proposes.
+"""Run a search: first the stages before the tuned one, then the trials that the study proposes.
 
-A search that was stopped continues when it is started again: finished trials are in the study, finished stages in the
-store, and those that were running continue from their resume states. A lease lets one driver at a time run a search.
+A search that was stopped continues when it is started again: finished trials are in the study, finished stages are in
+the store, and stages that were running continue from their resume states. A lease makes sure that only one driver runs
+a search at a time.
 """
 
 from dataclasses import dataclass, replace
@@ -25,34 +26,34 @@ from stilts.run.tune_adapter.execute import connected, execute
 from stilts.search.figures import save_search
 from stilts.search.result import TuneResult
 from stilts.search.session import SearchSession
-from stilts.search.study import Proposals, best_of, drop_worse_weights, is_over, open_study, subject_of
+from stilts.search.study import Proposals, best_of, drop_worse_weights, is_over, open_study, study_subject
 from stilts.search.trials import best_recipe, trials_table, write_trials
 from stilts.storage.lease import Lease
 
 
 @dataclass(frozen=True)
 class _End:
-    """Why a search ended before all trials were over; without a reason, it is complete."""
+    """How a search ended: the reason if trials are left, and whether a limit of cost or GPU-hours was reached."""
 
     reason: str | None = None
     limited: bool = False
 
 
 def tune(found: SearchSession, *, console: Console, limits: Limits = NO_LIMITS) -> TuneResult:
-    """Run what is left of a search, and write its table, its plots and the best recipe to the results folder.
+    """Run the trials that are left, and write the table, the plots and the best recipe to the results folder.
 
     Args:
         console: where progress is displayed.
-        limits: of what all launches of the search may use together.
+        limits: limits of cost and GPU-hours for all launches of the search together.
 
     Raises:
-        StiltsError: the study's database cannot be used, or has another search under this name; or before anything
-            trains, as `launch`.
-        KeyboardInterrupt: the search was interrupted. What is in the store stays.
+        StiltsError: the study's database cannot be used or has another search under this name, or something that is
+            checked before training is wrong (see `run.launch.launch`).
+        KeyboardInterrupt: the search was interrupted. The artifacts in the store stay.
     """
     session = found.session
     name = session.experiment.name
-    study = open_study(name, found.study, found.search, subject_of(found.subject))
+    study = open_study(name, found.study, found.search, study_subject(found.subject))
     check_job(session.store.uri)
     waiting = tell_waiting(console, "which cleans the store, or runs this search")
     with session.running(waiting), Lease(session.store, f"experiments/{name}/search", waiting):
@@ -99,28 +100,28 @@ def _search(found: SearchSession, study: optuna.Study, console: Console, brake: 
     experiment = found.session.experiment
     proposals = Proposals(study, found.subject, found.session.store, partial(console.print, soft_wrap=True))
 
-    def told() -> str:
-        return "; ".join(filter(None, (proposals.told(), meter.told())))
+    def progress() -> str:
+        return "; ".join(filter(None, (proposals.progress(), meter.told())))
 
     execute(
         (),
         runtime=experiment.runtime,
         name=experiment.name,
         callbacks=[meter],
-        display=partial(Display, console=console, spent=told),
+        display=partial(Display, console=console, spent=progress),
         brake=brake,
         source=proposals,
     )
     if proposals.broken is not None:
         return _End(proposals.broken)
     if brake.reason is not None:
-        return _End(f"{brake.reason}; {proposals.told()}. {CONTINUE}", limited=True)
+        return _End(f"{brake.reason}; {proposals.progress()}. {CONTINUE}", limited=True)
     _tidy(found, study)
     return _End()
 
 
 def _tidy(found: SearchSession, study: optuna.Study) -> None:
-    """Declare the best recipe in the store, and remove weights of trials from which nothing starts."""
+    """Declare the best recipe in the store, and remove the weights of all other trials that no experiment needs."""
     store = found.session.store
     best = best_of(study)
     if best is None:

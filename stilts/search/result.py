@@ -1,4 +1,4 @@
-"""TuneResult: what `stilts tune` has found."""
+"""TuneResult: the outcome of `stilts tune`."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TuneResult(Displayed):
-    """The trials of a search.
+    """The trials of a search and the best recipe.
 
     Attributes:
         title: what was tuned, in words.
-        trials: a row per trial: values, dev score, state.
-        best: the fields of an experiment that the best trial sets; None if no trial ran to its end.
-        results: folder of the search's files, `best.yaml` among them.
+        trials: one row per trial with its values, dev score and state (see `search.trials.COLUMNS`).
+        best: the fields of an experiment that the best trial sets; None if no trial was completed.
+        results: folder of the search's files, such as `best.yaml`.
         files: the files that were written: table, plots, and the best recipe.
         reason: why the search is not complete; None if all trials are over.
-        limited: whether a limit of cost or GPU-hours ended it.
+        limited: whether a limit of cost or GPU-hours ended the search.
     """
 
     title: str

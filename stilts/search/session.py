@@ -15,7 +15,8 @@ class SearchSession:
     """A search with its experiment and its store.
 
     Attributes:
-        session: that of the chain up to the tuned stage, with the experiment's own recipe.
+        subject: the stage that is tuned.
+        session: the session of the chain up to that stage, with the experiment's own recipe.
     """
 
     search: Search
@@ -24,19 +25,19 @@ class SearchSession:
 
     @classmethod
     def open(cls, path: Path, overrides: Sequence[str] = (), patches: Sequence[Path] = ()) -> "SearchSession":
-        """The session of a search that is declared in a YAML file.
+        """Open the search that a YAML file declares.
 
         Raises:
-            StiltsError: as `load_tuning` and `of`.
+            StiltsError: the file is not valid (see `load_tuning`), or the search is not (see `of_search`).
         """
         return cls.of_search(load_tuning(path, overrides, patches=patches))
 
     @classmethod
     def of_search(cls, tuning: Tuning) -> "SearchSession":
-        """Open the store and the data of a search.
+        """Open the store and the data of a search, and check the search.
 
         Raises:
-            StiltsError: every mistake in what the search names, or in its data.
+            StiltsError: the search or its data has mistakes. The message lists all of them.
         """
         store, catalog, known = open_sources(tuning)
         subject = Subject(tuning, known)
@@ -50,5 +51,5 @@ class SearchSession:
         return self.search.study or f"sqlite:///{(self.session.results / 'study.db').resolve()}"
 
     def of(self, configuration: Configuration) -> Session:
-        """The session of the same chain with the values of a configuration."""
+        """The session of the same chain with the values of another configuration."""
         return replace(self.session, experiment=configuration.expansion.experiment, expansion=configuration.expansion)

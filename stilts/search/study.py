@@ -1,11 +1,12 @@
-"""Study: a search's trials in an Optuna study, which is asked for values and told of scores. Knows nothing of Ray.
+"""The trials of a search in an Optuna study. Optuna proposes values; the dev scores are reported back to it.
 
-A trial of the study is one configuration. Its stages, one a seed, are ordinary stages of the store, one after the
-other: a stage that is there is not trained again. The study is the ledger of trials as the store is that of stages:
-a search that was killed goes on from both. A trial that was under way is taken up where it was, with its number.
+A trial of the study is one choice of values. It has one stage per seed of the search, and trains them one after the
+other. They are ordinary stages of the store, so that a stage that is already stored is not trained again. The study
+records the trials and the store records the stages: a search that was killed continues from both, and a trial that was
+running keeps its number. This module does not use Ray.
 
-Invariants: a trial that has ended is never repeated, nor one with the same values run beside it; what is proposed
-follows from the sampler's seed, the trial's number, and what is known by then.
+Invariants: values that were tried are not tried again, and equal values never train twice at the same time; proposals
+are determined by the sampler's seed, the number of the trial, and the scores known at that time.
 """
 
 import warnings
@@ -36,16 +37,17 @@ from stilts.storage.protocol import Store
 _SUBJECT = "subject"
 _STOPPING = "stopping"
 FAILURES = 3
-"""Trials that failed, none having ended well, after which a search gives up."""
+"""Number of failed trials after which a search gives up, if no trial has been completed."""
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 def open_study(name: str, url: str, search: Search, subject: Mapping[str, Any]) -> optuna.Study:
-    """The study of this name in the database, made if it is not there.
+    """Open the study of this name in a database; create it if there is none.
 
     Args:
-        subject: what is tuned, in plain JSON types: a study that is there must be of the same.
+        url: SQLAlchemy URL of the database.
+        subject: the result of `study_subject`. A study that exists must have the same.
 
     Raises:
         StiltsError: the database cannot be used, or has a study of another search under this name.
@@ -71,21 +73,21 @@ def open_study(name: str, url: str, search: Search, subject: Mapping[str, Any]) 
 
 
 def best_of(study: optuna.Study) -> FrozenTrial | None:
-    """The trial with the highest score, of equals the first; None where none ran to the end."""
+    """The completed trial with the highest score (the first of several equal ones); None if no trial was completed."""
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     return max(done, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
 def is_over(study: optuna.Study, search: Search) -> bool:
-    """Whether every trial of the search has ended."""
+    """Whether all trials of the search have ended."""
     trials = study.get_trials(deepcopy=False)
     names = search.space.dimensions().keys()
     drawn = [trial for trial in trials if trial.params.keys() == names]
     return len(drawn) >= search.trials and all(trial.state.is_finished() for trial in drawn)
 
 
-def subject_of(subject: Subject) -> dict[str, Any]:
-    """What the trials of a study have in common, in plain JSON types: scores of others do not compare."""
+def study_subject(subject: Subject) -> dict[str, Any]:
+    """Everything that determines what a study tunes, in plain JSON types: trials are only comparable if it is equal."""
     return {
         "stages": list(subject.default.stages),
         "space": subject.search.space.model_dump(mode="json", exclude_none=True),
@@ -94,7 +96,7 @@ def subject_of(subject: Subject) -> dict[str, Any]:
 
 
 def distributions(space: Space) -> dict[str, BaseDistribution]:
-    """The space in Optuna's terms."""
+    """Convert a search space to Optuna's distributions."""
     return {name: _distribution(name, dimension) for name, dimension in space.dimensions().items()}
 
 
@@ -117,13 +119,13 @@ def _pruner(stopping: Stopping | None) -> optuna.pruners.BasePruner:
 
 @dataclass
 class _Open:
-    """A trial under way.
+    """A running trial.
 
     Attributes:
-        reported: the last step whose dev score the study knows.
-        jobs: of its stages, in the order of the seeds.
-        scores: dev scores of those that have ended.
-        seconds: spent on them.
+        reported: last step whose dev score was reported to the study.
+        jobs: the jobs of its stages, in the order of the seeds.
+        scores: dev scores of the stages that have ended.
+        seconds: training time of the stages that have ended.
     """
 
     trial: optuna.Trial
@@ -133,19 +135,19 @@ class _Open:
     seconds: float = 0.0
 
     @property
-    def first(self) -> bool:
-        """The first of its seeds is under way, which alone decides whether the trial goes on."""
+    def on_first_seed(self) -> bool:
+        """Whether the first seed is being trained. Early stopping looks at the dev scores of the first seed only."""
         return not self.scores
 
 
 class Proposals:
-    """The stages that a study proposes: a `StageSource` (`searcher.py`) for a run.
+    """A `StageSource` for a run: offers the stages of the trials that a study proposes.
 
     Args:
-        tell: shows a person a line.
+        tell: prints a line for the user.
 
     Attributes:
-        broken: why the search gave up; None while it may go on.
+        broken: why the search gave up; None while it can continue.
     """
 
     def __init__(self, study: optuna.Study, subject: Subject, store: Store, tell: Callable[[str], None]) -> None:
@@ -162,12 +164,13 @@ class Proposals:
         self._count()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its searcher and scheduler, for a restore that never comes.
+        # Tune pickles its searcher and scheduler, but they are never restored.
         return {}
 
-    # --- what a run asks ---------------------------------------------------------------------------------
+    # --- StageSource -------------------------------------------------------------------------------------
 
     def offer(self) -> StageJob | None:
+        """The next stage to train; None if there is none now."""
         while not self._ready and self.broken is None:
             one = self._next()
             if one is None:
@@ -176,11 +179,13 @@ class Proposals:
         return self._ready.popleft() if self._ready and self.broken is None else None
 
     def reported(self, stage: str, result: Mapping[str, Any]) -> bool:
+        """Report new dev scores of a running stage to the study; return whether the stage should be stopped early."""
         opened = self._running.get(stage, [])
-        # Of several with the same values every one is told, and the first decides.
+        # All trials with these values get the scores; the first of them decides about stopping.
         return any([self._report(one, result.get("curve", ())) for one in opened][:1])
 
     def ended(self, stage: str, outcome: StageOutcome) -> None:
+        """Record the end of a stage in its trials, and continue each trial with its next seed or end it."""
         for one in self._running.pop(stage):
             one.seconds += outcome.seconds
             if outcome.status == "done":
@@ -195,13 +200,13 @@ class Proposals:
     # --- trials ------------------------------------------------------------------------------------------
 
     def _next(self) -> _Open | None:
-        """The trial to go on with, or a new one; None where all have begun."""
+        """An interrupted trial to continue, or a new trial; None if all trials of the search have begun."""
         while self._left:
             found = self._left.popleft()
             if self._drawn(found):
                 trial = optuna.Trial(self._study, found._trial_id)
                 return _Open(trial, max(found.intermediate_values, default=0))
-            self._study.tell(found.number, state=TrialState.FAIL)  # killed before it had values
+            self._study.tell(found.number, state=TrialState.FAIL)  # the driver was killed before values were drawn
         begun = sum(map(self._drawn, self._study.get_trials(deepcopy=False)))
         if begun >= self._subject.search.trials:
             return None
@@ -212,7 +217,7 @@ class Proposals:
         return _Open(self._study.ask(self._space))
 
     def _drawn(self, trial: FrozenTrial) -> bool:
-        """Whether it got all its values."""
+        """Whether all values of a trial have been drawn."""
         return trial.params.keys() == self._space.keys()
 
     def _begin(self, one: _Open) -> None:
@@ -226,18 +231,19 @@ class Proposals:
             return
         try:
             one.jobs = self._jobs(trial.params)
-        except StiltsError as error:  # values that do not go together
+        except StiltsError as error:  # the values contradict each other
             self._end(one, "refused", str(error))
             return
         trial.set_user_attr("stages", [job.name for job in one.jobs])
         self._advance(one)
 
     def _twin(self, trial: optuna.Trial) -> FrozenTrial | None:
-        """An earlier trial of the same values that has ended."""
+        """A trial with equal values that has ended; None if there is none."""
         ended = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
         return next((found for found in ended if found.params == trial.params), None)
 
     def _repeat(self, trial: optuna.Trial, twin: FrozenTrial) -> None:
+        """End a trial with the results of an earlier trial that has equal values."""
         for name, value in twin.user_attrs.items():
             trial.set_user_attr(name, value)
         trial.set_user_attr("same_as", twin.number)
@@ -272,7 +278,7 @@ class Proposals:
         return jobs
 
     def _advance(self, one: _Open) -> None:
-        """Go on with the trial's next stage that the store lacks, or end it."""
+        """Continue with the first stage of the trial that is not in the store; end the trial if there is none."""
         for job in one.jobs[len(one.scores) :]:
             record = read_stage(self._store, job.name)
             if record is None:
@@ -280,14 +286,14 @@ class Proposals:
                     self._ready.append(job)
                 self._running.setdefault(job.name, []).append(one)
                 return
-            if one.first:
+            if one.on_first_seed:
                 self._report(one, record["dev"]["curve"])
             one.scores.append(record["dev"]["score"])
         self._end(one, "done")
 
     def _report(self, one: _Open, curve: Sequence[tuple[int, float]]) -> bool:
-        """Tell the study what is new of a curve of dev scores; whether the trial is to stop."""
-        if not one.first:
+        """Report the new points of a curve of dev scores to the study; return whether the trial should be stopped."""
+        if not one.on_first_seed:
             return False
         for step, score in curve:
             if step > one.reported:
@@ -306,7 +312,7 @@ class Proposals:
             self._study.tell(trial, fmean(one.scores))
             self._show_best(trial.number)
         else:
-            # What is pruned counts as bad, by its last dev score, or where it has none as worst; a failure not at all.
+            # The sampler rates a pruned trial by its last dev score (without one, as worst) and ignores a failed one.
             self._study.tell(trial, state=TrialState.FAIL if how == "failed" else TrialState.PRUNED)
         self._count()
 
@@ -328,8 +334,8 @@ class Proposals:
         if failed >= FAILURES and not any(trial.state == TrialState.COMPLETE for trial in ended):
             self.broken = f"{failed} trials failed, and none has ended well; the last: {message}"
 
-    def told(self) -> str:
-        """How far the search is, in a few words."""
+    def progress(self) -> str:
+        """Progress of the search in a few words, such as `3 of 20 trials over, best dev 70.00`."""
         best = "" if self._best is None else f", best dev {self._best:.2f}"
         return f"{self._over} of {self._subject.search.trials} trials over{best}"
 
@@ -339,10 +345,10 @@ def _short(value: Any) -> str:
 
 
 def drop_worse_weights(study: optuna.Study, store: Store, needed: set[str]) -> None:
-    """Remove the weights of the stages that this search trained, but of the best trial's.
+    """Remove the weights of the stages that this search trained, except for those of the best trial.
 
     Args:
-        needed: stages, by the first 12 digits of their key, whose weights an experiment counts on.
+        needed: stages whose weights an experiment needs, by the first `SHORT` hex digits of their keys.
     """
     best = best_of(study)
     kept = set() if best is None else set(best.user_attrs["stages"])

@@ -1,7 +1,8 @@
-"""Tuning: what a search trains for a choice of values.
+"""Subject: the stage that a search tunes, and the experiment for each choice of values.
 
-A choice becomes a patch of the experiment, the same that a person can lay over it (`--with`), and is expanded as every
-experiment is: what a search trains is what an experiment with the patch has, stage by stage.
+A choice of values becomes a patch of the experiment, as a user can apply one with `--with`. The patched experiment is
+expanded like any other. Therefore the stages that a search trains have the same keys as those of an experiment that
+uses the best recipe, and are reused there.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,9 +30,9 @@ class Configuration:
     """The experiment with one choice of values.
 
     Attributes:
-        patch: of the experiment as it was declared.
-        expansion: the chains up to the stage that is tuned, and nothing that is evaluated after it.
-        stages: keys of that stage, one for each seed of the search.
+        patch: the fields of the declared experiment that are changed.
+        expansion: the chains up to the tuned stage, without evaluations.
+        stages: keys of the tuned stage, one for each seed of the search.
     """
 
     patch: dict[str, Any]
@@ -40,7 +41,7 @@ class Configuration:
 
     @property
     def specs(self) -> list[StageSpec]:
-        """The stage that is tuned, with each seed."""
+        """The tuned stage with each of the seeds."""
         specs = (self.expansion.graph.nodes[key].spec for key in self.stages)
         return [spec for spec in specs if isinstance(spec, StageSpec)]
 
@@ -49,10 +50,10 @@ class Subject:
     """What a search tunes: one stage of one chain of an experiment.
 
     Attributes:
-        experiment: the one that was declared, cut down to the chain and the seeds of the search.
+        experiment: the declared experiment, reduced to the chain and the seeds of the search.
 
     Raises:
-        StiltsError: the search names what the experiment does not have.
+        StiltsError: the search names a model, regime or target that the experiment does not have.
     """
 
     def __init__(self, tuning: Tuning, data: Data) -> None:
@@ -62,28 +63,31 @@ class Subject:
 
     @cached_property
     def default(self) -> Configuration:
-        """The experiment's own recipe."""
+        """The configuration with the experiment's own recipe."""
         return self._expanded({})
 
     @property
     def metric(self) -> str:
-        """What the dev score is."""
+        """Name of the dev score by which trials are compared."""
         tasks = [part.task for part in self.default.specs[0].parts if part.dev]
         return str(get_task(tasks[0]).metric) if len(tasks) == 1 else f"mean over {', '.join(tasks)}"
 
     @property
     def title(self) -> str:
-        """What is tuned, in a few words."""
+        """The tuned stage in a few words, for titles."""
         model, what = next(iter(self.experiment.models)), self.search.target
         return f"{what or f'stage {self._index} of {self._regime}'} of {model}" + (
             f" after {self._regime}" if what and self._regime != NONE else ""
         )
 
     def configure(self, values: Mapping[str, Any]) -> Configuration:
-        """The experiment with some values, by the names of `Space.dimensions`.
+        """Expand the experiment with the given values.
+
+        Args:
+            values: values by the names of `Space.dimensions`.
 
         Raises:
-            StiltsError: no stage can be trained so.
+            StiltsError: the values are not valid together, or they change a stage before the tuned one.
         """
         try:
             found = self._expanded(self.patch(values))
@@ -98,7 +102,7 @@ class Subject:
         return found
 
     def own_values(self) -> dict[str, Any] | None:
-        """The values of the experiment's own recipe; None where the space does not hold them."""
+        """The values of the experiment's own recipe; None if the search space does not contain them."""
         spec = self.default.specs[0]
         values = {**spec.parts[0].recipe.model_dump(), **spec.recipe.model_dump()}
         if spec.mixing is not None:
@@ -109,7 +113,7 @@ class Subject:
         return {name: values[name] for name in dimensions} if held else None
 
     def patch(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What gives the experiment these values: of the task's recipe, or of the stage where it has its own."""
+        """The patch that gives the experiment these values: in the task's recipe, or in the stage if it has its own."""
         stage = self._stage
         if stage is None or (stage.task is not None and not stage.recipe.model_dump()):
             return {"recipes": {self._task: dict(values)}}
@@ -129,10 +133,10 @@ class Subject:
         return {"intermediates": {self._regime: {"stages": stages}}}
 
     def check(self) -> None:
-        """Pass where a search can begin.
+        """Check that the search can start. Each dimension of the space is tried at both of its ends.
 
         Raises:
-            Problems: everything that keeps it from doing so, as far as it shows at the ends of the space.
+            Problems: the search has mistakes. All of them are listed.
         """
         problems = [*self._unjudged(), *self._unknown(), *self._replaced()]
         if problems:
@@ -154,7 +158,7 @@ class Subject:
             yield f"{', '.join(part.task for part in spec.parts)}: there is no English dev set to judge by"
 
     def _unknown(self) -> Iterator[str]:
-        """Names of the space that only a mixture has."""
+        """Yield a problem for each dimension that only a mixture has, or whose task is not in the mixture."""
         parts = [part.task for part in self.default.specs[0].parts]
         for name in self.search.space.dimensions():
             field, _, task = name.partition(".")
@@ -164,7 +168,7 @@ class Subject:
                 yield f"search.space.{name}: {task!r} is not in the mixture; {nearest(task, parts)}"
 
     def _replaced(self) -> Iterator[str]:
-        """Lengths that have no effect, because another one that the experiment gives replaces them."""
+        """Yield a problem for each tuned length that another length in the experiment replaces."""
         recipe = self.default.specs[0].recipe
         for name in self.search.space.dimensions():
             if name in LENGTHS:
@@ -198,7 +202,7 @@ class Subject:
 
     @property
     def _stage(self) -> StageDecl | None:
-        """The stage that is tuned, as the experiment declares it; None where it is a target's."""
+        """The tuned stage as the experiment declares it; None if it is the stage of a target."""
         return self._stages[self._index] if self.search.target is None else None
 
     @property
@@ -219,7 +223,7 @@ class Subject:
         return Configuration(dict(patch), Expansion(experiment, [], graph), tuple(nodes[-1].key for nodes in chains))
 
     def _chain(self, branches: Sequence[Branch], graph: Graph) -> list[Node]:
-        """The nodes up to the one that is tuned."""
+        """The nodes of a chain up to the tuned one."""
         nodes = [graph.nodes[key] for key in branches[0].chain]
         pretrained = len(next(iter(self.experiment.models.values())).pretrain)
         before = 1 + pretrained + len(self._stages)
@@ -235,10 +239,13 @@ class Subject:
 
 
 def _cut_down(tuning: Tuning) -> tuple[Experiment, str]:
-    """The experiment with one model, one regime, one target and the search's seeds; and the regime's name.
+    """Reduce an experiment to one model, one regime, one target and the search's seeds.
+
+    Returns:
+        The reduced experiment and the name of the regime.
 
     Raises:
-        Problems: the search names what is not there.
+        Problems: the search names a model, regime or target that the experiment does not have.
     """
     search, problems = tuning.search, []
     if search.model is None and len(tuning.models) > 1:
@@ -272,7 +279,7 @@ def _cut_down(tuning: Tuning) -> tuple[Experiment, str]:
 
 
 def _laid_over(data: Any, patch: Any) -> Any:
-    """A JSON Merge Patch (RFC 7396) without removals."""
+    """Apply a JSON Merge Patch (RFC 7396) that removes nothing."""
     if not isinstance(data, dict) or not isinstance(patch, Mapping):
         return patch
     return {**data, **{name: _laid_over(data.get(name), value) for name, value in patch.items()}}

@@ -1,7 +1,7 @@
-"""Trials: a search's study as a table, and its best recipe as YAML that an experiment can be run with.
+"""The trials of a search as a table, and the best recipe as YAML for an experiment (`--with`).
 
-Invariants: a row a trial, in the order in which they began, none left out; `dev` is the score of a trial that ran to
-the end, and empty for every other: what an early stop saw last is `last_dev`.
+Invariants: the table has one row for every trial, in the order in which they began. `dev` is the final score of a
+completed trial and empty for all others; the last score before an early stop is in `last_dev`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,14 +31,17 @@ COLUMNS: Mapping[str, pa.DataType] = {
     "message": pa.string(),
     "stages": pa.list_(pa.string()),
 }
-"""state: done, stopped (early), diverged, refused (values that do not go together), failed, running, or waiting. dev:
-mean over the seeds, in percent; sd of two or more. last_dev: the first seed's dev score at `steps`, the last dev
-evaluation that the study knows. same_as: an earlier trial of the same values, whose numbers these are. Beside these,
-a column for each field that is tuned."""
+"""Columns of the table; each tuned field is a further column.
+
+- state: done, stopped (early), diverged, refused (the values contradict each other), failed, running, or waiting
+- dev: dev score in percent, mean over the seeds; sd: standard deviation over at least two seeds
+- last_dev: dev score of the first seed at step `steps`, its last dev evaluation
+- same_as: number of an earlier trial with equal values, from which the results were copied
+"""
 
 
 def trials_table(study: optuna.Study, fields: Sequence[str]) -> pa.Table:
-    """Every trial of a study, `COLUMNS` and the fields that are tuned."""
+    """The table of all trials of a study: `COLUMNS` and one column per tuned field (`fields`)."""
     trials = study.get_trials(deepcopy=False)
     columns = {name: pa.array([_row(trial)[name] for trial in trials], kind) for name, kind in COLUMNS.items()}
     columns |= {name: pa.array([trial.params.get(name) for trial in trials]) for name in fields}
@@ -71,7 +74,14 @@ def _state(trial: FrozenTrial) -> str:
 
 
 def best_recipe(table: pa.Table, patch: Mapping[str, Any], name: str, metric: str) -> str:
-    """The best trial's values as YAML, for `--with`, headed by what it was chosen from."""
+    """The best trial's values as YAML for `--with`, with a comment that says how they were chosen.
+
+    Args:
+        table: the result of `trials_table`, with at least one completed trial.
+        patch: the fields of an experiment that the best trial sets.
+        name: name of the search.
+        metric: name of the dev score.
+    """
     done = [row for row in table.to_pylist() if row["dev"] is not None]
     best = max(done, key=lambda row: row["dev"])
     head = (
@@ -83,7 +93,7 @@ def best_recipe(table: pa.Table, patch: Mapping[str, Any], name: str, metric: st
 
 
 def write_trials(folder: Path, table: pa.Table, title: str, best: str | None) -> list[Path]:
-    """Write trials.parquet, trials.md and, where a trial ran to the end, best.yaml, each atomically."""
+    """Write trials.parquet, trials.md and, if there is a best recipe, best.yaml; each file is written atomically."""
     files = {"trials.parquet": parquet(table), "trials.md": markdown([trials_grid(table, title)]).encode()}
     if best is not None:
         files["best.yaml"] = best.encode()
@@ -94,7 +104,7 @@ def write_trials(folder: Path, table: pa.Table, title: str, best: str | None) ->
 
 
 def trials_grid(table: pa.Table, title: str) -> Grid:
-    """The trials, first those that ran to the end, the best first, then those that came furthest."""
+    """The trials as a grid: completed trials first, ordered by dev score, then the others by their number of steps."""
     fields = [name for name in table.column_names if name not in COLUMNS]
     rows = sorted(table.to_pylist(), key=_rank)
     names = ("trial", "state", "dev", "last dev", "steps", *fields)

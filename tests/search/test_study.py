@@ -11,7 +11,7 @@ from stilts.experiment.search import Space
 from stilts.ledger.record import read_stage, write_stage
 from stilts.schedule.agenda import StageOutcome
 from stilts.search.session import SearchSession
-from stilts.search.study import FAILURES, Proposals, distributions, drop_worse_weights, open_study, subject_of
+from stilts.search.study import FAILURES, Proposals, distributions, drop_worse_weights, open_study, study_subject
 from stilts.search.subject import Subject
 from stilts.storage.local import LocalStore
 
@@ -49,7 +49,7 @@ class Driver:
     def __init__(self, found: SearchSession) -> None:
         self.found, self.store = found, found.session.store
         name, subject = found.session.experiment.name, found.subject
-        self.study = open_study(name, found.study, found.search, subject_of(subject))
+        self.study = open_study(name, found.study, found.search, study_subject(subject))
         self.said: list[str] = []
         self.proposals = Proposals(self.study, subject, self.store, self.said.append)
 
@@ -80,7 +80,7 @@ def test_trials_are_proposed_scored_and_counted(search: Open) -> None:
     assert driver.states() == ["COMPLETE"] * 3
     assert [trial.value for trial in driver.study.get_trials()] == [60, 70, 65]
     assert driver.study.get_trials()[1].intermediate_values == {10: 65, 40: 70}
-    assert driver.proposals.told() == "3 of 3 trials over, best dev 70.00"
+    assert driver.proposals.progress() == "3 of 3 trials over, best dev 70.00"
     assert [line.split(":")[0] for line in driver.said] == [f"trial {n} is the best so far" for n in (0, 1)]
 
 
@@ -313,4 +313,4 @@ def test_the_same_search_proposes_the_same(search: Open, tmp_path: Path) -> None
 def test_a_subject_is_plain_json(search: Open) -> None:
     subject = search().subject
     assert isinstance(subject, Subject)
-    assert subject_of(subject)["space"]["batch_size"] == {"choices": [16, 32], "log": False}
+    assert study_subject(subject)["space"]["batch_size"] == {"choices": [16, 32], "log": False}
