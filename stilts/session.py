@@ -18,6 +18,7 @@ from stilts.identity.stage import SHORT, DataRef, StageSpec
 from stilts.ledger.data import unpublished
 from stilts.ledger.needs import CLEANING, Declaration, Needs, declare, list_needs, needs_of, running, unlisted
 from stilts.ledger.record import read_stage, take_inventory
+from stilts.ledger.revisions import pin_revisions, record_revisions
 from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import Plan, make_plan
 from stilts.storage.lease import Lease
@@ -42,6 +43,7 @@ class Session:
         catalog: the sources of data.
         expansion: cells, chains and the graph of stages.
         known: identities and sizes of the data, also of data that another machine has read.
+        declared: the experiment as it was written, where names of hub revisions stood for commits.
     """
 
     experiment: Experiment
@@ -49,6 +51,7 @@ class Session:
     catalog: Catalog
     expansion: Expansion
     known: KnownData
+    declared: Experiment | None = None
 
     @classmethod
     def of(cls, experiment: Experiment) -> "Session":
@@ -59,7 +62,8 @@ class Session:
                 experiment.
         """
         store, catalog, known = open_sources(experiment)
-        return cls(experiment, store, catalog, expand(experiment, known), known)
+        pinned = pin_revisions(experiment, store)
+        return cls(pinned, store, catalog, expand(pinned, known), known, experiment)
 
     @classmethod
     def open(cls, path: Path, overrides: Sequence[str] = (), patches: Sequence[Path] = ()) -> "Session":
@@ -106,6 +110,7 @@ class Session:
     def _declare(self) -> None:
         name = digest(self.experiment.model_dump(mode="json"))[:SHORT]
         declare(self.store, self.experiment.name, name, resolved_yaml(self.experiment), self._needs())
+        record_revisions(self.declared or self.experiment, self.experiment, self.store)
         path = _known_path(self.experiment)
         noted = json.loads(self.store.read(path) or b"{}")
         self.store.write(path, json.dumps({**noted, **self.known.answers}).encode())

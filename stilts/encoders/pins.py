@@ -66,10 +66,15 @@ def resolve_revision(hub: str, revision: str) -> str:
         commit = HfApi().model_info(hub, revision=revision, timeout=10).sha
     except Exception as error:  # the hub client raises many kinds; each means that it has no answer
         reason = str(error).strip().partition("\n")[0]
-        raise StiltsError(
-            f"{hub}@{revision} is a name that can move, and its commit cannot be looked up ({reason}); give the commit "
-            "of 40 hex digits, or connect to the hub once"
-        ) from None
+        raise StiltsError(moving_name(hub, revision, f" ({reason})")) from None
     if commit is None:
         raise StiltsError(f"{hub}@{revision}: the hub names no commit; give the commit of 40 hex digits")
     return commit
+
+
+def moving_name(hub: str, revision: str, why: str = "") -> str:
+    """The message about a revision whose commit is not known."""
+    return (
+        f"{hub}@{revision} is a name that can move, and its commit cannot be looked up{why}; give the commit of 40 hex "
+        "digits, or connect to the hub once"
+    )

@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 
-from stilts.errors import LimitReached, StiltsError
+from stilts.encoders.hub import hub_problems
+from stilts.encoders.pins import is_commit, moving_name
+from stilts.errors import LimitReached, Problems, StiltsError
 from stilts.identity.stage import BaseSpec
 from stilts.ledger.base_checkpoint import publish_checkpoint
 from stilts.ledger.mark import mark_of
@@ -83,6 +85,7 @@ def _launch(
     meter = Meter(session.store, experiment.name, experiment.runtime, experiment.cluster, limits, brake)
     check_limits(plan, meter, limits, console)
     session.check_disk(plan)
+    check_hub_models(plan.jobs.values())
     names = (*experiment.runtime.trackers, *more_trackers)
     trackers = Trackers(
         open_trackers(names, experiment.name, session.results),
@@ -142,6 +145,22 @@ def check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) -> 
     passed = limits.passed(meter.spent + Spending(expected.gpu_hours, expected.cost), meter.currency)
     if passed:
         console.print(f"[yellow]by the plan it takes {passed}: the run will stop there, and keep what is done[/]")
+
+
+def check_hub_models(jobs: Iterable[StageJob]) -> None:
+    """Check the hub models that are not in the store yet, before anything is prepared or trained.
+
+    Raises:
+        Problems: what keeps them from being loaded and trained on, all at once.
+    """
+    problems: list[str] = []
+    for job in jobs:
+        if isinstance(job.spec, BaseSpec) and "hub" in job.spec.identity and not job.trained:
+            hub, revision = job.spec.identity["hub"], job.spec.identity["revision"]
+            moving = [] if is_commit(revision) else [moving_name(hub, revision)]
+            problems += moving or hub_problems(hub, revision, job.spec.shape)
+    if problems:
+        raise Problems(problems)
 
 
 def prepare(session: Session, jobs: Iterable[StageJob], console: Console) -> None:

@@ -1,4 +1,4 @@
-"""Base models: from the hub, a local folder, or made on the spot, always written in the same layout."""
+"""Write a base model, from the hub, from a local folder or randomly initialised, in the Hugging Face layout."""
 
 import json
 import math
@@ -41,7 +41,8 @@ def materialise_base(identity: dict[str, Any], out: Path, text_files: Sequence[P
         text_files: text, one sentence a line, on which the tokenizer of an `init` base is trained.
 
     Raises:
-        StiltsError: the checkpoint is not there, has no safetensors, or is not the one that was planned.
+        StiltsError: the checkpoint cannot be downloaded, has no safetensors or differs from the one that was planned.
+        Problems: everything in it that keeps it from being trained on (`checkpoint_problems`).
     """
     out.mkdir(parents=True, exist_ok=True)
     if "hub" in identity:
@@ -88,7 +89,7 @@ def _copy_checkpoint(folder: Path, out: Path) -> None:
 
 
 def _make(init: dict[str, Any], out: Path, text_files: Sequence[Path]) -> None:
-    """A tokenizer from text, and an encoder with random weights drawn from the seed."""
+    """Train a tokenizer on the text, and initialise an encoder with random weights drawn from the seed."""
     settings = dict(init["config"])
     kind = settings.pop("model_type", "xlm-roberta")
     facts = architecture(kind)
@@ -109,9 +110,9 @@ def _make(init: dict[str, Any], out: Path, text_files: Sequence[Path]) -> None:
 def train_tokenizer(
     text_files: Sequence[Path], vocab_size: int, facts: Architecture | None = None
 ) -> PreTrainedTokenizerFast:
-    """A Unigram tokenizer in XLM-R's manner, with the architecture's special tokens around a text.
+    """Train a Unigram tokenizer like XLM-R's that adds the architecture's special tokens to a text.
 
-    It is smaller than asked where the text does not yield as many pieces.
+    The vocabulary is smaller than `vocab_size` if the text does not yield that many pieces.
 
     Raises:
         StiltsError: there is no text, or the text has more characters than the vocabulary has places.
@@ -158,10 +159,10 @@ def _tokenizer(model: Unigram) -> Tokenizer:
 
 
 def _scores(pieces: set[str], words: Counter[str]) -> list[tuple[str, float]]:
-    """Log frequencies of the pieces, most frequent first, a pure function of the arguments.
+    """Log frequencies of the pieces, most frequent first; the same for the same arguments.
 
-    The trainer's own differ from run to run in the third digit. These come from two rounds of counting pieces in the
-    best segmentation of the text, from substring counts at first.
+    The trainer's own scores differ between runs in the third digit. These are estimated from counts of substrings,
+    followed by two rounds of counting the pieces in the best segmentation of the text.
     """
     counts: Counter[str] = Counter(dict.fromkeys(pieces, 1))
     longest = max(map(len, pieces))
@@ -187,7 +188,7 @@ def _log(counts: Counter[str]) -> list[tuple[str, float]]:
 
 
 def _words(files: Sequence[Path]) -> Counter[str]:
-    """The text's words as the tokenizer splits them, with their numbers, in sorted order."""
+    """How often each word of the text occurs, as the tokenizer splits it, sorted by word."""
     shell = _tokenizer(Unigram())
     words: Counter[str] = Counter()
     for line in _lines(files):

@@ -1,7 +1,7 @@
-"""The tokenizer of a checkpoint folder: a fast one, with its architecture's special tokens around a text.
+"""Load the tokenizer of a checkpoint folder: a fast one, which adds its architecture's special tokens to a text.
 
-Two of transformers' tokenizers need help (5.23): RemBERT's, read from a SentencePiece file, puts no special tokens
-around a text until it is saved and loaded again; XLM's is written in Python and has no offsets: see `train/xlm.py`.
+Two tokenizers of transformers need a correction: RemBERT's, when it is read from a SentencePiece file, adds no special
+tokens until it has been saved and loaded again. XLM's is written in Python and gives no offsets (see `train/xlm.py`).
 """
 
 import json
@@ -16,10 +16,10 @@ from stilts.errors import StiltsError
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer of a checkpoint.
+    """Load the tokenizer of a checkpoint folder.
 
     Raises:
-        StiltsError: it is not a fast one.
+        StiltsError: it cannot be loaded, is not a fast one, or has no special tokens to put around a text.
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
@@ -31,12 +31,17 @@ def load_tokenizer(folder: Path) -> Any:
             "add a tokenizer.json"
         )
     if tokenizer.num_special_tokens_to_add() == 0:
+        if tokenizer.cls_token is None or tokenizer.sep_token is None:
+            raise StiltsError(
+                f"{folder}: the tokenizer adds no special tokens and names no cls_token and sep_token, which heads "
+                "read; give the encoder's own tokenizer"
+            )
         add_frame(tokenizer, architecture(_model_type(folder)))
     return tokenizer
 
 
 def add_frame(tokenizer: Any, facts: Architecture) -> None:
-    """Let a fast tokenizer put an architecture's special tokens around one text or two."""
+    """Make a fast tokenizer add the architecture's special tokens to one text and to a pair of texts."""
     names = {"CLS": tokenizer.cls_token, "SEP": tokenizer.sep_token}
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single=_template(facts.single, names),

@@ -1,12 +1,13 @@
 """XLM's tokenizer as a fast one, with offsets.
 
-transformers has it in Python only, without offsets, on top of the Moses scripts and a word segmenter each for Chinese,
-Japanese and Thai. Here the checkpoint's own vocabulary and merges stand behind Moses's main rules: Unicode punctuation
-is normalised, punctuation stands alone but for points and commas inside numbers and abbreviations, and a clitic stays
-whole (don 't, l' été). On 2000 XNLI sentences a language, 99.9 % of the words are sacremoses's in English, 99.4 % in
-German and French, 99.6 to 99.9 % in Spanish, Hindi, Swahili and Urdu, 95 % in Turkish. What differs: abbreviations with
-one point (Mr.) lose it, an apostrophe between letters never stands alone (Turkish), and Chinese, Japanese and Thai,
-which XLM read segmented into words, are split at punctuation and spaces alone: expect less of it there.
+The tokenizer in transformers is written in Python, gives no offsets, and calls the Moses scripts and a word segmenter
+for each of Chinese, Japanese and Thai. This one applies the checkpoint's vocabulary and merges after Moses's main
+rules: Unicode punctuation is normalised; punctuation becomes a word of its own, except points and commas inside
+numbers and abbreviations; a clitic stays whole (don 't, l' été). On 2000 XNLI sentences a language, 99.9 % of the
+words are sacremoses's in English, 99.4 % in German and French, 99.6 to 99.9 % in Spanish, Hindi, Swahili and Urdu, 95
+% in Turkish. Known differences: abbreviations with one point (Mr.) lose it; an apostrophe between letters is never a
+word of its own (Turkish); Chinese, Japanese and Thai are split at punctuation and spaces only, while XLM was
+pretrained on segmented words, so that its scores in these languages will be lower than published ones.
 """
 
 import json
@@ -82,8 +83,8 @@ def fast_xlm_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     merges = [(first, second) for first, second, *_count in (line.split(" ") for line in lines if " " in line)]
     size = len(vocabulary)
     for first, second in merges:
-        # XLM's vocabulary is counted on text: what a later merge always swallows is not in it. The model here wants
-        # every step; an id past the vocabulary that is left over at the end is an unknown word (`known` below).
+        # XLM's vocabulary has only pieces that occur in text: the intermediate result of a merge may be missing. BPE
+        # needs all of them; an id beyond the vocabulary in the output is an unknown word (`known` below).
         for piece in (first, second, first + second):
             vocabulary.setdefault(piece, len(vocabulary))
     backend = Tokenizer(BPE(vocabulary, merges, unk_token="<unk>", end_of_word_suffix=END_OF_WORD))

@@ -22,6 +22,8 @@ import pyarrow as pa
 from stilts.data.encode import features_path, training_features
 from stilts.data.labels import with_labels
 from stilts.data.tables import read_table
+from stilts.encoders.configs import CONFIG, read_config
+from stilts.encoders.kinds import kind_warning
 from stilts.errors import StiltsError
 from stilts.evaluate.candidates import Pool
 from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
@@ -176,7 +178,9 @@ class _Stage:
             self.report({"phase": "base model"})
             found = {} if spec.source is None else {"path": str(obtain_checkpoint(self.store, spec))}
             materialise_base({**spec.identity, **found}, scratch / "weights", self._text_files(spec, scratch))
-            self._finish(self.uploader, scratch / "weights", spec.payload(), {})
+            warning = kind_warning(read_config(scratch / "weights" / CONFIG))
+            facts = {} if warning is None else {"warnings": [warning]}
+            self._finish(self.uploader, scratch / "weights", spec.payload(), facts)
             self.uploader.submit(lambda: forget_checkpoint(self.store, spec))
         self.flush()
         if not self.job.evaluations:

@@ -14,6 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from stilts.encoders.configs import config_of
+from stilts.encoders.kinds import kind_warning
 from stilts.experiment.load import resolved_yaml
 from stilts.experiment.secrets import redact
 from stilts.identity.stage import BaseSpec, StageSpec
@@ -125,7 +127,7 @@ def gather_facts(session: Session, command: str) -> Facts:
         benchmark=experiment.benchmark,
         store=redact(session.store.uri),
         seeds=experiment.seeds,
-        models={name: _origin(plan, name) for name in experiment.models},
+        models={name: _described(plan, name) for name in experiment.models},
         intermediates=tuple(experiment.intermediates),
         targets=tuple(experiment.targets),
         stages=pa.Table.from_pylist(stages, schema=STAGES),
@@ -220,6 +222,16 @@ def _figures(plan: Plan, stages: list[dict[str, Any]], session: Session) -> dict
         "expected": None if price is None else price["cost"],
         "currency": currency or None,
     }
+
+
+def _described(plan: Plan, model: str) -> str:
+    """Where a base model's weights come from, and what is not known of its model type."""
+    chain = next(branch.chain for cell in plan.expansion.cells if cell.model == model for branch in cell.branches)
+    spec = plan.expansion.graph.nodes[chain[0]].spec
+    assert isinstance(spec, BaseSpec)
+    config = config_of(spec)
+    warning = None if config is None else kind_warning(config)
+    return _origin(plan, model) + ("" if warning is None else f"; {warning}")
 
 
 def _origin(plan: Plan, model: str) -> str:
