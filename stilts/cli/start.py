@@ -19,10 +19,10 @@ def init(
     ),
 ) -> None:
     """Look at a folder of data and write the YAML of an experiment on it, with comments, ready to be planned."""
-    from stilts.data.draft import draft_experiment
+    from stilts.data.draft import MOST_NOTES, draft_experiment
     from stilts.errors import StiltsError
 
-    text = draft_experiment(folder and folder.absolute(), out.stem)
+    text, notes = draft_experiment(folder and folder.absolute(), out.stem)
     try:
         with out.open("x", encoding="utf-8") as file:
             file.write(text)
@@ -30,6 +30,10 @@ def init(
         raise StiltsError(f"{out} exists already; give another --out") from None
     except OSError as error:
         raise StiltsError(f"cannot write {out}: {error.strerror}") from None
+    for note in notes[:MOST_NOTES]:
+        typer.echo(f"note: {note}", err=True)
+    if len(notes) > MOST_NOTES:
+        typer.echo(f"note: {len(notes) - MOST_NOTES} more notes are left out", err=True)
     typer.echo(f"{out} is written; look at it, then: stilts plan {out}")
 
 

@@ -1,4 +1,4 @@
-"""Draft: looks at a folder of data and writes the YAML of an experiment on it, with comments, to be edited by a person.
+"""Write the YAML of an experiment on a folder of data, with comments, for a person to edit.
 
 It recognises XTREME's download folder, and files of four kinds by their content: one word and its tag per line, pairs
 of texts with a label, questions in SQuAD's JSON, and raw text. Language and split are taken from the names of files and
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from statistics import mode
 
 from stilts.data.prepare import Catalog
 from stilts.data.sources.layouts import LAYOUTS
@@ -28,6 +29,7 @@ SPLITS = {
 INTERMEDIATES = ("mnli", "squad", "siqa", "copa")
 """English tasks of XTREME's folder that serve as intermediates."""
 MOST_FILES = 5000
+MOST_NOTES = 20
 _KINDS = (
     "It reads XTREME's download folder; files of one word, a tab and its tag per line; two texts and a label, "
     "separated by tabs; SQuAD's JSON; and raw text (.txt). Names tell the split and the language: train-en.tsv, "
@@ -52,7 +54,7 @@ class Draft:
         intermediates: regimes besides `none`.
         splits: evaluated splits.
         selection: `last` where a target has no dev set.
-        notes: what could not be used, and why.
+        notes: files that are not used with the reason, and data that comes from the hub.
     """
 
     data: dict[str, object] = field(default_factory=dict)
@@ -73,21 +75,25 @@ class _File:
     pattern: str
 
 
-def draft_experiment(folder: Path | None, name: str) -> str:
-    """The YAML of an experiment on the data of a folder; without one, on data sets of the hub.
+def draft_experiment(folder: Path | None, name: str) -> tuple[str, list[str]]:
+    """Write the YAML of an experiment on the data of a folder; without a folder, on data sets of the hub.
+
+    Returns:
+        the YAML, and notes for the user: files that are not used with the reason, and data that comes from the hub. The
+        YAML has the first notes as comments, too.
 
     Raises:
         StiltsError: the folder does not exist, or holds nothing that can be used; the message says what was found.
     """
     if folder is None:
-        return _yaml(Draft(targets={"xnli": {}}, intermediates=["mnli"]), name)
+        return _yaml(Draft(targets={"xnli": {}}, intermediates=["mnli"]), name), []
     if not folder.is_dir():
         raise StiltsError(f"{folder} is not a folder")
     draft = _xtreme(folder) or _own(folder)
     if not draft.targets:
         found = "".join(f"\n  - {note}" for note in draft.notes) or " no files of a kind that stilts reads"
         raise StiltsError(f"{folder}: no data for a target was found:{found}\n{_KINDS}")
-    return _yaml(draft, name)
+    return _yaml(draft, name), draft.notes
 
 
 # --- XTREME's folder
@@ -106,7 +112,7 @@ def _xtreme(folder: Path) -> Draft | None:
             continue
         trained = task.train_on
         if trained is not None and not catalog.has(get_task(trained), "train", "en"):
-            draft.notes.append(f"{name}: there is no training set ({trained} in English)")
+            draft.notes.append(f"not used: {name}: there is no training set ({trained} in English)")
             continue
         draft.targets[name] = {}
     draft.intermediates = [task for task in INTERMEDIATES if _there(root, task, "train") and _there(root, task, "dev")]
@@ -131,7 +137,7 @@ def _own(folder: Path) -> Draft:
             sources.setdefault(file.split, file.pattern)
         draft.data.setdefault("tasks", {})[task] = sources  # type: ignore[index]
     for target, trained in _TARGETS.items():
-        _add_target(draft, [f for f in files if f.task in (target, trained)], target)
+        _add_target(draft, [f for f in files if f.task in (target, trained)], target, trained)
     if any(file.task == "mlm" for file in files):
         draft.intermediates = ["mlm"]
         if not draft.targets:
@@ -140,7 +146,7 @@ def _own(folder: Path) -> Draft:
     return draft
 
 
-def _add_target(draft: Draft, files: list[_File], target: str) -> None:
+def _add_target(draft: Draft, files: list[_File], target: str, trained: str) -> None:
     by_split = {split: {f.language for f in files if f.split == split} for split in ("train", "dev", "test")}
     if not files:
         return
@@ -148,6 +154,8 @@ def _add_target(draft: Draft, files: list[_File], target: str) -> None:
         draft.targets[target] = {"setting": "in-language", "languages": sorted(by_split["train"])}
     else:
         draft.targets[target] = {}
+    if not by_split["train"]:
+        draft.notes.append(f"{target}: the folder has no training set, so that of {trained} comes from the hub")
     if by_split["train"] and not by_split["dev"]:
         draft.selection = "last"
     if by_split["dev"] and not by_split["test"]:
@@ -171,7 +179,7 @@ def _recognised(folder: Path, notes: list[str]) -> Iterator[_File]:
         if task is not None and language not in get_task(task).all_languages:
             problem = f"stilts knows no language {language} of {task}"
         if problem is not None:
-            notes.append(f"{relative}: {problem}")
+            notes.append(f"not used: {relative}: {problem}")
         elif task == "mlm":
             yield _File(task, "train", language, pattern)
         elif task is not None and split is not None:
@@ -187,7 +195,8 @@ def _task_of(path: Path, split: str | None) -> tuple[str | None, str | None]:
         return (("xquad" if split == "test" else "squad") if questions else None), None
     if path.suffix == ".csv":
         return None, "commas separate its columns; write it with tabs"
-    lines = head.splitlines()[:_LINES]
+    complete = head if len(head) < _HEAD else head[: head.rfind("\n") + 1]
+    lines = complete.rstrip("\n").split("\n")[:_LINES]
     rows = [line.split("\t") for line in lines if line.strip()]
     if not rows:
         return None, None
@@ -199,7 +208,19 @@ def _task_of(path: Path, split: str | None) -> tuple[str | None, str | None]:
     if columns == {3}:
         header = {"label", "gold_label"} & set(rows[0])
         return _fitting(_PAIRS, {row[2] for row in rows[1 if header else 0 :]} - {"-"}, "labels")
-    return None, None
+    return None, _misshapen(lines) if split is not None and "\t" in complete else None
+
+
+def _misshapen(lines: list[str]) -> str:
+    """Say why lines with tabs are neither tags nor pairs."""
+    columns = {number: line.count("\t") + 1 for number, line in enumerate(lines, 1) if line.strip()}
+    usual = mode(columns.values())
+    odd = next((number for number, count in columns.items() if count != usual), None)
+    if odd is not None:
+        return f"line {odd} has {columns[odd]} column(s), but most lines have {usual}"
+    if usual == 2:
+        return "no blank line separates its sentences"
+    return f"it has {usual} columns; files of tags have 2, and files of pairs have 3"
 
 
 def _tags_by_task() -> dict[str, frozenset[str]]:
@@ -220,9 +241,9 @@ def _fitting(tasks: Mapping[str, frozenset[str]], labels: set[str], what: str) -
 def _yaml(draft: Draft, name: str) -> str:
     model, hub, revision = MODEL
     targets = "\n".join(f"  {target}: {_inline(settings)}" for target, settings in draft.targets.items())
-    notes = [f"# Not used: {note}" for note in draft.notes[:20]]
+    notes = [f"# Note: {note}" for note in draft.notes[:MOST_NOTES]]
     if len(draft.notes) > len(notes):
-        notes.append(f"# ... and {len(draft.notes) - len(notes)} more files")
+        notes.append(f"# ... and {len(draft.notes) - len(notes)} more notes")
     recipe = (
         "recipe: {selection: last} # there is no dev set to choose the best weights by"
         if draft.selection

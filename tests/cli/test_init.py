@@ -88,11 +88,37 @@ def test_what_cannot_be_used_is_named(stilts: Run, tmp_path: Path) -> None:
         tmp_path / "own",
         {"train-en.tsv": TAGS, "train-fry.tsv": TAGS, "a.csv": "x,y\n", "dev-en.tsv": "Anna\tEVT\n\nx\tO\n"},
     )
-    assert stilts("init", folder, "--out", "e.yaml")[0] == 0
+    code, _, err = stilts("init", folder, "--out", "e.yaml")
+    assert (code, "note: not used: a.csv: commas separate its columns" in err) == (0, True), err
     text = (tmp_path / "e.yaml").read_text()
-    assert "# Not used: a.csv: commas separate its columns" in text
-    assert "# Not used: dev-en.tsv: its tags (EVT O) are those of no task" in text
+    assert "# Note: not used: a.csv: commas separate its columns" in text
+    assert "# Note: not used: dev-en.tsv: its tags (EVT O) are those of no task" in text
     code, _, err = stilts("init", write(tmp_path / "other", {"a.csv": "x,y\n"}), "--out", "f.yaml")
-    assert (code, "no data for a target was found: - a.csv: commas" in err) == (1, True), err
+    assert (code, "no data for a target was found: - not used: a.csv: commas" in err) == (1, True), err
     assert not (tmp_path / "f.yaml").exists()
     assert stilts("init", tmp_path / "absent")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("train", "reason"),
+    [
+        ("Anna\tB-PER\nruft O\n\nBerlin\tB-LOC\n", "line 2 has 1 column(s), but most lines have 2"),
+        ("Anna\tB-PER\nBerlin\tB-LOC\n", "no blank line separates its sentences"),
+        ("1\tAnna\tPROPN\tB-PER\n", "it has 4 columns; files of tags have 2, and files of pairs have 3"),
+    ],
+    ids=["uneven", "no blank line", "four columns"],
+)
+def test_a_broken_training_set_is_not_replaced_silently(stilts: Run, tmp_path: Path, train: str, reason: str) -> None:
+    folder = write(tmp_path / "own", {"en/train.tsv": train, "en/dev.tsv": TAGS, "en/test.tsv": TAGS})
+    code, _, err = stilts("init", folder, "--out", "e.yaml")
+    assert code == 0
+    assert f"note: not used: en/train.tsv: {reason}" in err
+    assert "note: panx: the folder has no training set, so that of panx comes from the hub" in err
+
+
+def test_long_lines_are_read_whole(stilts: Run, tmp_path: Path) -> None:
+    """Only the head of a file is read; a line that is cut there says nothing about the format."""
+    text = f"{'a ' * 30_000}\tb\tneutral\n" * 9
+    folder = write(tmp_path / "own", {f"{split}-en.tsv": text for split in ("train", "dev", "test")})
+    code, _, err = stilts("init", folder, "--out", "e.yaml")
+    assert (code, err) == (0, "")
