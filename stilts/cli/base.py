@@ -85,7 +85,7 @@ def interruptible() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:  # typer would end in a bare "Aborted"
-        complain("interrupted; the same command goes on from here")
+        complain("interrupted; the same command continues from here")
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -9,12 +9,12 @@ INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 MEANINGS = {
-    OK: "all went well",
+    OK: "everything is done",
     FAILED: "bad input, or stages that failed or diverged; the message says which",
     USAGE: "unknown command or option",
     LIMIT_REACHED: "the run stopped at --max-gpu-hours or --max-cost",
     DEFECT: "a defect of stilts; STILTS_DEBUG=1 shows the traceback",
-    INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the same command goes on",
-    BROKEN_PIPE: "whatever read the output has closed it, as `head` does",
+    INTERRUPTED: "interrupted by Ctrl-C or SIGTERM; the same command continues",
+    BROKEN_PIPE: "the reader of the output closed it, as `head` does",
 }
 """What each of them means, for the help and the documentation."""

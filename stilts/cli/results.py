@@ -22,7 +22,7 @@ from stilts.cli.base import (
 Baseline = Annotated[str, typer.Option(metavar="REGIME", help="Regime to which the others are compared.")]
 Difference = Annotated[
     float,
-    typer.Option(min=0, metavar="POINTS", help="Say how many seeds would show a difference of this many points."),
+    typer.Option(min=0, metavar="POINTS", help="Report how many seeds would show a difference of this many points."),
 ]
 
 
@@ -49,7 +49,10 @@ def collect(
 
 def report(
     experiment: ExperimentFile,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: report.html among the results.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="HTML file to write; default: report.html in the results folder."),
+    ] = None,
     baseline: Baseline = "none",
     difference: Difference = 1.0,
     patches: Patches = [],
@@ -106,7 +109,7 @@ def submission(
     intermediate: Annotated[
         list[str],
         typer.Option(
-            metavar="[TARGET=]REGIME", help="Take this regime, not the best on dev. Repeat it for several targets."
+            metavar="[TARGET=]REGIME", help="Use this regime instead of the best on dev. Repeat it for several targets."
         ),
     ] = [],
     model: Annotated[str | None, typer.Option(help="Base model, if the experiment has several.")] = None,

@@ -25,14 +25,14 @@ MaxGpuHours = Annotated[
 ]
 MaxCost = Annotated[
     float | None,
-    typer.Option(min=0, help="Stop when they have cost this much, by the prices in the experiment's cluster."),
+    typer.Option(min=0, help="Stop when they have cost this much, at the prices in the field cluster."),
 ]
 
 
 def plan(
     experiment: ExperimentFile,
     simulate: Annotated[
-        bool, typer.Option("--simulate", help="Simulate the run on the machines that cluster: describes.")
+        bool, typer.Option("--simulate", help="Simulate the run on the machines that the field cluster describes.")
     ] = False,
     patches: Patches = [],
     overrides: Overrides = [],
@@ -51,7 +51,8 @@ def run(
     tracker: Annotated[
         list[str],
         typer.Option(
-            metavar="wandb|mlflow", help="Log there, in addition to TensorBoard files. Repeat it for several trackers."
+            metavar="wandb|mlflow",
+            help="Log to this tracker, in addition to TensorBoard files. Repeat it for several trackers.",
         ),
     ] = [],
     patches: Patches = [],
@@ -109,7 +110,7 @@ def status(
     experiment: ExperimentFile,
     watch: Annotated[
         bool,
-        typer.Option("--watch", help="Follow the runs under way until the last ends; Ctrl-C ends the display alone."),
+        typer.Option("--watch", help="Follow the runs until the last one ends; Ctrl-C ends only the display."),
     ] = False,
     patches: Patches = [],
     overrides: Overrides = [],

@@ -71,7 +71,7 @@ def fields(
 
 
 def schema(
-    search: Annotated[bool, typer.Option("--search", help="Of the file of a search, not of an experiment.")] = False,
+    search: Annotated[bool, typer.Option("--search", help="Print the schema of a search's YAML instead.")] = False,
 ) -> None:
     """Print the JSON schema of an experiment's YAML, with which editors complete and check fields."""
     from stilts.experiment.experiment import Experiment

@@ -12,10 +12,12 @@ def clean(
     store: Annotated[str, typer.Option(help="Store to clean.")] = "stilts-store",
     forget: Annotated[
         list[str],
-        typer.Option(metavar="NAME", help="Let an experiment go, NAME or NAME/DIGEST, with what it alone needs."),
+        typer.Option(
+            metavar="NAME", help="Drop the declaration of an experiment, NAME or NAME/DIGEST, and what only it needs."
+        ),
     ] = [],
-    cache: Annotated[bool, typer.Option("--cache", help="This machine's copies of object stores instead.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without a question.")] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Clear this machine's cache of bucket files instead.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
     as_json: Json = False,
 ) -> None:
     """List what no experiment of a store needs; remove it when that is confirmed. Never what a run uses."""

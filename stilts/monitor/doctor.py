@@ -133,7 +133,7 @@ def _tried(uri: str) -> Finding:
         store.remove(folder)
     if list(store.list(folder)):
         return Finding("store", "failed", f"{store.uri}: what was removed is still there; {folder} can go")
-    return Finding("store", "ok", f"{store.uri}: wrote, read, claimed, listed and removed a file")
+    return Finding("store", "ok", f"{store.uri}: wrote, read, leased, listed and removed a file")
 
 
 def _disk(uri: str) -> Finding:

@@ -96,7 +96,7 @@ def test_submit_logs_stop_and_submit_again(jobs: Jobs) -> None:
     took["stop"] = time.monotonic() - begin
     assert jobs.ended("first") == "stopped"
     said = jobs("logs", "first").stdout
-    assert "interrupted; the same command goes on from here" in said
+    assert "interrupted; the same command continues from here" in said
     before = records(home)
     assert 0 < len(before) < STAGES
     begin = time.monotonic()
