@@ -94,14 +94,15 @@ class Catalog:
             )
         files = _files(task, source, language)
         labels = self._labels(task, split, language)
-        index = self._index_path(task, split, language, [*files, labels] if labels else files)
+        read = [*files, *_beside(task, files), *([labels] if labels else [])]
+        index = self._index_path(task, split, language, read)
         known = self._indexed(index, (task.name, split, language))
         if known:
             return known
         pooled = split == CANDIDATES
         table = _read_candidates(task, source) if pooled else _read(task, split, language, files, labels)
         ref = self._write(table, task, split, language, str(files[0]))
-        self._remember(index, ref, files)
+        self._remember(index, ref, read)
         return ref
 
     def materialise(self, ref: DataRef) -> Path:
@@ -264,7 +265,7 @@ class Catalog:
         return ref if (self.root / ref.path).is_file() else None
 
     def _remember(self, index: Path, ref: DataRef, files: Sequence[Path]) -> None:
-        if time.time() - max(path.stat().st_mtime for path in files) < RACY_SECONDS:
+        if time.time() - max(path.stat().st_mtime for path in files if path.is_file()) < RACY_SECONDS:
             return
         index.parent.mkdir(parents=True, exist_ok=True)
         temporary = index.with_name(f".{index.name}-{os.getpid()}")
@@ -304,6 +305,12 @@ def _files(task: Task, patterns: Sequence[str], language: str) -> list[Path]:
     if language == EVERY:
         return list(_by_language(task, patterns).values())
     return [path for pattern in patterns for path in parts(task, pattern, language)]
+
+
+def _beside(task: Task, files: Sequence[Path]) -> list[Path]:
+    """Paths of the second files that the reader takes gold from, whether or not they exist."""
+    beside = get_format(task).beside
+    return [] if beside is None else [beside(path) for path in files]
 
 
 def _holds(task: Task, path: Path, language: str) -> bool:

@@ -199,6 +199,22 @@ def test_a_file_whose_size_and_time_were_kept_is_read_again(folder: Path) -> Non
     assert catalog(folder).ref(XNLI, "train", "en").identity != before
 
 
+def test_a_change_of_labels_beside_the_questions_is_seen(tmp_path: Path) -> None:
+    """Social IQa's first release keeps the labels in a file of their own, which no pattern names."""
+    line = {"context": "c", "question": "q", "answerA": "a", "answerB": "b", "answerC": "d"}
+    questions = write(tmp_path / "train.jsonl", "".join(json.dumps(line) + "\n" for _ in range(3)))
+    labels = write(tmp_path / "train-labels.lst", "1\n2\n3\n")
+    there = Catalog(DataDecl(tasks={"siqa": TaskSource(train=str(questions))}), tmp_path / "root")
+    before = there.ref(get_task("siqa"), "train", "en")
+    write(labels, "3\n3\n3\n")
+    after = there.ref(get_task("siqa"), "train", "en")
+    assert before.identity != after.identity
+    assert read_table(tmp_path / "root" / after.path)["label"].to_pylist() == [2, 2, 2]
+    labels.unlink()
+    with pytest.raises(StiltsError, match="no gold labels"):
+        there.ref(get_task("siqa"), "train", "en")
+
+
 def test_a_damaged_or_outlived_index_is_read_over(folder: Path) -> None:
     ref = catalog(folder).ref(XNLI, "train", "en")
     for index in (folder / "root" / "data" / "index").iterdir():

@@ -207,12 +207,17 @@ class Situation(BaseModel):
     label: str | int | None = None
 
 
+def siqa_labels(path: Path) -> Path:
+    """The file in which Social IQa's first release keeps the labels of a file of questions."""
+    return path.with_name(f"{path.stem}-labels.lst")
+
+
 @each_file
 def read_siqa(path: Path, task: Task, language: str) -> pa.Table:
     """Social IQa jsonl; its first release keeps the labels, 1 to 3, in `STEM-labels.lst` beside `STEM.jsonl`."""
     report = Report(path)
     lines = list(read_jsonl(path, Situation, report))
-    beside = path.with_name(f"{path.stem}-labels.lst")
+    beside = siqa_labels(path)
     labels = [line.strip() for line in read_lines(beside)] if beside.is_file() else None
     if labels is not None and len(labels) != len(lines):
         report.add(1, f"{len(lines)} questions, but {beside.name} has {len(labels)} labels")

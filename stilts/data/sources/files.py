@@ -30,6 +30,7 @@ class Format:
         candidates: reads what a ranking searches, from files by language (one without `{lang}` stands under `mul`).
         languages: of which a file holds examples, where one file is of several; None: a file without `{lang}` in its
             path is English.
+        beside: the path of a second file that the reader takes gold from, where it exists beside the first.
         gold: where the reader looks for gold, for the message that there is none.
         from_hub: makes canonical examples of the columns that `Family.from_hub` returns, in one language; None if they
             are canonical examples already.
@@ -40,6 +41,7 @@ class Format:
     translated: ReadAll | None = None
     candidates: Callable[[Mapping[str, Path], Task], pa.Table] | None = None
     languages: Callable[[Path], frozenset[str]] | None = None
+    beside: Callable[[Path], Path] | None = None
     gold: str = ""
     from_hub: Callable[[Path, Mapping[str, list[Any]], str], pa.Table] | None = None
 
@@ -67,7 +69,7 @@ FORMATS: dict[str, Format] = {
     "hellaswag": Format(choices.read_hellaswag, gold="label"),
     "cosmosqa": Format(choices.read_cosmosqa, gold="label"),
     "csqa": Format(choices.read_csqa, gold="answerKey"),
-    "siqa": Format(choices.read_siqa, gold="correct or label"),
+    "siqa": Format(choices.read_siqa, beside=choices.siqa_labels, gold="correct or label"),
     "copa": Format(choices.read_copa, choices.merge_choices, gold="label"),
     "squad_pairs": Format(
         lareqa.read_squad_pairs, translated=lareqa.read_translated_squad_pairs, from_hub=lareqa.question_table
