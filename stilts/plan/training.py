@@ -23,6 +23,9 @@ Training = Literal["english", "translated", "in-language"]
 LENGTHS = ("epochs", "max_steps", "max_tokens", "batch_size", "max_examples")
 """Fields of a recipe that set the number of its steps."""
 
+_LENGTH_UNITS = ("epochs", "max_steps", "max_tokens")
+"""Fields that give a stage its length; where a recipe has several, the last of them counts."""
+
 MIXTURE_RECIPE: Mapping[str, Any] = {
     "learning_rate": 1e-5,
     "epochs": 3,
@@ -123,16 +126,17 @@ class Trainer:
 
     def _recipe(self, task: str, given: Mapping[str, Any], seeds: Mapping[str, Any]) -> Recipe:
         own = self.experiment.recipes.get(task)
-        declared = {**self.experiment.recipe.model_dump(), **({} if own is None else own.model_dump()), **given}
-        values = {**get_task(task).recipe, **declared}
+        levels = (self.experiment.recipe.model_dump(), {} if own is None else own.model_dump(), given)
+        declared = _layered(*levels)
+        values = _layered(get_task(task).recipe, *levels)
         if "long_warmup" not in declared and any(name in declared for name in LENGTHS):
             # A task's own long warm-up belongs to its own number of steps.
             values["long_warmup"] = "shorten"
         return _made(f"recipe of {task}", {**values, **seeds})
 
     def _mixture_recipe(self, given: Mapping[str, Any], seeds: Mapping[str, Any]) -> Recipe:
-        values = {**MIXTURE_RECIPE, **self.experiment.recipe.model_dump(), **given, **seeds}
-        return _made("recipe of the mixture", values)
+        values = _layered(MIXTURE_RECIPE, self.experiment.recipe.model_dump(), given)
+        return _made("recipe of the mixture", {**values, **seeds})
 
     def _part_recipe(self, task: str, part: PartDecl, stage: StageDecl, seeds: Mapping[str, Any]) -> Recipe:
         own = part.recipe.model_dump()
@@ -247,6 +251,21 @@ def _no_files(task: Task, training: str) -> str:
     field = f"data.tasks.{task.name}.{split_of(training, '')}"
     kind = "translated training data" if training == "translated" else "training data in other languages"
     return f"no {kind} of {task.name}; give files as {field}, with {{lang}} in the path"
+
+
+def _layered(*levels: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a recipe that is declared at several levels, the most general first; the later have precedence.
+
+    max_steps replaces epochs, and max_tokens both. So that the length that a later level gives is the one that counts,
+    it removes those of earlier levels that would replace it.
+    """
+    values: dict[str, Any] = {}
+    for level in levels:
+        given = [name for name in _LENGTH_UNITS if level.get(name) is not None]
+        for name in _LENGTH_UNITS[_LENGTH_UNITS.index(given[-1]) + 1 :] if given else ():
+            values.pop(name, None)
+        values |= level
+    return values
 
 
 def _made(what: str, values: Mapping[str, Any]) -> Recipe:

@@ -295,3 +295,37 @@ def test_pretraining_and_fixed_seeds_ignore_the_parts(expanded: Expand) -> None:
     graph = expanded(seeds=[1, 2], intermediates={"r": stage}, seed_parts={"order": 3}).graph
     found = {(node.spec.parts[0].task, node.spec.recipe.seed_of("order")) for node in graph.stages()}
     assert found == {("mnli", 7), ("xnli", 3)}
+
+
+# --- precedence of lengths -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("general", "special", "expected"),
+    [
+        ({"max_steps": 20}, {"epochs": 2}, (2.0, None, None)),
+        ({"max_tokens": 5000}, {"epochs": 2}, (2.0, None, None)),
+        ({"max_tokens": 5000}, {"max_steps": 7}, (5.0, 7, None)),
+        ({"epochs": 2}, {"max_steps": 7}, (2.0, 7, None)),
+        ({"max_steps": 20}, {"epochs": None}, (None, 20, None)),
+        ({"max_steps": 20}, {"epochs": 2, "max_steps": 7}, (2.0, 7, None)),
+    ],
+)
+def test_the_length_of_the_more_special_level_counts(
+    expanded: Expand, general: dict[str, Any], special: dict[str, Any], expected: tuple[Any, ...]
+) -> None:
+    by_task = expanded(intermediates={"r": ["mnli"]}, recipe=general, recipes={"mnli": special})
+    by_stage = expanded(intermediates={"r": [{"task": "mnli", "recipe": special}]}, recipe=general)
+    for recipe in (stage_of(by_task).recipe, stage_of(by_stage).recipe):
+        assert (recipe.epochs, recipe.max_steps, recipe.max_tokens) == expected
+
+
+def test_epochs_replace_the_steps_of_a_tasks_own_recipe(expanded: Expand) -> None:
+    assert get_task("mlm").recipe["max_steps"]
+    recipe = stage_of(expanded(intermediates={"r": ["mlm"]}, recipe={"epochs": 1})).recipe
+    assert (recipe.epochs, recipe.max_steps) == (1.0, None)
+
+
+def test_epochs_of_a_mixture_replace_the_steps_of_the_experiment(expanded: Expand) -> None:
+    mixed = expanded(intermediates=_mix(["mnli", "squad"], recipe={"epochs": 2}), recipe={"max_steps": 20})
+    assert (stage_of(mixed).recipe.epochs, stage_of(mixed).recipe.max_steps) == (2.0, None)
