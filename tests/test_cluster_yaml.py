@@ -11,7 +11,7 @@ import yaml
 from packaging.requirements import Requirement
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from stilts.run.cluster.notices import source
+from stilts.run.cluster.notices import notice_source
 from tests.servers import KEYS, s3_server
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -107,7 +107,7 @@ def test_every_worker_watches_for_its_cloud_to_take_it_back(cluster: dict[str, A
     *_, start, watch = cluster["worker_start_ray_commands"]
     assert "ulimit -n 65536; ray start" in start
     assert f"stilts watch --cloud {cluster['provider']['type']}" in watch
-    assert source(cluster["provider"]["type"])
+    assert notice_source(cluster["provider"]["type"])
     assert watch.startswith("setsid nohup ")
     assert watch.endswith("&")
     assert not any("stilts watch" in command for command in cluster["head_start_ray_commands"])
