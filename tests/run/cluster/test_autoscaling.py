@@ -1,6 +1,7 @@
 """A cluster that grows when a grid waits, shrinks to nothing when it is done, and replaces what it loses."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -113,6 +114,7 @@ def test_a_grid_scales_up_and_down_and_a_lost_node_only_delays_it(cluster: Autos
     output, disturbed = run(cluster, tmp_path / "disturbed", lose_a_node=True)
     for took in (quiet, disturbed):
         print("; ".join(f"{step}: {seconds:.1f} s" for step, seconds in took.items()))
-    assert "retry 1 of 3" in output
+    # Of the processes of a node that is killed, the rank may be gone before the node is.
+    assert re.search(r"lost +\S+ (with its node, again|again, retry 1 of 3)", output), output
     assert {row["status"] for row in table(tmp_path / "quiet")} == {"ok"}
     assert table(tmp_path / "disturbed") == table(tmp_path / "quiet")
