@@ -19,6 +19,7 @@ UNIMPORTED = {
     "lang2vec": "its data files are read",
     "moto": "runs as a server",
     "playwright": "found by its name where it is installed",
+    "mkdocs-material": "the theme of the documentation",
     "mypy": "a command",
     "ninja": "DeepSpeed calls it to build its operators",
     "protobuf": "transformers reads SentencePiece models with it",
