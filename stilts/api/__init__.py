@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stilts.experiment.experiment import Experiment
     from stilts.experiment.search import Tuning
     from stilts.results.analyse import Tables
-    from stilts.results.options import Options
+    from stilts.results.seed_statistics import Options
     from stilts.run.result import RunResult
     from stilts.search.result import TuneResult
     from stilts.session import Session
@@ -169,7 +169,7 @@ def collect(
         results.write()               # the files of `stilts collect`
     """
     from stilts.api.objects import Results
-    from stilts.results.options import Options
+    from stilts.results.seed_statistics import Options
 
     session, options = _session(experiment), Options(baseline, difference)
     return Results(_tables(session, options, console), session.results)
@@ -198,7 +198,7 @@ def report(
         stilts.report("first.yaml").path  # results/first/report.html
     """
     from stilts.api.objects import Report
-    from stilts.results.options import Options
+    from stilts.results.seed_statistics import Options
     from stilts.show.figures.write import write_figures
     from stilts.show.html.facts import gather_facts
     from stilts.show.html.page import write_report

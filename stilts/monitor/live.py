@@ -18,8 +18,7 @@ from stilts.experiment.experiment import Experiment
 from stilts.ledger.needs import all_runs
 from stilts.ledger.progress import RunReport, read_progress, write_seconds
 from stilts.schedule.progress import duration, facts
-from stilts.show.progress import show_progress, whole_line
-from stilts.show.status import spending_line
+from stilts.show.status import show_progress, spending_line, whole_line
 from stilts.storage.lease import holder
 from stilts.storage.protocol import Store
 
@@ -35,23 +34,23 @@ class LiveRun:
     """The state of one run, as read from the store.
 
     Attributes:
-        who: the driver that holds the run's lease, as `host (process N)`; None if the driver is dead.
-        told: the last progress that the driver wrote; None if it has not written any yet.
+        driver: the driver that holds the run's lease, as `host (process N)`; None if the driver is dead.
+        report: the last progress that the driver wrote; None if it has not written any yet.
     """
 
-    who: str | None
-    told: RunReport | None
+    driver: str | None
+    report: RunReport | None
 
     @property
     def age(self) -> float | None:
         """Seconds since the driver last wrote its progress; None if it has not written any."""
-        return None if self.told is None else max(0.0, time.time() - self.told.time)
+        return None if self.report is None else max(0.0, time.time() - self.report.time)
 
     def to_json(self) -> dict[str, Any]:
-        told = self.told
-        driver = self.who or (told and told.driver)
-        progress = None if told is None else asdict(told.progress)
-        return {"driver": driver, "alive": self.who is not None, "age": self.age, "progress": progress}
+        report = self.report
+        driver = self.driver or (report and report.driver)
+        progress = None if report is None else asdict(report.progress)
+        return {"driver": driver, "alive": self.driver is not None, "age": self.age, "progress": progress}
 
 
 def live_runs(store: Store, experiment: str) -> list[LiveRun]:
@@ -69,40 +68,41 @@ def watch(experiment: Experiment, store: Store, console: Console) -> None:
         KeyboardInterrupt: the user pressed Ctrl-C.
     """
     every = write_seconds(store)
-    said: dict[str | None, float] = {}
+    printed: dict[str | None, float] = {}
     screen = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else nullcontext()
     with screen as live:
-        while runs := [run for run in live_runs(store, experiment.name) if run.who]:
+        while runs := [run for run in live_runs(store, experiment.name) if run.driver]:
             spent = spending_line(experiment, store)
             if live is not None:
                 live.update(Group(*(_display(run, every) for run in runs), Text(spent, style="dim")), refresh=True)
             for run in runs:
-                if live is None and run.told is not None and said.get(run.who) != run.told.time:
-                    said[run.who] = run.told.time
-                    console.print(Text(_line(run.told, spent)), soft_wrap=True)
+                if live is None and run.report is not None and printed.get(run.driver) != run.report.time:
+                    printed[run.driver] = run.report.time
+                    console.print(Text(_line(run.report, spent)), soft_wrap=True)
             time.sleep(every)
     time.sleep(SETTLE_SECONDS)
     for run in live_runs(store, experiment.name):
-        if run.who is None:
-            console.print(f"[yellow]{_death(run)}[/]", soft_wrap=True, highlight=False)
+        if run.driver is None:
+            console.print(f"[yellow]{_dead_driver(run)}[/]", soft_wrap=True, highlight=False)
 
 
 def _display(run: LiveRun, every: float) -> RenderableType:
-    if run.told is None or run.age is None:
-        return Text(f"{run.who} prepares: nothing is trained yet")
+    if run.report is None or run.age is None:
+        return Text(f"{run.driver} prepares: nothing is trained yet")
     late = run.age > LATE * every
-    said = Text(f"{run.who}" + (f", of which nothing was heard for {duration(run.age)}" if late else ""), style="dim")
-    return Group(said, show_progress(run.told.progress))
+    silence = f", of which nothing was heard for {duration(run.age)}" if late else ""
+    header = Text(f"{run.driver}{silence}", style="dim")
+    return Group(header, show_progress(run.report.progress))
 
 
-def _line(told: RunReport, spent: str) -> str:
+def _line(report: RunReport, spent: str) -> str:
     """The progress of the run, then of each stage: `12:30:05 3 of 12 done, ...; spent: ... | NAME step 12/40 | ...`."""
-    whole = "; ".join(filter(None, (whole_line(told.progress), spent)))
-    stages = [f"{stage.name} {', '.join(facts(stage.latest))}" for stage in told.progress.running]
-    return " | ".join([f"{time.strftime('%H:%M:%S', time.localtime(told.time))} {whole}", *stages])
+    whole = "; ".join(filter(None, (whole_line(report.progress), spent)))
+    stages = [f"{stage.name} {', '.join(facts(stage.latest))}" for stage in report.progress.running]
+    return " | ".join([f"{time.strftime('%H:%M:%S', time.localtime(report.time))} {whole}", *stages])
 
 
-def _death(run: LiveRun) -> str:
-    who = f"the driver {run.told.driver}" if run.told is not None else "a driver"
+def _dead_driver(run: LiveRun) -> str:
+    driver = f"the driver {run.report.driver}" if run.report is not None else "a driver"
     when = f" {duration(run.age)} ago" if run.age is not None else ""
-    return f"{who} died{when}: the same `stilts run` goes on from there"
+    return f"{driver} died{when}: the same `stilts run` goes on from there"

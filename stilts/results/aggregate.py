@@ -10,22 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stilts.experiment.experiment import NONE
-from stilts.results.entry import (
-    AVERAGE,
-    LANGUAGES,
-    SUMMARY,
-    TARGET,
-    Entry,
-    adjust_family,
-    compare,
-    describe,
-    entry_of,
-    entry_table,
-)
-from stilts.results.options import Options
 from stilts.results.scores import (
     MEAN,
-    Row,
+    ModelRegime,
     Scores,
     average_scores,
     averaged_targets,
@@ -33,6 +20,19 @@ from stilts.results.scores import (
     language_scores,
     rows_of,
     task_scores,
+)
+from stilts.results.seed_statistics import (
+    AVERAGE,
+    LANGUAGES,
+    SUMMARY,
+    TARGET,
+    Options,
+    SeedStatistics,
+    adjust_family,
+    compare,
+    describe,
+    statistics_of,
+    statistics_table,
 )
 from stilts.results.table import CLEAN, ZERO_SHOT, benchmark_of
 from stilts.tasks.base import get_task
@@ -57,14 +57,14 @@ def summary_table(results: pa.Table, options: Options) -> pa.Table:
             (TARGET, scores, targets(results, split)),
             (AVERAGE, averages, list(averages_of(benchmark))),
         ):
-            entries = _entries(found, options)
+            statistics = _statistics(found, options)
             for model, intermediate in row_order(rows, options.baseline):
                 where = {"split": split, "model": model, "intermediate": intermediate, "kind": kind}
                 for column in columns:
-                    entry = entries.get(((model, intermediate), column))
-                    if entry is not None:
-                        records.append({**where, "column": column, **vars(entry)})
-    return entry_table(records, SUMMARY, options)
+                    stats = statistics.get(((model, intermediate), column))
+                    if stats is not None:
+                        records.append({**where, "column": column, **vars(stats)})
+    return statistics_table(records, SUMMARY, options)
 
 
 def languages_table(results: pa.Table, summary: pa.Table, options: Options) -> pa.Table:
@@ -74,7 +74,7 @@ def languages_table(results: pa.Table, summary: pa.Table, options: Options) -> p
         summary: `summary_table` of the same results; its rows are repeated as the means over languages.
     """
     means = {
-        (row["split"], row["column"], (row["model"], row["intermediate"])): entry_of(row)
+        (row["split"], row["column"], (row["model"], row["intermediate"])): statistics_of(row)
         for row in summary.to_pylist()
         if row["kind"] == TARGET
     }
@@ -83,14 +83,14 @@ def languages_table(results: pa.Table, summary: pa.Table, options: Options) -> p
         for target in targets(results, split):
             rows = rows_of(results.filter(pc.field("target") == target), split, CLEAN)
             scores = language_scores(rows, benchmark_of(results))
-            entries = _entries({key: found for key, found in scores.items() if key[1] != MEAN}, options)
+            statistics = _statistics({key: found for key, found in scores.items() if key[1] != MEAN}, options)
             for row in row_order(rows, options.baseline):
                 where = {"split": split, "model": row[0], "intermediate": row[1], "target": target}
-                found = {language: entries.get((row, language)) for language in language_order(rows)}
-                for language, entry in {**found, MEAN: means[split, target, row]}.items():
-                    if entry is not None:
-                        records.append({**where, "language": language, **vars(entry)})
-    return entry_table(records, LANGUAGES, options)
+                found = {language: statistics.get((row, language)) for language in language_order(rows)}
+                for language, stats in {**found, MEAN: means[split, target, row]}.items():
+                    if stats is not None:
+                        records.append({**where, "language": language, **vars(stats)})
+    return statistics_table(records, LANGUAGES, options)
 
 
 def splits(table: pa.Table) -> list[str]:
@@ -113,7 +113,7 @@ def targets(table: pa.Table, split: str) -> list[str]:
     return sorted(found, key=lambda name: order.index(name) if name in order else len(order))
 
 
-def ended(table: pa.Table) -> list[tuple[str, str, str]]:
+def failed_stages(table: pa.Table) -> list[tuple[str, str, str]]:
     """(status, stage NAME, error) of every stage that failed or diverged."""
     bad = table.filter(pc.field("status").isin(["failed", "diverged"])).select(["status", "stage", "error"])
     return list(dict.fromkeys((row["status"], row["stage"], row["error"] or "") for row in bad.to_pylist()))
@@ -140,23 +140,23 @@ def language_order(rows: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     return (*official, *sorted(found.keys() - official.keys()))
 
 
-def row_order(rows: Iterable[Mapping[str, Any]], baseline: str = NONE) -> tuple[Row, ...]:
+def row_order(rows: Iterable[Mapping[str, Any]], baseline: str = NONE) -> tuple[ModelRegime, ...]:
     """The (model, regime) pairs of the rows: models in order of appearance, within a model the baseline first."""
     found = dict.fromkeys((row["model"], row["intermediate"]) for row in rows)
     models = list(dict.fromkeys(model for model, _ in found))
     return tuple(sorted(found, key=lambda row: (models.index(row[0]), row[1] != baseline)))
 
 
-def _entries(scores: Scores, options: Options) -> dict[tuple[Row, str], Entry]:
-    """Statistics with comparisons to the baseline; the p values of each model are adjusted as one family."""
-    entries = {}
+def _statistics(scores: Scores, options: Options) -> dict[tuple[ModelRegime, str], SeedStatistics]:
+    """Statistics by (row, column), compared with the baseline. Each model's p values are adjusted as one family."""
+    statistics = {}
     for (row, column), by_seed in scores.items():
         model, intermediate = row
-        entry, baseline = describe(by_seed), scores.get(((model, options.baseline), column))
+        stats, baseline = describe(by_seed), scores.get(((model, options.baseline), column))
         if intermediate != options.baseline and baseline is not None:
-            entry = compare(entry, by_seed, baseline, options)
-        entries[row, column] = entry
-    adjusted: dict[tuple[Row, str], Entry] = {}
-    for model in dict.fromkeys(row[0] for row, _ in entries):
-        adjusted |= adjust_family({key: entry for key, entry in entries.items() if key[0][0] == model})
+            stats = compare(stats, by_seed, baseline, options)
+        statistics[row, column] = stats
+    adjusted: dict[tuple[ModelRegime, str], SeedStatistics] = {}
+    for model in dict.fromkeys(row[0] for row, _ in statistics):
+        adjusted |= adjust_family({key: stats for key, stats in statistics.items() if key[0][0] == model})
     return adjusted

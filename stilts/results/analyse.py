@@ -7,13 +7,19 @@ import pyarrow as pa
 from stilts.errors import StiltsError, nearest
 from stilts.plan.expand import Expansion
 from stilts.results.aggregate import languages_table, summary_table
-from stilts.results.analyses import analysis_tables
-from stilts.results.gather import gather
+from stilts.results.best import best
+from stilts.results.gather import gather, gather_choice
 from stilts.results.items.gather import Shown, items_table
 from stilts.results.items.kept import Kept
-from stilts.results.learning.tables import learning_tables
-from stilts.results.options import Options
+from stilts.results.learning.curves import curves_table
+from stilts.results.learning.selection import selection_table
+from stilts.results.learning.stages import used_stages
+from stilts.results.published import beside_published
 from stilts.results.robustness import robustness_table
+from stilts.results.scores import official_targets
+from stilts.results.seed_statistics import Options
+from stilts.results.similarity.pretraining import pretrainings
+from stilts.results.similarity.similarity import similarity
 from stilts.results.study import study_table
 from stilts.results.training import training_table
 from stilts.results.variance import variance_table
@@ -61,3 +67,40 @@ def over_seeds(results: pa.Table, options: Options) -> Tables:
         "variance": variance_table(results),
         "robustness": robustness_table(results, options.baseline),
     }
+
+
+def analysis_tables(
+    expansion: Expansion, store: Store, results: pa.Table, languages: pa.Table, baseline: str
+) -> Tables:
+    """The tables `best`, `published`, `similarity` and `similarity_points`.
+
+    Args:
+        results, languages: the tables of these names.
+        baseline: the regime that the others are compared with.
+    """
+    cells, read_evaluation = gather_choice(expansion, store)
+    chosen = best(results, cells, read_evaluation, baseline)
+    official = official_targets(results.select(["target", "task", "setting"]).to_pylist())
+    points, correlations = similarity(languages, official, pretrainings(expansion))
+    return {
+        "best": chosen,
+        "published": beside_published(results, chosen, baseline, _extractions(expansion)),
+        "similarity": correlations,
+        "similarity_points": points,
+    }
+
+
+def learning_tables(expansion: Expansion, store: Store) -> Tables:
+    """The tables `curves` and `selection`."""
+    stages = used_stages(expansion, store)
+    return {"curves": curves_table(stages), "selection": selection_table(stages)}
+
+
+def _extractions(expansion: Expansion) -> dict[str, str]:
+    """How the evaluations of each target extract answers: `official` if all use that setting, otherwise `ours`."""
+    found: dict[str, set[str]] = {}
+    for cell in expansion.cells:
+        for branch in cell.branches:
+            for spec in branch.evaluations:
+                found.setdefault(cell.target, set()).add(spec.settings.get("extraction", "ours"))
+    return {target: "official" if kinds == {"official"} else "ours" for target, kinds in found.items()}

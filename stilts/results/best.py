@@ -94,7 +94,7 @@ def best(results: pa.Table, cells: Sequence[CellSource], read_evaluation: ReadEv
     rows = [
         row
         for model, own in by_model.items()
-        for row in _Model(model, own, read_evaluation, scores, averaged, benchmark, baseline).rows()
+        for row in _ModelChoices(model, own, read_evaluation, scores, averaged, benchmark, baseline).rows()
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMA)
 
@@ -107,7 +107,7 @@ class _Target:
     regimes: Mapping[str, Candidate]
 
 
-class _Model:
+class _ModelChoices:
     """Computes the rows of one base model."""
 
     def __init__(
@@ -161,7 +161,7 @@ class _Model:
                 "chosen_by": (found.dev.source or None) if rule == PER_TARGET else ALL_TARGETS,
                 "dev": found.regimes[choice[target]].dev if target in choice else None,
                 "candidates": sum(candidate.dev is not None for candidate in found.regimes.values()),
-                **({} if choice.get(target) != self.baseline else _UNDIFFERENT),
+                **({} if choice.get(target) != self.baseline else _NO_DIFFERENCE),
                 "note": self._note(found, choice.get(target), ours),
             }
         averages = [self._averages(part) for part in (choice, dict.fromkeys(self.targets, self.baseline), oracle)]
@@ -171,8 +171,8 @@ class _Model:
             yield {
                 **self._row(rule, name, ours, *(found.get(name, {}) for found in averages[1:])),
                 "intermediate": next(iter(regimes)) if len(regimes) == 1 else None,
-                **(_UNDIFFERENT if regimes == {self.baseline} else {}),
-                "note": _lacking(ours),
+                **(_NO_DIFFERENCE if regimes == {self.baseline} else {}),
+                "note": _missing_scores(ours),
             }
 
     def _row(self, rule: str, column: str, ours: Seeds, baseline: Seeds, oracle: Seeds) -> dict[str, Any]:
@@ -228,12 +228,12 @@ class _Model:
             f"dev: {chosen.n}/{chosen.planned} seeds" if 0 < chosen.n < chosen.planned else "",
             f"dev: {equal} equal, the first taken" if equal > 1 else "",
             "is the baseline" if regime == self.baseline else "",
-            _lacking(ours) or "",
+            _missing_scores(ours) or "",
         ]
         return "; ".join(filter(None, notes)) or None
 
 
-_UNDIFFERENT: dict[str, Any] = {
+_NO_DIFFERENCE: dict[str, Any] = {
     "difference_n": 0, "difference": None, "difference_low": None, "difference_high": None
 }  # fmt: skip
 
@@ -242,7 +242,7 @@ def _interval(found: Spread | None) -> tuple[float | None, float | None]:
     return (None, None) if found is None else t_interval(found) or (None, None)
 
 
-def _lacking(by_seed: Seeds) -> str | None:
+def _missing_scores(by_seed: Seeds) -> str | None:
     """Which test scores are missing and why, as `test failed 1/5`; None if none is."""
     scores = distinct(by_seed)
     lacking = [score.status for score in scores if score.value is None]

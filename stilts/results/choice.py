@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from stilts.identity.stage import EvaluationSpec
-from stilts.results.scores import spread
 from stilts.results.table import CellSource, ReadEvaluation, main_value
+from stilts.statistics.spread import spread
 from stilts.tasks.base import get_task
 
 STAND_IN = {"tatoeba": "bucc2018", "xquad": "mlqa", "tydiqa": "xquad"}

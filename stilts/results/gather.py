@@ -49,7 +49,7 @@ def gather(expansion: Expansion, store: Store) -> pa.Table:
     done = {artifact.name for artifact in inventory.values() if artifact.trained}
     statuses: dict[str, Mapping[str, Any]] = {name: {"status": "done"} for name in names if name in done}
     others = [name for name in names if name not in done]
-    statuses |= zip(others, parallel_map(store, lambda name: _ended(store, name), others), strict=True)
+    statuses |= zip(others, parallel_map(store, lambda name: _failure_or_missing(store, name), others), strict=True)
     records = _read_evaluations(store, _wanted(sources), inventory)
     return build_table(
         expansion.experiment.name,
@@ -114,6 +114,6 @@ def gather_submission(
     )
 
 
-def _ended(store: Store, name: str) -> Mapping[str, Any]:
+def _failure_or_missing(store: Store, name: str) -> Mapping[str, Any]:
     failure = read_failure(store, name)
     return {"status": "missing", "error": None} if failure is None else failure

@@ -6,7 +6,7 @@ changes (such as casing in Arabic).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -15,22 +15,21 @@ import pyarrow.compute as pc
 from stilts.results.aggregate import splits, targets
 from stilts.results.scores import (
     MEAN,
+    SPREAD_PARTS,
     Score,
     distinct,
     language_scores,
     paired,
     rows_of,
+    spread_columns,
     spread_of,
     worst,
 )
 from stilts.results.table import CLEAN, benchmark_of
-from stilts.statistics.intervals import t_interval
-from stilts.statistics.spread import Spread, spread
+from stilts.statistics.spread import spread
 
 Noise = tuple[str, float]
 """(kind, rate)"""
-
-_PARTS = ("", "_sd", "_low", "_high")
 
 SCHEMA = pa.schema(
     [
@@ -40,11 +39,11 @@ SCHEMA = pa.schema(
         ("status", pa.string()),
         ("planned", pa.int64()),
         ("changed_share", pa.float64()),
-        *((f"{score}{part}", pa.float64()) for score in ("clean", "noisy") for part in _PARTS),
-        *((f"loss{unit}{part}", pa.float64()) for unit in ("", "_percent") for part in _PARTS),
+        *((f"{score}{part}", pa.float64()) for score in ("clean", "noisy") for part in SPREAD_PARTS),
+        *((f"loss{unit}{part}", pa.float64()) for unit in ("", "_percent") for part in SPREAD_PARTS),
         ("n", pa.int64()),
         ("baseline", pa.string()),
-        *((f"loss_difference{part}", pa.float64()) for part in _PARTS),
+        *((f"loss_difference{part}", pa.float64()) for part in SPREAD_PARTS),
         ("difference_n", pa.int64()),
     ]
 )
@@ -58,47 +57,6 @@ SCHEMA = pa.schema(
 - loss_difference: loss less that of the `baseline` regime, paired by the difference_n seeds that both have. If it is
   negative, the regime is more robust than the baseline. Null for the baseline itself.
 - ..._sd, ..._low, ..._high: standard deviation and 95 % interval (Student's t) over seeds."""
-
-
-@dataclass(frozen=True)
-class Loss:
-    """The loss of one regime under one condition, in one language or on average over languages.
-
-    Attributes:
-        clean: scores on clean data, over the seeds that have one.
-        noisy: scores under the condition, over the seeds that have one.
-        points: clean less noisy score, over the seeds that have both.
-        percent: the same in percent of the clean score, over the seeds whose clean score is not 0.
-        difference: loss less that of the baseline, over the seeds that both have; None for the baseline itself.
-        status: `ok`, or the worst status of a seed without a noisy score.
-        planned: number of planned observations.
-        changed: fraction of the characters that the condition changed (for the average: mean over languages); None if
-            unknown.
-    """
-
-    clean: Spread | None
-    noisy: Spread | None
-    points: Spread | None
-    percent: Spread | None
-    difference: Spread | None
-    status: str
-    planned: int
-    changed: float | None
-
-    def record(self) -> dict[str, Any]:
-        """The columns of SCHEMA that hold these numbers."""
-        return {
-            "status": self.status,
-            "planned": self.planned,
-            "changed_share": self.changed,
-            **_numbers("clean", self.clean),
-            **_numbers("noisy", self.noisy),
-            **_numbers("loss", self.points),
-            **_numbers("loss_percent", self.percent),
-            "n": 0 if self.points is None else self.points.n,
-            **_numbers("loss_difference", self.difference),
-            "difference_n": 0 if self.difference is None else self.difference.n,
-        }
 
 
 def robustness_table(results: pa.Table, baseline: str) -> pa.Table:
@@ -130,12 +88,7 @@ def _target(table: pa.Table, split: str, target: str, baseline: str) -> Iterator
         for ((model, intermediate), column), scores in noisy.items():
             compared = intermediate != baseline
             theirs = lost.get(((model, baseline), column), {}) if compared else {}
-            loss = _loss(
-                clean.get(((model, intermediate), column), {}),
-                scores,
-                spread(paired(lost[(model, intermediate), column], theirs)),
-                _mean(changed.values()) if column == MEAN else changed[column],
-            )
+            difference = spread(paired(lost[(model, intermediate), column], theirs))
             yield {
                 "split": split,
                 "target": target,
@@ -144,8 +97,11 @@ def _target(table: pa.Table, split: str, target: str, baseline: str) -> Iterator
                 "noise": kind,
                 "rate": rate,
                 "language": column,
+                "changed_share": _mean(changed.values()) if column == MEAN else changed[column],
+                **_loss(clean.get(((model, intermediate), column), {}), scores),
                 "baseline": baseline if compared else None,
-                **loss.record(),
+                **spread_columns("loss_difference", difference),
+                "difference_n": 0 if difference is None else difference.n,
             }
 
 
@@ -182,20 +138,18 @@ def _lost(clean: Mapping[int, Score], noisy: Mapping[int, Score]) -> dict[int, S
     return lost
 
 
-def _loss(
-    clean: Mapping[int, Score], noisy: Mapping[int, Score], difference: Spread | None, changed: float | None
-) -> Loss:
-    found = distinct(noisy)
-    return Loss(
-        clean=spread_of(distinct(clean)),
-        noisy=spread_of(found),
-        points=spread(paired(clean, noisy)),
-        percent=spread(paired(*_of_clean(clean, noisy))),
-        difference=difference,
-        status=worst(score.status for score in found),
-        planned=len(found),
-        changed=changed,
-    )
+def _loss(clean: Mapping[int, Score], noisy: Mapping[int, Score]) -> dict[str, Any]:
+    """The columns of SCHEMA about one regime under one condition, without the comparison with the baseline."""
+    observations, loss = distinct(noisy), spread(paired(clean, noisy))
+    return {
+        "status": worst(score.status for score in observations),
+        "planned": len(observations),
+        **spread_columns("clean", spread_of(distinct(clean))),
+        **spread_columns("noisy", spread_of(observations)),
+        **spread_columns("loss", loss),
+        **spread_columns("loss_percent", spread(paired(*_of_clean(clean, noisy)))),
+        "n": 0 if loss is None else loss.n,
+    }
 
 
 def _of_clean(clean: Mapping[int, Score], noisy: Mapping[int, Score]) -> tuple[dict[int, Score], dict[int, Score]]:
@@ -210,10 +164,3 @@ def _of_clean(clean: Mapping[int, Score], noisy: Mapping[int, Score]) -> tuple[d
         for scores in (clean, noisy)
     ]
     return both[0], both[1]
-
-
-def _numbers(name: str, spread: Spread | None) -> dict[str, float | None]:
-    if spread is None:
-        return {}
-    low, high = t_interval(spread) or (None, None)
-    return dict(zip((f"{name}{part}" for part in _PARTS), (spread.mean, spread.sd, low, high), strict=True))

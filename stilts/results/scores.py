@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stilts.results.table import STATUSES, ZERO_SHOT, cell_of, independent
+from stilts.statistics.intervals import t_interval
 from stilts.statistics.spread import Spread, spread
 from stilts.tasks.averages import group_averages, task_average
 from stilts.tasks.base import get_task
@@ -23,8 +24,8 @@ from stilts.tasks.benchmarks import Benchmark
 MEAN = "mean"
 """Name of the column that holds the mean over the languages of a target."""
 
-Row = tuple[str, str]
-"""(model, intermediate)"""
+ModelRegime = tuple[str, str]
+"""(model, intermediate): a regime of one base model, whose cells form one row of a table."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,10 @@ class Score:
     stages: frozenset[str]
 
 
-Scores = dict[tuple[Row, str], dict[int, Score]]
+SPREAD_PARTS = ("", "_sd", "_low", "_high")
+"""Endings of the columns that `spread_columns` fills."""
+
+Scores = dict[tuple[ModelRegime, str], dict[int, Score]]
 """(row, column) -> seed -> score. A column is a target, a language, or the name of an average."""
 
 
@@ -62,8 +66,12 @@ def language_scores(rows: Sequence[Mapping[str, Any]], benchmark: Benchmark) -> 
     return scores | {(row, MEAN): by_seed for (row, _), by_seed in task_scores(rows, benchmark).items()}
 
 
-def task_scores(rows: Iterable[Mapping[str, Any]], benchmark: Benchmark) -> Scores:
-    """Scores by target: the benchmark's average over languages, for each (model, regime) and seed."""
+def task_scores(rows: Iterable[Mapping[str, Any]], benchmark: Benchmark, metric: str | None = None) -> Scores:
+    """Scores by target: the benchmark's average over languages, for each (model, regime) and seed.
+
+    Args:
+        metric: the metric to average; None for the main metric of each task.
+    """
     cells: dict[tuple[str, str, str, int], list[Mapping[str, Any]]] = {}
     for row in rows:
         cells.setdefault((row["model"], row["intermediate"], row["target"], row["seed"]), []).append(row)
@@ -77,7 +85,7 @@ def task_scores(rows: Iterable[Mapping[str, Any]], benchmark: Benchmark) -> Scor
                 metrics.setdefault(part["language"], {})[part["metric"]] = part["value"]
             task = get_task(parts[0]["task"])
             means = task_average(task.name, metrics, benchmark)
-            value = means.get(f"avg_{task.metric}", means["avg_metric"])
+            value = means[f"avg_{metric}"] if metric else means.get(f"avg_{task.metric}", means["avg_metric"])
         stages = frozenset(part["stage"] for part in parts)
         scores.setdefault(((model, intermediate), target), {})[seed] = Score(value, status, stages)
     return scores
@@ -134,6 +142,14 @@ def distinct(by_seed: Mapping[int, Score]) -> list[Score]:
 def spread_of(scores: Iterable[Score]) -> Spread | None:
     """Mean and standard deviation of the scores that have a value; None if there is none."""
     return spread([score.value for score in scores if score.value is not None])
+
+
+def spread_columns(name: str, found: Spread | None) -> dict[str, float | None]:
+    """Columns NAME, NAME_sd, NAME_low and NAME_high: mean, standard deviation and 95 % interval (Student's t)."""
+    if found is None:
+        return {}
+    low, high = t_interval(found) or (None, None)
+    return dict(zip((f"{name}{part}" for part in SPREAD_PARTS), (found.mean, found.sd, low, high), strict=True))
 
 
 def paired(ours: Mapping[int, Score], theirs: Mapping[int, Score]) -> list[float]:

@@ -19,9 +19,8 @@ import pyarrow as pa
 from scipy import stats
 
 from stilts.results.aggregate import row_order, splits
-from stilts.results.options import Options
 from stilts.results.scores import (
-    Row,
+    ModelRegime,
     Scores,
     average_scores,
     averaged_targets,
@@ -31,6 +30,7 @@ from stilts.results.scores import (
     spread_of,
     task_scores,
 )
+from stilts.results.seed_statistics import Options
 from stilts.results.table import CLEAN, benchmark_of
 from stilts.statistics.intervals import LEVEL, Interval, t_interval
 from stilts.statistics.spread import Spread
@@ -153,12 +153,12 @@ def _ends(name: str, interval: Interval | None) -> dict[str, float]:
     return {} if interval is None else {f"{name}low": interval[0], f"{name}high": interval[1]}
 
 
-def _official_average(averages: Scores, row: Row, name: str) -> dict[str, Any]:
+def _official_average(averages: Scores, row: ModelRegime, name: str) -> dict[str, Any]:
     found = spread_of(distinct(averages.get((row, name), {})))
     return {} if found is None else {"mean": found.mean, "sd": found.sd, **_ends("", t_interval(found))}
 
 
-def _interquartile(scores: Scores, row: Row) -> dict[str, Any]:
+def _interquartile(scores: Scores, row: ModelRegime) -> dict[str, Any]:
     tasks = _tasks(scores, row)
     planned = {seed for task in tasks for seed in scores[row, task]}
     complete = _complete_seeds(scores, row, tasks)
@@ -170,7 +170,7 @@ def _interquartile(scores: Scores, row: Row) -> dict[str, Any]:
     return record
 
 
-def _improvement(scores: Scores, row: Row, baseline: Row) -> dict[str, Any]:
+def _improvement(scores: Scores, row: ModelRegime, baseline: ModelRegime) -> dict[str, Any]:
     tasks = [task for task in _tasks(scores, row) if (baseline, task) in scores]
     if not tasks:
         return {}
@@ -188,11 +188,11 @@ def _bounded(ends: dict[str, float]) -> dict[str, float]:
     return {name: min(max(value, 0.0), 100.0) for name, value in ends.items()}
 
 
-def _tasks(scores: Scores, row: Row) -> list[str]:
+def _tasks(scores: Scores, row: ModelRegime) -> list[str]:
     return [task for other, task in scores if other == row]
 
 
-def _complete_seeds(scores: Scores, row: Row, tasks: Sequence[str]) -> dict[int, list[float]]:
+def _complete_seeds(scores: Scores, row: ModelRegime, tasks: Sequence[str]) -> dict[int, list[float]]:
     """The scores of each seed in the order of the tasks, for the seeds that have a score for all of them."""
     seeds = sorted({seed for task in tasks for seed in scores[row, task]})
     found = {seed: [scores[row, task][seed].value for task in tasks if seed in scores[row, task]] for seed in seeds}

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stilts.results.aggregate import kind_of, language_order, splits, targets, title
-from stilts.results.entry import Entry, entry_of, points_of
-from stilts.results.scores import MEAN, Row, averages_of, official_targets, rows_of
+from stilts.results.scores import MEAN, ModelRegime, averages_of, official_targets, rows_of
+from stilts.results.seed_statistics import SeedStatistics, points_of, statistics_of
 from stilts.results.table import CLEAN, benchmark_of
 from stilts.tasks.benchmarks import Benchmark
 
@@ -24,7 +24,7 @@ class Summary:
         parts: the columns that were measured: targets, or languages.
         averages: the columns that are averages of these.
         benchmark: name of the benchmark that defines the averages.
-        entries: statistics by (row, column); a combination that was not planned is absent.
+        statistics: statistics by (row, column); a combination that was not planned is absent.
         points: the difference, in points, that `seeds_needed` refers to.
         notes: targets whose mean is over other languages than the benchmark's, as `xnli 3 of 15 languages`.
         outside: targets that enter no average, with their task and setting.
@@ -33,11 +33,11 @@ class Summary:
 
     title: str
     split: str
-    rows: tuple[Row, ...]
+    rows: tuple[ModelRegime, ...]
     parts: tuple[str, ...]
     averages: tuple[str, ...]
     benchmark: str
-    entries: Mapping[tuple[Row, str], Entry]
+    statistics: Mapping[tuple[ModelRegime, str], SeedStatistics]
     points: float
     notes: tuple[str, ...] = ()
     outside: tuple[str, ...] = ()
@@ -50,12 +50,12 @@ class Summary:
     @property
     def baseline(self) -> str | None:
         """The regime that the others are compared with; None if no seed can be paired."""
-        return next((entry.baseline for entry in self.entries.values() if entry.gain), None)
+        return next((stats.baseline for stats in self.statistics.values() if stats.gain), None)
 
     @property
-    def compared(self) -> tuple[Row, ...]:
+    def compared(self) -> tuple[ModelRegime, ...]:
         """The rows that are compared with the baseline."""
-        paired = {row for (row, _), entry in self.entries.items() if entry.baseline is not None}
+        paired = {row for (row, _), stats in self.statistics.items() if stats.baseline is not None}
         return tuple(row for row in self.rows if row in paired) if self.baseline is not None else ()
 
 
@@ -68,18 +68,18 @@ def summaries(results: pa.Table, summary: pa.Table) -> list[Summary]:
     """
     found, benchmark = [], benchmark_of(results)
     for split in splits(results):
-        rows, entries = rows_of(results, split, CLEAN), _entries(summary, split, "column")
+        rows, statistics = rows_of(results, split, CLEAN), _statistics(summary, split, "column")
         names, official = targets(results, split), official_targets(rows)
-        shown = {column for _, column in entries}
+        shown = {column for _, column in statistics}
         found.append(
             Summary(
                 title=f"{split}: mean over languages",
                 split=split,
-                rows=tuple(dict.fromkeys(row for row, _ in entries)),
+                rows=tuple(dict.fromkeys(row for row, _ in statistics)),
                 parts=tuple(names),
                 averages=tuple(name for name in averages_of(benchmark) if name in shown),
                 benchmark=benchmark.name,
-                entries=entries,
+                statistics=statistics,
                 points=points_of(summary),
                 notes=tuple(_coverage(rows, [name for name in names if name in official], benchmark)),
                 outside=tuple(f"{name} ({kind_of(rows, name)})" for name in names if name not in official),
@@ -100,25 +100,25 @@ def language_summaries(results: pa.Table, languages: pa.Table, target: str) -> l
     of_target = results.filter(pc.field("target") == target)
     for split in splits(of_target):
         rows = rows_of(of_target, split, CLEAN)
-        entries = _entries(languages.filter(pc.field("target") == target), split, "language")
+        statistics = _statistics(languages.filter(pc.field("target") == target), split, "language")
         found.append(
             Summary(
                 title=title(rows, target, split),
                 split=split,
-                rows=tuple(dict.fromkeys(row for row, _ in entries)),
+                rows=tuple(dict.fromkeys(row for row, _ in statistics)),
                 parts=language_order(rows),
                 averages=(MEAN,),
                 benchmark=benchmark_of(results).name,
-                entries=entries,
+                statistics=statistics,
                 points=points_of(languages),
             )
         )
     return found
 
 
-def _entries(table: pa.Table, split: str, column: str) -> dict[tuple[Row, str], Entry]:
+def _statistics(table: pa.Table, split: str, column: str) -> dict[tuple[ModelRegime, str], SeedStatistics]:
     records = table.filter(pc.field("split") == split).to_pylist()
-    return {((record["model"], record["intermediate"]), record[column]): entry_of(record) for record in records}
+    return {((record["model"], record["intermediate"]), record[column]): statistics_of(record) for record in records}
 
 
 _NAMED = 12

@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 
 from stilts.results.aggregate import row_order, splits, targets
 from stilts.results.scores import (
-    Row,
+    ModelRegime,
     Score,
     average_scores,
     averaged_targets,
@@ -153,11 +153,11 @@ def _without_empty(scored: Scored) -> Scored:
     return scored[there.any(axis=1)][:, there.any(axis=0)]
 
 
-def _cells(rows: Sequence[Mapping[str, Any]], results: pa.Table) -> dict[tuple[Row, str], dict[Pair, Score]]:
+def _cells(rows: Sequence[Mapping[str, Any]], results: pa.Table) -> dict[tuple[ModelRegime, str], dict[Pair, Score]]:
     """The score of every pair of seeds, by (model, regime) and column."""
     benchmark = benchmark_of(results)
     official = averaged_targets(rows, benchmark)
-    cells: dict[tuple[Row, str], dict[Pair, Score]] = {}
+    cells: dict[tuple[ModelRegime, str], dict[Pair, Score]] = {}
     for first in dict.fromkeys(row["intermediate_seed"] for row in rows):
         scores = task_scores([row for row in rows if row["intermediate_seed"] == first], benchmark)
         averages = average_scores({key: found for key, found in scores.items() if key[1] in official}, benchmark)

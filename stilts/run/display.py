@@ -23,7 +23,7 @@ from stilts.schedule.progress import (
     progress_of,
     summary,
 )
-from stilts.show.progress import show_progress
+from stilts.show.status import show_progress
 
 Publish = Callable[[Callable[[], RunProgress]], None]
 """Called very often with a function that returns the progress; decides when to take it."""

@@ -28,7 +28,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RegimeLanguages:
     """One regime on one target: in which languages it is better or worse than the baseline.
 
     Attributes:
@@ -59,13 +59,13 @@ def items_grids(table: pa.Table, *, brief: bool = False) -> Iterator[Grid]:
     Args:
         brief: leave out the targets that have no number yet.
     """
-    for title, verdicts in _verdicts(table):
-        if not brief or any(verdict.known for verdict in verdicts):
-            rows = tuple(map(_cells, verdicts))
+    for title, regimes_of_target in _targets(table):
+        if not brief or any(regime.known for regime in regimes_of_target):
+            rows = tuple(map(_cells, regimes_of_target))
             yield Grid(title, HEADER, rows, names=3, legend=(LEGEND,), wrapped=("better", "worse", "neither"))
 
 
-def _verdicts(table: pa.Table) -> Iterator[tuple[str, list[Verdict]]]:
+def _targets(table: pa.Table) -> Iterator[tuple[str, list[RegimeLanguages]]]:
     """(title, regimes) of each target and split."""
     found: dict[tuple[str, str], dict[tuple[str, str], list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in table.to_pylist():
@@ -73,15 +73,15 @@ def _verdicts(table: pa.Table) -> Iterator[tuple[str, list[Verdict]]]:
     for (target, split), regimes in found.items():
         baseline = next(iter(regimes.values()))[0]["baseline"]
         title = f"{target} {split}: languages against {baseline}, over test items"
-        yield title, [_verdict(*names, rows) for names, rows in regimes.items()]
+        yield title, [_regime_languages(*names, rows) for names, rows in regimes.items()]
 
 
-def _verdict(model: str, intermediate: str, rows: Sequence[Row]) -> Verdict:
+def _regime_languages(model: str, intermediate: str, rows: Sequence[Row]) -> RegimeLanguages:
     languages = [row for row in rows if row["language"] != MEAN]
     numbers = sorted((row for row in languages if row["difference"] is not None), key=lambda row: row["difference"])
     clear = list(filter(_is_clear, numbers))
     fewest = min(languages, key=lambda row: row["seeds"])
-    return Verdict(
+    return RegimeLanguages(
         model,
         intermediate,
         seeds=str(fewest["seeds"]) + (f"/{fewest['planned']}" if fewest["seeds"] < fewest["planned"] else ""),
@@ -97,17 +97,17 @@ def _is_clear(row: Row) -> bool:
     return row["p_holm"] is not None and row["p_holm"] < ALPHA
 
 
-def _cells(verdict: Verdict) -> tuple[Cell | str, ...]:
-    mean = verdict.mean
+def _cells(regime: RegimeLanguages) -> tuple[Cell | str, ...]:
+    mean = regime.mean
     clear = mean is not None and _is_clear(mean)
     shown = Cell(
         () if mean is None else (_with_interval(mean),),
         (_colour(mean["difference"]),) if mean is not None and clear else (),
         strong=clear,
     )
-    lists = (_listed(rows, verdict.known) for rows in (verdict.better, verdict.worse))
-    rest = Cell((_rest(verdict),), ("yellow" if verdict.absent else "",))
-    return (verdict.model, verdict.intermediate, verdict.seeds, shown, *lists, rest)
+    lists = (_listed(rows, regime.known) for rows in (regime.better, regime.worse))
+    rest = Cell((_rest(regime),), ("yellow" if regime.absent else "",))
+    return (regime.model, regime.intermediate, regime.seeds, shown, *lists, rest)
 
 
 def _listed(rows: Sequence[Row], known: bool) -> Cell | str:
@@ -127,10 +127,10 @@ def _with_interval(row: Row) -> str:
     return with_interval(row["difference"], row["low"], row["high"], sign="+")
 
 
-def _rest(verdict: Verdict) -> str:
+def _rest(regime: RegimeLanguages) -> str:
     """The number of languages that are neither, then those without a number by reason, as `3; no gold: 2`."""
-    absent = [f"{why}: {n}" for why, n in verdict.absent.items()]
-    return "; ".join([str(verdict.neither), *absent] if verdict.known else absent)
+    absent = [f"{why}: {n}" for why, n in regime.absent.items()]
+    return "; ".join([str(regime.neither), *absent] if regime.known else absent)
 
 
 def _colour(difference: float) -> str:

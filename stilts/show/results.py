@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.text import Text
 
-from stilts.results.aggregate import ended
+from stilts.results.aggregate import failed_stages
 from stilts.results.analyse import Tables
 from stilts.results.similarity.similarity import ALL
 from stilts.results.summary import language_summaries, summaries
@@ -49,7 +49,10 @@ def write_results(folder: Path, tables: Tables) -> list[Path]:
     """
     files = {f"{name}.parquet": parquet(table) for name, table in tables.items()}
     grids = list(_seeds(tables))
-    files |= {"table.md": (markdown(grids) + _ended(tables["results"])).encode(), "table.tex": latex(grids).encode()}
+    files |= {
+        "table.md": (markdown(grids) + _failed_section(tables["results"])).encode(),
+        "table.tex": latex(grids).encode(),
+    }
     files |= {"table.csv": to_csv(tables["summary"]).encode()}
     files |= {f"{name}.csv": to_csv(tables[name]).encode() for name in ("study", "variance")}
     for target in pc.unique(tables["languages"]["target"]).to_pylist():
@@ -79,7 +82,7 @@ def print_results(console: Console, tables: Tables) -> None:
     """Print the summary over seeds, the study, every analysis, and the stages that failed or diverged."""
     show(console, _seeds(tables))
     print_analyses(console, tables)
-    _print_ended(console, tables["results"])
+    _print_failed(console, tables["results"])
 
 
 def print_analyses(console: Console, tables: Tables) -> None:
@@ -91,7 +94,7 @@ def print_analyses(console: Console, tables: Tables) -> None:
 def print_scores(console: Console, tables: Tables) -> None:
     """Print the summary over seeds, and the stages that failed or diverged."""
     show(console, summary_grids(summaries(tables["results"], tables["summary"])))
-    _print_ended(console, tables["results"])
+    _print_failed(console, tables["results"])
 
 
 def _seeds(tables: Tables) -> Iterator[Grid]:
@@ -118,13 +121,14 @@ def _analyses(tables: Tables, *, brief: bool) -> Iterator[tuple[str, list[Grid]]
     yield "similarity", list(similarity_grids(similarity))
 
 
-def _print_ended(console: Console, results: pa.Table) -> None:
-    for status, stage, error in ended(results):
+def _print_failed(console: Console, results: pa.Table) -> None:
+    for status, stage, error in failed_stages(results):
         console.print(Text.assemble((status, "red"), f" {stage}: {error}"))
 
 
-def _ended(results: pa.Table) -> str:
+def _failed_section(results: pa.Table) -> str:
     lines = [
-        f"- {status}: {escape_markdown(stage)}: {escape_markdown(error)}" for status, stage, error in ended(results)
+        f"- {status}: {escape_markdown(stage)}: {escape_markdown(error)}"
+        for status, stage, error in failed_stages(results)
     ]
     return "\n".join(["\n## Failed and diverged", "", *lines, ""]) if lines else ""

@@ -3,15 +3,16 @@
 The grids show means over languages, with one row per regime and rate of the noise. The CSV file has every language.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stilts.results.aggregate import row_order, title
-from stilts.results.scores import MEAN, Row
+from stilts.results.scores import MEAN, ModelRegime
 from stilts.show.grid import MODEL, Cell, Grid
 from stilts.show.text import interval, number
 from stilts.statistics.spread import Spread
@@ -42,10 +43,10 @@ class _Target:
     """
 
     title: str
-    rows: tuple[Row, ...]
+    rows: tuple[ModelRegime, ...]
     kinds: tuple[str, ...]
     rates: tuple[float, ...]
-    losses: Mapping[tuple[Row, str, float], Loss]
+    losses: Mapping[tuple[ModelRegime, str, float], Loss]
     spared: Mapping[str, Sequence[str]]
 
 
@@ -74,24 +75,20 @@ def _targets(results: pa.Table, robustness: pa.Table) -> list[_Target]:
                 kinds=tuple(dict.fromkeys(row["noise"] for row in mine)),
                 rates=tuple(sorted({row["rate"] for row in mine})),
                 losses={((row["model"], row["intermediate"]), row["noise"], row["rate"]): row for row in means},
-                spared=_spared([row for row in mine if row["language"] != MEAN]),
+                spared=_spared(pd.DataFrame([row for row in mine if row["language"] != MEAN])),
             )
         )
     return found
 
 
-def _spared(rows: Iterable[Loss]) -> dict[str, list[str]]:
+def _spared(rows: pd.DataFrame) -> dict[str, list[str]]:
     """Kind of noise -> languages that it hardly changed (see SPARED), without languages of unknown `changed_share`."""
-    shares: dict[tuple[str, float], dict[str, float | None]] = {}
-    for row in rows:
-        shares.setdefault((row["noise"], row["rate"]), {})[row["language"]] = row["changed_share"]
-    touched: dict[str, dict[str, bool]] = {}
-    for (kind, _), by_language in shares.items():
-        most = max((share for share in by_language.values() if share is not None), default=0.0)
-        known = touched.setdefault(kind, {})
-        for language, share in by_language.items():
-            known[language] = known.get(language, False) or share is None or share > SPARED * most
-    return {kind: [language for language, much in found.items() if not much] for kind, found in touched.items()}
+    shares = rows["changed_share"].astype(float)
+    most = shares.groupby([rows["noise"], rows["rate"]]).transform("max")
+    touched = (shares.isna() | (shares > SPARED * most)).groupby([rows["noise"], rows["language"]], sort=False).any()
+    return {
+        kind: [language for _, language in found[~found].index] for kind, found in touched.groupby(level=0, sort=False)
+    }
 
 
 # --- the cells

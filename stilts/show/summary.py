@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from stilts.results.entry import Entry
+from stilts.results.seed_statistics import SeedStatistics
 from stilts.results.summary import Summary
 from stilts.show.grid import MODEL, Cell, Grid
 from stilts.show.text import interval, joined, number, probability
@@ -21,20 +21,20 @@ def summary_grids(summaries: Iterable[Summary]) -> Iterator[Grid]:
             yield _differences(summary)
 
 
-def score_text(entry: Entry) -> str:
+def score_text(stats: SeedStatistics) -> str:
     """`71.3 ±0.8 [70.3, 72.3] (n=5)`, or `71.3 ±- (n=1), failed 1/2`, or `missing` if no seed has a score."""
     parts = []
-    if entry.score is not None:
-        parts.append(joined(number(entry.score), interval(entry.low, entry.high), f"(n={entry.n})"))
-    return ", ".join([*parts, *_lacking(entry)])
+    if stats.score is not None:
+        parts.append(joined(number(stats.score), interval(stats.low, stats.high), f"(n={stats.n})"))
+    return ", ".join([*parts, *_lacking(stats)])
 
 
-def difference_text(entry: Entry) -> str:
+def difference_text(stats: SeedStatistics) -> str:
     """`+1.2 ±0.4 [+0.7, +1.7] p=0.021* †8 (n=5)`; empty if no seed can be paired with the baseline's."""
-    if entry.gain is None:
+    if stats.gain is None:
         return ""
-    ends = interval(entry.difference_low, entry.difference_high, "+")
-    return joined(number(entry.gain, "+"), ends, _verdict(entry), f"(n={entry.gain.n})")
+    ends = interval(stats.difference_low, stats.difference_high, "+")
+    return joined(number(stats.gain, "+"), ends, _verdict(stats), f"(n={stats.gain.n})")
 
 
 # --- the two grids
@@ -46,7 +46,7 @@ def _scores(summary: Summary) -> Grid:
     return Grid(
         title=summary.title,
         header=(MODEL, "intermediate", *summary.columns),
-        rows=_rows(summary, summary.rows, lambda entry: _score_cell(entry, usual)),
+        rows=_rows(summary, summary.rows, lambda stats: _score_cell(stats, usual)),
         names=2,
         notes=tuple(_notes(summary)),
         legend=(f"Mean ±SD over seeds, n={usual} unless noted; in brackets the 95 % interval.",),
@@ -60,7 +60,7 @@ def _differences(summary: Summary) -> Grid:
     return Grid(
         title=f"{summary.title}. Difference to {summary.baseline}, paired by seed: 95 % interval",
         header=(MODEL, "intermediate", *summary.columns),
-        rows=_rows(summary, summary.compared, lambda entry: _difference_cell(entry, usual)),
+        rows=_rows(summary, summary.compared, lambda stats: _difference_cell(stats, usual)),
         names=2,
         legend=(_marks(summary),),
         blocks=(summary.parts, summary.averages),
@@ -68,72 +68,72 @@ def _differences(summary: Summary) -> Grid:
 
 
 def _rows(
-    summary: Summary, rows: Sequence[tuple[str, str]], cell: Callable[[Entry], Cell]
+    summary: Summary, rows: Sequence[tuple[str, str]], cell: Callable[[SeedStatistics], Cell]
 ) -> tuple[tuple[Cell | str, ...], ...]:
-    entries = [(row, [summary.entries.get((row, column)) for column in summary.columns]) for row in rows]
-    return tuple((*row, *(UNPLANNED if e is None else cell(e) for e in found)) for row, found in entries)
+    statistics = [(row, [summary.statistics.get((row, column)) for column in summary.columns]) for row in rows]
+    return tuple((*row, *(UNPLANNED if e is None else cell(e) for e in found)) for row, found in statistics)
 
 
 def _usual(summary: Summary) -> int:
     """The most frequent number of planned seeds. The legend states it; cells state their number only if it differs."""
-    counts = Counter(entry.planned for entry in summary.entries.values())
+    counts = Counter(stats.planned for stats in summary.statistics.values())
     return counts.most_common(1)[0][0] if counts else 0
 
 
 # --- the cells
 
 
-def _score_cell(entry: Entry, usual: int) -> Cell:
+def _score_cell(stats: SeedStatistics, usual: int) -> Cell:
     lines, styles = [], []
-    if entry.score is not None:
-        lines.append(number(entry.score) + ("" if entry.planned == usual else f" (n={entry.score.n})"))
+    if stats.score is not None:
+        lines.append(number(stats.score) + ("" if stats.planned == usual else f" (n={stats.score.n})"))
         styles.append("")
-    for text in _lacking(entry):
+    for text in _lacking(stats):
         lines.append(text)
         styles.append("red" if text.startswith(("failed", "diverged")) else "yellow")
-    if entry.gain is not None:
-        fewer = entry.score is not None and entry.gain.n != entry.score.n
-        lines.append(number(entry.gain, "+") + "*" * entry.significant + (f" (n={entry.gain.n})" if fewer else ""))
-        styles.append(_style(entry))
-    return Cell(tuple(lines), tuple(styles), score_text(entry), _latex_score(entry, usual))
+    if stats.gain is not None:
+        fewer = stats.score is not None and stats.gain.n != stats.score.n
+        lines.append(number(stats.gain, "+") + "*" * stats.significant + (f" (n={stats.gain.n})" if fewer else ""))
+        styles.append(_style(stats))
+    return Cell(tuple(lines), tuple(styles), score_text(stats), _latex_score(stats, usual))
 
 
-def _difference_cell(entry: Entry, usual: int) -> Cell:
-    if entry.gain is None:
+def _difference_cell(stats: SeedStatistics, usual: int) -> Cell:
+    if stats.gain is None:
         return Cell(())
-    ends = interval(entry.difference_low, entry.difference_high, "+") or "-"
-    lines = tuple(line for line in (ends, _verdict(entry)) if line)
-    return Cell(lines, (_style(entry),) * len(lines), difference_text(entry), _latex_difference(entry, usual))
+    ends = interval(stats.difference_low, stats.difference_high, "+") or "-"
+    lines = tuple(line for line in (ends, _verdict(stats)) if line)
+    return Cell(lines, (_style(stats),) * len(lines), difference_text(stats), _latex_difference(stats, usual))
 
 
-def _lacking(entry: Entry) -> list[str]:
-    whole = entry.score is None and len(entry.lacking) == 1
-    return [status if whole else f"{status} {n}/{entry.planned}" for status, n in entry.lacking.items()]
+def _lacking(stats: SeedStatistics) -> list[str]:
+    whole = stats.score is None and len(stats.lacking) == 1
+    return [status if whole else f"{status} {n}/{stats.planned}" for status, n in stats.lacking.items()]
 
 
-def _verdict(entry: Entry) -> str:
+def _verdict(stats: SeedStatistics) -> str:
     """The adjusted p value and, if the comparison is underpowered, the number of seeds it needs: `p=0.021* †8`."""
-    p = "" if entry.p_holm is None else probability(entry.p_holm) + "*" * entry.significant
-    needed = "" if entry.seeds_needed is None else f"{entry.seeds_needed}"
-    return joined(p, f"†{needed}" if entry.underpowered else "")
+    p = "" if stats.p_holm is None else probability(stats.p_holm) + "*" * stats.significant
+    needed = "" if stats.seeds_needed is None else f"{stats.seeds_needed}"
+    return joined(p, f"†{needed}" if stats.underpowered else "")
 
 
-def _style(entry: Entry) -> str:
+def _style(stats: SeedStatistics) -> str:
     """The colour of a significant difference; other differences are not coloured."""
-    return "" if not entry.significant else "green" if (entry.difference or 0) > 0 else "red"
+    return "" if not stats.significant else "green" if (stats.difference or 0) > 0 else "red"
 
 
-def _latex_score(entry: Entry, usual: int) -> str:
-    parts = [] if entry.score is None else [_latex_number(entry.score, "", entry.planned == usual)]
-    return " ".join([*parts, *(f"{{\\scriptsize {text}}}" for text in _lacking(entry))])
+def _latex_score(stats: SeedStatistics, usual: int) -> str:
+    parts = [] if stats.score is None else [_latex_number(stats.score, "", stats.planned == usual)]
+    return " ".join([*parts, *(f"{{\\scriptsize {text}}}" for text in _lacking(stats))])
 
 
-def _latex_difference(entry: Entry, usual: int) -> str:
+def _latex_difference(stats: SeedStatistics, usual: int) -> str:
     """LaTeX source of the difference with its marks, and of its interval in small type."""
-    assert entry.gain is not None
-    marks = "*" * entry.significant + "\\dagger" * bool(entry.underpowered)
-    ends = interval(entry.difference_low, entry.difference_high, "+")
-    found = _latex_number(entry.gain, "+", entry.gain.n == usual, f"^{{{marks}}}" if marks else "")
+    assert stats.gain is not None
+    marks = "*" * stats.significant + "\\dagger" * bool(stats.underpowered)
+    ends = interval(stats.difference_low, stats.difference_high, "+")
+    found = _latex_number(stats.gain, "+", stats.gain.n == usual, f"^{{{marks}}}" if marks else "")
     return joined(found, f"{{\\scriptsize ${ends}$}}" if ends else "")
 
 
@@ -167,4 +167,4 @@ def _marks(summary: Summary) -> str:
 
 
 def _comparisons(summary: Summary, columns: Sequence[str]) -> int:
-    return max((e.comparisons or 0 for (_, column), e in summary.entries.items() if column in columns), default=0)
+    return max((e.comparisons or 0 for (_, column), e in summary.statistics.items() if column in columns), default=0)

@@ -7,12 +7,11 @@ import pyarrow as pa
 import pytest
 
 from stilts.identity.stage import Condition, DataRef, EvaluationSpec
-from stilts.results import best
+from stilts.results import best, published
 from stilts.results.analyse import Tables, over_seeds
 from stilts.results.items import table as items
 from stilts.results.learning import curves, selection
-from stilts.results.options import Options
-from stilts.results.published import published
+from stilts.results.seed_statistics import Options
 from stilts.results.similarity import similarity
 from stilts.results.table import CellSource, build_table
 from stilts.tasks.base import get_task

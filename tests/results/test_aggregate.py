@@ -4,7 +4,7 @@ import pytest
 
 from stilts.experiment.experiment import AVERAGES, NONE
 from stilts.identity.stage import Condition
-from stilts.results.aggregate import ended, splits, targets
+from stilts.results.aggregate import failed_stages, splits, targets
 from stilts.results.summary import Summary, language_summaries, summaries
 from stilts.statistics.spread import Spread
 from stilts.tasks.base import get_task
@@ -32,7 +32,7 @@ def summarise_languages(grid, target, benchmark=XTREME) -> Summary:
 
 
 def entry(grid, intermediate, column, **options):
-    return summarise(grid, **options).entries[("base", intermediate), column]
+    return summarise(grid, **options).statistics[("base", intermediate), column]
 
 
 def test_a_task_average_is_the_mean_over_languages_then_over_seeds(grid):
@@ -95,7 +95,7 @@ def test_nothing_to_pair_is_no_difference(grid):
     grid.add("mnli", "xnli", 2, acc(61))
     grid.add("mnli", "xnli", 1, acc(61), model="another")
     summary = summarise(grid)
-    assert all(e.gain is None for e in summary.entries.values())
+    assert all(e.gain is None for e in summary.statistics.values())
     assert summary.compared == ()
 
 
@@ -120,9 +120,9 @@ def test_all_nine_give_the_groups_and_the_average(grid):
         "pawsx", "xnli", "udpos", "panx", "xquad", "mlqa", "tydiqa", "bucc2018", "tatoeba",
         "classification", "tagging", "qa", "retrieval", "xtreme",
     )  # fmt: skip
-    means = {c: summary.entries[("base", "mnli"), c].score.mean for c in summary.averages}
+    means = {c: summary.statistics[("base", "mnli"), c].score.mean for c in summary.averages}
     assert means == {"classification": 60, "tagging": 60, "qa": 60, "retrieval": 78, "xtreme": (8 * 60 + 96) / 9}
-    assert summary.entries[("base", "mnli"), "xtreme"].difference == 14.0
+    assert summary.statistics[("base", "mnli"), "xtreme"].difference == 14.0
     assert summary.notes == ()
 
 
@@ -131,9 +131,9 @@ def test_one_task_short_is_no_average_over_tasks(grid):
     grid.add_nine("mnli", 2, 60, bucc2018={"de": {"f1": 60.0}, "fr": "missing"})
     summary = summarise(grid)
     for column in ("retrieval", "xtreme"):
-        found = summary.entries[("base", "mnli"), column]
+        found = summary.statistics[("base", "mnli"), column]
         assert (found.score.n, found.planned, found.lacking) == (1, 2, {"missing": 1})
-    assert summary.entries[("base", "mnli"), "qa"].score.n == 2
+    assert summary.statistics[("base", "mnli"), "qa"].score.n == 2
 
 
 def test_unplanned_tasks_leave_only_whole_groups(grid):
@@ -142,7 +142,7 @@ def test_unplanned_tasks_leave_only_whole_groups(grid):
     grid.add("mnli", "panx", 1, everywhere("panx", {"f1": 40.0, "precision": 40.0, "recall": 40.0}))
     summary = summarise(grid)
     assert summary.columns == ("pawsx", "xnli", "panx", "classification")
-    assert summary.entries[("base", "mnli"), "classification"].score.mean == 65
+    assert summary.statistics[("base", "mnli"), "classification"].score.mean == 65
 
 
 def test_a_target_in_some_of_its_languages_is_in_no_average(grid):
@@ -176,7 +176,7 @@ def test_languages_of_a_target(grid):
     grid.add("mnli", "xnli", 2, {"fr": {"accuracy": 52.0}, "en": {"accuracy": 80.0}, "qaa": {"accuracy": 1.0}})
     summary = summarise_languages(grid, "xnli")
     assert summary.columns == ("en", "fr", "qaa", "mean")
-    found = {column: summary.entries[("base", "mnli"), column] for column in summary.columns}
+    found = {column: summary.statistics[("base", "mnli"), column] for column in summary.columns}
     assert found["fr"].score == Spread(51.0, pytest.approx(2**0.5), 2)
     assert found["qaa"].lacking == {"missing": 1}
     assert found["mean"].score == Spread(133 / 3, None, 1)
@@ -185,14 +185,14 @@ def test_languages_of_a_target(grid):
 def test_what_failed_is_listed_once(grid):
     grid.add("mnli", "xnli", 1, {"en": "missing", "de": "missing"}, status="failed", error="out of memory")
     grid.add("none", "xnli", 1, {"en": "missing"})
-    assert ended(grid.table()) == [("failed", "base-mnli-xnli-s1", "out of memory")]
+    assert failed_stages(grid.table()) == [("failed", "base-mnli-xnli-s1", "out of memory")]
 
 
 def test_noise_is_in_no_average(grid):
     noise = {Condition("swap", 0.1): {"en": {"accuracy": 0.0}, "de": {"accuracy": 0.0}}}
     grid.add("mnli", "xnli", 1, acc(80, 70), noise=noise)
     assert entry(grid, "mnli", "xnli").score == Spread(75.0, None, 1)
-    assert summarise_languages(grid, "xnli").entries[("base", "mnli"), "de"].score.mean == 70
+    assert summarise_languages(grid, "xnli").statistics[("base", "mnli"), "de"].score.mean == 70
 
 
 def test_a_task_in_another_setting_has_its_column_and_no_part_in_averages(grid):
@@ -202,8 +202,8 @@ def test_a_task_in_another_setting_has_its_column_and_no_part_in_averages(grid):
     grid.add("mnli", "panx-il", 1, {"en": {name: 90.0 for name in tags}}, task="panx", setting="in-language")
     summary = summarise(grid)
     assert summary.columns == ("udpos", "panx", "panx-il", "tagging")
-    assert summary.entries[("base", "mnli"), "tagging"].score.mean == 50
-    assert summary.entries[("base", "mnli"), "panx-il"].score.mean == 90
+    assert summary.statistics[("base", "mnli"), "tagging"].score.mean == 50
+    assert summary.statistics[("base", "mnli"), "panx-il"].score.mean == 90
     assert summary.outside == ("panx-il (panx, in-language)",)
     assert summary.notes == ()
     assert summarise_languages(grid, "panx-il").title == "panx-il (panx, in-language) test: f1"
@@ -243,7 +243,7 @@ def test_the_benchmark_of_the_experiment_gives_the_averages(grid):
         grid.add("mnli", task, 1, dict.fromkeys(languages, metrics))
     summary = summarise(grid, benchmark=XTREME_R)
     assert summary.averages == ("classification", "tagging", "qa", "retrieval", "multi_choice", "xtreme-r")
-    assert summary.entries[("base", "mnli"), "xtreme-r"].score.mean == 50
+    assert summary.statistics[("base", "mnli"), "xtreme-r"].score.mean == 50
     assert (summary.notes, summary.benchmark) == ((), "xtreme-r")
     assert set(summary.parts) == set(XTREME_R.languages)
     xtreme = summarise(grid)

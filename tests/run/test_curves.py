@@ -10,8 +10,8 @@ import pytest
 
 from stilts.identity.stage import StageSpec
 from stilts.ledger.record import read_stage
+from stilts.results.analyse import learning_tables
 from stilts.results.gather import gather
-from stilts.results.learning.tables import learning_tables
 from stilts.run.stage.stage import run_stage
 from stilts.session import Session
 from stilts.train.ranks import Ranks

@@ -13,8 +13,8 @@ from stilts.results.aggregate import languages_table, summary_table
 from stilts.results.analyse import over_seeds
 from stilts.results.best import SCHEMA as BEST
 from stilts.results.best import best
-from stilts.results.options import Options
-from stilts.results.published.published import beside_published
+from stilts.results.published import beside_published
+from stilts.results.seed_statistics import Options
 from stilts.results.similarity.distances import installed
 from stilts.results.similarity.pretraining import Pretraining
 from stilts.results.similarity.similarity import CORRELATIONS, similarity

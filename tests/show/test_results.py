@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from stilts.results.entry import SUMMARY, Entry
+from stilts.results.seed_statistics import SUMMARY, SeedStatistics
 from stilts.results.summary import summaries
 from stilts.show.grid import latex, markdown
 from stilts.show.results import print_results, write_results
@@ -27,13 +27,13 @@ def summarise(grid):
 @pytest.mark.parametrize(
     ("entry", "text"),
     [
-        (Entry(2, 2, mean=71.25, sd=0.84, low=63.7, high=78.8), "71.2 ±0.8 [63.7, 78.8] (n=2)"),
-        (Entry(1, 1, mean=71.25), "71.2 ±- (n=1)"),
-        (Entry(2, 1, failed=1, mean=71.25), "71.2 ±- (n=1), failed 1/2"),
-        (Entry(2, 0, failed=1, not_run=1), "failed 1/2, not run 1/2"),
-        (Entry(2, 0, missing=2), "missing"),
-        (Entry(1, 0, unlabelled=1), "unlabelled"),
-        (Entry(2, 2, mean=0.0, sd=0.0), "0.0 ±0.0 (n=2)"),
+        (SeedStatistics(2, 2, mean=71.25, sd=0.84, low=63.7, high=78.8), "71.2 ±0.8 [63.7, 78.8] (n=2)"),
+        (SeedStatistics(1, 1, mean=71.25), "71.2 ±- (n=1)"),
+        (SeedStatistics(2, 1, failed=1, mean=71.25), "71.2 ±- (n=1), failed 1/2"),
+        (SeedStatistics(2, 0, failed=1, not_run=1), "failed 1/2, not run 1/2"),
+        (SeedStatistics(2, 0, missing=2), "missing"),
+        (SeedStatistics(1, 0, unlabelled=1), "unlabelled"),
+        (SeedStatistics(2, 2, mean=0.0, sd=0.0), "0.0 ±0.0 (n=2)"),
     ],
 )
 def test_cell_text(entry, text):
@@ -63,7 +63,7 @@ def test_cell_text(entry, text):
     ],
 )  # fmt: skip
 def test_difference_text(numbers, text):
-    assert difference_text(Entry(5, 5, **numbers)) == text
+    assert difference_text(SeedStatistics(5, 5, **numbers)) == text
 
 
 def markdown_cells(text):
@@ -126,12 +126,12 @@ def test_the_terminal_cuts_nothing(xtreme_grid, width, blocks):
     summary = summarise(xtreme_grid)
     for column in summary.columns:
         assert re.search(rf"\b{column}\b", text)
-    for entry in summary.entries.values():
+    for entry in summary.statistics.values():
         assert entry.score is None or f"{entry.score.mean:.1f} ±" in text
     assert "failed bad: out of memory" in text
     scores, worth = text.split("Difference to none, paired by seed: 95 % interval")
     assert scores.count(" intermediate ") == blocks
-    for entry in summary.entries.values():
+    for entry in summary.statistics.values():
         ends = interval(entry.difference_low, entry.difference_high, "+")
         assert ends in worth
         assert entry.p_holm is None or probability(entry.p_holm) in worth

@@ -25,8 +25,8 @@ from stilts.results.items.counts import Counts, Items, items_of
 from stilts.results.items.kept import Kept
 from stilts.results.items.keys import Keys, item_keys
 from stilts.results.items.table import SCHEMA
-from stilts.results.options import Options
 from stilts.results.scores import MEAN
+from stilts.results.seed_statistics import Options
 from stilts.results.table import CellSource, independent
 from stilts.statistics.compare import holm
 from stilts.storage.parallel import parallel_map

@@ -18,9 +18,8 @@ from typing import Any
 import pyarrow as pa
 
 from stilts.results.learning.stages import TARGET, UsedStage
-from stilts.results.scores import MEAN
+from stilts.results.scores import MEAN, SPREAD_PARTS, spread_columns
 from stilts.results.table import STATUSES
-from stilts.statistics.intervals import t_interval
 from stilts.statistics.spread import spread
 
 ENGLISH = "en"
@@ -39,7 +38,7 @@ SCHEMA = pa.schema(
         *((name, pa.string()) for name in ("language", "split", "chosen_on", "status")),
         *((name, pa.int64()) for name in ("planned", "n", "checkpoints", "steps")),
         *((name, pa.float64()) for name in (*STEPS, *SCORES)),
-        *((f"{name}{part}", pa.float64()) for name in DIFFERENCES for part in ("", "_sd", "_low", "_high")),
+        *((f"{name}{part}", pa.float64()) for name in DIFFERENCES for part in SPREAD_PARTS),
     ]
 )
 """Schema of the table `selection`: one row per model, intermediate, target, language and seed, and one over seeds, in
@@ -207,13 +206,5 @@ def _over_seeds(rows: Sequence[Row]) -> Row:
         values = [row[name] for row in ok if row.get(name) is not None]
         over[name] = fmean(values) if values else None
     for name in DIFFERENCES:
-        over |= _numbers(name, [row[name] for row in ok if row[name] is not None])
+        over |= spread_columns(name, spread([row[name] for row in ok if row[name] is not None]))
     return over
-
-
-def _numbers(name: str, values: Sequence[float]) -> Row:
-    found = spread(values)
-    if found is None:
-        return {}
-    low, high = t_interval(found) or (None, None)
-    return {name: found.mean, f"{name}_sd": found.sd, f"{name}_low": low, f"{name}_high": high}

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 
 from stilts.results.analyse import Tables
-from stilts.results.entry import AVERAGE
 from stilts.results.scores import MEAN
+from stilts.results.seed_statistics import AVERAGE
 from stilts.show.figures.drawing import Drawing, captioned
 from stilts.show.figures.rows import baseline_of, lacking, pick, slug
 from stilts.show.figures.style import COLUMN, DIVERGING, FAINT, INK, PAGE, bare, new_figure, short, signed, styled

@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from stilts.experiment.experiment import NONE
 from stilts.results.analyse import Tables
 from stilts.results.scores import MEAN
-from stilts.show.figures.curves import band, legend
 from stilts.show.figures.drawing import Drawing, captioned
 from stilts.show.figures.rows import pick, slug
-from stilts.show.figures.style import Mark, marks, panels, short, styled
+from stilts.show.figures.style import Mark, band, legend, marks, panels, short, styled
 
 _BELOW = (
     "Mean over {of}, in percent; band: 95 % interval over seeds (Student's t). Horizontal axis: rate of the noise, "

@@ -6,8 +6,8 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from stilts.results.analyse import Tables
-from stilts.results.entry import TARGET
 from stilts.results.scores import distinct, rows_of, task_scores
+from stilts.results.seed_statistics import TARGET
 from stilts.results.table import CLEAN, benchmark_of
 from stilts.show.figures.drawing import Drawing, captioned
 from stilts.show.figures.rows import baseline_of, lacking, pick, slug

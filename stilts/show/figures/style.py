@@ -6,7 +6,7 @@
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 COLUMN = 3.03
 PAGE = 6.30
@@ -104,6 +105,20 @@ def marks(names: Sequence[str], baseline: str | None) -> dict[str, Mark]:
     for i, name in enumerate(name for name in names if name != baseline):
         found[name] = Mark(_HUES[i % len(_HUES)], _MARKERS[i % len(_MARKERS)], _LINES[i // len(_HUES) % len(_LINES)])
     return found
+
+
+def legend(figure: Figure, looks: Mapping[str, Mark]) -> None:
+    """Add a legend of the regimes above the panels."""
+    handles = [
+        Line2D([], [], color=look.color, marker=look.marker, linestyle=look.linestyle, label=short(name))
+        for name, look in looks.items()
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=6 if figure.get_figwidth() > 4 else 3)
+
+
+def band(looks: Mapping[str, Mark]) -> float:
+    """Opacity of a regime's band. It is lower if there are many regimes, because their bands overlap."""
+    return min(0.2, 0.8 / len(looks))
 
 
 def _diverging() -> ListedColormap:

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from stilts.results.analyse import Tables
 from stilts.results.learning.curves import DEV, LOSS
-from stilts.show.figures import bars, curves, heatmap, robustness, scatter, selection, spreads, study, variance
+from stilts.show.figures import bars, heatmap, learning, robustness, scatter, spreads, study
 from stilts.show.figures.drawing import Drawing, save
 from stilts.show.figures.rows import in_order
 
@@ -30,11 +30,11 @@ def drawings(tables: Tables) -> Iterator[Drawing]:
         for split in splits:
             yield from _of_split(tables, split, model)
         for series in (DEV, LOSS):
-            yield from _there(curves.curves(tables, model, series))
+            yield from _there(learning.curves(tables, model, series))
 
 
 def _of_split(tables: Tables, split: str, model: str) -> Iterator[Drawing]:
-    for draw in (heatmap.transfer, study.study, spreads.spreads, variance.variance, selection.selection):
+    for draw in (heatmap.transfer, study.study, spreads.spreads, study.variance, learning.selection):
         yield from _there(draw(tables, split, model))
     for regime in _values(tables, "similarity_points", "intermediate"):
         yield from _there(scatter.scatter(tables, split, model, regime))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from stilts.results.analyse import Tables
-from stilts.show.figures.curves import curves
 from stilts.show.figures.drawing import Drawing, svg
+from stilts.show.figures.learning import curves
 from stilts.show.figures.robustness import robustness
 from stilts.show.figures.scatter import scatter
 

@@ -1,14 +1,20 @@
-"""The table `overview` of the report: how many cells are finished, and for how many targets each regime helped."""
+"""The tables that only the report has: `overview` and `seeds`.
+
+`overview` counts finished cells, and the targets for which each regime helped. `seeds` holds the score of every seed.
+"""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stilts.results.scores import worst
-from stilts.results.table import CLEAN, STATUSES
+from stilts.results.aggregate import splits
+from stilts.results.scores import rows_of, task_scores, worst
+from stilts.results.seed_statistics import TARGET
+from stilts.results.table import CLEAN, STATUSES, benchmark_of
 
 ALL = "all"
 """Value of the columns `model` and `intermediate` in rows over all models and regimes."""
@@ -16,7 +22,9 @@ ALL = "all"
 LEVEL = 0.05
 """A difference counts as better or worse if its Holm-adjusted p value is below LEVEL."""
 
-SCHEMA = pa.schema(
+_CELL = ["split", "model", "intermediate", "target", "seed"]
+
+OVERVIEW = pa.schema(
     [
         *((name, pa.string()) for name in ("split", "model", "intermediate")),
         *((name, pa.int64()) for name in ("cells", "finished")),
@@ -31,31 +39,34 @@ SCHEMA = pa.schema(
 - compared: number of targets that are compared with the baseline; better, worse: those whose Holm-adjusted p value is
   below LEVEL; unclear: the others. Null if nothing is compared: for the baseline, and in rows over all regimes."""
 
+SEEDS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("split", "model", "intermediate", "column")),
+        ("seed", pa.int64()),
+        ("value", pa.float64()),
+        ("status", pa.string()),
+    ]
+)
+"""Schema of the table `seeds`: one row per split, model, intermediate, target (`column`) and seed, on the clean data.
+
+value: mean over languages in percent; null unless `status` is `ok`. Of seeds that share all their artifacts only the
+first has a row, because they are one observation."""
+
 
 def overview(results: pa.Table, summary: pa.Table) -> pa.Table:
     """Compute the table `overview` from the tables `results` and `summary`."""
     main = results.filter(pc.field("main") & (pc.field("condition") == CLEAN))
-    cells: dict[tuple[str, ...], list[str]] = {}
-    for row in main.select(["split", "model", "intermediate", "target", "seed", "status"]).to_pylist():
-        cells.setdefault(tuple(row[name] for name in list(row)[:5]), []).append(row["status"])
-    ended = {cell: worst(statuses) for cell, statuses in cells.items()}
-    compared = _compared(summary)
+    statuses = main.select([*_CELL, "status"]).to_pandas().groupby(_CELL, sort=False)["status"]
+    cells = statuses.agg(worst).reset_index()
+    tested = summary.filter((pc.field("kind") == TARGET) & pc.field("p_holm").is_valid()).to_pandas()
+    compared = dict(list(tested.groupby(["split", "model", "intermediate"])))
     rows = []
-    for split in dict.fromkeys(cell[0] for cell in ended):
-        mine = {cell: status for cell, status in ended.items() if cell[0] == split}
-        rows.append({"split": split, "model": ALL, "intermediate": ALL, **_counts(mine.values())})
-        for model, regime in dict.fromkeys(cell[1:3] for cell in mine):
-            counts = _counts(status for cell, status in mine.items() if cell[1:3] == (model, regime))
-            found = [
-                row for row in compared if (row["split"], row["model"], row["intermediate"]) == (split, model, regime)
-            ]
-            rows.append({"split": split, "model": model, "intermediate": regime, **counts, **_verdicts(found)})
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
-
-
-def _compared(summary: pa.Table) -> Sequence[Mapping[str, Any]]:
-    """The rows of `summary` for targets whose difference to the baseline was tested."""
-    return summary.filter((pc.field("kind") == "target") & pc.field("p_holm").is_valid()).to_pylist()
+    for split, of_split in cells.groupby("split", sort=False):
+        rows.append({"split": split, "model": ALL, "intermediate": ALL, **_counts(of_split["status"])})
+        for (model, regime), found in of_split.groupby(["model", "intermediate"], sort=False):
+            names = {"split": split, "model": model, "intermediate": regime}
+            rows.append({**names, **_counts(found["status"]), **_comparisons(compared.get((split, model, regime)))})
+    return pa.Table.from_pylist(rows, schema=OVERVIEW)
 
 
 def _counts(statuses: Iterable[str]) -> dict[str, int]:
@@ -64,14 +75,26 @@ def _counts(statuses: Iterable[str]) -> dict[str, int]:
     return {"cells": found.total(), "finished": found["ok"], **lacking}
 
 
-def _verdicts(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    if not rows:
+def _comparisons(rows: pd.DataFrame | None) -> dict[str, int]:
+    """How many targets are better, worse and neither, among the rows of one regime in `summary`."""
+    if rows is None:
         return {}
-    sure = [row["difference"] > 0 for row in rows if row["p_holm"] < LEVEL]
-    better = sum(sure)
-    return {
-        "compared": len(rows),
-        "better": better,
-        "worse": len(sure) - better,
-        "unclear": len(rows) - len(sure),
-    }
+    gains = rows["difference"][rows["p_holm"] < LEVEL] > 0
+    better, worse = int(gains.sum()), int((~gains).sum())
+    return {"compared": len(rows), "better": better, "worse": worse, "unclear": len(rows) - len(gains)}
+
+
+def seeds_table(results: pa.Table) -> pa.Table:
+    """Compute the table `seeds` from the table `results`."""
+    return pa.Table.from_pylist([row for split in splits(results) for row in _seed_rows(results, split)], schema=SEEDS)
+
+
+def _seed_rows(results: pa.Table, split: str) -> Iterator[dict[str, Any]]:
+    scores = task_scores(rows_of(results, split, CLEAN), benchmark_of(results))
+    for ((model, intermediate), column), by_seed in scores.items():
+        seen = set()
+        for seed, score in sorted(by_seed.items()):
+            if score.stages not in seen:
+                seen.add(score.stages)
+                names = {"split": split, "model": model, "intermediate": intermediate, "column": column}
+                yield {**names, "seed": seed, "value": score.value, "status": score.status}

@@ -20,14 +20,13 @@ from markupsafe import Markup
 
 from stilts.experiment.experiment import AVERAGES
 from stilts.results.analyse import Tables
-from stilts.results.options import Options
+from stilts.results.seed_statistics import Options
 from stilts.results.summary import summaries
 from stilts.results.table import STATUSES, benchmark_of, parquet
 from stilts.show.html.charts import charts_of
 from stilts.show.html.facts import Facts
-from stilts.show.html.frame import Frame, Row, name, number
-from stilts.show.html.overview import LEVEL, overview
-from stilts.show.html.seeds import seeds_table
+from stilts.show.html.overview import LEVEL, overview, seeds_table
+from stilts.show.html.table_rows import TableRow, TableRows, name, number
 from stilts.show.published import EXTRACTION
 from stilts.storage.local import LocalStore
 
@@ -120,10 +119,10 @@ def render(tables: Tables, facts: Facts, options: Options) -> str:
     Args:
         tables: tables by name; must contain `results`, `summary` and those of `own_tables`.
     """
-    frames = {table: Frame.of(table, content) for table, content in tables.items()}
+    rows_of_tables = {table: TableRows.of(table, content) for table, content in tables.items()}
     environment = _environment()
-    environment.globals |= _shared(frames, tables, facts, options)
-    shown = [section for section in SECTIONS if section.needs is None or _has(frames, *section.needs)]
+    environment.globals |= _shared(rows_of_tables, tables, facts, options)
+    shown = [section for section in SECTIONS if section.needs is None or _has(rows_of_tables, *section.needs)]
     absent = [section for section in SECTIONS if section not in shown and section.absent]
     environment.globals["absent"] = absent
     bodies = [
@@ -140,8 +139,8 @@ def render(tables: Tables, facts: Facts, options: Options) -> str:
     )
 
 
-def _has(frames: Mapping[str, Frame], table: str, column: str) -> bool:
-    return table in frames and len(frames[table].having(column)) > 0
+def _has(rows_of_tables: Mapping[str, TableRows], table: str, column: str) -> bool:
+    return table in rows_of_tables and len(rows_of_tables[table].having(column)) > 0
 
 
 def _environment() -> Environment:
@@ -159,20 +158,20 @@ def _text(environment: Environment, file: str) -> str:
     return environment.loader.get_source(environment, file)[0]
 
 
-_FRAMES = (
+_TABLES = (
     *("overview", "summary", "languages", "items", "seeds", "best", "study", "variance", "selection"),
     *("similarity", "similarity_points", "robustness", "published", "stages", "training"),
 )
 """Tables that templates use as variables; a table that does not exist is empty there."""
 
 
-def _shared(frames: Mapping[str, Frame], tables: Tables, facts: Facts, options: Options) -> dict[str, Any]:
+def _shared(rows_of_tables: Mapping[str, TableRows], tables: Tables, facts: Facts, options: Options) -> dict[str, Any]:
     """The variables and functions that all templates can use."""
-    found = frames["overview"].where(intermediate=tuple(facts.intermediates))
+    found = rows_of_tables["overview"].where(intermediate=tuple(facts.intermediates))
     benchmark = benchmark_of(tables["results"]).name
     return {
-        **{table: frames.get(table, Frame([])) for table in _FRAMES},
-        "facts_frame": frames.__getitem__,
+        **{table: rows_of_tables.get(table, TableRows([])) for table in _TABLES},
+        "table_rows": rows_of_tables.__getitem__,
         "facts": facts,
         "options": options,
         "baseline": options.baseline,
@@ -185,17 +184,17 @@ def _shared(frames: Mapping[str, Frame], tables: Tables, facts: Facts, options: 
         "notes": {found.split: found for found in summaries(tables["results"], tables["summary"])},
         "statuses": [status.replace(" ", "_") for status in STATUSES if status != "ok"],
         "published_extraction": EXTRACTION,
-        "on_gpu": "gpu" in frames["stages"].unique("accelerator"),
+        "on_gpu": "gpu" in rows_of_tables["stages"].unique("accelerator"),
         "number": number,
         "name": name,
         "chart": charts_of(tables),
         "in_order": lambda columns: sorted(columns, key=lambda column: column != benchmark),
         "side": side,
         "strength": strength,
-        "is_sure": is_sure,
+        "is_significant": is_significant,
         "extent": extent,
         "along": along,
-        "share": share,
+        "bar_length": bar_length,
     }
 
 
@@ -218,14 +217,14 @@ def strength(difference: float, most: float) -> str:
     return f"{math.sqrt(abs(difference / most)):.2f}" if most else "0"
 
 
-def is_sure(row: Row) -> bool:
+def is_significant(row: TableRow) -> bool:
     """Whether a difference is significant: by its adjusted p value or, in tables without one, by its interval."""
     if "p_holm" in row:
         return row["p_holm"] is not None and row["p_holm"] < LEVEL
     return row["difference_low"] is not None and row["difference_low"] * row["difference_high"] > 0
 
 
-def extent(rows: Sequence[Row], columns: Sequence[str], zero: bool = True) -> tuple[float, float]:
+def extent(rows: Sequence[TableRow], columns: Sequence[str], zero: bool = True) -> tuple[float, float]:
     """Lowest and highest value of several columns, with a margin of 4 % on both sides.
 
     Args:
@@ -243,6 +242,6 @@ def along(value: float, span: tuple[float, float]) -> str:
     return f"{100 * (value - span[0]) / (span[1] - span[0]):.1f}%"
 
 
-def share(row: Row, most: Row) -> str:
+def bar_length(row: TableRow, most: TableRow) -> str:
     """Length of a bar that starts at zero: the mean of a row divided by the highest mean, from 0 to 1."""
     return f"{max(row['mean'] or 0.0, 0.0) / most['mean']:.3f}" if most["mean"] else "0"

@@ -16,7 +16,7 @@ from stilts.ledger.record import stage_path, write_evaluation
 from stilts.results.items.gather import items_table
 from stilts.results.items.kept import FOLDER, Kept
 from stilts.results.items.table import SCHEMA
-from stilts.results.options import Options
+from stilts.results.seed_statistics import Options
 from stilts.session import Session
 from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stilts.results.entry import LANGUAGES, SUMMARY
+from stilts.results.seed_statistics import LANGUAGES, SUMMARY
 from stilts.tasks.benchmarks import XTREME
 
 TARGETS = tuple(XTREME.languages)

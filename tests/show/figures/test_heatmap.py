@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from stilts.results.entry import SUMMARY
+from stilts.results.seed_statistics import SUMMARY
 from stilts.show.figures.heatmap import languages, transfer
 from stilts.show.figures.style import DIVERGING
 

@@ -3,14 +3,14 @@
 import pyarrow as pa
 import pytest
 
-from stilts.results.entry import LANGUAGES
-from stilts.results.learning import curves as learning
-from stilts.results.learning import selection as choice
+from stilts.results.learning.curves import SCHEMA as CURVES
+from stilts.results.learning.selection import SCHEMA as SELECTION
 from stilts.results.robustness import SCHEMA as ROBUSTNESS
+from stilts.results.seed_statistics import LANGUAGES
 from stilts.results.similarity.similarity import CORRELATIONS, POINTS
 from stilts.results.study import STUDY
 from stilts.results.variance import VARIANCE
-from stilts.show.figures import bars, curves, robustness, scatter, selection, study, variance
+from stilts.show.figures import bars, learning, robustness, scatter, study
 
 WHO = {"split": "test", "model": "base"}
 
@@ -72,12 +72,12 @@ def test_study():
 def test_variance():
     shares = {"intermediate_share": 20.0, "target_share": 30.0, "residual_share": 50.0, "total_sd": 1.25}
     rows = [{"intermediate": "mnli", "column": "xnli", **shares}, {"intermediate": "none", "column": "xnli"}]
-    figure = variance.variance(table("variance", VARIANCE, rows), "test", "base").figure
+    figure = study.variance(table("variance", VARIANCE, rows), "test", "base").figure
     assert titles(figure) == ["mnli"]
     bars_drawn = [(bar.get_x(), bar.get_width()) for bar in figure.axes[0].patches]
     assert bars_drawn == [(0, 20.0), (20.0, 30.0), (50.0, 50.0)]
     assert words(figure.axes[0]) == ["1.2"]
-    assert variance.variance(table("variance", VARIANCE, rows[1:]), "test", "base") is None
+    assert study.variance(table("variance", VARIANCE, rows[1:]), "test", "base") is None
 
 
 def points(regime, seed, values):
@@ -87,7 +87,7 @@ def points(regime, seed, values):
 
 def test_curves_are_means_of_the_steps_that_all_seeds_have():
     rows = [*points("none", 1, {20: 50.0, 40: 60.0, 60: 61.0}), *points("none", 2, {20: 54.0, 40: 62.0})]
-    figure = curves.curves(table("curves", learning.SCHEMA, rows), "base", "dev").figure
+    figure = learning.curves(table("curves", CURVES, rows), "base", "dev").figure
     panel = figure.axes[0]
     assert dots(panel) == [(20, 52.0), (40, 61.0)]
     band = panel.collections[0].get_paths()[0].vertices.tolist()
@@ -97,13 +97,13 @@ def test_curves_are_means_of_the_steps_that_all_seeds_have():
 
 def test_long_curves_are_means_of_equally_many_steps():
     rows = [row for seed in (1, 2) for row in points("none", seed, {step: float(step) for step in range(1, 101)})]
-    assert curves.over_seeds(rows) == {step: [step - 1.0] * 2 for step in range(3, 100, 3)} | {100: [100.0] * 2}
+    assert learning.over_seeds(rows) == {step: [step - 1.0] * 2 for step in range(3, 100, 3)} | {100: [100.0] * 2}
 
 
 def test_selection():
     row = {"intermediate": "none", "target": "xnli", "last": 60.0, "best_dev": 61.0, "oracle": 63.0}
     rows = [{**row, "language": "mean"}, {**row, "language": "mean", "seed": 1, "last": 1.0}, {**row, "language": "sw"}]
-    figure = selection.selection(table("selection", choice.SCHEMA, rows), "test", "base").figure
+    figure = learning.selection(table("selection", SELECTION, rows), "test", "base").figure
     assert dots(figure.axes[0], "|", "o", ">") == [(60.0, 0), (61.0, 0), (63.0, 0)]
 
 
@@ -152,7 +152,7 @@ def test_scatter():
     assert scatter.scatter(similarity(["de", "sw"]), "test", "base", "mnli") is None
 
 
-@pytest.mark.parametrize("make", [study.study, variance.variance, selection.selection])
+@pytest.mark.parametrize("make", [study.study, study.variance, learning.selection])
 def test_nothing_is_drawn_of_nothing(make):
     assert make({}, "test", "base") is None
 
@@ -161,4 +161,4 @@ def test_nothing_is_drawn_of_no_target():
     assert bars.scores({}, "test", "base", "xnli") is None
     assert robustness.robustness({}, "test", "base", "xnli") is None
     assert scatter.scatter({}, "test", "base", "mnli") is None
-    assert curves.curves({}, "base", "dev") is None
+    assert learning.curves({}, "base", "dev") is None

@@ -8,9 +8,8 @@ import pyarrow as pa
 import pytest
 
 from stilts.identity.stage import Condition
-from stilts.results import best
+from stilts.results import best, published
 from stilts.results.learning import selection
-from stilts.results.published import published
 from stilts.results.similarity import similarity
 from stilts.show.figures.write import write_figures
 from stilts.show.results import write_results

@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from stilts.results.entry import SUMMARY
 from stilts.results.scores import task_scores
+from stilts.results.seed_statistics import SUMMARY
 from stilts.results.table import benchmark_of
 from stilts.show.figures.spreads import spreads
 

@@ -12,8 +12,8 @@ from stilts.results.best import best
 from stilts.results.items.table import SCHEMA as ITEMS
 from stilts.results.learning.curves import SCHEMA as CURVES
 from stilts.results.learning.selection import SCHEMA as SELECTION
-from stilts.results.options import Options
-from stilts.results.published.published import beside_published
+from stilts.results.published import beside_published
+from stilts.results.seed_statistics import Options
 from stilts.results.similarity.pretraining import Pretraining
 from stilts.results.similarity.similarity import similarity
 from stilts.results.variance import VARIANCE

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stilts.results.analyse import over_seeds
-from stilts.results.options import Options
+from stilts.results.seed_statistics import Options
 from stilts.results.training import TRAINING
 from stilts.show.html.page import own_tables, render, write_report
 from tests.show.html.reading import Reading, parse

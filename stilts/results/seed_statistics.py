@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from stilts.results.options import Options
+from stilts.experiment.experiment import NONE
 from stilts.results.scores import Score, distinct, paired
 from stilts.results.table import STATUSES
 from stilts.statistics.compare import adjust
@@ -26,7 +26,20 @@ TARGET, AVERAGE = "target", "average"
 
 
 @dataclass(frozen=True)
-class Entry:
+class Options:
+    """How regimes are compared. A person can set these options on the command line.
+
+    Attributes:
+        baseline: the regime that every other regime of the same model is compared with.
+        difference: a difference in points that matters. The tables give the number of seeds needed to detect it.
+    """
+
+    baseline: str = NONE
+    difference: float = 1.0
+
+
+@dataclass(frozen=True)
+class SeedStatistics:
     """The statistics in one row of `summary` or `languages`. SUMMARY explains the fields, which have the same names."""
 
     planned: int
@@ -123,7 +136,7 @@ The statistics are those of SUMMARY, but p_holm is adjusted over all regimes and
 target. The row whose `language` is `mean` holds the mean over languages, with the statistics of `summary`."""
 
 
-def entry_table(records: list[dict[str, Any]], schema: pa.Schema, options: Options) -> pa.Table:
+def statistics_table(records: list[dict[str, Any]], schema: pa.Schema, options: Options) -> pa.Table:
     """Build a table with the schema SUMMARY or LANGUAGES and store `options.difference` in its metadata."""
     metadata = {**(schema.metadata or {}), _POINTS: str(options.difference).encode()}
     return pa.Table.from_pylist(records, schema=schema.with_metadata(metadata))
@@ -134,17 +147,17 @@ def points_of(table: pa.Table) -> float:
     return float(table.schema.metadata[_POINTS])
 
 
-def entry_of(record: Mapping[str, Any]) -> Entry:
+def statistics_of(record: Mapping[str, Any]) -> SeedStatistics:
     """The statistics in one row of `summary` or `languages`."""
-    return Entry(**{field.name: record[field.name] for field in fields(Entry)})
+    return SeedStatistics(**{field.name: record[field.name] for field in fields(SeedStatistics)})
 
 
-def describe(by_seed: Mapping[int, Score]) -> Entry:
+def describe(by_seed: Mapping[int, Score]) -> SeedStatistics:
     """Statistics over the seeds of one regime, without a comparison to the baseline."""
     found = distinct(by_seed)
     values = [score.value for score in found if score.value is not None]
     lacking = Counter(score.status for score in found if score.value is None)
-    entry = Entry(
+    statistics = SeedStatistics(
         planned=len(found),
         n=len(values),
         failed=lacking["failed"],
@@ -155,12 +168,14 @@ def describe(by_seed: Mapping[int, Score]) -> Entry:
     )
     score = spread(values)
     if score is None:
-        return entry
+        return statistics
     low, high = t_interval(score) or (None, None)
-    return replace(entry, mean=score.mean, sd=score.sd, min=min(values), max=max(values), low=low, high=high)
+    return replace(statistics, mean=score.mean, sd=score.sd, min=min(values), max=max(values), low=low, high=high)
 
 
-def compare(entry: Entry, ours: Mapping[int, Score], theirs: Mapping[int, Score], options: Options) -> Entry:
+def compare(
+    statistics: SeedStatistics, ours: Mapping[int, Score], theirs: Mapping[int, Score], options: Options
+) -> SeedStatistics:
     """Add the comparison with the baseline, paired by seed. The p value is not adjusted: see `adjust_family`.
 
     Args:
@@ -168,11 +183,11 @@ def compare(entry: Entry, ours: Mapping[int, Score], theirs: Mapping[int, Score]
     """
     gain = spread(paired(ours, theirs))
     if gain is None:
-        return replace(entry, baseline=options.baseline, difference_n=0, underpowered=True)
+        return replace(statistics, baseline=options.baseline, difference_n=0, underpowered=True)
     low, high = t_interval(gain) or (None, None)
     needed = seeds_needed(options.difference, gain)
     return replace(
-        entry,
+        statistics,
         baseline=options.baseline,
         difference_n=gain.n,
         difference=gain.mean,
@@ -185,10 +200,10 @@ def compare(entry: Entry, ours: Mapping[int, Score], theirs: Mapping[int, Score]
     )
 
 
-def adjust_family(family: Mapping[Key, Entry]) -> dict[Key, Entry]:
+def adjust_family(family: Mapping[Key, SeedStatistics]) -> dict[Key, SeedStatistics]:
     """Set `p_holm` and `comparisons` by Holm's method, treating all p values given as one family."""
-    adjusted = adjust({key: entry.p for key, entry in family.items()})
+    adjusted = adjust({key: row.p for key, row in family.items()})
     return {
-        key: replace(entry, p_holm=adjusted[key], comparisons=len(adjusted)) if key in adjusted else entry
-        for key, entry in family.items()
+        key: replace(row, p_holm=adjusted[key], comparisons=len(adjusted)) if key in adjusted else row
+        for key, row in family.items()
     }

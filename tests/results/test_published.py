@@ -5,7 +5,7 @@ import pytest
 
 from stilts.results.best import PER_TARGET
 from stilts.results.best import SCHEMA as BEST
-from stilts.results.published.published import SCHEMA, beside_published, published_results
+from stilts.results.published import SCHEMA, beside_published, published_results
 from stilts.show.published import comparable, published_grids
 from stilts.tasks.base import get_task
 from stilts.tasks.benchmarks import XTREME, XTREME_R

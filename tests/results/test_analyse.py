@@ -6,12 +6,11 @@ from stilts.experiment.experiment import Experiment
 from stilts.identity.stage import DataRef
 from stilts.ledger.record import write_evaluation, write_stage
 from stilts.plan.expand import expand
-from stilts.results import best
+from stilts.results import best, published
 from stilts.results.aggregate import languages_table, summary_table
-from stilts.results.analyses import analysis_tables
+from stilts.results.analyse import analysis_tables
 from stilts.results.gather import gather
-from stilts.results.options import Options
-from stilts.results.published import published
+from stilts.results.seed_statistics import Options
 from stilts.results.similarity import similarity
 from stilts.storage.local import LocalStore
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stilts.results.entry import LANGUAGES, SUMMARY, Entry, entry_of, points_of
+from stilts.results.seed_statistics import LANGUAGES, SUMMARY, SeedStatistics, points_of, statistics_of
 from stilts.statistics.compare import holm
 from stilts.tasks.benchmarks import XTREME
 
@@ -35,10 +35,10 @@ def rows(table, **where):
 
 
 def test_the_tables_have_a_column_for_every_number_of_an_entry(compared):
-    names = [field.name for field in fields(Entry)]
+    names = [field.name for field in fields(SeedStatistics)]
     assert SUMMARY.names[-len(names) :] == LANGUAGES.names[-len(names) :] == names
     for row in compared.tables()["summary"].to_pylist():
-        assert {name: row[name] for name in names} == vars(entry_of(row))
+        assert {name: row[name] for name in names} == vars(statistics_of(row))
 
 
 def test_numbers_are_those_of_scipys_paired_test(compared):
@@ -75,7 +75,7 @@ def test_a_family_of_languages_is_one_targets_and_its_mean_is_the_summarys(compa
     for row in of_target:
         if row["language"] == "mean":
             [same] = rows(tables["summary"], model="base", intermediate=row["intermediate"], column="xnli")
-            assert entry_of(row) == entry_of(same)
+            assert statistics_of(row) == statistics_of(same)
 
 
 def test_another_baseline(compared):

@@ -16,7 +16,7 @@ MINUS = "\N{MINUS SIGN}"
 ABSENT = Markup('<span class="absent">n/a</span>')
 
 
-class Row(Mapping[str, Any]):
+class TableRow(Mapping[str, Any]):
     """One row of a table, as a mapping from columns to values. It knows the table's name and its own index there."""
 
     def __init__(self, table: str, index: int, values: Mapping[str, Any]) -> None:
@@ -32,18 +32,18 @@ class Row(Mapping[str, Any]):
         return len(self._values)
 
 
-class Frame(Sequence[Row]):
+class TableRows(Sequence[TableRow]):
     """All rows of a table, or a selection of them. Templates filter and search it."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[TableRow]) -> None:
         self._rows = rows
-        self._indexes: dict[tuple[str, ...], dict[tuple[Any, ...], Row]] = {}
+        self._indexes: dict[tuple[str, ...], dict[tuple[Any, ...], TableRow]] = {}
 
     @classmethod
-    def of(cls, name: str, table: pa.Table | None) -> "Frame":
+    def of(cls, name: str, table: pa.Table | None) -> "TableRows":
         """All rows of a table; no rows if the table is None."""
         rows = [] if table is None else table.to_pylist()
-        return cls([Row(name, index, values) for index, values in enumerate(rows)])
+        return cls([TableRow(name, index, values) for index, values in enumerate(rows)])
 
     def __getitem__(self, index: Any) -> Any:
         return self._rows[index]
@@ -51,20 +51,20 @@ class Frame(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._rows)
 
-    def where(self, **values: Any) -> "Frame":
+    def where(self, **values: Any) -> "TableRows":
         """The rows whose columns have these values. A list or tuple matches each of its members."""
         wanted = {name: value if isinstance(value, list | tuple) else (value,) for name, value in values.items()}
-        return Frame([row for row in self if all(row[name] in value for name, value in wanted.items())])
+        return TableRows([row for row in self if all(row[name] in value for name, value in wanted.items())])
 
-    def having(self, column: str) -> "Frame":
+    def having(self, column: str) -> "TableRows":
         """The rows in which the column is not null."""
-        return Frame([row for row in self if row[column] is not None])
+        return TableRows([row for row in self if row[column] is not None])
 
-    def lacking(self, column: str) -> "Frame":
+    def lacking(self, column: str) -> "TableRows":
         """The rows in which the column is null."""
-        return Frame([row for row in self if row[column] is None])
+        return TableRows([row for row in self if row[column] is None])
 
-    def at(self, **values: Any) -> Row | None:
+    def at(self, **values: Any) -> TableRow | None:
         """The first row whose columns have these values; None if there is none. The lookup uses an index."""
         columns = tuple(values)
         if columns not in self._indexes:
@@ -75,11 +75,11 @@ class Frame(Sequence[Row]):
         """The different values of a column, in the order of their first row."""
         return list(dict.fromkeys(row[column] for row in self))
 
-    def largest(self, column: str) -> Row | None:
+    def largest(self, column: str) -> TableRow | None:
         """The row with the largest absolute value of a column; None if the column is null in all rows."""
         return max(self.having(column), key=lambda row: abs(row[column]), default=None)
 
-    def highest(self, column: str) -> Row | None:
+    def highest(self, column: str) -> TableRow | None:
         """The row with the highest value of a column; None if the column is null in all rows."""
         return max(self.having(column), key=lambda row: row[column], default=None)
 
@@ -100,7 +100,7 @@ _FORMS: dict[str, Callable[[Any], str]] = {
 }
 
 
-def number(row: Row | None, column: str, form: str = "score", per: float = 1.0) -> Markup:
+def number(row: TableRow | None, column: str, form: str = "score", per: float = 1.0) -> Markup:
     """Format a number of a table, with attributes that name its place in the table; `n/a` if it is missing.
 
     Args:

@@ -15,10 +15,18 @@ import yaml
 
 from stilts.results.aggregate import official_order
 from stilts.results.best import PER_TARGET, SPLIT
-from stilts.results.scores import Score, average_scores, distinct, rows_of, spread_of, task_scores, worst
-from stilts.results.table import CLEAN, ZERO_SHOT, benchmark_of
+from stilts.results.scores import (
+    Score,
+    average_scores,
+    distinct,
+    official_targets,
+    rows_of,
+    spread_of,
+    task_scores,
+    worst,
+)
+from stilts.results.table import CLEAN, benchmark_of
 from stilts.statistics.intervals import t_interval
-from stilts.tasks.averages import task_average
 from stilts.tasks.base import get_task
 from stilts.tasks.benchmarks import XTREME
 
@@ -100,12 +108,12 @@ class _Run:
     def __init__(self, results: pa.Table, best: pa.Table, model: str, baseline: str) -> None:
         self.model, self.baseline = model, baseline
         self.benchmark = benchmark_of(results)
-        official = [
-            row
-            for row in rows_of(results, SPLIT, CLEAN)
-            if row["target"] == row["task"] and row["setting"] == ZERO_SHOT
-        ]
-        self.rows = {target: [row for row in official if row["target"] == target] for target in XTREME.languages}
+        rows = rows_of(results, SPLIT, CLEAN)
+        official = official_targets(rows)
+        self.rows = {
+            target: [row for row in rows if row["target"] == target and target in official]
+            for target in XTREME.languages
+        }
         self.chosen = {
             row["target"]: row["intermediate"]
             for row in best.to_pylist()
@@ -123,7 +131,9 @@ class _Run:
         if reason := self._difference(regimes):
             return {**ours, "note": reason}
         parts = {target: self._of(target, regime) for target, regime in regimes.items() if regime}
-        by_seed = self._average(parts) if column == XTREME.name else _metric(parts[column], column, found["metric"])
+        by_seed = (
+            self._average(parts) if column == XTREME.name else self._metric(parts[column], column, found["metric"])
+        )
         spread = spread_of(distinct(by_seed))
         if spread is None:
             return {**ours, "note": f"test {worst(score.status for score in by_seed.values())}"}
@@ -157,6 +167,12 @@ class _Run:
             return f"{official - len(missing)} of {official} languages"
         return next(_other_examples(target, rows), "")
 
+    def _metric(self, rows: Rows, target: str, metric: str) -> Mapping[int, Score]:
+        """The mean of one metric over languages, by seed."""
+        official = [row for row in rows if row["language"] in XTREME.languages[target]]
+        (by_seed,) = task_scores(official, XTREME, metric).values()
+        return by_seed
+
     def _average(self, parts: Mapping[str, Rows]) -> Mapping[int, Score]:
         scores = task_scores((row for rows in parts.values() for row in rows), XTREME)
         together = {((self.model, ""), target): by_seed for (_, target), by_seed in scores.items()}
@@ -169,23 +185,3 @@ def _other_examples(target: str, rows: Rows) -> Iterator[str]:
         official = get_task(target).rows(SPLIT, row["language"])
         if row["main"] and None not in (official, row["examples"]) and official != row["examples"]:
             yield f"{row['examples']:,} of {official:,} test examples ({row['language']})"
-
-
-def _metric(rows: Rows, target: str, metric: str) -> dict[int, Score]:
-    """The mean of one metric over languages, by seed."""
-    seeds: dict[int, list[Mapping[str, Any]]] = {}
-    for row in rows:
-        if row["language"] in XTREME.languages[target]:
-            seeds.setdefault(row["seed"], []).append(row)
-    return {seed: _mean(of_seed, target, metric) for seed, of_seed in seeds.items()}
-
-
-def _mean(rows: Rows, target: str, metric: str) -> Score:
-    stages = frozenset(row["stage"] for row in rows)
-    status = worst(row["status"] for row in rows if row["main"])
-    if status != "ok":
-        return Score(None, status, stages)
-    scores: dict[str, dict[str, float]] = {}
-    for row in rows:
-        scores.setdefault(row["language"], {})[row["metric"]] = row["value"]
-    return Score(task_average(target, scores, XTREME)[f"avg_{metric}"], status, stages)
