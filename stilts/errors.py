@@ -1,21 +1,21 @@
-"""Errors that are written for the person who made the input, not for the author of the code."""
+"""Errors that users can fix: their messages are written for the author of the input, not for that of the code."""
 
 import difflib
 from collections.abc import Iterable, Sequence
 
 
 class StiltsError(Exception):
-    """Something a person can mend. The message says what is wrong, where, and what to do.
+    """A mistake that a user can fix. The message says what is wrong, where, and what to do.
 
-    The command line prints the message alone and exits with status 1; any other exception is a defect of stilts.
+    The command line prints only the message and exits with status 1. Any other exception is a defect of stilts.
     """
 
 
 class Problems(StiltsError):
-    """Several mistakes, found in one pass so that they can be mended in one pass.
+    """Several mistakes that were found together, so that all of them can be fixed at once.
 
     Attributes:
-        messages: one complete message per mistake, in the order found.
+        messages: one complete message per mistake, in the order in which they were found.
     """
 
     def __init__(self, messages: Sequence[str]) -> None:
@@ -26,11 +26,11 @@ class Problems(StiltsError):
 
 
 class LimitReached(StiltsError):
-    """A run stopped, or did not start, because what a person allowed it to use is used up. Nothing is wrong."""
+    """A run stopped or did not start because a limit of cost or GPU-hours is reached. This is not a failure."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """A hint naming the valid name nearest to a wrong one, or all of them where none is near."""
+    """A hint for a wrong name: the most similar valid name, or all valid names if none is similar."""
     names = [str(v) for v in valid]
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     if close:

@@ -1,7 +1,10 @@
-"""Which examples an optimizer step takes, and how their tokens are laid out in rows and micro-batches.
+"""Batching: selects the examples of each optimizer step and arranges their tokens in rows and micro-batches.
 
-Invariants: the items of a step depend on (seed, epoch, batch size) alone, never on the number of ranks or on memory;
-an item's sequences share one micro-batch; every rank gets the same number of micro-batches, some of them perhaps empty.
+An *item* is what one loss term is computed for: an example, or a group of sequences such as the choices of a question.
+
+Invariants: the items of a step depend only on (seed, epoch, batch size), never on the number of ranks or on memory; all
+sequences of an item are in one micro-batch; every rank gets the same number of micro-batches, of which some may be
+empty.
 """
 
 import heapq
@@ -12,24 +15,25 @@ from functools import lru_cache
 import numpy as np
 
 Row = list[int]
-"""Indices of the sequences that share a row of tokens."""
+"""Indices of the sequences that are packed into one row of tokens."""
 MicroBatch = list[Row]
-"""Rows of one forward and backward pass; empty where a rank has nothing left to do."""
+"""Rows of one forward and backward pass; empty for a rank that has fewer of them than other ranks."""
 
 
 def epoch_order(items: int, seed: int, epoch: int) -> np.ndarray:
-    """Permutation [items] of an epoch, a pure function of its arguments."""
+    """Random order of the items in one epoch: a permutation [items] that depends only on the arguments."""
     return np.random.default_rng((seed, epoch)).permutation(items)
 
 
 def language_order(languages: np.ndarray, exponent: float, seed: int, epoch: int) -> np.ndarray:
-    """An epoch in which language l fills a share of places proportional to size_l ** exponent (XLM, arXiv:1901.07291).
+    """Random order of one epoch in which language l gets a share proportional to size_l ** exponent.
 
-    Within a language items come without replacement; a language that needs more than it has starts a new permutation.
+    This is the sampling of XLM (arXiv:1901.07291). Items of a language are drawn without replacement. If a language
+    needs more items than it has, it continues with a new permutation of its items.
 
     Args:
         languages: int [items], the language of each item.
-        exponent: 1 keeps the sizes, 0 gives every language the same share.
+        exponent: 1 keeps the proportions of the data, 0 gives all languages equal shares.
 
     Returns:
         Indices [items] into the items.
@@ -47,7 +51,7 @@ def language_order(languages: np.ndarray, exponent: float, seed: int, epoch: int
 
 
 def largest_remainders(weights: np.ndarray, total: int) -> np.ndarray:
-    """Whole numbers proportional to the weights that add up to `total`: largest remainders."""
+    """Integers that add up to `total` and are proportional to the weights, rounded by the largest-remainder method."""
     exact = weights / weights.sum() * total
     counts = np.floor(exact).astype(np.int64)
     remainders = np.argsort(counts - exact, kind="stable")
@@ -56,12 +60,13 @@ def largest_remainders(weights: np.ndarray, total: int) -> np.ndarray:
 
 
 class Sampler:
-    """The items of every optimizer step.
+    """Selects the items of every optimizer step.
 
     Args:
         items: number of items.
-        batch_size: items of one step; the last step of an epoch takes what is left.
-        languages: int [items] with `exponent` for sampling by language; None: every item once an epoch.
+        batch_size: number of items in one step. The last step of an epoch may have fewer.
+        languages: int [items], the language of each item. With `exponent`, items are sampled as in `language_order`;
+            without, every item is used once per epoch.
     """
 
     def __init__(
@@ -84,17 +89,20 @@ class Sampler:
         self._order = order
 
     def epoch(self, epoch: int) -> np.ndarray:
-        """Indices of the items of an epoch (from 0), in their order."""
+        """Indices of the items of an epoch (counted from 0), in their order."""
         return self._order(epoch)
 
     def step(self, step: int) -> np.ndarray:
-        """Indices of the items of step number `step` (from 0)."""
+        """Indices of the items of an optimizer step (counted from 0)."""
         epoch, index = divmod(step, self.steps_per_epoch)
         return self._order(epoch)[index * self.batch_size : (index + 1) * self.batch_size]
 
 
 def pack(lengths: Sequence[int], max_length: int) -> list[Row]:
-    """First-fit, longest first, of sequences into rows of `max_length` tokens.
+    """Pack sequences into rows of `max_length` tokens by first-fit decreasing bin packing.
+
+    Returns:
+        Rows of indices into `lengths`.
 
     Raises:
         ValueError: a sequence is longer than a row.
@@ -119,22 +127,22 @@ def pack(lengths: Sequence[int], max_length: int) -> list[Row]:
 def split_packed(
     lengths: Sequence[int], items: Sequence[int], max_length: int, budget: int, world: int
 ) -> list[list[MicroBatch]]:
-    """Lay the sequences of one step out in packed rows, balanced over ranks.
+    """Pack the sequences of one step into rows and micro-batches, balanced over the ranks.
 
     Args:
-        lengths: tokens of each sequence.
-        items: item of each sequence; equal neighbours belong together.
-        max_length: tokens of a row.
-        budget: padded tokens of one micro-batch; exceeded only by an item that alone is larger.
-        world: ranks.
+        lengths: number of tokens of each sequence.
+        items: item of each sequence. Neighbours with equal values belong to one item.
+        max_length: number of tokens in a row.
+        budget: maximum number of padded tokens in a micro-batch. Only a single item that is larger may exceed it.
+        world: number of ranks.
 
     Returns:
-        For each rank its micro-batches, as many for each.
+        A list of micro-batches for each rank; all lists have the same length.
     """
     groups = _groups(items)
     sizes = [sum(lengths[i] for i in group) for group in groups]
     rows_each = max(1, budget // max_length)
-    most = math.ceil(len(groups) / world)  # a group each
+    most = math.ceil(len(groups) / world)  # one group per micro-batch
     for count in range(min(most, math.ceil(sum(sizes) / (world * rows_each * max_length))), most + 1):
         bins = _balance(groups, sizes, count * world)
         packed = [_pack_bin(members, lengths, max_length) for members in bins]
@@ -154,7 +162,7 @@ def _groups(items: Sequence[int]) -> list[list[int]]:
 
 
 def _balance(groups: list[list[int]], sizes: list[int], bins: int) -> list[list[int]]:
-    """Deal groups to bins, largest first, each to the bin with the fewest tokens."""
+    """Distribute groups over bins: the largest group first, each to the bin that has the fewest tokens so far."""
     loads = [(0, index) for index in range(bins)]
     members: list[list[int]] = [[] for _ in range(bins)]
     for group in sorted(range(len(groups)), key=lambda g: (-sizes[g], g)):
@@ -169,9 +177,10 @@ def _pack_bin(members: list[int], lengths: Sequence[int], max_length: int) -> Mi
 
 
 def split_padded(lengths: Sequence[int], items: Sequence[int], budget: int, world: int) -> list[list[MicroBatch]]:
-    """The same for models that cannot be packed: one sequence a row, micro-batches of similar lengths.
+    """Split the sequences of one step into micro-batches for models that do not support packing.
 
-    Arguments and result are those of `split_packed`.
+    Every row holds one sequence, and sequences of similar length share a micro-batch, so that little padding is needed.
+    Arguments and result are the same as those of `split_packed`.
     """
     groups = _groups(items)
     longest = [max(lengths[i] for i in group) for group in groups]
@@ -182,7 +191,7 @@ def split_padded(lengths: Sequence[int], items: Sequence[int], budget: int, worl
 
 
 def _cut(groups: list[list[int]], lengths: Sequence[int], budget: int) -> list[MicroBatch]:
-    """Cut groups, longest first, into micro-batches of at most `budget` padded tokens."""
+    """Divide groups, which are sorted by descending length, into micro-batches of at most `budget` padded tokens."""
     batches: list[MicroBatch] = []
     width = 0
     for group in groups:

@@ -1,4 +1,7 @@
-"""Features of a stage's training data, and the path that names all that determines them, so that they are made once."""
+"""Encode: tokenize the training data of a stage to features.
+
+The features are cached in a file whose name contains a digest of everything that determines them.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -15,28 +18,31 @@ from stilts.tasks.base import Task
 from stilts.tasks.families import Lengths, get_family
 
 _DRAW = 18
-"""Keeps the draw of a subset apart from the other uses of a seed, such as the order of the examples."""
+"""Part of the random seed of a subset, which makes it independent of other uses of the seed, such as data order."""
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
 def features_path(refs: Sequence[DataRef], task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast") -> str:
-    """Arrow file of the features, relative to the store: `features/TASK-DIGEST.arrow`. Equal paths hold equal rows."""
+    """Path of the features' Arrow file, relative to the store: `features/TASK-DIGEST.arrow`.
+
+    The digest covers data, lengths, subset, labels and tokenizer, so that equal paths have equal contents.
+    """
     return f"features/{task.name}-{_key(refs, task, recipe, tokenizer)[:SHORT]}.arrow"
 
 
 def training_features(
     examples: Sequence[tuple[DataRef, pa.Table]], task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast"
 ) -> pa.Table:
-    """Features of training examples (see `tasks/families/base.py`), with a `language` column.
+    """Tokenize training examples to features (see `tasks/families/base.py`), with a `language` column.
 
-    Items and examples are numbered over all references, so that none of one is taken for one of the next.
+    Items and examples are numbered consecutively over all tables, so that those of different tables stay distinct.
 
     Args:
-        examples: canonical tables, one per language, and per task where the task is a union of others, whose examples
-            have its form; of each as many are taken as `recipe.max_examples` says (see `subset`).
-        task: with the labels that the head has.
+        examples: canonical tables, one per language; for a union of tasks, one per language and task. From each, the
+            examples are taken that `subset` selects.
+        task: the task, with the labels of the head.
     """
     tables = [_encode(ref, table, task, recipe, tokenizer) for ref, table in examples]
     return pa.concat_tables(_numbered_on(tables))
@@ -56,10 +62,11 @@ def _key(refs: Sequence[DataRef], task: Task, recipe: Recipe, tokenizer: "PreTra
 
 
 def subset(examples: pa.Table, recipe: Recipe) -> pa.Table:
-    """The examples that `max_examples` and `subset` leave, in their order.
+    """Select at most `recipe.max_examples` examples; their order is kept.
 
-    A random subset is the first N of a permutation that depends on the seed and on the number of examples alone: larger
-    subsets hold smaller ones, and translations of one training set, which have as many examples, give the same ones.
+    A random subset consists of the first N indices of a permutation that depends only on the seed and the number of
+    examples. Therefore a larger subset contains every smaller one, and translations of one training set, which have the
+    same number of examples, give the same subset.
     """
     count = recipe.max_examples
     if count is None or count >= examples.num_rows:
@@ -85,7 +92,7 @@ def _encode(
 
 
 def _numbered_on(tables: list[pa.Table]) -> list[pa.Table]:
-    """The tables, each with its items and examples numbered on from those of the one before."""
+    """Renumber the items and examples of each table, so that they continue those of the table before it."""
     found = list(tables)
     for name in ("item", "example"):
         taken = 0

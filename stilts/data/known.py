@@ -1,8 +1,9 @@
-"""Known data: what the catalog answered where the sources are, so that a machine that has none of them plans alike.
+"""Known data: recorded answers of the catalog, with which a machine without the data files makes the same plan.
 
-A plan asks which splits and languages there are, and for the identity of each. A machine with the sources reads them,
-and notes the answers; kept in the store, they let any other one plan, collect and go on from the store alone. They hold
-for one declaration of the data, word for word, and are used only where not one of its folders and files is there.
+A plan asks the catalog which splits and languages exist, and for the identity of each. A machine with the data files
+reads them and records the answers in the store. With these answers, other machines can plan, collect results and run
+from the store alone. Recorded answers are valid for one declaration of the data (`data:`), and are only used on
+machines that have none of its folders and files.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,13 +18,13 @@ from stilts.tasks.base import Task
 
 
 class KnownData:
-    """A catalog that notes its answers, or repeats those noted elsewhere.
+    """A catalog that records its answers, or gives those that another machine recorded.
 
     Args:
-        noted: answers of another machine; None where this one has sources of its own.
+        noted: answers that another machine recorded; None on a machine that has the data files.
 
     Attributes:
-        answers: all given so far, in plain JSON types.
+        answers: all answers given so far, in plain JSON types.
     """
 
     def __init__(self, catalog: Catalog, noted: Mapping[str, Any] | None = None) -> None:
@@ -39,7 +40,7 @@ class KnownData:
         """See `Catalog.ref`.
 
         Raises:
-            StiltsError: the sources are not here, and where they are nobody asked for this.
+            StiltsError: this machine does not have the data files, and the store has no recorded answer.
         """
         return DataRef(
             **self._answer("ref", task, split, language, lambda: vars(self._catalog.ref(task, split, language)))
@@ -61,7 +62,7 @@ class KnownData:
 
 
 def local_sources(data: DataDecl) -> Iterator[str]:
-    """Folders and files that a declaration names; some with `{lang}`."""
+    """Yield the folders and files that a declaration names. Some contain the placeholder `{lang}`."""
     yield from (folder for folder in (data.xtreme, data.labels) if folder is not None)
     for source in data.tasks.values():
         for paths in (source.train, source.dev, source.test, source.translated, source.candidates):
@@ -69,6 +70,6 @@ def local_sources(data: DataDecl) -> Iterator[str]:
 
 
 def sources_are_elsewhere(data: DataDecl) -> bool:
-    """Whether a declaration names folders or files, and not one of them is on this machine."""
+    """Whether a declaration names folders or files and none of them exists on this machine."""
     named = list(local_sources(data))
     return bool(named) and not any(glob(escape(path).replace("{lang}", "*")) for path in named)

@@ -1,4 +1,4 @@
-"""Labels that come from the data: a task that declares none is given those of its training examples."""
+"""Labels of tasks that declare none: they are read from the training examples."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,15 +12,18 @@ from stilts.tasks.families import get_family
 
 
 def open_labels(task: Task) -> bool:
-    """Whether the task's labels are those of its training data (CCG)."""
+    """Whether the labels of a task are read from its training data, as those of CCG are."""
     return not task.labels and get_family(task.family).label_column is not None
 
 
 def check_scheme(name: str, labels: Sequence[str]) -> None:
-    """Pass for labels of spans that are BIO: `O`, `B-TYPE` and `I-TYPE`; and for labels without such prefixes.
+    """Check that span labels follow the BIO scheme: `O`, `B-TYPE` and `I-TYPE`. Labels without prefixes also pass.
+
+    Args:
+        name: name of the task, for the message.
 
     Raises:
-        StiltsError: another scheme (BIOES, BILOU), or a type that has I- and no B- (IOB1).
+        StiltsError: the labels follow another scheme, such as BIOES or BILOU, or a type has I- but no B- (IOB1).
     """
     prefixes = {label.partition("-")[0] for label in labels if "-" in label}
     if not prefixes & {"B", "I"}:
@@ -40,15 +43,16 @@ _CONVERT = "convert it to BIO, where each span begins with B- and goes on with I
 
 
 def with_labels(task: Task, tables: Iterable[pa.Table]) -> Task:
-    """The task with the distinct labels of its training tables, sorted by code points; itself where it declares them.
+    """Give a task the distinct labels of its training tables, sorted by code points. A task that declares labels is
+    returned unchanged.
 
-    A label of another split that training has not seen gets no index: nothing predicts it.
+    A label that only occurs in other splits gets no index, so that it is never predicted.
 
     Args:
         tables: canonical training examples.
 
     Raises:
-        StiltsError: there is no label in them.
+        StiltsError: the tables have no labels, or their labels do not follow the BIO scheme.
     """
     column = get_family(task.family).label_column
     if task.labels or column is None:

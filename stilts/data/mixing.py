@@ -1,10 +1,11 @@
-"""Which task an optimizer step trains, in a stage of several tasks.
+"""Mixing: selects the task of each optimizer step in a stage of several tasks.
 
-A step belongs to one task, so that every micro-batch is of one kind; the k-th step of a task takes the k-th batch of
-that task's own sampler. The order of the tasks is a function of shares, steps and seed: ranks and memory play no part.
+An optimizer step trains one task, so that all its micro-batches have the same form. The k-th step of a task takes the
+k-th batch of that task's own sampler. The order of the tasks depends only on their shares, the number of steps and the
+seed, never on the number of ranks or on memory.
 
-Sampling rates are those of T5 (arXiv:1910.10683, section 3.5.2): examples-proportional with an artificial limit K,
-temperature-scaled, equal.
+The sampling rules are those of T5 (arXiv:1910.10683, section 3.5.2): proportional to the number of examples up to a
+limit K (`Mixing.cap`), the same with a temperature, or uniform.
 """
 
 from collections.abc import Mapping
@@ -17,16 +18,16 @@ from stilts.identity.stage import Mixing
 
 
 def shares(sizes: Mapping[str, int], mixing: Mixing) -> dict[str, float]:
-    """Each task's share of the optimizer steps; they add up to 1.
+    """Share of the optimizer steps for each task; the shares add up to 1.
 
-    Explicit probabilities are taken as they are; the other tasks share the rest in proportion to min(size, K), to its
-    T-th root, or equally.
+    A task with a probability of its own gets that share. The other tasks divide the rest in proportion to min(size, K),
+    to its T-th root (temperature T), or equally.
 
     Args:
-        sizes: training examples of each task, at least 1.
+        sizes: number of training examples of each task, at least 1.
 
     Raises:
-        Problems: a probability is of a task that is not there, or the probabilities do not add up.
+        Problems: a probability is given for an unknown task, or the probabilities do not add up.
     """
     given = mixing.probabilities
     others = [task for task in sizes if task not in given]
@@ -49,25 +50,26 @@ def _weight(size: int, mixing: Mixing) -> float:
 
 
 def epoch_items(items: Mapping[str, int], shares: Mapping[str, float], mixing: Mixing) -> float:
-    """Items of an epoch: so many that the tasks without a probability of their own see min(items, K) each, in sum.
+    """Number of items in one epoch of a mixture.
 
-    What has an explicit probability is seen beside them and makes the epoch longer: a task interleaved with masked
-    language modelling at probability 1/2 takes twice the steps and still sees each of its items once. Where every
-    task has a probability, min(items, K) of all of them.
+    An epoch is so long that the tasks without a probability of their own train on min(items, K) items each, in sum.
+    Tasks with a probability come in addition and make the epoch longer. Example: a task that is interleaved with masked
+    language modelling at probability 1/2 has twice as many steps per epoch, and trains on each of its items once. If
+    every task has a probability, the tasks train on min(items, K) items each, in sum.
 
     Args:
-        items: what a batch counts, by task: examples, or their windows.
-        shares: of the steps.
+        items: number of items of each task, as a batch counts them (examples, or windows of long examples).
+        shares: share of the steps of each task.
     """
     others = [task for task in items if task not in mixing.probabilities] or list(items)
     return sum(min(items[task], mixing.cap) for task in others) / sum(shares[task] for task in others)
 
 
 def step_counts(shares: Mapping[str, float], steps: int) -> np.ndarray:
-    """Optimizer steps of each task, int64 [tasks]: its exact share of them, rounded by largest remainders.
+    """Number of optimizer steps of each task, int64 [tasks]: its share of `steps`, rounded by largest remainders.
 
     Raises:
-        StiltsError: the share of a task comes to no step at all.
+        StiltsError: the share of a task is so small that it gets no step.
     """
     counts = largest_remainders(np.array(list(shares.values())), steps)
     for (task, share), count in zip(shares.items(), counts, strict=True):
@@ -80,19 +82,19 @@ def step_counts(shares: Mapping[str, float], steps: int) -> np.ndarray:
 
 
 def schedule(shares: Mapping[str, float], steps: int, seed: int) -> np.ndarray:
-    """Task of each optimizer step, int64 [steps], as indices into `shares`; a pure function of its arguments.
+    """Task of each optimizer step, int64 [steps], as indices into `shares`.
 
-    Every task gets its `step_counts`; the seed shuffles them.
+    Every task gets the number of steps from `step_counts`, in an order that the seed shuffles.
 
     Raises:
-        StiltsError: the share of a task comes to no step at all.
+        StiltsError: the share of a task is so small that it gets no step.
     """
     counts = step_counts(shares, steps)
     return np.random.default_rng((seed, len(counts))).permutation(np.repeat(np.arange(len(counts)), counts))
 
 
 def own_steps(tasks: np.ndarray) -> np.ndarray:
-    """For each step of a schedule, how many steps of the same task came before it: int64, like `tasks`."""
+    """For each step of a schedule, the number of earlier steps of the same task: int64 [steps]."""
     before = np.empty_like(tasks)
     for task in np.unique(tasks):
         where = np.flatnonzero(tasks == task)

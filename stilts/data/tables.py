@@ -1,7 +1,8 @@
-"""Canonical tables on disk and their digest.
+"""Canonical tables: reading, writing, and their digest.
 
-The digest covers values, not the bytes of the Arrow file, so that it is the same for every version of pyarrow and
-however the table is cut into chunks. Its byte format bears identity: DIGEST_VERSION changes with it.
+The digest covers the values and not the bytes of the Arrow file, so that it depends neither on the version of pyarrow
+nor on the division of a table into chunks. Digests are part of keys: a change of their byte format raises
+DIGEST_VERSION.
 """
 
 import hashlib
@@ -19,13 +20,13 @@ DIGEST_VERSION = 1
 
 
 def digest_table(table: pa.Table) -> str:
-    """sha256 (64 hex digits) over the columns' names, types and values, in order.
+    """sha256 (64 hex digits) over the names, types and values of the columns, in order.
 
-    Strings enter as their lengths (little-endian int64) and their UTF-8 bytes, lists as their lengths and their items,
-    structs field by field, integers as little-endian int64.
+    Integers are hashed as little-endian int64, strings as their lengths (little-endian int64) followed by their UTF-8
+    bytes, lists as their lengths followed by their items, and structs field by field.
 
     Raises:
-        ValueError: a null, or a type that canonical tables do not have.
+        ValueError: the table has a null, or a type that canonical tables do not have.
     """
     state = hashlib.sha256(f"stilts table {DIGEST_VERSION} {table.num_rows}\0".encode())
     for name, column in zip(table.column_names, table.columns, strict=True):
@@ -35,7 +36,7 @@ def digest_table(table: pa.Table) -> str:
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """Write an Arrow file so that it is there complete or not at all."""
+    """Write an Arrow file atomically: it is either complete or absent."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
@@ -52,16 +53,16 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 
 def read_table(path: Path) -> pa.Table:
-    """An Arrow file, memory-mapped: nothing is copied until it is used.
+    """Read an Arrow file as a memory-mapped table.
 
     Raises:
-        StiltsError: it is something else.
+        StiltsError: the file is not an Arrow file.
     """
     try:
         with pa.memory_map(str(path)) as source:
             return pa.ipc.open_file(source).read_all()
     except pa.ArrowInvalid as error:
-        raise StiltsError(f"{path} is no Arrow file ({error}); remove it and run again to make it anew") from None
+        raise StiltsError(f"{path} is not an Arrow file ({error}); remove it and run again to create it") from None
 
 
 def _update(state: "hashlib._Hash", chunks: list[pa.Array], kind: pa.DataType) -> None:

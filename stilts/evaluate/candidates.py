@@ -1,4 +1,4 @@
-"""The candidates of rankings, which are encoded once for all evaluations that search them."""
+"""The pool of candidates that ranking tasks search. It is encoded once for all evaluations that share it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

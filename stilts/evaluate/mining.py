@@ -4,7 +4,7 @@ The method is that of Artetxe & Schwenk 2019 (arXiv:1811.01136), as XTREME uses 
 vectors are rows of float32 matrices and need not be normalised. The search is exact and works block by block; at BUCC's
 sizes an approximate index is not faster.
 
-Of equal scores, the one with the lower row is taken.
+Ties are broken in favour of the lower row.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
@@ -59,11 +59,12 @@ def rank(queries: Matrix, corpus: Matrix, k: int) -> NDArray[np.int64]:
 
 
 def mine(source: Matrix, target: Matrix, k: int = 4) -> list[Candidate]:
-    """Translation pairs by descending margin; each row is in at most one pair.
+    """Mine translation pairs, in descending order of their margin; each row is in at most one pair.
 
-    The margin of x and y is cos(x, y) over the mean of two means: of x's k highest cosines with the targets, and of
-    y's with the sources. Each row, of either side, proposes the best of its k neighbours; proposals are taken
-    greedily in descending order of margin. Pairs without a positive margin are left out.
+    The margin of x and y is cos(x, y) divided by the average of two means: the mean of x's k highest cosines with the
+    targets, and the mean of y's k highest cosines with the sources. Each row of both sides proposes its neighbour (of
+    k) with the highest margin. Proposals are accepted greedily in descending order of margin. Pairs whose margin is not
+    positive are left out.
 
     Args:
         source, target: one row per distinct sentence (see `distinct`).
@@ -93,11 +94,14 @@ def mine(source: Matrix, target: Matrix, k: int = 4) -> list[Candidate]:
 def best_threshold(
     candidates: Iterable[tuple[float, Hashable, Hashable]], gold: Iterable[tuple[Hashable, Hashable]]
 ) -> tuple[float, float]:
-    """The threshold on the score that maximises F1 against the gold pairs, and that F1 in percent.
+    """Find the threshold on the score that maximises F1 against the gold pairs.
 
-    Pairs with a score at or above the threshold are taken. It lies midway between the lowest taken score and the next
-    lower one, or at the lowest score where all candidates are taken. Of thresholds with equal F1 the highest is
-    returned; without any right candidate, 0.
+    Candidates with a score at or above the threshold are accepted. The threshold lies midway between the lowest
+    accepted score and the next lower score; if all candidates are accepted, it is the lowest score. If several
+    thresholds have the same F1, the highest is returned; if no candidate is right, 0.
+
+    Returns:
+        The threshold, and its F1 in percent.
     """
     ranked = sorted(candidates, key=lambda candidate: -candidate[0])
     wanted = set(gold)
@@ -115,10 +119,10 @@ def best_threshold(
 
 
 def distinct(texts: Sequence[str]) -> tuple[list[int], set[int]]:
-    """The rows to mine where sentences repeat.
+    """Select the rows to mine from texts in which sentences repeat.
 
-    Duplicates would be each other's nearest neighbours, and a pair could mean any of them. XTREME therefore mines
-    distinct sentences and then drops the pairs of sentences that occur more than once.
+    With duplicates, a pair would be ambiguous. XTREME therefore mines distinct sentences, and then drops the pairs of
+    sentences that occur more than once.
 
     Returns:
         The row of the first occurrence of each distinct sentence, and the subset of these rows whose sentence occurs

@@ -19,7 +19,7 @@ def test_data_is_prepared_and_verified(stilts: Run, experiment: Path, tmp_path: 
     assert code == 1
     assert out, err
     assert [row["problem"] is None for row in json.loads(out)] == [False, False] + [True] * (len(rows) - 2)
-    assert "is no Arrow file" in err
+    assert "is not an Arrow file" in err
     assert "data prepare" in err
 
 

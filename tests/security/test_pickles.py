@@ -209,7 +209,7 @@ def test_a_tampered_resume_state_is_not_used(tmp_path: Path, trap: Trap, ranks: 
 
 def test_a_pickle_for_a_table_is_refused(trap: Trap, tmp_path: Path) -> None:
     (tmp_path / "test-en-0123456789ab.arrow").write_bytes(trap.pickle)
-    with pytest.raises(StiltsError, match="is no Arrow file"):
+    with pytest.raises(StiltsError, match="is not an Arrow file"):
         read_table(tmp_path / "test-en-0123456789ab.arrow")
     assert not trap.sprung
 
