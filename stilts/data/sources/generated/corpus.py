@@ -1,8 +1,8 @@
-"""Raw text for masked language modelling, made so that a small model can line its languages up.
+"""Raw text for masked language modelling, from which a small model can learn aligned representations.
 
-A model of a few layers does not align languages by itself in a minute. As on the web, some text says a thing twice (a
-word, phrase or sentence and its translation), speakers mix two languages, and names, hours, loans and punctuation are
-common to all. The shares below were chosen by training on them.
+A model of a few layers does not align languages from monolingual text in a minute of training. As on the web, some of
+the text is therefore bilingual (a word, phrase or sentence with its translation), some mixes two languages, and names,
+hours, loan words and punctuation are common to all languages. The proportions below were chosen by experiments.
 """
 
 import random
@@ -17,14 +17,17 @@ _INFLECTED = {(lemma, tag): third_person(lemma) if tag == "VERB" or lemma == "be
 
 
 def line(rng: random.Random, language: Language) -> str:
-    """One line of a language's file: English alone, or an invented language beside and mixed with English."""
+    """One line of a language's file: English only, or an invented language next to and mixed with English."""
     if language.english:
         return rng.choice((story, asked))(rng, language)
     return rng.choices((story, asked, retold, glossed), (1, 2, 3, 3))[0](rng, language)
 
 
 def voice(rng: random.Random, language: Language) -> Language:
-    """Who says the next sentence: the language itself, English, or one's grammar with half of the words the other's."""
+    """Draw the language of the next sentence: the language itself, English, or a mixture of both.
+
+    A mixture has the grammar of one of the two languages, and each word is randomly taken from either.
+    """
     if language.english:
         return language
     kind = rng.random()
@@ -35,7 +38,7 @@ def voice(rng: random.Random, language: Language) -> Language:
 
 
 def story(rng: random.Random, language: Language) -> str:
-    """Two statements on one topic, the second about the same subject at times."""
+    """Two statements on one topic. In half of the cases the second has a pronoun for the subject of the first."""
     about = world.any_topic(rng)
     first, second = (world.drawn(lambda: world.statement(rng, about), False) for _ in range(2))
     if rng.random() < 0.5:
@@ -46,7 +49,7 @@ def story(rng: random.Random, language: Language) -> str:
 
 
 def asked(rng: random.Random, language: Language) -> str:
-    """A fact or two, a question, its answer."""
+    """One or two facts, a question about one of them, and its answer."""
     question = tasks.question(rng, False, count=rng.choice((1, 2)))
     speaker = voice(rng, language)
     facts = _said(rng, language, *question.facts)
@@ -54,7 +57,7 @@ def asked(rng: random.Random, language: Language) -> str:
 
 
 def retold(rng: random.Random, language: Language) -> str:
-    """A statement or a question, said twice."""
+    """A statement or a question, stated twice (each time in a language drawn by `voice`)."""
     about = world.any_topic(rng)
     clause = world.drawn(lambda: world.statement(rng, about), False)
     if rng.random() < 0.3:
@@ -65,7 +68,8 @@ def retold(rng: random.Random, language: Language) -> str:
 def glossed(rng: random.Random, language: Language) -> str:
     """A word or a phrase and its translation, as in a word list.
 
-    Every word comes to stand before a comma or a full stop here; only then do Unigram trainers take it for a piece.
+    Every word of the lexicon occurs before a comma or a full stop here, because only then do Unigram trainers accept it
+    as a piece.
     """
     if rng.random() < 0.5:
         lemma, tag = rng.choice(WORDS)

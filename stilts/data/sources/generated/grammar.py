@@ -1,7 +1,7 @@
-"""Grammar: one meaning, said in any language.
+"""Grammar: generates sentences of any language from one representation of their meaning.
 
-A `Clause` says who does what, where and when; `say` puts it in words. English inflects its verbs and asks with `does`;
-the invented languages do neither.
+A `Clause` represents who does what, where and when; `say` generates its words. English inflects its verbs and forms
+questions with `does`; the invented languages do neither.
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,17 @@ from stilts.data.sources.generated.languages import Language
 from stilts.data.sources.generated.lexicon import HOURS
 
 WHAT_COLOUR = "what colour"
-"""As a predicate: the question for a colour."""
+"""A predicate that makes the clause a question about a colour."""
 
 
 class Word(NamedTuple):
-    """A word as it is written, its universal part-of-speech tag, and its constituent (a letter of `Language.order`;
-    empty for punctuation and conjunctions)."""
+    """A word of a sentence.
+
+    Attributes:
+        text: its written form.
+        tag: its universal part-of-speech tag.
+        role: its constituent, a letter of `Language.order`; empty for punctuation and conjunctions.
+    """
 
     text: str
     tag: str
@@ -32,10 +37,10 @@ class Phrase:
     """A noun phrase: `the red ball`, `Anna`, `she`, `what`.
 
     Attributes:
-        noun: noun, name or pronoun.
+        noun: lemma of the noun, name or pronoun.
         tag: NOUN, PROPN or PRON.
-        det: determiner of a noun.
-        adjective: of a noun.
+        det: determiner, for nouns only.
+        adjective: adjective, for nouns only.
     """
 
     noun: str
@@ -52,16 +57,16 @@ class Clause:
     """A statement or question.
 
     Attributes:
-        subject: who.
-        verb: what they do; `be` takes a predicate or a place.
-        object: to what.
-        predicate: adjective, or `WHAT_COLOUR`.
-        place: preposition and noun phrase.
-        time: adverb or hour.
-        can: that the subject is able to.
-        negative: denied.
-        fronted: letter of the constituent that opens the statement, `P` or `A`, if one does.
-        asks: letter of the constituent in question.
+        subject: the subject.
+        verb: lemma of the verb. `be` takes a predicate or a place.
+        object: the object.
+        predicate: an adjective, or `WHAT_COLOUR`.
+        place: a preposition and a noun phrase.
+        time: an adverb or an hour.
+        can: whether the clause has the auxiliary `can`.
+        negative: whether the clause is negated.
+        fronted: letter of the constituent that precedes the statement, `P` or `A`; empty if there is none.
+        asks: letter of the constituent that a question asks for; empty for a statement.
     """
 
     subject: Phrase
@@ -77,7 +82,7 @@ class Clause:
 
 
 def say(clause: Clause, language: Language) -> list[Word]:
-    """The words of a clause in a language, without final punctuation; what is asked for comes first."""
+    """The words of a clause in a language, without final punctuation. The constituent that is asked for comes first."""
     parts = {
         "S": phrase(clause.subject, language, "S"),
         "O": _object(clause, language),
@@ -92,7 +97,7 @@ def say(clause: Clause, language: Language) -> list[Word]:
 
 
 def sentence(clause: Clause, language: Language) -> list[Word]:
-    """A clause with its full stop or question mark."""
+    """The words of a clause, with a full stop or question mark."""
     return [*say(clause, language), Word("?", "PUNCT") if clause.asks else FULL_STOP]
 
 
@@ -102,17 +107,17 @@ def joined(first: Clause, link: tuple[str, str], second: Clause, language: Langu
 
 
 def fragment(np: Phrase, language: Language) -> list[Word]:
-    """A noun phrase alone, as in a title or a list."""
+    """The words of a noun phrase as a sentence of its own, as in a title or a list."""
     return [*phrase(np, language, "O"), FULL_STOP]
 
 
 def text(words: Sequence[Word]) -> str:
-    """Words as running text: spaces between words, none before punctuation."""
+    """Join words to text: with spaces between words and none before punctuation."""
     return "".join(w.text if w.tag == "PUNCT" else " " + w.text for w in words).strip()
 
 
 def third_person(verb: str) -> str:
-    """Third person singular of an English verb."""
+    """The third person singular of an English verb."""
     if verb in ("have", "be"):
         return {"have": "has", "be": "is"}[verb]
     if verb.endswith(("ss", "sh", "ch", "x")):
@@ -171,7 +176,7 @@ def _time(clause: Clause, language: Language) -> list[Word]:
 
 
 def _verb(clause: Clause, language: Language) -> list[Word]:
-    """Denial and `can` before the verb; after it, in reverse, where the verb comes last."""
+    """The verb after its negation and auxiliary; in verb-final languages, these follow it in reverse order."""
     words = [_word("not", "PART", language, "V")] if clause.negative else []
     words += [_word("can", "AUX", language, "V")] if clause.can else []
     words.append(_word(clause.verb, "AUX" if clause.verb == "be" else "VERB", language, "V"))
@@ -186,7 +191,7 @@ def _english_order(clause: Clause, parts: dict[str, list[Word]]) -> list[Word]:
 
 
 def _english_verb(clause: Clause) -> tuple[list[Word], list[Word]]:
-    """The finite auxiliary, and what follows it (or the subject, in a question)."""
+    """The finite verb, and the words that follow it; in a question, the subject stands between the two."""
     denial = [Word("not", "PART", "V")] if clause.negative else []
     verb = Word(clause.verb, "AUX" if clause.verb == "be" else "VERB", "V")
     if clause.can:

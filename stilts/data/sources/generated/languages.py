@@ -1,7 +1,7 @@
-"""Languages: word order, script and the bilingual lexicon of each invented language.
+"""Languages: the word order, script and bilingual lexicon of each invented language.
 
-The first three are unlike each other: verb-final, verb-initial, and one ordered like Romance in Cyrillic letters;
-further ones repeat the pattern with phonologies and words of their own.
+The first three differ in type: verb-final, verb-initial, and one with the word order of Romance languages in Cyrillic
+script. Further languages repeat these types with their own phonologies and words.
 """
 
 import random
@@ -21,15 +21,15 @@ _MAX_LANGUAGES = 520
 
 @dataclass(frozen=True)
 class Language:
-    """How a language orders and writes its words.
+    """Word order and lexicon of a language.
 
     Attributes:
         code: `en`, or an ISO 639-3 private-use code.
-        order: constituents of a statement: Subject, Verb, Object (or predicate), Place, Adverbial of time.
-        adjective_first: adjective before its noun.
-        prepositions: adposition before its noun phrase.
-        articles: whether it says `the` and `a`.
-        words: (lemma, tag) -> form; what is not there (English words, numerals) stays as it is.
+        order: order of the constituents of a statement: Subject, Verb, Object (or predicate), Place, Adverbial of time.
+        adjective_first: whether an adjective precedes its noun.
+        prepositions: whether adpositions precede their noun phrase.
+        articles: whether the language has words for `the` and `a`.
+        words: (lemma, tag) -> form. Other words (all of English, numerals) keep their lemma as form.
     """
 
     code: str
@@ -41,11 +41,11 @@ class Language:
 
     @property
     def english(self) -> bool:
-        """Whether this is English, the one language with inflection."""
+        """Whether this is English, the only language with inflection."""
         return self.code == "en"
 
     def form(self, lemma: str, tag: str) -> str:
-        """The word of a lemma."""
+        """The form of a lemma in this language."""
         return self.words.get((lemma, tag), lemma)
 
 
@@ -60,10 +60,10 @@ _IN_CYRILLIC = 2
 
 
 def codes(count: int) -> list[str]:
-    """The first `count` private-use codes, from `qaa` on.
+    """The first `count` private-use codes, starting with `qaa`.
 
     Raises:
-        StiltsError: ISO 639-3 reserves fewer.
+        StiltsError: ISO 639-3 reserves fewer than `count` codes.
     """
     if count > _MAX_LANGUAGES:
         raise StiltsError(f"generate.languages is {count}; there are {_MAX_LANGUAGES} private-use codes (qaa to qtz)")
@@ -71,7 +71,7 @@ def codes(count: int) -> list[str]:
 
 
 def invent(count: int, seed: int) -> list[Language]:
-    """`count` invented languages; no word of one is a word of another or of English, but for names and loans."""
+    """Invent `count` languages. Apart from names and loan words, no two languages (English included) share a form."""
     taken = {lemma for lemma, _ in WORDS}
     languages = []
     for index, code in enumerate(codes(count)):
@@ -83,7 +83,7 @@ def invent(count: int, seed: int) -> list[Language]:
 
 
 def _lexicon(rng: random.Random, taken: set[str]) -> dict[tuple[str, str], str]:
-    """A form for every word, from a phonology of the language's own; adds the forms to `taken`."""
+    """Invent a form for every word, from a random phonology of the language. The forms are added to `taken`."""
     consonants, vowels = rng.sample(_CONSONANTS, 9), rng.sample(_VOWELS, 4)
     endings = [*rng.sample(consonants, 3), ""]
     words = {(name, "PROPN"): name for name in NAMES}
@@ -93,7 +93,7 @@ def _lexicon(rng: random.Random, taken: set[str]) -> dict[tuple[str, str], str]:
         while not form or (form in taken and lemma not in LOANS):
             form = "".join(rng.choice(consonants) + rng.choice(vowels) for _ in range(int(syllables)))
             form += rng.choice(endings)
-            syllables += 0.1  # longer after ten homonyms, so that there is always a free form
+            syllables += 0.1  # after ten forms that are taken, one more syllable, so that a free form exists
         taken.add(form)
         words[lemma, tag] = form
     return words

@@ -1,17 +1,21 @@
-"""The words of the generated corpus: a small controlled English in semantic classes, and what its words have to do with
-each other (topics, kinds, opposites). A word is known by lemma and tag, so that `water` the noun and `water` the verb
-are two words, as they are in the invented languages."""
+"""Lexicon: the English words of the generated corpus, and the relations between them (topics, kinds, opposites).
+
+A word is identified by its lemma and tag: `water` the noun and `water` the verb are two words, which have different
+forms in the invented languages.
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Topic:
-    """A corner of the world: who is there, where, and who does what to what.
+    """The words that belong to one topic, such as farm or kitchen.
 
     Attributes:
-        people, animals, places: nouns.
-        acts: verb -> the nouns it takes as object here.
+        people: nouns for people.
+        animals: nouns for animals.
+        places: nouns for places.
+        acts: verb -> the nouns that are its objects in this topic.
     """
 
     people: tuple[str, ...]
@@ -21,7 +25,7 @@ class Topic:
 
     @property
     def things(self) -> tuple[str, ...]:
-        """Objects of the topic's verbs that are no living beings, each once, in order."""
+        """The objects of the topic's verbs that are neither people nor animals, without duplicates."""
         nouns = dict.fromkeys(noun for nouns in self.acts.values() for noun in nouns)
         return tuple(noun for noun in nouns if noun not in self.people + self.animals)
 
@@ -42,10 +46,10 @@ TOPICS: dict[str, Topic] = {
 }
 
 GENERAL_VERBS = ("see", "love", "hate", "buy", "sell")
-"""Verbs that take any noun as object; `see` has no opposite."""
+"""Verbs that take any noun as object."""
 
 STILL_VERBS = ("sleep", "wait", "work")
-"""Verbs without object."""
+"""Verbs without an object."""
 
 COLOURS = ("red", "blue", "green", "black", "white")
 PAIRS = (("big", "small"), ("old", "new"), ("clean", "dirty"))
@@ -69,10 +73,10 @@ OPPOSITES: dict[str, str] = {
 }
 
 NAMES = ("Anna", "Clara", "Emma", "Julia", "Lena", "Maria", "Ben", "David", "Hugo", "Leo", "Oskar", "Tom")
-"""The first half are women's, the second half men's."""
+"""Names: the first half takes the pronoun `she`, the second half `he`."""
 SHE = frozenset(NAMES[: len(NAMES) // 2])
 LOANS = ("pizza", "taxi", "piano", "guitar", "hotel")
-"""Nouns that every language shares, up to script."""
+"""Nouns that all languages share (written in the script of the language)."""
 
 TIMES = ("today", "often", "again")
 HOURS = ("3", "4", "5", "6", "7", "8")
@@ -101,4 +105,4 @@ def _content_words() -> dict[tuple[str, str], None]:
 
 
 WORDS: tuple[tuple[str, str], ...] = (*FUNCTION_WORDS, *_content_words())
-"""Every (lemma, tag) that has a translation, without names, numerals and punctuation."""
+"""All words that have a translation, as (lemma, tag): without names, numerals and punctuation."""

@@ -1,4 +1,4 @@
-"""Examples of each task as meanings, said in any language afterwards: a test set is the same in every language."""
+"""Examples of each task, generated independently of the language, so that all languages have the same test set."""
 
 import random
 from collections.abc import Callable
@@ -26,24 +26,24 @@ from stilts.data.sources.generated.lexicon import COLOURS, HOURS, KIND_OF, LINKS
 
 LABELS = ("contradiction", "entailment", "neutral")
 Said = Callable[[Language], list[Word]]
-"""A meaning: says itself in a language."""
+"""Returns the words of a sentence in a language."""
 
 
 @dataclass(frozen=True)
 class Inference:
-    """A premise, a hypothesis and their relation, one of `LABELS`."""
+    """A premise, a hypothesis and their relation (one of `LABELS`)."""
 
     premise: Clause
     hypothesis: Clause
     label: str
 
     def said(self, language: Language) -> tuple[str, str]:
-        """Premise and hypothesis in a language."""
+        """The texts of premise and hypothesis in a language."""
         return text(sentence(self.premise, language)), text(sentence(self.hypothesis, language))
 
 
 def inference(rng: random.Random, label: str, evaluation: bool) -> Inference:
-    """A pair of this label; its premise tells where, and what the object is like."""
+    """A random pair with this label. Its premise always has a place, and an adjective for its object."""
     about = world.any_topic(rng)
 
     def premise() -> Clause:
@@ -63,12 +63,12 @@ def _object(clause: Clause) -> Phrase:
 
 
 def _core(clause: Clause) -> Clause:
-    """Who did what, and no more."""
+    """The clause without adjective of the object, place and time."""
     return replace(clause, object=replace(_object(clause), adjective=None), place=None, time=None, fronted="")
 
 
 def _less(rng: random.Random, premise: Clause) -> Clause:
-    """The premise with less said: true if the premise is."""
+    """The premise without some of its details, which it therefore entails."""
     core = _core(premise)
     return rng.choice((core, replace(core, object=premise.object), replace(core, place=premise.place)))
 
@@ -101,7 +101,7 @@ def _contradicted(rng: random.Random, premise: Clause) -> Clause:
 
 
 def _left_open(rng: random.Random, premise: Clause) -> Clause:
-    """Another deed of the same subject, or a time that the premise does not tell."""
+    """A hypothesis that may be true or false: another deed of the same subject, or a time not given in the premise."""
     if rng.random() < 0.35:
         return replace(_core(premise), time=rng.choice([time for time in (*TIMES, *HOURS) if time != premise.time]))
     while True:
@@ -112,13 +112,14 @@ def _left_open(rng: random.Random, premise: Clause) -> Clause:
 
 @dataclass(frozen=True)
 class Question:
-    """A context of facts, a question about one of them, and where in it the answer stands: one word.
+    """A context of facts and a question about one of them. The answer is one word of the context.
 
     Attributes:
         facts: the context.
-        asked: index of the fact that answers.
-        question: that fact with a question word.
-        role, tag: constituent and part of speech of the answering word.
+        asked: index of the fact that contains the answer.
+        question: that fact as a question.
+        role: constituent of the answer.
+        tag: part of speech of the answer.
     """
 
     facts: tuple[Clause, ...]
@@ -128,7 +129,7 @@ class Question:
     tag: str
 
     def said(self, language: Language) -> dict[str, Any]:
-        """`context`, `question`, `text` and `start` (code point offset) of the answer in a language."""
+        """The example in a language: `context`, `question`, and the answer's `text` and `start` (code point offset)."""
         told = [sentence(fact, language) for fact in self.facts]
         words = told[self.asked]
         place = next(i for i, word in enumerate(words) if (word.role, word.tag) == (self.role, self.tag))
@@ -142,7 +143,7 @@ class Question:
 
 
 def question(rng: random.Random, evaluation: bool, count: int = 2) -> Question:
-    """`count` facts about different people and things, and a question about one of them."""
+    """A random question about one of `count` facts. The facts share no subject, verb or object."""
     facts: list[Clause] = []
     while len(facts) < count:
         fact = world.drawn(lambda: _fact(rng), evaluation)
@@ -158,7 +159,8 @@ def _content(fact: Clause) -> set[str]:
 
 
 def _fact(rng: random.Random) -> Clause:
-    """A plain deed: a name or a person does something to something, which may have a colour, perhaps at an hour."""
+    """A random fact for questions: the subject is a name or a person, the object may have a colour, and there may be a
+    place and an hour."""
     about = world.any_topic(rng)
     subject = world.name(rng) if rng.random() < 0.6 else Phrase(rng.choice(about.people))
     while True:
@@ -172,7 +174,7 @@ def _fact(rng: random.Random) -> Clause:
 
 
 def _questions(fact: Clause) -> list[tuple[Clause, str]]:
-    """The questions that a fact answers, each with the tag of the answering word."""
+    """All questions that a fact answers, each with the part of speech of the answer."""
     bare = replace(fact, place=None, time=None, fronted="")
     ways = [
         (replace(bare, subject=WHO, asks="S"), fact.subject.tag),
@@ -188,7 +190,7 @@ def _questions(fact: Clause) -> list[tuple[Clause, str]]:
 
 
 def tagged(rng: random.Random, evaluation: bool) -> Said:
-    """A sentence for part-of-speech tagging: a statement, two joined, a noun phrase, or a question."""
+    """A random sentence for part-of-speech tagging: one or two statements, a noun phrase, or a question."""
     while True:
         said = _taggable(rng, evaluation)
         if world.held_out(text(said(ENGLISH))) == evaluation:
@@ -210,13 +212,13 @@ def _taggable(rng: random.Random, evaluation: bool) -> Said:
 
 
 def translatable(rng: random.Random) -> Clause:
-    """A statement of the evaluation part, for retrieval."""
+    """A random evaluation sentence for retrieval."""
     about = world.any_topic(rng)
     return world.drawn(lambda: world.statement(rng, about), True)
 
 
 def continuation(rng: random.Random, ind: int, evaluation: bool) -> dict[str, Any]:
-    """A row in HellaSwag's own form, in English: of four endings, the one that stays on the topic is right."""
+    """A row in the format of HellaSwag, in English. Of its four endings, the right one is on the topic of the context."""
     about, *others = rng.sample(list(TOPICS), 4)
     subject = world.name(rng)
     first = world.drawn(lambda: replace(world.deed(rng, TOPICS[about]), subject=subject), evaluation)

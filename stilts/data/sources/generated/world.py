@@ -1,7 +1,7 @@
-"""The world that the corpus speaks of: drawing statements at random, so that what people do fits where they are.
+"""Random statements that make sense: people, actions, objects and places of one sentence belong to one topic.
 
-Every sentence belongs to training or to evaluation by a hash of its English form: raw text and training sets are made
-of the one part, dev and test sets of the other.
+A hash of its English form assigns every sentence to training or to evaluation. Raw text and training sets contain only
+training sentences, dev and test sets only evaluation sentences.
 """
 
 import hashlib
@@ -32,12 +32,12 @@ _LIVING = frozenset(noun for topic in TOPICS.values() for noun in (*topic.people
 
 
 def held_out(english: str) -> bool:
-    """Whether a sentence is kept for dev and test sets (one in six)."""
+    """Whether a sentence is reserved for dev and test sets, as one in six is."""
     return hashlib.sha256(english.encode()).digest()[0] % 6 == 0
 
 
 def drawn(make: Callable[[], Clause], evaluation: bool) -> Clause:
-    """The first clause made that belongs to evaluation, or to training."""
+    """Call `make` until its clause belongs to evaluation (or to training, if `evaluation` is false)."""
     while True:
         clause = make()
         if held_out(text(sentence(clause, ENGLISH))) == evaluation:
@@ -45,28 +45,28 @@ def drawn(make: Callable[[], Clause], evaluation: bool) -> Clause:
 
 
 def any_topic(rng: random.Random) -> Topic:
-    """One of the topics."""
+    """A random topic."""
     return TOPICS[rng.choice(list(TOPICS))]
 
 
 def name(rng: random.Random) -> Phrase:
-    """A person's name."""
+    """A random name of a person."""
     return Phrase(rng.choice(NAMES), "PROPN")
 
 
 def adjective(rng: random.Random, noun: str) -> str:
-    """A property that such a thing or being can have."""
+    """A random adjective that fits a noun."""
     return rng.choice(_OF_THE_LIVING if noun in _LIVING else _OF_THINGS)
 
 
 def noun_phrase(rng: random.Random, noun: str, plain: float = 0.4) -> Phrase:
-    """A noun with a determiner; with probability `plain` without adjective."""
+    """A noun with a random determiner and, with probability 1 - `plain`, an adjective."""
     det = rng.choices(("the", "a", "this"), (6, 3, 1))[0]
     return Phrase(noun, det=det, adjective=None if rng.random() < plain else adjective(rng, noun))
 
 
 def someone(rng: random.Random, about: Topic) -> Phrase:
-    """Who acts: a name, or a person or an animal of the topic."""
+    """A random subject: a name, or a person or an animal of the topic."""
     kind = rng.random()
     if kind < 0.5:
         return name(rng)
@@ -74,17 +74,17 @@ def someone(rng: random.Random, about: Topic) -> Phrase:
 
 
 def anything(rng: random.Random, about: Topic) -> str:
-    """A noun of the topic."""
+    """A random noun of the topic."""
     return rng.choice((*about.things, *about.animals, *about.people))
 
 
 def place(rng: random.Random, about: Topic) -> tuple[str, Phrase]:
-    """Preposition and place of the topic."""
+    """A random preposition and place of the topic."""
     return rng.choice((*PREPOSITIONS, "in", "in")), Phrase(rng.choice(about.places))
 
 
 def deed(rng: random.Random, about: Topic) -> Clause:
-    """Someone of the topic does something of the topic to something, somewhere and at some time perhaps."""
+    """A random transitive clause of the topic, sometimes with a place or a time."""
     subject, verb = someone(rng, about), rng.choice(list(about.acts))
     nouns = about.acts[verb]
     if subject.noun in about.animals or rng.random() < 0.35:
@@ -102,7 +102,7 @@ def deed(rng: random.Random, about: Topic) -> Clause:
 
 
 def statement(rng: random.Random, about: Topic) -> Clause:
-    """A deed, denied or made possible at times; or where someone is or rests, or what something is like."""
+    """A random statement: a `deed` (sometimes negated or with `can`), or where someone is, or a property of something."""
     kind = rng.random()
     if kind < 0.2:
         return Clause(someone(rng, about), "be" if kind < 0.1 else rng.choice(STILL_VERBS), place=place(rng, about))
@@ -113,7 +113,7 @@ def statement(rng: random.Random, about: Topic) -> Clause:
 
 
 def pronoun(phrase: Phrase) -> Phrase:
-    """`she`, `he` or `it` for a noun phrase."""
+    """The pronoun `she`, `he` or `it` for a noun phrase."""
     if phrase.tag == "PROPN":
         return Phrase("she" if phrase.noun in SHE else "he", "PRON")
     return Phrase("it", "PRON")

@@ -1,4 +1,4 @@
-"""Writing the corpus in the layouts of the real data sets, so that their readers read it."""
+"""Write the corpus in the layouts of the real data sets, so that the readers of these can read it."""
 
 import json
 import random
@@ -13,21 +13,21 @@ from stilts.data.sources.generated.languages import ENGLISH, Language, invent
 from stilts.experiment.data import Generate
 
 VERSION = 1
-"""Raised when the same declaration yields other files."""
+"""Version of the corpus. It is raised when the code generates other files from the same declaration."""
 
 T = TypeVar("T")
 
 
 def generate(decl: Generate, folder: Path) -> None:
-    """Write the corpus: `xtreme/` and `labels/` as XTREME's scripts leave them, `mlm/LG.txt`, `hellaswag/`.
+    """Write the corpus: `xtreme/` and `labels/` in the layout of XTREME's scripts, `mlm/LG.txt`, and `hellaswag/`.
 
-    With `sentences` n there are n lines of raw text a language (English: n / 2), 3n / 8 training examples a task,
-    n / 40 dev and test examples a language, and 3n / 80 sentence pairs a language to retrieve. Test files carry no
-    gold.
+    With `sentences: n`, there are n lines of raw text per language (n / 2 for English), 3n / 8 training examples per
+    task, n / 40 dev and test examples per language, and 3n / 80 sentence pairs per language for retrieval. Test files
+    contain no gold labels.
 
     Args:
-        decl: numbers of languages and sentences, and the seed.
-        folder: written into; made if it is missing.
+        decl: the number of languages, the number of sentences, and the seed.
+        folder: output folder, which is created if it does not exist.
 
     Raises:
         StiltsError: there are more languages than private-use codes.
@@ -129,7 +129,7 @@ def _write_hellaswag(folder: Path, rng: random.Random, train: int, evaluation: i
 
 
 def _distinct(make: Callable[[int], T], english: Callable[[T], str]) -> Iterator[T]:
-    """What `make` makes of 0, 1, 2 ..., without those whose English was said before."""
+    """Yield make(0), make(1), ...; repeat a call if the English text of its result occurred before."""
     seen: set[str] = set()
     number = 0
     while True:
