@@ -142,3 +142,12 @@ def test_repeated_sentences_neither_crowd_the_neighbourhood_nor_form_pairs() -> 
 def test_results_repeat() -> None:
     x, y = rows(100, 8), rows(100, 9)
     assert mine(x, y) == mine(x, y)
+
+
+def test_rank_is_a_full_sort(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mining, "BLOCK", 7)
+    rng = np.random.default_rng(0)
+    queries, corpus = rng.normal(size=(10, 5)).astype(np.float32), rng.normal(size=(50, 5)).astype(np.float32)
+    cosines = queries @ (corpus / np.linalg.norm(corpus, axis=1, keepdims=True)).T
+    assert np.array_equal(mining.rank(queries, corpus, 20), np.argsort(-cosines, axis=1)[:, :20])
+    assert mining.rank(queries, corpus[:3], 20).shape == (10, 3)

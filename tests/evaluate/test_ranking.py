@@ -12,7 +12,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from stilts.errors import Problems
-from stilts.evaluate import mining
 from stilts.evaluate.candidates import Pool
 from stilts.evaluate.evaluation import evaluate
 from stilts.evaluate.predictions import read_predictions, write_predictions
@@ -58,15 +57,6 @@ def test_what_is_scored() -> None:
     found = {"a": ["y", "y", "x"], "b": ["n"] * 20 + ["z"], "unknown": ["x"]}
     # a: twice y counts once; b: rank 21 is too late; c has no prediction; d has no right candidate.
     assert score("lareqa", "en", found, gold)["map@20"] == pytest.approx(100 * (1 + 2 / 3) / 2 / 4)
-
-
-def test_rank_is_a_full_sort(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mining, "BLOCK", 7)
-    rng = np.random.default_rng(0)
-    queries, corpus = rng.normal(size=(10, 5)).astype(np.float32), rng.normal(size=(50, 5)).astype(np.float32)
-    cosines = queries @ (corpus / np.linalg.norm(corpus, axis=1, keepdims=True)).T
-    assert np.array_equal(mining.rank(queries, corpus, 20), np.argsort(-cosines, axis=1)[:, :20])
-    assert mining.rank(queries, corpus[:3], 20).shape == (10, 3)
 
 
 # End to end, with an encoder that knows words

@@ -38,31 +38,6 @@ def run(base: Path, ranks: Ranks, budget: int = 8192, **fields) -> list[float]:
     return [loss for _, loss in result.losses]
 
 
-@pytest.mark.parametrize(("pairs", "sizes"), [(1, [1]), (5, [5]), (6, [3, 3]), (16, [4, 4, 4, 4]), (7, [4, 3])])
-def test_blocks_are_few_and_alike(small_blocks: None, pairs: int, sizes: list[int]):
-    rows = in_blocks(rows_of(pairs))
-    assert np.bincount(rows.block[rows.choice == 0]).tolist() == sizes
-    assert np.array_equal(rows.block[rows.choice == 0], rows.block[rows.choice == 1])
-
-
-@pytest.mark.parametrize(
-    ("pairs", "sizes"), [(31, [31]), (32, [32]), (33, [17, 16]), (64, [32, 32]), (65, [22, 22, 21]), (256, [32] * 8)]
-)
-def test_a_block_has_32_pairs_at_most(pairs: int, sizes: list[int]):
-    """The size decides what is contrasted, and so the weights: another one is another training."""
-    rows = in_blocks(rows_of(pairs))
-    assert np.bincount(rows.block[rows.choice == 0]).tolist() == sizes
-
-
-def test_a_block_is_never_split(small_blocks: None):
-    rows = in_blocks(rows_of(16))
-    for world in (1, 2, 3):
-        for budget in (64, 256, 4096):
-            ranks = split_packed(rows.ids.lengths.tolist(), rows.together.tolist(), 64, budget, world)
-            batches = [{int(rows.block[i]) for row in batch for i in row} for rank in ranks for batch in rank]
-            assert sorted(block for blocks in batches for block in blocks) == [0, 1, 2, 3]
-
-
 def test_the_loss_is_that_of_each_block_by_itself(base: Path, small_blocks: None):
     """Against the cross entropy of a matrix of cosines for each block, computed with numpy."""
     model = load_model(base, "dual_encoder", seed=0).eval()

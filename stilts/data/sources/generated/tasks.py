@@ -218,7 +218,7 @@ def translatable(rng: random.Random) -> Clause:
 
 
 def continuation(rng: random.Random, ind: int, evaluation: bool) -> dict[str, Any]:
-    """A row in the format of HellaSwag, in English. Of its four endings, the right one is on the topic of the context."""
+    """A row in the format of HellaSwag, in English. The right one of four endings is on the topic of the context."""
     about, *others = rng.sample(list(TOPICS), 4)
     subject = world.name(rng)
     first = world.drawn(lambda: replace(world.deed(rng, TOPICS[about]), subject=subject), evaluation)

@@ -102,7 +102,7 @@ def deed(rng: random.Random, about: Topic) -> Clause:
 
 
 def statement(rng: random.Random, about: Topic) -> Clause:
-    """A random statement: a `deed` (sometimes negated or with `can`), or where someone is, or a property of something."""
+    """A random statement: a `deed` (sometimes negated or with `can`), a place of someone, or a property."""
     kind = rng.random()
     if kind < 0.2:
         return Clause(someone(rng, about), "be" if kind < 0.1 else rng.choice(STILL_VERBS), place=place(rng, about))

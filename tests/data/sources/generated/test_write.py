@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import random
 import re
 from collections import Counter
 from pathlib import Path
@@ -11,12 +10,9 @@ import pytest
 
 from stilts.data.prepare import Catalog
 from stilts.data.sources.generated import VERSION, generate
-from stilts.data.sources.generated.grammar import Clause, Phrase, sentence, text
-from stilts.data.sources.generated.languages import ENGLISH, codes, invent
-from stilts.data.sources.generated.lexicon import LOANS, NAMES, WORDS
-from stilts.data.sources.generated.tasks import question
+from stilts.data.sources.generated.languages import invent
+from stilts.data.sources.generated.lexicon import NAMES
 from stilts.data.tables import read_table
-from stilts.errors import StiltsError
 from stilts.experiment.data import DataDecl, Generate
 from stilts.tasks.base import get_task
 
@@ -137,17 +133,6 @@ def test_answers_stand_at_their_offsets(folder: Path) -> None:
         assert [(qa["id"], qa["context"]) for qa in blanked] == [(qa["id"], qa["context"]) for qa in gold]
 
 
-def test_an_answer_is_unambiguous() -> None:
-    rng = random.Random(0)
-    for _ in range(200):
-        asked = question(rng, evaluation=True)
-        said = asked.said(ENGLISH)
-        subjects = [text(sentence(Clause(fact.subject, "see"), ENGLISH)) for fact in asked.facts]
-        assert len(set(subjects)) == 2
-        assert said["question"].endswith("?")
-        assert said["context"].count(".") == 2
-
-
 def test_english_side_is_sorted_and_gold_finds_the_translation(folder: Path) -> None:
     languages = {language.code: language for language in invent(SMALL.languages, SMALL.seed)}
     for code, language in languages.items():
@@ -178,42 +163,3 @@ def test_test_sentences_are_in_no_training_text(folder: Path) -> None:
         for split in ("train", "dev")
     ]
     assert not tagged[0] & tagged[1]
-
-
-def test_languages_share_names_hours_and_loans_alone() -> None:
-    vocabularies = [{ENGLISH.form(*word) for word in WORDS}]
-    for language in invent(7, seed=0):
-        forms = [language.form(*word) for word in WORDS if word[0] not in LOANS]
-        assert len(set(forms)) == len(forms)
-        vocabularies.append(set(forms))
-    assert sum(map(len, vocabularies)) == len(set.union(*vocabularies))
-
-
-def test_a_sentence_in_each_language() -> None:
-    clause = Clause(Phrase("Anna", "PROPN"), "feed", Phrase("cow", adjective="old"), time="4")
-    qaa, qab, qac = invent(3, seed=0)
-    assert text(sentence(clause, ENGLISH)) == "Anna feeds the old cow at 4."
-    tags = {language.code: [word.tag for word in sentence(clause, language)] for language in (qaa, qab, qac)}
-    assert tags["qaa"] == ["NUM", "ADP", "PROPN", "ADJ", "NOUN", "VERB", "PUNCT"]
-    assert tags["qab"] == ["VERB", "PROPN", "NOUN", "ADJ", "ADP", "NUM", "PUNCT"]
-    assert tags["qac"] == ["PROPN", "VERB", "DET", "NOUN", "ADJ", "ADP", "NUM", "PUNCT"]
-    assert text(sentence(clause, qac)).startswith("Анна ")
-
-
-def test_english_inflects() -> None:
-    anna, cow = Phrase("Anna", "PROPN"), Phrase("apple", det="a")
-    said = {
-        "Anna does not see an apple.": Clause(anna, "see", cow, negative=True),
-        "where does Anna catch an apple?": Clause(anna, "catch", cow, asks="P"),
-        "Anna catches an apple.": Clause(anna, "catch", cow),
-        "Anna can not see an apple.": Clause(anna, "see", cow, can=True, negative=True),
-        "at 3 Anna is in the school.": Clause(anna, "be", place=("in", Phrase("school")), time="3", fronted="A"),
-    }
-    assert {text(sentence(clause, ENGLISH)) for clause in said.values()} == set(said)
-
-
-def test_codes_end_where_private_use_ends() -> None:
-    assert codes(27)[-2:] == ["qaz", "qba"]
-    assert codes(520)[-1] == "qtz"
-    with pytest.raises(StiltsError, match="520"):
-        codes(521)
