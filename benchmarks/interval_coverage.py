@@ -1,8 +1,8 @@
-"""How often the intervals of the tables cover the truth, and how often their tests err, by simulation.
+"""Measures by simulation how often the intervals of the tables cover the true value, and how often their tests err.
 
-Draws studies whose truth is known (normal and skewed scores, few seeds), analyses them with the functions that
-`stilts collect` uses, and counts. A percentile bootstrap stands beside Student's t for contrast. Intervals over test
-items are measured by `benchmarks/items_bootstrap.py --coverage`.
+Draws studies with a known true value (normal and skewed scores, few seeds), and analyses them with the functions that
+`stilts collect` uses. A percentile bootstrap is included for comparison with Student's t. Intervals over test items are
+measured by `benchmarks/items_bootstrap.py --coverage`.
 
     python benchmarks/interval_coverage.py --draws 1000 --json coverage.json
 """
@@ -37,7 +37,7 @@ from stilts.statistics.spread import spread
 
 Array = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, tuple[int, ...]], Array]
-"""(random, shape) -> deviations of mean 0 and standard deviation 1."""
+"""Draws deviations with mean 0 and standard deviation 1: (random generator, shape) -> array."""
 
 SEEDS = (3, 5, 10)
 TASKS = 9

@@ -1,20 +1,20 @@
-"""What differences over test items cost on a full grid, and whether their intervals and p values keep their promise.
+"""Measures the cost of differences over test items on a full grid, and the coverage of their intervals and p values.
 
     python benchmarks/items_bootstrap.py [--regimes 10] [--seeds 5] [--json]
     python benchmarks/items_bootstrap.py --coverage [--samples 1000] [--json]
 
-The first command measures cost: for each target of XTREME, its largest test language at its declared size, with
-predictions of `--regimes` regimes and a baseline in `--seeds` seeds, which agree with each other as trained models do
-(most items are easy or hard for all of them). Each target runs in a process of its own: seconds the first time and with
-kept counts, and peak memory. The figures of the whole grid scale these seconds by the sizes of all languages. Exit
-status 1 if a target needs more than 1,500 MB.
+The first command measures the cost. For each target of XTREME, it takes the largest test language at its declared size,
+with predictions of `--regimes` regimes and a baseline in `--seeds` seeds. As with trained models, most items are easy
+or hard for all systems. Each target runs in a separate process, which measures the seconds of the first time and of a
+second time with cached counts, and the peak memory. The figures for the whole grid are scaled by the sizes of all
+languages. The exit status is 1 if a target needs more than 1,500 MB.
 
-`--coverage` measures the promise: test sets are drawn from populations in which the difference between two systems is
-known, and go through the functions that `stilts collect` uses. Printed are the share of the 95 % intervals (of the
-`mean` row, where there are several languages) that cover the true difference, and, of systems that do not differ, the
-share of p values below 0.05. `shared` is the share of the items on which a language behaves as the first language does.
-Exit status 1 unless, from 200 items on, 93 to 97 % are covered and 3 to 7 % are below 0.05. The last rows (`rare`), of
-systems that disagree on 2 % of the items only, show where the limits no longer hold.
+`--coverage` measures the coverage. Test sets are drawn from populations with a known difference between two systems,
+and analysed with the functions that `stilts collect` uses. The output is the share of the 95 % intervals that contain
+the true difference (of the `mean` row if there are several languages), and the share of p values below 0.05 for systems
+that do not differ. `shared` is the share of the items on which a language behaves like the first language. The exit
+status is 1 unless, with at least 200 items, 93 to 97 % are covered and 3 to 7 % are below 0.05. The last rows (`rare`)
+are for systems that disagree on only 2 % of the items; they show where the limits no longer hold.
 """
 
 import argparse
@@ -55,10 +55,10 @@ MEGABYTES = 1500.0
 COVERED = (0.93, 0.97)
 BELOW = (0.03, 0.07)
 ENOUGH = 200
-"""Number of items from which on the limits hold."""
+"""Minimum number of items for which the limits must hold."""
 
 EASY, AGREE = 0.75, 0.8
-"""Share of items that most systems get right, and of systems that do on an item as most do."""
+"""Share of items that most systems get right, and share of systems that agree with the majority on an item."""
 
 BUCC_PAIRS = 10_000
 """Gold pairs of its largest language, about as many as systems find."""
@@ -125,7 +125,7 @@ def peak() -> float:
 
 
 def predicted(store: LocalStore, task: Task, language: str, size: int, regimes: int, seeds: int) -> Group:
-    """A group whose examples and predictions are in the store."""
+    """Write the examples and predictions of a group to the store."""
     rng = random.Random(f"{task.name} {language}")
     ref = DataRef(task.name, "test", language, "sha256:invented")
     spec = EvaluationSpec(task.name, task.version, "test", language, ref)
@@ -175,14 +175,14 @@ def examples(task: Task, size: int, rng: random.Random) -> tuple[list[Any], pa.T
 
 
 def example_rows(task: Task, ids: list[str]) -> pa.Table:
-    """Canonical examples that have nothing but ids."""
+    """Canonical examples that only have ids."""
     schema = get_family(task.family).schema
     columns = [pa.array(ids) if f.name == "id" else pa.nulls(len(ids), f.type) for f in schema]
     return pa.table(columns, schema=schema)
 
 
 def answers(task: Task, gold: list[Any], easy: list[bool], rng: random.Random) -> Any:
-    """Predictions that are right where most systems are, and now and then elsewhere."""
+    """Predictions that mostly agree with the majority of the systems on whether an item is answered correctly."""
     right = [is_easy == (rng.random() < AGREE) for is_easy in easy]
     if task.family == "classification":
         return [task.labels[g if ok else (g + 1) % len(task.labels)] for g, ok in zip(gold, right, strict=True)]

@@ -1,11 +1,11 @@
-"""How long `stilts plan` takes for ten thousand cells, and how much memory.
+"""Measures the time and memory of `stilts plan` for ten thousand cells.
 
     python benchmarks/plan_scale.py [--cells 10000] [--done 2000] [--json]
 
-The experiment is ten intermediate regimes x nine targets x as many seeds as make the cells, on XLM-R Large, from the
-sizes that the tasks declare (nothing is downloaded). The store holds the records, weights and evaluations of `--done`
-stages. Planning runs in a process of its own, as the command does: imports, loading, expansion, inventory, summary.
-Exit status 1 where a limit is passed: 5 seconds, 500 MB.
+The experiment has ten intermediate regimes, nine targets, and as many seeds as are needed for `--cells` cells, on XLM-R
+Large. It uses the sizes that the tasks declare, so that nothing is downloaded. The store holds the records, weights and
+evaluations of `--done` stages. Planning runs in a separate process, as it does for the command: imports, loading,
+expansion, inventory, summary. The exit status is 1 if a limit is exceeded: 5 seconds, 500 MB.
 """
 
 import argparse
@@ -79,12 +79,12 @@ def main() -> int:
         print(", ".join(f"{found[name]} {name}" for name in ("cells", "stages", "done", "evaluations")))
         print(f"{found['seconds']:.2f} s of {SECONDS:g} s ({parts}); {found['cpu']:.2f} s of one core")
         print(f"{found['megabytes']:.0f} MB of {MEGABYTES:g} MB at the peak")
-        print("within the limits" if within else "PASSES A LIMIT")
+        print("within the limits" if within else "EXCEEDS A LIMIT")
     return 0 if within else 1
 
 
 def write_experiment(folder: Path, cells: int) -> Path:
-    """The experiment's YAML (JSON is YAML)."""
+    """Write the experiment as JSON, which is also YAML; return the path."""
     seeds = math.ceil(cells / (len(REGIMES) * len(TARGETS)))
     experiment = {
         "name": "scale",

@@ -1,8 +1,9 @@
-"""What resume states cost: seconds for which training stands still per state, as a share of the interval between two.
+"""Measures the overhead of resume states: the seconds that training waits for one, as a share of the interval.
 
-Trains a few steps of an encoder of the given size (default: XLM-R base, 278 million parameters, random weights) and
-writes a state, with the best weights so far, after each. A state is gathered from the ranks, written, and digested; an
-object store gets it from there while training goes on, which costs no step anything.
+Trains a few steps of an encoder of the given size (default: XLM-R base with 278 million random parameters), and writes
+a resume state with the best weights so far after each step. The measured time covers gathering the state from the
+ranks, writing it to disk, and hashing it. The upload to an object store is not included, because training continues
+meanwhile.
 
     python benchmarks/resume_overhead.py --folder /scratch --json resume.json
 """
@@ -23,7 +24,7 @@ INTERVAL_SECONDS = 600.0
 
 
 def measure(folder: Path, sizes: dict[str, int], steps: int, zero_stage: int) -> dict[str, Any]:
-    """Seconds and bytes of each state."""
+    """Train `steps` + 1 steps and measure the time and size of each resume state."""
     import pyarrow as pa
     import torch
     from transformers import AutoModel, XLMRobertaConfig

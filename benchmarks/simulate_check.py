@@ -1,13 +1,13 @@
-"""A real run beside its simulation: the same grid on a cluster of a few nodes, all on this machine.
+"""Compares a real run with its simulation: the same grid on a small cluster whose nodes are processes of this machine.
 
     python benchmarks/simulate_check.py [EXPERIMENT.yaml] [--nodes 2] [--set A.B=C] [--json results/simulate_check.json]
 
-Each node is a process of Ray's with one CPU. The grid (by default the quickstart) is run on them with real Ray and
-DeepSpeed; then the plan of an empty store is simulated on the same nodes, with the speeds that the records of the run
-tell (medians over the stages of each task), and with each stage's real seconds in place of the cost model's. The first
-error is that of the prediction as a whole, the second that of the simulation alone. The makespan is that of
-the trials: data are prepared, and Ray is up, before. Nodes that share cores with other work make the run longer than
-its prediction.
+Each node is a Ray node with one CPU. The grid (by default the quickstart) runs on them with Ray and DeepSpeed. Then the
+plan of an empty store is simulated twice on the same nodes: with the speeds measured during the run (median over the
+stages of each task), and with the real duration of each stage instead of the estimate of the cost model. The first
+error is that of the whole prediction, the second that of the simulation alone. The measured time covers the trials;
+preparing data and starting Ray are not included. Other programs on the same cores make the run longer than its
+prediction.
 """
 
 import argparse
@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def run(experiment: Path, overrides: list[str], nodes: int) -> tuple[float, dict[str, float]]:
-    """Seconds of the whole run, and of each stage."""
+    """Run the experiment; return the seconds of the whole run, and those of each stage by name."""
     import ray
     from ray.cluster_utils import Cluster
 
@@ -53,7 +53,11 @@ def run(experiment: Path, overrides: list[str], nodes: int) -> tuple[float, dict
 
 
 def predict(experiment: Path, overrides: list[str], taken: dict[str, float]) -> dict[str, Any]:
-    """The simulated seconds of the whole run, and their parts."""
+    """Simulate the run; return the predicted seconds of the whole run and of each stage.
+
+    Args:
+        taken: the real seconds of each stage by name.
+    """
     from stilts.ledger.record import read_stage
     from stilts.plan.cost.simulate import simulate
     from stilts.plan.summary import make_plan

@@ -1,15 +1,15 @@
-"""How a grid scales from 1 GPU to 1,000 by simulation, and what simulating it costs.
+"""Simulates how a grid scales from 1 GPU to 1,000, and measures the time and memory of the simulation.
 
     python benchmarks/simulate_scale.py [--json results/simulate_scale.json]
 
-Two parts, on the grid of `plan_scale.py` (XLM-R Large, declared sizes, nothing is downloaded) and spot machines of
-eight GPUs that are lost once in 20 hours with two minutes' notice and boot in four minutes (one GPU: a machine of one):
+The grid is that of `plan_scale.py` (XLM-R Large, declared sizes, no downloads). The nodes are spot machines with eight
+GPUs (with one, for 1 GPU) that are preempted once in 20 hours with two minutes' notice, and boot in four minutes:
 
-- 10,080 cells on 1 to 1,000 GPUs: hours, and the share of them that no schedule can save (`efficiency`);
-- 100,080 cells on 1,000 GPUs, with and without the notice.
+- 10,080 cells on 1 to 1,000 GPUs: hours, and `efficiency`, the lower bound of the hours divided by the hours;
+- 100,080 cells on 1,000 GPUs, with and without notice.
 
-Each is planned once and simulated five times in a process of its own. Exit status 1 where that takes one core more than
-60 seconds, or 1 GB.
+Each point is planned once and simulated five times in a separate process. The exit status is 1 if that takes more than
+60 seconds of one core, or 1 GB.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def machines(gpus: int, notice: float) -> str:
 
 
 def measure(folder: Path, cells: int, gpus: int, notice: float) -> dict[str, Any]:
-    """Plan and simulate in a fresh process."""
+    """Plan and simulate in a new process."""
     experiment = write_experiment(folder, cells)
     command = [sys.executable, "-c", SIMULATE, str(experiment), f"cluster={machines(gpus, notice)}"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -91,7 +91,7 @@ def main() -> int:
     slowest = max(sum(found["seconds"].values()) for found in results)
     most = max(found["megabytes"] for found in results)
     within = slowest <= SECONDS and most <= MEGABYTES
-    limits = "within the limits" if within else "PASSES A LIMIT"
+    limits = "within the limits" if within else "EXCEEDS A LIMIT"
     print(f"{slowest:.1f} s of {SECONDS:g} s of one core, {most} MB of {MEGABYTES:g} MB: {limits}")
     if options.json:
         machine = {"cpus": os.cpu_count(), "platform": platform.platform(), "python": platform.python_version()}

@@ -1,7 +1,8 @@
-"""What a trial costs beside its training: from the end of one to the first optimizer step of the next, in seconds.
+"""Measures the overhead of a trial: the seconds from the end of one trial to the first optimizer step of the next.
 
-Compares stilts's warm gangs with the pattern that Ray documents, a Tune function trial that runs a TorchTrainer, on the
-same tiny model and DeepSpeed configuration, in one run on one machine. The first trial of each is not counted.
+Compares the warm gangs of stilts with the pattern in Ray's documentation, a Tune function trial that runs a
+TorchTrainer. Both train the same tiny model with the same DeepSpeed configuration on one machine. The first trial of
+each is not counted.
 
     python benchmarks/stage_overhead.py --stages 6 --documented 3 --json overhead.json
 """
@@ -23,12 +24,12 @@ HERE = Path(__file__).resolve().parent
 
 
 def train_tiny(trace: Path) -> None:
-    """One optimizer step of DeepSpeed on a two-layer XLM-R; leaves the times of the step and of the end."""
+    """Make one optimizer step with DeepSpeed on a two-layer XLM-R; write the times of the step and of the end."""
     import deepspeed
     import torch
     from transformers import XLMRobertaConfig, XLMRobertaModel
 
-    # A minute of compilation otherwise, for either side.
+    # Without this line, DeepSpeed compiles an operator for a minute.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     config = XLMRobertaConfig(
         vocab_size=100, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64
@@ -53,12 +54,12 @@ def train_tiny(trace: Path) -> None:
 
 
 def stage(job: Any, ranks: Any, report: Callable[[dict], None]) -> None:
-    """The stage function of stilts's side."""
+    """The stage function for the warm gang of stilts."""
     train_tiny(Path(job.store) / job.name)
 
 
 def warm_gang(folder: Path, count: int) -> None:
-    """A chain of stages, so that one runs after the other."""
+    """Run a chain of stages, of which one starts after the other."""
     from stilts.experiment.runtime import Runtime
     from stilts.identity.stage import BaseSpec
     from stilts.plan.job import StageJob
@@ -76,7 +77,7 @@ def warm_gang(folder: Path, count: int) -> None:
 
 
 def documented(folder: Path, count: int) -> None:
-    """Tune over TorchTrainer, as in Ray's user guide for hyperparameter tuning with Ray Train."""
+    """Run Tune over TorchTrainer, as in Ray's user guide for hyperparameter tuning with Ray Train."""
     import ray.train
     import ray.train.torch
     from ray import tune
@@ -104,7 +105,7 @@ def documented(folder: Path, count: int) -> None:
 
 
 def overheads(run: Callable[[Path, int], None], count: int) -> list[float]:
-    """Seconds from the end of each trial to the first step of the next."""
+    """Seconds from the end of each trial to the first optimizer step of the next."""
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
         run(Path(folder), count + 1)
         traces = sorted(path for path in Path(folder).iterdir() if path.is_file())
@@ -128,7 +129,7 @@ def main() -> None:
     import ray
 
     load = os.getloadavg()[0]
-    # More CPUs than the documented pattern reserves, so that neither side waits for resources.
+    # More CPUs than the documented pattern reserves, so that neither of the two waits for resources.
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     ours = describe(overheads(warm_gang, options.stages))
     theirs = describe(overheads(documented, options.documented))

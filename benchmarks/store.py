@@ -1,11 +1,11 @@
-"""The store's own speed: a tree of weights into it and out of it, on a disk and on an S3 server, and its requests.
+"""Measures the throughput of the store on a local disk and on an S3 server, and counts the requests of a stage.
 
-    python benchmarks/store.py --megabytes 300                 # S3 is moto's server on this machine, in Python
-    python benchmarks/store.py --store s3://bucket/prefix      # a real one
+    python benchmarks/store.py --megabytes 300                 # S3 is a moto server on this machine
+    python benchmarks/store.py --store s3://bucket/prefix      # a real bucket
 
-A fetch is measured with an empty cache, then with the copy that it left. Requests are those of one stage beside its
-training. moto is a Python program that holds objects in memory and shares the processors with the client: its figures
-are a floor, not what a cloud gives.
+A tree of weights is written once and fetched twice: with an empty cache, and with the copy that the first fetch cached.
+The requests are those that one stage makes apart from its training. moto is a Python program that keeps objects in
+memory and shares the processors with the client. Its throughput is therefore a lower bound of what a cloud offers.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from tests.servers import KEYS, HttpProxy, make_bucket, s3_server, s3_uri
 
 
 def throughput(store: Store, megabytes: int, folder: Path) -> dict[str, float]:
-    """Megabytes a second of one tree: put, fetched, fetched again."""
+    """Throughput in megabytes per second of writing one tree, fetching it, and fetching it again."""
     source = folder / "weights"
     source.mkdir()
     (source / "model.safetensors").write_bytes(os.urandom(megabytes * 1_000_000))
@@ -47,7 +47,7 @@ def throughput(store: Store, megabytes: int, folder: Path) -> dict[str, float]:
 
 
 def requests_of_a_stage(endpoint: str, folder: Path) -> dict[str, int]:
-    """Requests of what a stage does to the store beside its weights."""
+    """Number of requests for each step of a stage's work on the store."""
     counts = {}
     with HttpProxy(endpoint) as proxy:
         store = open_store(s3_uri(proxy.endpoint, "bucket/requests"))

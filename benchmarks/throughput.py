@@ -1,15 +1,16 @@
-"""Training throughput of stilts' loop beside transformers' Trainer, on the same model and examples.
+"""Compares the training throughput of stilts with that of transformers' Trainer, on the same model and examples.
 
-Real tokens a second (padding not counted) of three contenders: `stilts` (packed rows), `dynamic` (Trainer, its default
-collator: padding to the longest of a batch) and `maximum` (Trainer, padding to the maximum length, as XTREME's scripts
-do). Lengths are log-normal, with the means of XNLI, UD-POS and TyDiQA in XLM-R tokens and a spread that gives dynamic
-padding the share measured there. Each run is a process of its own, so that its peak memory is its own, too; rounds
-take turns, and the median of the rounds counts.
+Throughput is the number of real tokens per second; padding is not counted. The contenders are `stilts` (packed rows),
+`dynamic` (Trainer with padding to the longest sequence of a batch, its default) and `maximum` (Trainer with padding to
+the maximum length, as in XTREME's scripts). The lengths are drawn from log-normal distributions with the means of XNLI,
+UD-POS and TyDiQA in XLM-R tokens, and with spreads for which dynamic padding has the share of padding that was measured
+on these tasks. Each run is a separate process, so that its peak memory can be measured. The contenders alternate, and
+the median over the rounds counts.
 
     python benchmarks/throughput.py [--steps 8] [--rounds 1] [--threads 2] [--json results.json]
 
 The Trainer needs `accelerate` (`pip install accelerate`). The defaults take under five minutes on two idle cores.
-Targets: at least 1.3 x dynamic, 2.5 x maximum, memory at most 1.2 x.
+Targets: at least 1.3 times the throughput of dynamic, 2.5 times that of maximum, and at most 1.2 times the memory.
 """
 
 import argparse
@@ -31,7 +32,7 @@ import numpy as np
 
 CONTENDERS = ("stilts", "dynamic", "maximum")
 WARM_UP = 2
-"""Steps before the clock starts."""
+"""Number of steps before the measurement starts."""
 MODEL = {"hidden_size": 384, "num_hidden_layers": 6, "num_attention_heads": 6, "intermediate_size": 1536}
 VOCABULARY = 8000
 SPECIAL = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
@@ -39,7 +40,13 @@ SPECIAL = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
 
 @dataclass(frozen=True)
 class Shape:
-    """What a task's batches look like."""
+    """Form of a task's batches.
+
+    Attributes:
+        mean: mean length of an example in tokens.
+        spread: standard deviation of the logarithm of the length.
+        batch: examples per batch.
+    """
 
     family: str
     mean: float
@@ -57,7 +64,7 @@ SHAPES = {
 
 
 def examples(shape: Shape, count: int) -> list[dict[str, Any]]:
-    """Made-up rows of features, the same for every contender."""
+    """Random rows of features, the same for all contenders."""
     rng = np.random.default_rng(0)
     centre = np.log(shape.mean) - shape.spread**2 / 2
     lengths = np.clip(rng.lognormal(centre, shape.spread, count), 5, shape.max_length).astype(int)
@@ -83,7 +90,7 @@ def encoder_config() -> Any:
 
 
 def run_stilts(shape: Shape, rows: list[dict[str, Any]], steps: int) -> list[tuple[float, float, int]]:
-    """(wall, CPU, tokens so far) at the ends of steps."""
+    """Train with stilts; return (wall-clock seconds, CPU seconds, tokens so far) at the end of each measured step."""
     import pyarrow as pa
     import torch
     from transformers import AutoModel
@@ -119,7 +126,7 @@ def run_stilts(shape: Shape, rows: list[dict[str, Any]], steps: int) -> list[tup
 
 
 def run_trainer(shape: Shape, rows: list[dict[str, Any]], steps: int, maximum: bool) -> list[tuple[float, float, int]]:
-    """The same of transformers' Trainer."""
+    """Train with transformers' Trainer; return the same as `run_stilts`."""
     import torch
     import transformers
     from transformers import (
@@ -178,13 +185,13 @@ def run_trainer(shape: Shape, rows: list[dict[str, Any]], steps: int, maximum: b
         remove_unused_columns=False,
         use_cpu=True,
     )
-    # One batch at a time is fetched (no workers), so that the tokens seen are the tokens trained on.
+    # Without worker processes, batches are fetched one at a time, so that the collated tokens are those trained on.
     Trainer(model, arguments, train_dataset=rows, data_collator=collate, callbacks=[Clock()]).train()
     return clock
 
 
 def child(task: str, contender: str, steps: int, threads: int) -> None:
-    """One run; prints its numbers as one line of JSON."""
+    """Do one run and print its figures as one line of JSON."""
     import torch
 
     torch.set_num_threads(threads)
@@ -242,7 +249,7 @@ def main() -> None:
 
 
 def summary(found: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
-    """Medians over rounds, and stilts' ratios to the others."""
+    """Medians over the rounds, and the ratios of stilts to the other contenders."""
     names = ("tokens_per_second", "tokens_per_cpu_second", "peak_megabytes")
     medians = {c: {name: median(run[name] for run in runs) for name in names} for c, runs in found.items()}
     ratios = {

@@ -28,17 +28,18 @@ from stilts.train.tokenizer import add_frame
 from stilts.train.xlm import convert_xlm_tokenizer
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
-"""Ids 0 to 3, as in XLM-R; `<mask>` is the last id."""
+"""Special tokens with the ids 0 to 3, as in XLM-R. `<mask>` has the last id."""
 MASK = "<mask>"
 
 
 def materialise_base(identity: dict[str, Any], out: Path, text_files: Sequence[Path] = ()) -> None:
-    """Write a base model: config.json, model.safetensors, tokenizer files.
+    """Write a base model to a folder: config.json, model.safetensors and the files of its tokenizer.
 
     Args:
         identity: `{"hub": id, "revision": commit}`, `{"path": folder, "files": digest}`, or
             `{"init": {"config": {...}, "tokenizer": {"vocab_size": n}, "seed": s, "text": [identity, ...]}}`.
-        text_files: text, one sentence a line, on which the tokenizer of an `init` base is trained.
+        out: the folder, which is created if necessary.
+        text_files: text files with one sentence per line, on which the tokenizer of an `init` model is trained.
 
     Raises:
         StiltsError: the checkpoint cannot be downloaded, has no safetensors or differs from the one that was planned.
@@ -62,7 +63,7 @@ def _download(name: str, revision: str | None) -> Path:
     patterns = ["config.json", "model*.safetensors", "model.safetensors.index.json", *tokenizers, *EXTRAS]
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
-    except Exception as error:  # the hub client raises many kinds; each means that the snapshot is not there
+    except Exception as error:  # the hub client raises many types, and all mean that there is no snapshot
         raise StiltsError(f"base model {name}@{revision}: cannot be downloaded ({error})") from error
     if not any(folder.glob("*.safetensors")):
         raise StiltsError(

@@ -1,8 +1,8 @@
-"""The long run: grids under faults, one after the other, until so many have been done. `--help` says how.
+"""Long run: grids with faults, one after the other, until a number of faults has been injected.
 
     python -m tests.chaos --faults 60 --seed 7 --folder /tmp/chaos-7
 
-The same command goes on where it was stopped: bouts that ended are not repeated, one that did not is begun anew.
+If it is stopped, the same command continues: finished bouts are not repeated, an unfinished one is started again.
 """
 
 import argparse
@@ -21,26 +21,26 @@ DECK = ("rank", "trial", "node", "driver", "rank", "pause", "driver", "node", "r
 
 
 def main() -> int:
-    """Exit code 1 where anything went wrong."""
+    """Parse the command line and run; the exit code is 1 if there was any problem."""
     parser = argparse.ArgumentParser(
-        prog="tests.chaos", description="Disturb grids, and see whether they come through."
+        prog="tests.chaos", description="Inject faults into grids, and check that their results do not change."
     )
-    parser.add_argument("--faults", type=int, default=60, help="how many in all")
-    parser.add_argument("--seed", type=int, default=7, help="of the kinds' order and the moments")
-    parser.add_argument("--folder", type=Path, default=Path("chaos"), help="for stores, logs and the trace")
-    parser.add_argument("--stores", default="local,s3", help="in turns")
+    parser.add_argument("--faults", type=int, default=60, help="total number of faults")
+    parser.add_argument("--seed", type=int, default=7, help="seed for the order and the times of the faults")
+    parser.add_argument("--folder", type=Path, default=Path("chaos"), help="folder for stores, logs and the trace")
+    parser.add_argument("--stores", default="local,s3", help="kinds of stores, which are used in turn")
     arguments = parser.parse_args()
     return run(arguments.folder.absolute(), arguments.faults, arguments.seed, arguments.stores.split(","))
 
 
 def run(folder: Path, faults: int, seed: int, kinds_of_store: list[str]) -> int:
-    """See `main`."""
+    """Run bouts until `faults` faults have been injected; return the exit code."""
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "faults.jsonl"
     with Nodes(folder) as nodes, stores.buckets() as server:
         expected = {ranks: _undisturbed(nodes, folder, ranks) for ranks in (1, 2)}
         for number in itertools.count():
-            # Pairs of bouts, one on each store; every other pair has two ranks.
+            # Each kind of store in turn; every other turn with two ranks.
             kind, ranks = kinds_of_store[number % len(kinds_of_store)], 1 + (number // len(kinds_of_store)) % 2
             name = f"{number + 1}-{kind}-{ranks}"
             done = _done(log)
@@ -51,19 +51,19 @@ def run(folder: Path, faults: int, seed: int, kinds_of_store: list[str]) -> int:
                 deck = chance.sample(DECK, len(DECK))[: faults - done]
                 print(f"{done} faults done; {name}: {', '.join(deck)}", flush=True)
                 shutil.rmtree(folder / name, ignore_errors=True)
-                # A bucket of an earlier run of this command is gone with its server.
+                # Buckets do not outlast the server of an earlier run of this command.
                 store = (
                     stores.Bucket(*server, f"bout-{name}") if kind == "s3" else stores.Local(folder / name / "store")
                 )
                 experiment = grid.write(folder / name, grid.FULL, store.uri, ranks)
                 one = Bout(nodes, store, experiment, deck, chance, GAP_SECONDS, log)
                 print("\n".join(one.run(expected[ranks])[1]), flush=True)
-                print(report.told(report.read_log(log), trace.read(nodes.trace)), flush=True)
+                print(report.report_text(report.read_log(log), trace.read(nodes.trace)), flush=True)
     return int(any(line.get("problems") for line in report.read_log(log)))
 
 
 def _undisturbed(nodes: Nodes, folder: Path, ranks: int) -> grid.Result:
-    """What the grid comes to; from the folder where it is there already."""
+    """The outcome of the grid without faults. If the folder already has it, it is read from there."""
     name, log = f"undisturbed-{ranks}", folder / "faults.jsonl"
     if _ended(log, name):
         return grid.result(folder / name / "grid.yaml", str(folder / name / "store" / "store"))
@@ -74,7 +74,7 @@ def _undisturbed(nodes: Nodes, folder: Path, ranks: int) -> grid.Result:
 
 
 def _done(log: Path) -> int:
-    """Faults of the bouts that ended."""
+    """Number of faults in the bouts that ended."""
     lines = report.read_log(log)
     ended = {line["bout"] for line in lines if line["event"] == "end"}
     return sum(line["event"] == "fault" and line["bout"] in ended for line in lines)

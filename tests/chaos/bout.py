@@ -1,7 +1,8 @@
-"""One bout: a grid from the first driver to the final table, with faults, and whether it came through.
+"""One bout: runs a grid from the first driver to the final table, injects faults, and checks the outcome.
 
-Moments are chosen by a seeded generator; most faults wait until some stage has made a step since the one before, the
-others until anything was heard of one: the grid is to be disturbed, not to be stopped.
+A seeded generator chooses the times of the faults. Most faults wait until some stage has made an optimizer step since
+the previous fault; the others wait until some stage has reported anything. Without these waits, the grid would never
+finish.
 """
 
 import json
@@ -22,21 +23,22 @@ from tests.chaos.stores import Place
 
 TICK_SECONDS = 0.2
 EARLY = 0.2
-"""Share of the faults that may come before the first step: while models are loaded and data are encoded."""
+"""Share of the faults that may come before an optimizer step, while models are loaded and data is encoded."""
 PATIENCE_SECONDS = 600.0
-"""A grid in which nothing has moved for so long is stuck."""
+"""A grid counts as stuck after this time without a report from any stage."""
 
 
 class Bout:
-    """See the module's text.
+    """A grid under faults; see the module's docstring.
 
     Args:
-        kinds: the faults, in their order.
-        gap: the next fault comes so many seconds, at least and at most, after things have moved again.
-        log: JSON lines, appended.
+        kinds: the kinds of faults to inject, in their order.
+        chance: the random generator.
+        gap: minimum and maximum number of seconds between the first progress after a fault and the next fault.
+        log: file of JSON lines, to which events are appended.
 
     Attributes:
-        undone: faults for which the grid was over too soon.
+        undone: the faults that were not injected because the grid had finished.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class Bout:
         self._early: bool | None = None
 
     def run(self, expected: grid.Result | None = None) -> tuple[grid.Result, list[str]]:
-        """The outcome, and what was wrong, in words."""
+        """Run the grid; return its outcome and the problems that were found, as messages."""
         began = time.time()
         self._note("begin", experiment=str(self.scene.experiment), store=self.store.uri)
         with self.store.ledger() as records:
@@ -69,7 +71,7 @@ class Bout:
                 self._disturb()
             self._clean()
         problems = [*records.violations, *trace.overlaps(self.scene.attempts())]
-        problems += self.scene.nodes.leavings() + self.store.residue()
+        problems += self.scene.nodes.leftovers() + self.store.residue()
         found = grid.result(self.scene.experiment, self.store.uri)
         problems += [f"stage {name} has no record" for name in found.stages if name not in records.records]
         if expected is not None:
@@ -78,7 +80,7 @@ class Bout:
         return found, problems
 
     def _clean(self) -> None:
-        """`stilts clean`, as people do: it takes what killed processes left, and nothing that is needed."""
+        """Run `stilts clean`. It must remove what killed processes left behind, and nothing that is needed."""
         self.store.age()
         command = [sys.executable, "-m", "stilts", "clean", "--store", self.store.uri, "-y", "--json"]
         cleaned = subprocess.run(
@@ -88,7 +90,7 @@ class Bout:
         self._note("cleaned", found=json.loads(cleaned.stdout))
 
     def _until_done(self) -> Iterator[None]:
-        """Drivers run, again and again, until one has ended well and the others have ended, too."""
+        """Start a driver whenever none is running, until one has succeeded and all others have ended."""
         done = False
         try:
             while True:
@@ -166,7 +168,7 @@ class Bout:
 
 
 def differences(expected: grid.Result, found: grid.Result) -> list[str]:
-    """Where a disturbed grid did not come to what the undisturbed one did."""
+    """Messages about each difference between the results of an undisturbed and a disturbed grid."""
     said = []
     for what in ("stages", "predictions"):
         one, two = getattr(expected, what), getattr(found, what)

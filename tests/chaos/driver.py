@@ -1,4 +1,4 @@
-"""`stilts`, with the stage function of `trace` in the ranks: `python -m tests.chaos.driver run X.yaml`."""
+"""The command line of stilts, with the tracing stage function of `trace`: `python -m tests.chaos.driver run X.yaml`."""
 
 from functools import partial
 

@@ -1,12 +1,12 @@
-"""The kinds of faults, each done to whatever is there at the moment; a fault that finds no target is not done.
+"""The kinds of faults. A fault is injected into a random target; without a target, it is skipped.
 
 rank    SIGKILL of a rank that runs a stage
-trial   SIGKILL of a trial's own process
-node    SIGKILL of a Ray node with all its processes; another node joins
-driver  SIGKILL of a driver; the same command is started again
-rival   a second driver on the same experiment and store
-pause   SIGSTOP of a stage's leading rank, and a rival, until its lease is taken over and its stage goes on elsewhere
-cut     the store is out of reach for some seconds
+trial   SIGKILL of the process of a trial
+node    SIGKILL of all processes of a Ray node; then another node joins
+driver  SIGKILL of a driver; then the same command is started again
+rival   a second driver is started on the same experiment and store
+pause   SIGSTOP of a stage's leading rank and start of a rival, until the rival has taken over the lease and the stage
+cut     the store cannot be reached for some seconds
 """
 
 import contextlib
@@ -25,16 +25,17 @@ from tests.chaos.nodes import Nodes
 from tests.chaos.stores import Place
 
 PAUSE_SECONDS = 90.0
-"""The longest pause, where nobody takes over."""
+"""Maximum length of a pause if no other driver takes over."""
 
 
 @dataclass
 class Scene:
-    """What there is to be disturbed: one grid under way.
+    """A running grid, into which faults are injected.
 
     Attributes:
-        drivers: those that live.
-        later: what is to be done later: (when, what); `when` may be early if what it waits for has come.
+        drivers: the drivers that are running.
+        later: actions that end a fault, as (condition, action): the action runs as soon as the condition holds.
+        started: number of drivers that were started.
     """
 
     nodes: Nodes
@@ -47,7 +48,7 @@ class Scene:
     started: int = 0
 
     def start_driver(self) -> int:
-        """One more; its process id."""
+        """Start another driver; return its process id."""
         self.started += 1
         with (self.experiment.parent / f"driver-{self.started}.log").open("wb") as log:
             driver = subprocess.Popen(
@@ -61,16 +62,16 @@ class Scene:
         return driver.pid
 
     def attempts(self) -> list[trace.Attempt]:
-        """The attempts at this grid's stages so far."""
+        """All attempts at this grid's stages so far."""
         return trace.attempts(trace.read(self.nodes.trace), self.store)
 
     def busy(self) -> list[trace.Attempt]:
-        """Attempts under way."""
+        """The attempts that are running."""
         return [attempt for attempt in self.attempts() if not attempt.ended and psutil.pid_exists(attempt.pid)]
 
 
 Fault = Callable[[Scene], str | None]
-"""Does it; returns what it hit, None where there was nothing to hit."""
+"""Injects a fault; returns a description of its target, or None if there was no target."""
 
 
 def rank(scene: Scene) -> str | None:

@@ -1,6 +1,6 @@
-"""The grid that is disturbed: trained stages of some seconds each, on the generated corpus.
+"""The grid into which faults are injected: it trains stages of some seconds each on the generated corpus.
 
-Its outcome is compared bitwise: scores, and the digests of all weights and predictions that the records name.
+Outcomes of grids are compared exactly: the scores, and the digests of all weights and predictions in the records.
 """
 
 import json
@@ -45,7 +45,7 @@ runtime: {{accelerator: cpu, ranks: {ranks}, max_parallel: 2, checkpoint_seconds
 
 @dataclass(frozen=True)
 class Size:
-    """How much there is to do. `stages` counts those that are trained."""
+    """Size of the grid; `stages` is the number of trained stages."""
 
     steps: int
     intermediates: str
@@ -58,7 +58,7 @@ SMALL = Size(120, "[none, mnli]", "[xnli, udpos, xquad, tatoeba]", 8)
 
 
 def write(folder: Path, size: Size, store: str, ranks: int) -> Path:
-    """The experiment's YAML in a folder of its own."""
+    """Write the experiment's YAML to a folder; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{NAME}.yaml"
     text = _EXPERIMENT.format(
@@ -75,19 +75,19 @@ def write(folder: Path, size: Size, store: str, ranks: int) -> Path:
 
 
 def command(experiment: Path) -> list[str]:
-    """`stilts run`, with its stages traced (see `trace`)."""
+    """The command `stilts run` with traced stages (see `trace`)."""
     return [sys.executable, "-m", "tests.chaos.driver", "run", str(experiment)]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished grid came to, without what may differ from run to run.
+    """The outcome of a finished grid, without the parts that differ from run to run, such as times.
 
     Attributes:
         table: rows of the final table.
-        stages: stage -> digests of its weights, losses, dev scores.
+        stages: stage -> digests of its weights, losses and dev scores.
         predictions: path in the store -> digest.
-        kept: stages whose weights are still there.
+        kept: the stages whose weights are still stored.
     """
 
     table: list[dict[str, Any]]

@@ -1,8 +1,8 @@
-"""What became of every record in the store: whether any was written again, changed or lost.
+"""Watches the records in a store for violations: records that are rewritten, changed or lost.
 
-A record that is there must stay as it is, and the predictions that it names, too. A local store is looked at ten times
-a second: another inode, time or content is a violation. A bucket keeps every version of every object, and is asked in
-the end.
+Neither a record nor the predictions that it names may change once they exist. A local store is checked ten times a
+second; a new inode, modification time or content is a violation. A bucket with versioning is checked once, at the end,
+because it keeps every version of every object.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ class LocalLedger:
     """Context manager: watches `stages/*/record.json` and the evaluations of a store in a local folder.
 
     Attributes:
-        violations: what happened to finished work, in words.
+        violations: messages about records and predictions that were rewritten, changed or removed.
         records: stage -> time at which its record was first seen.
     """
 
@@ -54,7 +54,7 @@ class LocalLedger:
             self.look()
 
     def look(self, *, thorough: bool = False) -> None:
-        """Compare what is there with what was there; `thorough`: by content, even where nothing seems changed."""
+        """Compare the files with their earlier state; `thorough` compares contents even if inode and time are equal."""
         with self._one_at_a_time:
             there = [*self._root.glob("stages/*/record.json"), *self._root.glob("stages/*/evaluations/*/*.record.json")]
             files = {file for record in there for file in (record, *_predictions(record))}
@@ -95,7 +95,7 @@ def _is(record: Path, name: str) -> bool:
 
 
 class BucketLedger:
-    """Context manager, as `LocalLedger`, of a bucket with versioning."""
+    """The same as `LocalLedger` for a bucket with versioning."""
 
     def __init__(self, client: Any, bucket: str) -> None:
         self._client, self._bucket = client, bucket
@@ -121,5 +121,5 @@ class BucketLedger:
                 self.records[key.split("/")[-2]] = times[0]
             stem, dot, suffix = key.partition(".")
             record = versions.get(f"{stem}.record.json", []) if f"{dot}{suffix}" in _PREDICTIONS else []
-            if record and max(times) > record[0] + 1:  # times are told in whole seconds
+            if record and max(times) > record[0] + 1:  # S3 gives times in whole seconds
                 self.violations.append(f"{key} was written again after its record")

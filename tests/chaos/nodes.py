@@ -1,7 +1,7 @@
-"""A Ray cluster of several nodes, all processes of this machine, and the processes that run in it.
+"""A Ray cluster of several nodes on this machine, and the processes that run in it.
 
-The head has no CPUs, so that trials live on the other nodes. Every process that is started here, and all that come of
-it, carry a mark in their environment: that is how they are found, and nobody else's are touched.
+The head has no CPUs, so that all trials run on the other nodes. All processes that are started here, and their
+descendants, have a mark in their environment. By this mark they are found, so that no other process is ever killed.
 """
 
 import contextlib
@@ -36,17 +36,17 @@ print("groups", *(group["state"] for group in ray.util.placement_group_table().v
 
 
 class Nodes:
-    """Context manager: the cluster, up; its ranks trace what they do.
+    """Context manager for a running cluster whose ranks are traced (see `trace`).
 
     Args:
-        folder: for the trace, caches, and temporary files of everything that runs in it.
+        folder: folder for the trace, the caches, and all temporary files.
     """
 
     def __init__(self, folder: Path) -> None:
         self.trace = folder / "trace.jsonl"
         self.mark = uuid.uuid4().hex
         self.temporary = folder / "tmp"
-        (self.temporary / "ray").mkdir(parents=True, exist_ok=True)  # Ray notes there where the cluster is
+        (self.temporary / "ray").mkdir(parents=True, exist_ok=True)  # Ray writes the address of the cluster there
         root = str(Path(__file__).resolve().parents[2])
         paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         self._set = {
@@ -63,9 +63,9 @@ class Nodes:
         from ray.cluster_utils import Cluster
 
         os.environ.update(self._set)
-        # Short, because Ray puts Unix sockets into it.
+        # A short path, because Ray creates Unix sockets in it.
         self._ray_folder = tempfile.TemporaryDirectory(prefix="chaos-", dir="/tmp", ignore_cleanup_errors=True)
-        # A node that is gone is noticed after some seconds, rather than half a minute.
+        # With these settings, Ray notices a lost node after some seconds instead of half a minute.
         health = {"health_check_initial_delay_ms": 2000, "health_check_period_ms": 1000}
         head = {"num_cpus": 0, "temp_dir": self._ray_folder.name, "include_dashboard": False}
         self._cluster = _in_time(
@@ -82,7 +82,7 @@ class Nodes:
             with contextlib.suppress(psutil.Error):
                 process.send_signal(signal.SIGCONT)
         self._cluster.shutdown()
-        for process in self.marked():  # of a node that did not start in time
+        for process in self.marked():  # processes of a node whose start timed out
             with contextlib.suppress(psutil.Error):
                 process.kill()
         for name, value in self._before.items():
@@ -93,12 +93,15 @@ class Nodes:
         self._ray_folder.cleanup()
 
     def add(self) -> None:
-        """A node joins."""
+        """Add a node to the cluster."""
         _in_time(lambda: self._cluster.add_node(num_cpus=CPUS))
 
     def lose(self, chance: random.Random) -> tuple[int, list[int]]:
-        """All processes of a node die at once, as when its machine goes: of one with ranks, where there is any; returns
-        the raylet's id and the others'."""
+        """Kill all processes of a node at once, as if its machine was lost; prefer a node with ranks.
+
+        Returns:
+            The process id of the node's raylet, and those of its other processes.
+        """
         ranks = {process.pid for process in self.ranks()}
         nodes = []
         for node in sorted(self._cluster.worker_nodes, key=lambda node: node.node_id):
@@ -113,7 +116,7 @@ class Nodes:
         return raylet, [child.pid for child in children]
 
     def marked(self) -> Iterator[psutil.Process]:
-        """Every living process that comes from here, but this one."""
+        """All living processes with the mark, except this one."""
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
                 ours = process.environ().get(MARK) == self.mark and process.pid != os.getpid()
@@ -125,8 +128,8 @@ class Nodes:
         return self._titled("ray::Rank")
 
     def trials(self) -> list[psutil.Process]:
-        """The processes of the trials themselves."""
-        return self._titled("ray::ResourceTrainable", "ray::StageTrial")  # Tune's wrapper has the name at first
+        """The processes of the trials."""
+        return self._titled("ray::ResourceTrainable", "ray::StageTrial")  # the first is the name of Tune's wrapper
 
     def _titled(self, *titles: str) -> list[psutil.Process]:
         found = []
@@ -137,21 +140,25 @@ class Nodes:
         return sorted(found, key=lambda process: process.pid)
 
     def groups(self) -> list[str]:
-        """The states of all placement groups that there ever were."""
+        """The states of all placement groups, including removed ones."""
         asked = subprocess.run(
             [sys.executable, "-c", _GROUPS], env=self.environment, capture_output=True, text=True, check=True
         )
         [told] = [line for line in asked.stdout.splitlines() if line.startswith("groups")]
         return told.split()[1:]
 
-    def leavings(self, seconds: float = 30.0) -> list[str]:
-        """What is left of the runs when no driver lives: processes, placement groups, temporary files."""
+    def leftovers(self, seconds: float = 30.0) -> list[str]:
+        """Processes, placement groups and temporary files that still exist after all drivers have ended.
+
+        Args:
+            seconds: time that they have to disappear.
+        """
         deadline = time.monotonic() + seconds
-        while (found := self._leavings()) and time.monotonic() < deadline:
+        while (found := self._leftovers()) and time.monotonic() < deadline:
             time.sleep(1)
         return found
 
-    def _leavings(self) -> list[str]:
+    def _leftovers(self) -> list[str]:
         processes = [f"process {p.pid}: {' '.join(p.cmdline())[:80]}" for p in self.ranks() + self.trials()]
         groups = [f"a placement group that is {state}" for state in self.groups() if state != "REMOVED"]
         left = [*self.temporary.glob("*stilts-*"), *self.temporary.glob("cache/**/resume*")]
@@ -160,11 +167,11 @@ class Nodes:
 
 
 def _in_time(start: Callable[[], T]) -> T:
-    """Start a node. Ray gives it half a minute, which is not enough on a machine that is busy: try again."""
+    """Start a node, and retry if that times out. Ray's limit of half a minute is too short on a busy machine."""
     for _ in range(STARTS):
         try:
             return start()
-        except Exception as error:  # Ray's own class for this is Exception itself
+        except Exception as error:  # Ray raises a plain Exception for this
             if "timed out" not in str(error).lower():
                 raise
     return start()

@@ -1,4 +1,4 @@
-"""What the faults cost, from the log and the trace: by kind, training done again, and time until it went on."""
+"""The cost of each kind of fault, from the log and the trace: the training that was repeated, and the recovery time."""
 
 import json
 from collections import defaultdict
@@ -16,13 +16,13 @@ _SOON_SECONDS = 1.0
 
 @dataclass
 class Cost:
-    """Of all faults of one kind.
+    """The cost of all faults of one kind.
 
     Attributes:
-        count: faults.
-        ended: attempts at stages that they ended.
-        redone: seconds of training that were done again, an ended attempt each.
-        recovery: seconds from the fault until the stage was beyond where it had been, an ended attempt each.
+        count: number of faults.
+        ended: number of attempts at stages that they ended.
+        redone: seconds of training that were repeated, one entry per ended attempt.
+        recovery: seconds from the fault until the stage passed the step at which it was, one entry per ended attempt.
     """
 
     count: int = 0
@@ -51,7 +51,7 @@ def costs(log: Sequence[dict[str, Any]], lines: Iterable[dict[str, Any]]) -> dic
 
 
 def _cause(attempt: Attempt, faults: list[dict[str, Any]], deaths: dict[str, float]) -> dict[str, Any] | None:
-    """The fault that ended an attempt: the last one before its end that came while it was under way."""
+    """The fault that ended an attempt: the last one during the attempt, before its end. None if no fault ended it."""
     if attempt.ended and not attempt.error:
         return None
     end = attempt.last if attempt.ended else deaths.get(attempt.identity, attempt.last)
@@ -77,8 +77,8 @@ def _count(cost: Cost, attempt: Attempt, when: float, attempts: list[Attempt]) -
         cost.recovery.append(min(beyond or phases) - when)
 
 
-def told(log: Sequence[dict[str, Any]], lines: Iterable[dict[str, Any]]) -> str:
-    """The report as text."""
+def report_text(log: Sequence[dict[str, Any]], lines: Iterable[dict[str, Any]]) -> str:
+    """The report as Markdown."""
     found = costs(log, lines)
     ends = [line for line in log if line["event"] == "end"]
     seconds = {line["bout"]: line["seconds"] for line in ends}
@@ -102,7 +102,7 @@ def _spread(values: list[float]) -> str:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a log; of a bout that was begun anew, those of the last time."""
+    """The lines of a log. If a bout was started several times, only the lines of its last start are included."""
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     begun = {line["bout"]: number for number, line in enumerate(lines) if line["event"] == "begin"}
     return [line for number, line in enumerate(lines) if number >= begun[line["bout"]]]

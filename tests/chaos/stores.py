@@ -1,4 +1,4 @@
-"""Stores that can be put out of reach: a local folder, and a bucket of an S3 server on localhost."""
+"""Stores that can be made unreachable: a local folder, and a bucket of an S3 server on localhost."""
 
 import contextlib
 import os
@@ -9,32 +9,32 @@ from typing import Protocol
 from tests import servers
 from tests.chaos.ledger import BucketLedger, LocalLedger
 
-_LEAVINGS = (".aside-", "/resume")
+_LEFTOVERS = (".aside-", "/resume")
 
 
 class Place(Protocol):
-    """A store, its connection, and what is known of it beside what its clients say."""
+    """A store for a grid, with control over its connection, and with checks that do not use the code under test."""
 
     uri: str
 
     def cut(self) -> None:
-        """Nobody reaches it from now on."""
+        """Make the store unreachable."""
 
     def mend(self) -> None:
-        """Everybody does again."""
+        """Make the store reachable again."""
 
     def ledger(self) -> LocalLedger | BucketLedger:
-        """What watches its records."""
+        """A context manager that watches the records of the store."""
 
     def age(self) -> None:
-        """Let so much time pass that what interrupted writers left is taken for that."""
+        """Make the files of interrupted writers old enough for `stilts clean` to remove them."""
 
     def residue(self) -> list[str]:
-        """What an interrupted writer may leave, and a finished grid must not."""
+        """Messages about files of interrupted writers, which must be gone when a grid has finished."""
 
 
 class Local:
-    """A local folder, out of reach while the link that leads there points to nowhere."""
+    """A local folder behind a symbolic link. It is unreachable while the link is broken."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True)
@@ -66,7 +66,7 @@ class Local:
 
 
 class Bucket:
-    """A bucket that keeps every version, reached through a proxy that can be cut."""
+    """A bucket with versioning, which is reached through a proxy that can be cut."""
 
     def __init__(self, endpoint: str, proxy: servers.TcpProxy, name: str) -> None:
         import boto3
@@ -88,7 +88,7 @@ class Bucket:
         return BucketLedger(self._client, self._name)
 
     def age(self) -> None:
-        """Nothing to do: no listing shows what they left, and the next tree at the place takes it away."""
+        """Nothing to do: incomplete uploads are not listed, and the next upload to their place removes them."""
 
     def residue(self) -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name)
@@ -96,11 +96,11 @@ class Bucket:
 
 
 def _residue(paths: Iterator[str]) -> list[str]:
-    return [f"in the store: {path}" for path in paths if any(mark in path for mark in _LEAVINGS)]
+    return [f"in the store: {path}" for path in paths if any(mark in path for mark in _LEFTOVERS)]
 
 
 @contextlib.contextmanager
 def buckets() -> Iterator[tuple[str, servers.TcpProxy]]:
-    """An S3 server and the proxy before it: what a `Bucket` needs."""
+    """An S3 server and a proxy in front of it, as `Bucket` needs them."""
     with servers.s3_server() as endpoint, servers.TcpProxy(endpoint) as proxy:
         yield endpoint, proxy

@@ -1,4 +1,4 @@
-"""A grid that is disturbed ends as one that is not. The long run: `python -m tests.chaos`, or `pytest -m slow` here."""
+"""A grid with faults ends with the same results as one without. Long runs: `python -m tests.chaos`, or `-m slow`."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What watches a disturbed grid would see it, if something went wrong."""
+"""The checks of the chaos test find violations: overlapping attempts, changed records, other outcomes."""
 
 import os
 from collections.abc import Callable
@@ -116,4 +116,4 @@ def test_a_fault_is_charged_with_what_was_done_again() -> None:
     assert (cost.count, cost.ended) == (1, 1)
     assert cost.redone == [2.0]  # steps 4 and 5
     assert cost.recovery == [12.0 - 4.5]  # until step 6
-    assert "1 faults, 2.0 s of training redone" in report.told(log, lines)
+    assert "1 faults, 2.0 s of training redone" in report.report_text(log, lines)

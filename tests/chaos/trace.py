@@ -1,10 +1,10 @@
-"""Who trained what, and when: every step and phase of every attempt at a stage, written down by the ranks themselves.
+"""A trace of every attempt at a stage: the ranks record each step and phase, with the time, in one file.
 
-The ranks run the stage function of the command line. Around it, each appends a line where it enters, at whatever it
-reports (every step, not once a second) and where it leaves, to one file: appends of a line are atomic. A rank that
-is killed leaves no end; its last line is then the last thing it did.
+The ranks run the usual stage function. Each appends a line to the file when it enters the function, whenever it reports
+progress (at every step instead of once a second), and when it leaves. Appending a line is atomic. A rank that is killed
+writes no last line.
 
-Leases run out sooner than usual, so that a pause of seconds loses one.
+Leases are shorter than usual, so that a pause of some seconds is enough to lose one.
 """
 
 import itertools
@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 FILE = "STILTS_CHAOS_TRACE"
-"""Environment variable: the file."""
+"""Environment variable with the path of the file."""
 LEASE_SECONDS, RENEW_SECONDS = 12.0, 2.0
 
 
 def run_stage(job: Any, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
-    """As `stilts.run.stage.stage.run_stage`."""
+    """Run `stilts.run.stage.stage.run_stage` and trace it."""
     from stilts.run.stage import stage
     from stilts.storage import lease
     from stilts.train import loop
@@ -55,12 +55,15 @@ def run_stage(job: Any, ranks: Any, report: Callable[[dict[str, Any]], None]) ->
 
 @dataclass
 class Attempt:
-    """What one call of the stage function did in the leader's process.
+    """One call of the stage function in the leader's process.
 
     Attributes:
-        steps: (time, step) of its training.
-        begin, last: times of the first and the last line.
-        ended: it returned; else it was killed.
+        begin: time of its first line.
+        last: time of its last line.
+        steps: (time, step) of each optimizer step.
+        phases: (time, phase) of each other report.
+        ended: whether the call returned or raised an exception; otherwise the process was killed.
+        error: the exception that it raised; empty if there was none.
     """
 
     identity: str
@@ -75,14 +78,14 @@ class Attempt:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Every whole line."""
+    """All complete lines of a trace."""
     if not path.exists():
         return []
     return [json.loads(line) for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
 def attempts(lines: Iterable[dict[str, Any]], store: str) -> list[Attempt]:
-    """The leaders' attempts at the stages of one store, in the order of their begin."""
+    """The leaders' attempts at the stages of one store, in the order in which they began."""
     found: dict[str, Attempt] = {}
     for line in lines:
         if line["store"] != store or line["rank"] != 0:
@@ -100,12 +103,12 @@ def attempts(lines: Iterable[dict[str, Any]], store: str) -> list[Attempt]:
 
 
 def _trains(line: dict[str, Any]) -> bool:
-    """Evaluations count steps, too, and have a phase."""
+    """Whether a report is about training. Reports of evaluations have step numbers, too, but also a phase."""
     return line["step"] is not None and not (line["phase"] or "").startswith("evaluating")
 
 
 def overlaps(found: Iterable[Attempt]) -> list[str]:
-    """Training steps that an attempt made after a later attempt at the same stage had begun its own, in words."""
+    """Messages about attempts that made a training step after a later attempt at the same stage had made one."""
     by_stage: dict[str, list[Attempt]] = {}
     for attempt in found:
         if attempt.steps:
