@@ -10,7 +10,7 @@ measured by `benchmarks/items_bootstrap.py --coverage`.
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -27,11 +27,11 @@ from stilts.results.study import (
     interquartile_mean,
     jackknife,
 )
-from stilts.results.variance import PARTS, share_intervals
 from stilts.statistics.compare import holm
+from stilts.statistics.components import RESIDUAL, share_intervals
 from stilts.statistics.correlation import Correlation, pearson, spearman
 from stilts.statistics.correlation import partial as partial_correlation
-from stilts.statistics.intervals import Interval, t_interval, t_test
+from stilts.statistics.intervals import Interval, sd_interval, t_interval, t_test
 from stilts.statistics.power import detectable
 from stilts.statistics.spread import spread
 
@@ -52,6 +52,10 @@ DESIGNS = (
     *((shape, missing) for shape in ((5, 5), (3, 10), (10, 3)) for missing in (0.1, 0.3)),
 )  # fmt: skip
 """(intermediate seeds, target seeds), and the share of the scores that are missing."""
+GROUPS = ((3, 3), (5, 2), (5, 5), (10, 3))
+"""(seeds of a part, runs of each) where the rest is different in every run."""
+SQUARES = (5, 7)
+"""Seeds of each of the four parts in a Graeco-Latin square."""
 LANGUAGES = (6, 14, 39)
 """Languages other than English of PAWS-X, XNLI and PAN-X."""
 
@@ -197,23 +201,70 @@ def failures(draws: int) -> Iterable[Result]:
                 yield rate(f"{what}, {FAILING:.0%} failed", data, f"{n} of {2 * n}", hits[name])
 
 
-def parts(draws: int) -> Iterable[Result]:
+def phases(draws: int) -> Iterable[Result]:
     """The shares of the variance, of crossed seeds."""
+    sources = ("intermediate", "target", RESIDUAL)
     for data, draw in SHAPES.items():
         for name, sds in SHARES.items():
-            truth = dict(zip(PARTS, 100 * np.square(sds) / np.sum(np.square(sds)), strict=True))
+            truth = dict(zip(sources, 100 * np.square(sds) / np.sum(np.square(sds)), strict=True))
             for (first, second), missing in DESIGNS:
                 random = np.random.default_rng(first)
                 found = []
                 for _ in range(draws):
                     shapes: tuple[tuple[int, int], ...] = ((first, 1), (1, second), (first, second))
                     scores = np.asarray(sum(sd * draw(random, shape) for sd, shape in zip(sds, shapes, strict=True)))
-                    scores[random.random(scores.shape) < missing] = np.nan
-                    found.append(share_intervals(scores))
+                    there = np.nonzero(random.random(scores.shape) >= missing)
+                    levels = {part: index.tolist() for part, index in zip(sources, there, strict=False)}
+                    found.append(share_intervals(scores[there].tolist(), levels))
                 seeds = f"{first}x{second}" + (f" -{missing:.0%}" if missing else "")
-                for part in PARTS:
+                for part in sources:
                     hits = [covers(intervals[part], truth[part]) for intervals in found if intervals]
                     yield rate(f"share of {part} ({name}: {truth[part]:.0f} %)", data, seeds, hits)
+
+
+def parts(draws: int) -> Iterable[Result]:
+    """One part of the seed that varies alone; one whose seeds repeat; and all four in a square of runs."""
+    for data, draw in SHAPES.items():
+        for n in SEEDS:
+            random = np.random.default_rng(n)
+            found = [spread(row.tolist()) for row in draw(random, (5 * draws, n))]
+            hits = [covers(None if one is None else sd_interval(one), 1.0) for one in found]
+            yield rate("standard deviation: chi-squared", data, n, hits)
+        for groups, runs in GROUPS:
+            levels = {"order": np.repeat(np.arange(groups), runs)}
+            for name, sds in {"equal": (1.0, 1.0), "rest mostly": (0.5, 1.0), "order mostly": (2.0, 0.5)}.items():
+                yield from of_factors(name, data, f"{groups}x{runs}", levels, sds, draws)
+        for side in SQUARES:
+            for name, of_all in {"all equal": (1.0,) * 5, "unequal": (2.0, 1.0, 0.5, 0.0, 0.5)}.items():
+                yield from of_factors(f"square, {name}", data, f"{side}x{side}", square(side), of_all, draws)
+
+
+def square(side: int) -> dict[str, npt.NDArray[np.int64]]:
+    """The seeds of the four parts in a Graeco-Latin square: any two parts combine each pair of their seeds once."""
+    row, column = np.divmod(np.arange(side * side), side)
+    return {"order": row, "head": column, "dropout": (row + column) % side, "data": (row + 2 * column) % side}
+
+
+def of_factors(
+    name: str,
+    data: str,
+    seeds: str,
+    levels: Mapping[str, npt.NDArray[np.int64]],
+    sds: tuple[float, ...],
+    draws: int,
+) -> Iterable[Result]:
+    """Coverage of the shares of some factors, whose effects have these standard deviations; the last is the rest's."""
+    random, draw = np.random.default_rng(4), SHAPES[data]
+    found = []
+    for _ in range(draws):
+        scores = sds[-1] * draw(random, (len(next(iter(levels.values()))),))
+        for sd, level in zip(sds, levels.values(), strict=False):
+            scores = scores + sd * draw(random, (int(level.max()) + 1,))[level]
+        found.append(share_intervals(scores.tolist(), {factor: level.tolist() for factor, level in levels.items()}))
+    truth = 100 * np.square(sds) / np.sum(np.square(sds))
+    for part, share in zip([*levels, RESIDUAL], truth, strict=True):
+        hits = [covers(intervals.get(part), share) for intervals in found]
+        yield rate(f"share of {part} ({name}: {share:.0f} %)", data, seeds, hits)
 
 
 def correlations(draws: int) -> Iterable[Result]:
@@ -271,6 +322,7 @@ def main() -> None:
         *correlations(options.draws),
         *studies(options.draws // 5),
         *failures(options.draws),
+        *phases(options.draws // 5),
         *parts(options.draws // 5),
     ]
     show(results)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from stilts.experiment.experiment import Experiment, SeedPartsDecl
+from stilts.experiment.recipe import SEED_PARTS, Recipe
 from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.ledger.data import read_examples
 from stilts.ledger.record import read_evaluation, read_failure, read_predictions, take_inventory
@@ -13,7 +15,7 @@ from stilts.plan.expand import Expansion
 from stilts.plan.todo import Inventory, artifact_name
 from stilts.results.choice import judged_by
 from stilts.results.submission import write_submission
-from stilts.results.table import CellSource, ReadEvaluation, build_table, independent
+from stilts.results.table import CellSource, ReadEvaluation, SeedsOfParts, build_table, independent
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 from stilts.tasks.benchmarks import get_benchmark
@@ -57,7 +59,16 @@ def gather(expansion: Expansion, store: Store) -> pa.Table:
         statuses,
         lambda name, spec: records.get((name, spec.path)),
         get_benchmark(expansion.experiment.benchmark),
+        _seed_parts(expansion.experiment),
     )
+
+
+def _seed_parts(experiment: Experiment) -> SeedsOfParts:
+    """The seeds of the parts of each cell's seed; empty where the experiment sets none of them apart."""
+    if experiment.seed_parts == SeedPartsDecl():
+        return {}
+    recipes = [Recipe(seed=seed, seed_parts=experiment.seed_parts.of(i)) for i, seed in enumerate(experiment.seeds)]
+    return {recipe.seed: {part: recipe.seed_of(part) for part in SEED_PARTS} for recipe in recipes}
 
 
 def _wanted(cells: Sequence[CellSource]) -> dict[tuple[str, str], EvaluationSpec]:

@@ -4,6 +4,7 @@ Every planned evaluation has at least the row of its task's main metric. Where t
 `status` gives the reason. All other tables, reports and figures of an experiment are computed from this table.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -31,6 +32,9 @@ ZERO_SHOT = "zero-shot"
 
 _BENCHMARK = b"stilts.benchmark"
 """Metadata key under which the table stores the name of the experiment's benchmark."""
+
+_SEED_PARTS = b"stilts.seed_parts"
+"""Metadata key under which the table stores `SeedsOfParts` as JSON; absent if the experiment has no `seed_parts`."""
 
 SCHEMA = pa.schema(
     [
@@ -72,6 +76,9 @@ T = TypeVar("T")
 
 Cell = tuple[str, str, str, int, int | None]
 """(model, intermediate, target, seed, intermediate seed)"""
+
+SeedsOfParts = Mapping[int, Mapping[str, int]]
+"""Seed of a cell -> the seed of each source of randomness (`SEED_PARTS`) in the stages that take the cell's seed."""
 
 ReadEvaluation = Callable[[str, EvaluationSpec], dict[str, Any] | None]
 """Function that reads the record of an evaluation, given the stage's NAME; returns None if there is no record."""
@@ -129,6 +136,7 @@ def build_table(
     statuses: Mapping[str, Mapping[str, Any]],
     read_evaluation: ReadEvaluation,
     benchmark: Benchmark = XTREME,
+    seed_parts: SeedsOfParts | None = None,
 ) -> pa.Table:
     """Build the table `results` of an experiment, in the order of the cells.
 
@@ -136,6 +144,7 @@ def build_table(
         statuses: stage NAME -> `{"status": done | failed | diverged | not run | missing, "error": text or None}`.
         read_evaluation: called once per stage and evaluation, even if several cells share them.
         benchmark: defines the averages over languages and tasks; its name is stored in the table's metadata.
+        seed_parts: seeds of single sources of randomness; stored in the table's metadata.
 
     Returns:
         A table with the schema `SCHEMA`.
@@ -164,6 +173,8 @@ def build_table(
             }
             rows += [shared | row for row in _measured(task, records[where], cell, statuses)]
     metadata = {**(SCHEMA.metadata or {}), _BENCHMARK: benchmark.name.encode()}
+    if seed_parts:
+        metadata[_SEED_PARTS] = json.dumps(seed_parts).encode()
     return pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(metadata))
 
 
@@ -195,6 +206,12 @@ def _meets_itself(model: str, intermediate: str, target: str, seed: int, interme
 def benchmark_of(table: pa.Table) -> Benchmark:
     """The benchmark whose name is stored in the table `results`."""
     return get_benchmark(table.schema.metadata[_BENCHMARK].decode())
+
+
+def seed_parts_of(table: pa.Table) -> SeedsOfParts:
+    """The seeds of the sources of randomness that the table was made with; empty if all follow the cell's seed."""
+    found = json.loads(table.schema.metadata.get(_SEED_PARTS, b"{}"))
+    return {int(seed): parts for seed, parts in found.items()}
 
 
 def main_value(task: Task, record: Mapping[str, Any]) -> float | None:

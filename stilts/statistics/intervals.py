@@ -1,8 +1,8 @@
-"""Student's t for a sample: the interval of its mean, and the test that the mean is 0.
+"""Intervals of a sample's mean (Student's t) and standard deviation (chi-squared), and the test that the mean is 0.
 
-With the 3 to 10 seeds that people have, these keep their nominal level where a percentile bootstrap does not
-(`benchmarks/interval_coverage.py` measures both). They are computed from mean, standard deviation and number alone,
-since that is all that the tables keep of a sample; results equal those of `scipy.stats.ttest_1samp`.
+With 3 to 10 seeds, Student's t keeps its nominal level where a percentile bootstrap does not
+(`benchmarks/interval_coverage.py` measures both). All functions take mean, standard deviation and number alone, since
+the tables keep nothing else of a sample. Interval and test of the mean equal those of `scipy.stats.ttest_1samp`.
 """
 
 import math
@@ -37,6 +37,19 @@ def t_test(spread: Spread) -> float | None:
     """
     error = _standard_error(spread)
     return None if error is None else float(2 * special.stdtr(spread.n - 1, -abs(spread.mean / error)))
+
+
+def sd_interval(spread: Spread) -> Interval | None:
+    """The interval of the standard deviation at LEVEL; None for one observation and for equal ones.
+
+    (n - 1) sd^2 / variance of normal observations is chi-squared with n - 1 degrees of freedom. The interval relies on
+    normality however many observations there are.
+    """
+    if spread.sd is None or not varies(spread):
+        return None
+    freedom = spread.n - 1
+    low, high = (special.chdtri(freedom, tail) for tail in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return spread.sd * math.sqrt(freedom / low), spread.sd * math.sqrt(freedom / high)
 
 
 def varies(spread: Spread) -> bool:

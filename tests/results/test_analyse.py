@@ -12,6 +12,7 @@ from stilts.results.analyse import analysis_tables
 from stilts.results.gather import gather
 from stilts.results.seed_statistics import Options
 from stilts.results.similarity import similarity
+from stilts.results.variance import variance_table
 from stilts.storage.local import LocalStore
 
 
@@ -25,13 +26,17 @@ class Rows:
         return DataRef(task.name, split, language, f"sha256:{task.name}{split}{language}", rows=10)
 
 
-@pytest.fixture
-def expansion():
-    declared = {
+def declared(**fields):
+    common = {
         "name": "x", "seeds": (1, 2), "targets": ["xnli"], "languages": ("en", "de"),
         "models": {"m": {"hub": "FacebookAI/xlm-roberta-base", "revision": "main"}}, "intermediates": ["none", "mnli"],
     }  # fmt: skip
-    return expand(Experiment.model_validate(declared), Rows())
+    return expand(Experiment.model_validate(common | fields), Rows())
+
+
+@pytest.fixture
+def expansion():
+    return declared()
 
 
 def run(expansion, store, dev, gain):
@@ -77,3 +82,21 @@ def test_an_experiment_that_has_not_run_has_tables_without_numbers(expansion, tm
     assert tables["best"]["test"].null_count == len(tables["best"])
     assert tables["published"]["ours"].null_count == len(tables["published"])
     assert len(tables["similarity"]) == 0
+
+
+def test_seeds_of_parts_reach_the_table_of_the_variance(tmp_path):
+    """By hand: mean square between the orders 18, within them 2; the heads are all different."""
+    parts = {"order": [1, 1, 2, 2, 3, 3], "dropout": 1, "data": 1}
+    expansion = declared(seeds=(1, 2, 3, 4, 5, 6), seed_parts=parts, intermediates=["none"], languages=("de",))
+    store = LocalStore(tmp_path)
+    for cell, value in zip(expansion.cells, [61.0, 63.0, 64.0, 66.0, 67.0, 69.0], strict=True):
+        (branch,) = cell.branches
+        name = expansion.graph.nodes[branch.chain[-1]].name
+        write_stage(store, name, {"name": name})
+        for spec in branch.evaluations:
+            record = {"examples": 10, "metrics": {"accuracy": value}, "extra": {}}
+            write_evaluation(store, name, spec, b"entailment\n", ".tsv", record)
+    (row,) = variance_table(gather(expansion, store)).to_pylist()
+    assert row["varied"] == "order, head"
+    assert (row["order_sd"] ** 2, row["residual_sd"] ** 2) == (pytest.approx(8), pytest.approx(2))
+    assert variance_table(gather(declared(), store)).to_pylist()[0]["varied"] == "order, head, dropout, data"

@@ -1,118 +1,23 @@
-"""The parts of the variance, against the analysis of variance, simulations, and designs that cannot tell them apart."""
+"""The table `variance`: designs that tell sources of the variance apart, and those that do not."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from stilts.results.variance import PARTS, components, share_intervals, shares
+from stilts.results.table import build_table
+from stilts.results.variance import PARTS, PHASES, variance_table
+from stilts.statistics.components import RESIDUAL, components
+
+SOURCES = (*PHASES, RESIDUAL)
 
 
-def drawn(random, sds, shape=(5, 5)):
+def drawn(random, sds, shape):
     a, b = shape
     first, second, rest = sds
     return first * random.normal(size=(a, 1)) + second * random.normal(size=(1, b)) + rest * random.normal(size=shape)
-
-
-def test_a_complete_table_gives_the_analysis_of_variance():
-    """By hand: mean squares 97/6 of the rows, 13.5 of the columns, and 0.5 of what is left."""
-    scored = np.array([[1.0, 3.0], [4.0, 8.0], [6.0, 9.0]])
-    assert components(scored) == pytest.approx(
-        {"intermediate": (97 / 6 - 0.5) / 2, "target": (13.5 - 0.5) / 3, "residual": 0.5}
-    )
-
-
-@pytest.mark.parametrize("holes", [[], [(0, 0), (1, 2), (3, 3)]])
-def test_estimates_are_unbiased_also_where_scores_are_not_there(holes):
-    random = np.random.default_rng(3)
-    found = []
-    for _ in range(500):
-        scored = drawn(random, (2.0, 1.0, 0.5), (4, 5))
-        scored[tuple(np.array(holes).T) if holes else ([], [])] = np.nan
-        found.append([components(scored)[part] for part in PARTS])
-    error = np.std(found, axis=0) / 500**0.5
-    assert (np.abs(np.mean(found, axis=0) - [4.0, 1.0, 0.25]) < 4 * error).all()
-
-
-def test_too_few_scores_tell_nothing():
-    scored = np.full((3, 3), np.nan)
-    np.fill_diagonal(scored, [1.0, 2.0, 4.0])
-    assert components(scored) is None
-
-
-def test_shares_take_what_is_negative_for_nothing():
-    assert shares({"intermediate": 3.0, "target": -0.5, "residual": 1.0}) == {
-        "intermediate": 75.0, "target": 0.0, "residual": 25.0,
-    }  # fmt: skip
-    assert shares({"intermediate": 0.0, "target": -1.0, "residual": 0.0}) == {}
-
-
-@pytest.mark.parametrize("sds", [(1.0, 1.0, 1.0), (2.0, 0.5, 0.5)])
-@pytest.mark.parametrize("shape", [(5, 5), (3, 10), (10, 3)])
-@pytest.mark.parametrize("missing", [0, 4])
-def test_intervals_of_shares_cover_them(sds, shape, missing):
-    """Also where the phases have different numbers of seeds, and where scores are missing."""
-    random = np.random.default_rng(5)
-    truth = dict(zip(PARTS, 100 * np.square(sds) / np.sum(np.square(sds)), strict=True))
-    found = []
-    for _ in range(150):
-        scored = drawn(random, sds, shape)
-        scored.flat[random.permutation(scored.size)[:missing]] = np.nan
-        intervals = share_intervals(scored)
-        found.append([low <= truth[part] <= high for part, (low, high) in intervals.items()])
-    assert (np.mean(found, axis=0) > 0.89).all()  # 3.4 standard errors below 0.95
-
-
-@pytest.mark.parametrize("shape", [(3, 9), (9, 3)])
-def test_intervals_are_the_quantiles_of_the_generalized_pivots(shape):
-    """Each sum of squares over a chi-squared variable of its degrees of freedom, worked out by mean squares."""
-    a, b = shape
-    scored = drawn(np.random.default_rng(2), (1.0, 2.0, 0.7), shape)
-    mean_square = {"rows": b * scored.mean(axis=1).var(ddof=1), "columns": a * scored.mean(axis=0).var(ddof=1)}
-    total = scored.var() * a * b
-    rest = total - (a - 1) * mean_square["rows"] - (b - 1) * mean_square["columns"]
-    random = np.random.default_rng(8)
-    pivot = [
-        rest / random.chisquare((a - 1) * (b - 1), 100_000),
-        (a - 1) * mean_square["rows"] / random.chisquare(a - 1, 100_000),
-        (b - 1) * mean_square["columns"] / random.chisquare(b - 1, 100_000),
-    ]
-    parts = [np.maximum(pivot[1] - pivot[0], 0) / b, np.maximum(pivot[2] - pivot[0], 0) / a, pivot[0]]
-    for part, values in zip(PARTS, parts, strict=True):
-        expected = np.quantile(100 * values / sum(parts), [0.025, 0.975])
-        assert share_intervals(scored)[part] == pytest.approx(tuple(expected), abs=1.5)
-
-
-def test_the_phases_change_places_with_the_table():
-    scored = drawn(np.random.default_rng(3), (1.0, 2.0, 0.7), (3, 7))
-    scored[1, 2] = np.nan
-    ours, theirs = share_intervals(scored), share_intervals(scored.T)
-    for part, other in (("intermediate", "target"), ("target", "intermediate"), ("residual", "residual")):
-        assert ours[part] == pytest.approx(theirs[other], abs=3)
-
-
-def test_a_phase_whose_seed_has_no_score_is_as_if_it_were_not_there():
-    scored = drawn(np.random.default_rng(4), (1.0, 1.0, 1.0), (4, 5))
-    with_empty = np.vstack([scored, np.full(5, np.nan)])
-    assert share_intervals(with_empty) == share_intervals(scored)
-
-
-@pytest.mark.parametrize(
-    "scored",
-    [
-        np.ones((3, 3)),
-        np.full((3, 3), np.nan),
-        np.array([[1.0, 2.0, 4.0]]),
-        np.array([[1.0, 2.0, np.nan], [np.nan, np.nan, 5.0], [np.nan, np.nan, 7.0]]),
-        np.array([[1.0, 2.0], [5.0, np.nan]]),
-    ],
-    ids=["equal", "none", "one seed of a phase", "two tables that share no seed", "no degree of freedom left"],
-)
-def test_what_cannot_tell_has_no_intervals(scored):
-    assert share_intervals(scored) == {}
-
-
-# --- tables
 
 
 def cross(grid, regime, target, values, retrieval=False):
@@ -134,12 +39,13 @@ def test_crossed_seeds_are_told_apart(grid):
     scored = 50 + drawn(np.random.default_rng(1), (2.0, 1.0, 0.5), (4, 4))
     cross(grid, "mnli", "xnli", scored.tolist())
     found = variance(grid, "mnli")
-    parts = components(scored)
-    assert [found[f"{part}_sd"] for part in PARTS] == pytest.approx([max(parts[part], 0) ** 0.5 for part in PARTS])
-    assert sum(found[f"{part}_share"] for part in PARTS) == pytest.approx(100)
-    assert found["total_sd"] ** 2 == pytest.approx(sum(found[f"{part}_sd"] ** 2 for part in PARTS))
+    firsts, seconds = np.divmod(np.arange(16), 4)
+    parts = components(scored.ravel(), {"intermediate": firsts, "target": seconds})
+    assert [found[f"{part}_sd"] for part in SOURCES] == pytest.approx([max(parts[part], 0) ** 0.5 for part in SOURCES])
+    assert sum(found[f"{part}_share"] for part in SOURCES) == pytest.approx(100)
+    assert found["total_sd"] ** 2 == pytest.approx(sum(found[f"{part}_sd"] ** 2 for part in SOURCES))
     assert (found["intermediate_seeds"], found["target_seeds"], found["planned"], found["n"]) == (4, 4, 16, 16)
-    for part in PARTS:
+    for part in SOURCES:
         assert found[f"{part}_share_low"] <= found[f"{part}_share"] <= found[f"{part}_share_high"]
 
 
@@ -187,3 +93,103 @@ def test_designs_that_cannot_tell_say_so(grid):
         found = variance(grid, regime, column)
         assert found["total_sd"] > 0
         assert all(found[f"{part}_{number}"] is None for part in PARTS for number in ("sd", "share", "share_low"))
+
+
+# --- parts of the seed
+
+
+def own(grid, values, regime="none", stages=None):
+    """A run for each value, with seeds 1, 2, ...; None is a run that failed."""
+    for seed, value in enumerate(values, 1):
+        scores = {"en": "missing" if value is None else {"accuracy": value}}
+        stage = stages[seed - 1] if stages else None
+        grid.add(regime, "xnli", seed, scores, stage=stage, status="failed" if value is None else None)
+
+
+def of_parts(grid, regime="none", **lists: Any):
+    """The row of xnli where `seed_parts` has these lists, or fixed numbers; other parts follow the seed."""
+    seeds = {cell.seed for cell in grid.cells}
+    parts = {
+        seed: {
+            part: (lists[part][seed - 1] if isinstance(lists[part], list) else lists[part]) if part in lists else seed
+            for part in ("order", "head", "dropout", "data")
+        }
+        for seed in seeds
+    }
+    results: pa.Table = build_table("study", grid.cells, grid.statuses, grid.read_evaluation, seed_parts=parts)
+    rows = variance_table(results).to_pylist()
+    return next(row for row in rows if (row["intermediate"], row["column"]) == (regime, "xnli"))
+
+
+def nothing_told(row):
+    return all(row[f"{part}_{number}"] is None for part in PARTS for number in ("sd", "share", "share_low"))
+
+
+def test_one_part_alone_has_its_standard_deviation_with_an_interval(grid):
+    """By hand: squares 1 + 0 + 1 + 4 + 4 = 10 over 4; chi-squared quantiles 11.143 and 0.4844."""
+    own(grid, [59.0, 60.0, 61.0, 62.0, 58.0])
+    found = of_parts(grid, order=1, head=1, data=1)
+    assert found["varied"] == "dropout"
+    assert found["total_sd"] == pytest.approx(2.5**0.5)
+    assert found["total_sd_low"] == pytest.approx((10 / 11.143) ** 0.5, rel=1e-3)
+    assert found["total_sd_high"] == pytest.approx((10 / 0.4844) ** 0.5, rel=1e-3)
+    assert nothing_told(found)
+    assert "together" not in found["note"]
+
+
+def test_a_part_whose_seeds_repeat_is_told_apart_from_the_rest(grid):
+    """By hand: mean square between the orders 18, within them 2."""
+    own(grid, [61.0, 63.0, 64.0, 66.0, 67.0, 69.0])
+    found = of_parts(grid, order=[1, 1, 2, 2, 3, 3], data=1)
+    assert found["varied"] == "order, head, dropout"
+    assert (found["order_sd"], found["residual_sd"]) == (pytest.approx(8**0.5), pytest.approx(2**0.5))
+    assert (found["order_share"], found["residual_share"]) == (pytest.approx(80), pytest.approx(20))
+    assert 0 <= found["order_share_low"] < 80 < found["order_share_high"] <= 100
+    assert found["total_sd"] == pytest.approx(10**0.5)
+    assert found["total_sd_low"] is found["head_sd"] is found["intermediate_sd"] is None
+    assert found["note"].endswith("the residual includes head and dropout")
+
+
+def test_two_parts_that_are_crossed_are_told_apart(grid):
+    """The numbers of `test_a_complete_table_gives_the_analysis_of_variance`, one row of the table after the other."""
+    own(grid, [1.0, 3.0, 4.0, 8.0, 6.0, 9.0])
+    found = of_parts(grid, order=[1, 1, 2, 2, 3, 3], head=[1, 2, 1, 2, 1, 2], dropout=1, data=1)
+    variances = {"order": (97 / 6 - 0.5) / 2, "head": (13.5 - 0.5) / 3, "residual": 0.5}
+    for part, value in variances.items():
+        assert found[f"{part}_sd"] ** 2 == pytest.approx(value)
+        assert found[f"{part}_share"] == pytest.approx(100 * value / sum(variances.values()))
+        assert found[f"{part}_share_low"] < found[f"{part}_share"] < found[f"{part}_share_high"]
+    assert found["note"] == "no intermediate seed: the target's alone varies"
+
+
+def test_a_failed_run_of_crossed_parts_is_said(grid):
+    own(grid, [1.0, 3.0, 4.0, None, 6.0, 9.0])
+    found = of_parts(grid, order=[1, 1, 2, 2, 3, 3], head=[1, 2, 1, 2, 1, 2], dropout=1, data=1)
+    assert found["n"] == 5
+    assert found["order_sd"] > 0
+    assert found["note"].endswith("1 of 6 scores are missing")
+
+
+def test_parts_that_vary_together_are_said(grid):
+    own(grid, [59.0, 60.0, 61.0, 62.0])
+    for lists in ({"dropout": 1, "data": 1}, {"order": [4, 3, 2, 1], "dropout": 1, "data": 1}):
+        found = of_parts(grid, **lists)
+        assert "order and head vary together" in found["note"]
+        assert found["total_sd_low"] < found["total_sd"] < found["total_sd_high"]
+        assert nothing_told(found)
+    found = of_parts(grid, order=[1, 1, 2, 2], head=[7, 7, 8, 8], data=1)
+    assert "the seeds of order and head do not combine enough to tell the parts apart" in found["note"]
+    assert nothing_told(found)
+
+
+def test_a_part_that_the_training_does_not_use_varies_nothing(grid):
+    own(grid, [60.0] * 3, stages=["same"] * 3)
+    found = of_parts(grid, order=1, head=1, dropout=1)
+    assert (found["varied"], found["planned"], found["total_sd"]) == (None, 1, None)
+    assert found["note"] == "one artifact: nothing varies"
+
+
+def test_without_seed_parts_all_parts_vary(grid):
+    own(grid, [59.0, 60.0, 61.0])
+    assert variance(grid, "none")["varied"] == "order, head, dropout, data"
+    assert variance(grid, "none")["note"] == "no intermediate seed: the target's alone varies"

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from stilts.results.table import build_table
+from stilts.results.variance import variance_table
 from stilts.show.grid import NEEDS, latex, markdown, plain, show
 from stilts.show.study import study_grids
 from stilts.tasks.benchmarks import XTREME
@@ -73,3 +75,21 @@ def test_seeds_that_are_not_crossed_and_a_single_task_have_nothing_to_show(grid)
     for seed in (1, 2, 3):
         grid.add("none", "xnli", seed, {"en": {"accuracy": 50.0 + seed}})
     assert grids(grid)[0] == []
+
+
+def test_parts_of_the_seed_are_shown_where_they_are_told_apart_or_fixed(grid):
+    for seed, value in enumerate([61.0, 63.0, 64.0, 66.0, 67.0, 69.0], 1):
+        grid.add("none", "xnli", seed, {"en": {"accuracy": value}})
+    together = {seed: {"order": seed, "head": 1, "dropout": 1, "data": 1} for seed in range(1, 7)}
+    apart = {seed: {**parts, "order": (seed + 1) // 2, "head": seed} for seed, parts in together.items()}
+    shown = []
+    for parts in (apart, together):
+        results = build_table("study", grid.cells, grid.statuses, grid.read_evaluation, seed_parts=parts)
+        found = list(study_grids(grid.tables()["study"], variance_table(results), "xtreme"))
+        assert len(found) == 1
+        shown.append((found[0].header[-3:], [plain(cell) for cell in found[0].rows[0][3:]]))
+    (header, row), (_, spread) = shown
+    assert header == ("SD", "order", "residual")
+    assert row[:2] == ["6/6", "3.2"]
+    assert row[2].startswith("80% [")
+    assert spread == ["order", "6/6", "2.9 [1.8, 7.1]"]

@@ -1,10 +1,10 @@
-"""Student's t, against scipy's own tests and published quantiles."""
+"""Intervals of a mean and of a standard deviation, against scipy's tests and published quantiles."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from stilts.statistics.intervals import t_interval, t_test
+from stilts.statistics.intervals import sd_interval, t_interval, t_test
 from stilts.statistics.spread import Spread, spread
 
 
@@ -24,9 +24,15 @@ def test_the_quantile_is_that_of_the_tables():
 
 
 @pytest.mark.parametrize("values", [[3.0], [0.0, 0.0], [0.1 + 0.2, 0.3]])
-def test_what_shows_no_variation_has_neither(values):
+def test_what_shows_no_variation_has_none(values):
     found = spread(values)
-    assert (t_interval(found), t_test(found)) == (None, None)
+    assert (t_interval(found), t_test(found), sd_interval(found)) == (None, None, None)
+
+
+def test_the_interval_of_a_standard_deviation_is_that_of_the_tables():
+    """0.484 and 11.143: the 2.5 % and 97.5 % quantiles of chi-squared with four degrees of freedom."""
+    low, high = sd_interval(Spread(70.0, 3.0, 5))
+    assert (low, high) == (pytest.approx((36 / 11.143) ** 0.5, rel=1e-3), pytest.approx((36 / 0.4844) ** 0.5, rel=1e-3))
 
 
 def test_a_spread():

@@ -34,7 +34,15 @@ _PANELS = {
 }
 """Title of each panel -> columns of `study` that hold the number and the ends of its interval."""
 
-_PARTS = {"intermediate": (GAIN, 0.85, ""), "target": (LOSS, 0.85, "////"), "residual": (INK, 0.25, "")}
+_PARTS = {
+    "intermediate": (GAIN, 0.85, ""),
+    "target": (LOSS, 0.85, "////"),
+    "order": (GAIN, 0.85, "...."),
+    "head": (LOSS, 0.85, "xxxx"),
+    "dropout": (GAIN, 0.45, "||||"),
+    "data": (LOSS, 0.45, "----"),
+    "residual": (INK, 0.25, ""),
+}
 """Part of the variance -> (colour, opacity, hatch)."""
 
 
@@ -83,7 +91,7 @@ def _study_panel(
 def variance(tables: Tables, split: str, model: str) -> Drawing | None:
     """Draw the shares of the variance; None if the seeds of no regime can separate them."""
     rows = pick(tables, "variance", split=split, model=model)
-    rows = [row for row in rows if row["intermediate_share"] is not None]
+    rows = [row for row in rows if row["residual_share"] is not None]
     if not rows:
         return None
     columns = list(dict.fromkeys(row["column"] for row in rows))
@@ -95,6 +103,7 @@ def variance(tables: Tables, split: str, model: str) -> Drawing | None:
     handles = [
         Patch(facecolor=c, alpha=a, hatch=h, label=f"{part} seed" if part != "residual" else part)
         for part, (c, a, h) in _PARTS.items()
+        if any(row[f"{part}_share"] is not None for row in rows)
     ]
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     return captioned(
@@ -112,6 +121,8 @@ def _variance_panel(axes: Axes, columns: Sequence[str], rows: Mapping[str, Mappi
         row, left = rows[column], 0.0
         for part, (color, alpha, hatch) in _PARTS.items():
             share = row[f"{part}_share"]
+            if share is None:
+                continue
             axes.barh(y, share, left=left, height=0.7, color=color, alpha=alpha, hatch=hatch, linewidth=0)
             left += share
         axes.text(1.02, y, plain(row["total_sd"]), transform=axes.get_yaxis_transform(), va="center", fontsize=6)

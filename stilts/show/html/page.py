@@ -64,8 +64,8 @@ SECTIONS = (
     Section(
         "variance",
         "Which seed the spread comes from",
-        ("variance", "intermediate_share"),
-        "The seeds of both phases must vary independently: intermediate_seeds: crossed.",
+        ("variance", "residual_share"),
+        "Seeds must combine: those of both phases (intermediate_seeds: crossed), or those of parts (seed_parts).",
     ),
     Section("training", "Did the intermediates learn?", ("training", "last_loss")),
     Section(

@@ -80,6 +80,18 @@ def test_variance():
     assert study.variance(table("variance", VARIANCE, rows[1:]), "test", "base") is None
 
 
+def test_variance_of_parts_of_the_seed():
+    rows = [
+        {"intermediate": "none", "column": "xnli", "order_share": 60.0, "residual_share": 40.0, "total_sd": 1.0},
+        {"intermediate": "none", "column": "pawsx", "order_share": 10.0, "residual_share": 90.0, "total_sd": 2.0},
+    ]
+    figure = study.variance(table("variance", VARIANCE, rows), "test", "base").figure
+    assert [(bar.get_x(), bar.get_width()) for bar in figure.axes[0].patches] == [
+        (0, 60.0), (60.0, 40.0), (0, 10.0), (10.0, 90.0),
+    ]  # fmt: skip
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["order seed", "residual"]
+
+
 def points(regime, seed, values):
     shared = {"intermediate": regime, "target": "xnli", "seed": seed, "role": "target", "series": "dev"}
     return [{**shared, "stage": f"{regime}-{seed}", "step": step, "value": value} for step, value in values.items()]
