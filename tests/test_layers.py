@@ -18,7 +18,6 @@ FLOORS = (
 LIGHT = (
     "statistics",
     "experiment",
-    "spec",
     "identity",
     "encoders",
     "tasks",
@@ -26,13 +25,12 @@ LIGHT = (
     "schedule",
     "storage",
     "plan",
-    "store",
     "ledger",
     "results",
     "show",
     "session",
     "api",
-    "collect",
+    "monitor",
 )
 """Floors that import neither torch nor ray when they are imported."""
 BESIDE = {"__init__": FLOORS.index("cli"), "__main__": FLOORS.index("cli")}

@@ -16,6 +16,7 @@ from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import BaseSpec, StageSpec
 from stilts.plan.graph import Graph, Node
 from stilts.tasks.base import get_task
+from stilts.tasks.families import get_family
 
 
 def check_fit(graph: Graph, runtime: Runtime) -> None:
@@ -94,7 +95,7 @@ def _head_problems(spec: StageSpec | BaseSpec, base: StageSpec | BaseSpec, confi
 
 
 def _trains_mlm(spec: StageSpec | BaseSpec) -> bool:
-    return isinstance(spec, StageSpec) and any(get_task(part.task).family == "mlm" for part in spec.parts)
+    return isinstance(spec, StageSpec) and any(get_family(get_task(part.task).family).raw_text for part in spec.parts)
 
 
 def _too_long(node: Node, limit: int | None) -> Iterator[str]:

@@ -3,13 +3,19 @@
 A metric is defined once, as the counts that each item adds and a score of the summed counts (see `base.Metric`). The
 official scores, the bootstrap over test items and model selection all use that definition.
 
-To add a metric, call `register(Metric(...))` in the module of its kind of answers (`labels`, `sentences`, `retrieval`
-or `answers`); a task then names it in `Task.metric` or `Task.metrics`.
+To add a metric, call `register(Metric(...))` in a module of this package; all of its modules are imported. A task then
+names the metric in `Task.metric` or `Task.metrics`.
 """
+
+import importlib
+import pkgutil
 
 from stilts.tasks.metrics import answers, labels, retrieval, sentences
 from stilts.tasks.metrics.base import Counts, Facts, Metric, Sums, check_metrics, find_metric, metrics_of, register
 from stilts.tasks.metrics.retrieval import RANKS
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = [
     "RANKS",
