@@ -164,3 +164,24 @@ def xtreme_grid() -> Grid:
     for seed in (0, 1):
         grid.add("squad_100%", "udpos", seed, dict.fromkeys(get_task("udpos").languages, "unlabelled"))
     return grid
+
+
+SWAP, CASING = Condition("swap", 0.1), Condition("casing", 0.2)
+
+
+def acc(en: float, zh: float) -> dict[str, Metrics]:
+    """Accuracies in two languages."""
+    return {"en": {"accuracy": en}, "zh": {"accuracy": zh}}
+
+
+@pytest.fixture
+def noisy_grid(grid: Grid) -> Grid:
+    """Two regimes, two seeds, two languages, two conditions."""
+    for regime, seed, clean, swapped, cased in (
+        ("none", 1, (80, 60), (70, 60), (80, 60)),
+        ("none", 2, (84, 60), (70, 62), (80, 60)),
+        ("mnli", 1, (90, 70), (81, 71), (88, 70)),
+        ("mnli", 2, (90, 70), (85, 67), (86, 70)),
+    ):
+        grid.add(regime, "xnli", seed, acc(*clean), noise={SWAP: acc(*swapped), CASING: acc(*cased)})
+    return grid

@@ -1,7 +1,6 @@
 """XTREME's prediction folder: what is chosen, what is refused, and that it scores as it should."""
 
 import hashlib
-import io
 import json
 import os
 import time
@@ -10,7 +9,6 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from rich.console import Console
 
 from stilts.data.sources.xtreme import read_bucc, read_pairs, read_squad, read_tags, read_tatoeba
 from stilts.errors import Problems, StiltsError
@@ -18,9 +16,8 @@ from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.score import score_folder
 from stilts.identity.stage import Condition
 from stilts.results.submission import check_predictions, write_submission
-from stilts.show.submission import show_submission
 from stilts.tasks.base import get_task
-from stilts.tasks.benchmarks import XTREME, XTREME_R, Benchmark
+from stilts.tasks.benchmarks import XTREME_R, Benchmark
 from stilts.tasks.schema import CLASSIFICATION, RANKING, RETRIEVAL, SPAN_QA, TAGGING
 
 XNLI = ["neutral", "entailment", "contradiction"]
@@ -209,39 +206,10 @@ def test_an_archive_of_something_else_is_not_replaced(grid, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def shown(manifest, out):
-    console = Console(file=io.StringIO(), width=160)
-    show_submission(manifest, out, console)
-    return console.file.getvalue()
-
-
-def test_what_is_incomplete_is_said_loudly(grid, tmp_path):
-    add_xnli(grid, "mnli", 1, 70.0)
-    manifest = submit(grid, tmp_path / "out")
-    assert manifest["complete"] is False
-    text = shown(manifest, tmp_path / "out")
-    assert "INCOMPLETE: xtreme averages over all of them; 8 targets and 13 languages of the others are missing" in text
-    lines = {line.split()[0]: line for line in text.splitlines()}
-    assert "2 of 15" in lines["xnli"]
-    assert lines["xnli"].rstrip().endswith("ar bg el es fr hi ru sw th tr ur vi zh")
-    assert "0 of 40" in lines["panx"]
-    assert "not a zero-shot target" in lines["panx"]
-    assert "2 files, checked" in text
-
-
 def test_a_whole_submission_is_complete(grid, tmp_path):
     everything = Benchmark("xtreme", {"xnli": ("en", "de")}, {"classification": ("xnli",)})
     add_xnli(grid, "mnli", 1, 70.0)
     assert submit(grid, tmp_path / "out", benchmark=everything)["complete"] is True
-
-
-def test_nothing_is_said_of_what_is_complete(tmp_path):
-    languages = XTREME.languages
-    choice = {"intermediate": "mnli", "seed": 1, "dev": 70.0, "missing_languages": []}
-    whole = {"benchmark": "xtreme", "complete": True, "missing": {}, "files": {}}
-    text = shown({**whole, "targets": dict.fromkeys(languages, choice)}, tmp_path / "out")
-    assert "INCOMPLETE" not in text
-    assert "40 of 40" in text
 
 
 def check(task, content, examples):

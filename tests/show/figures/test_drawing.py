@@ -8,7 +8,7 @@ import matplotlib
 import pytest
 
 from stilts.show.figures.drawing import captioned, save, svg
-from stilts.show.figures.style import COLUMN, INK, new_figure, panels, styled
+from stilts.show.figures.style import COLUMN, INK, new_figure, styled
 
 
 @styled
@@ -91,11 +91,3 @@ def test_ids_of_two_drawings_do_not_meet():
 
 def test_saving_does_not_change_what_a_page_gets(saved):
     assert svg(draw()) == svg(saved[0]) == svg(saved[0])
-
-
-@pytest.mark.parametrize(("number", "shape"), [(1, (1, 1)), (2, (1, 2)), (4, (2, 2)), (5, (2, 3)), (9, (3, 3))])
-def test_panels(number, shape):
-    figure, axes = panels(number, 1.0)
-    assert len(axes) == number
-    assert axes[0].get_gridspec().get_geometry() == shape
-    assert sum(panel.get_visible() for panel in figure.axes) == number
