@@ -10,7 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from stilts.data.sources.xtreme import read_bucc, read_pairs, read_squad, read_tags, read_tatoeba
+from stilts.data.sources.bitexts import read_bucc, read_tatoeba
+from stilts.data.sources.plain_pairs import read_pairs
+from stilts.data.sources.squad import read_squad
+from stilts.data.sources.tags import read_tags
 from stilts.errors import Problems, StiltsError
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.score import score_folder

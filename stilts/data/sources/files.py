@@ -1,8 +1,8 @@
-"""Raw text, and the table of all file formats by name.
+"""The table of all file formats by name, and the reader of raw text.
 
-A user may point a task at any file of its format (`data.tasks.NAME.train: PATH/{lang}.tsv`). XTREME's own formats are
-in `xtreme.py`; those of other data sets in `pairs.py`, `choices.py`, `lareqa.py`, `mewslix.py`, `supertags.py`,
-`conllu.py` and `propositions.py`.
+A user may point a task at any file of its format (`data.tasks.NAME.train: PATH/{lang}.tsv`). A reader takes the files
+of one split and language and returns the canonical table of the task's family. A merger adds the gold labels of a
+separate file to a table without labels, as XTREME's test files need it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from stilts.data.sources import choices, conllu, lareqa, mewslix, pairs, propositions, supertags, xtreme
+from stilts.data.sources import (
+    bitexts,
+    choices,
+    conllu,
+    lareqa,
+    mewslix,
+    pairs,
+    plain_pairs,
+    propositions,
+    squad,
+    supertags,
+    tags,
+)
 from stilts.data.sources.text import ReadAll, each_file, read_lines, to_table
 from stilts.errors import StiltsError, nearest
 from stilts.tasks.base import Task
@@ -24,16 +36,17 @@ class Format:
     """How one kind of file is read.
 
     Attributes:
-        read: the files of one split and language, in order, as one canonical table.
-        merge: adds the gold of a labels folder; None where there is no such gold.
-        translated: reads what a machine translated, where it is laxer with it than `read`.
-        candidates: reads what a ranking searches, from files by language (one without `{lang}` stands under `mul`).
-        languages: of which a file holds examples, where one file is of several; None: a file without `{lang}` in its
-            path is English.
-        beside: the path of a second file that the reader takes gold from, where it exists beside the first.
-        gold: where the reader looks for gold, for the message that there is none.
-        from_hub: makes canonical examples of the columns that `Family.from_hub` returns, in one language; None if they
-            are canonical examples already.
+        read: reads the files of one split and language, in order, into one canonical table.
+        merge: adds the gold labels of a file in the labels folder; None if the format has no such files.
+        translated: reads machine-translated files; None if `read` does. It leaves damaged rows out.
+        candidates: reads the candidates of a ranking task from files by language. A single file for all languages has
+            the key `mul`.
+        languages: returns the languages in a file, for formats whose files hold several; None: a file whose path has
+            no `{lang}` is English.
+        beside: returns the path of a second file from which the reader takes gold labels if it lies beside the first.
+        gold: where the reader looks for gold labels, for the message that there are none.
+        from_hub: converts the columns that `Family.from_hub` returns to canonical examples of one language; None if
+            they are canonical examples already.
     """
 
     read: Callable[[Sequence[Path], Task, str], pa.Table]
@@ -46,26 +59,26 @@ class Format:
     from_hub: Callable[[Path, Mapping[str, list[Any]], str], pa.Table] | None = None
 
     def reader(self, split: str) -> ReadAll:
-        """What reads the files of a split."""
+        """Return the reader of a split's files."""
         return self.translated if split == "translated" and self.translated is not None else self.read
 
 
 @each_file
 def read_sentences(path: Path, task: Task, language: str) -> pa.Table:
-    """Raw text, one sentence a line; blank lines are skipped; an id is the line number from 0."""
+    """Read raw text, one sentence a line. Blank lines are skipped. The id of a sentence is its line number from 0."""
     kept = [(i, line.strip()) for i, line in enumerate(read_lines(path)) if line.strip()]
     return to_table(path, {"id": [str(i) for i, _ in kept], "text": [line for _, line in kept]}, MLM)
 
 
 FORMATS: dict[str, Format] = {
-    "nli": Format(pairs.read_nli, xtreme.merge_labels, gold=pairs.LABEL_PLACES),
+    "nli": Format(pairs.read_nli, plain_pairs.merge_labels, gold=pairs.LABEL_PLACES),
     "qqp": Format(pairs.read_qqp, gold=pairs.LABEL_PLACES),
-    "pairs": Format(xtreme.read_pairs, xtreme.merge_labels, gold="a third column"),
-    "tags": Format(xtreme.read_tags, xtreme.merge_tags),
-    "squad": Format(xtreme.read_squad, xtreme.merge_answers, xtreme.read_translated_squad),
+    "pairs": Format(plain_pairs.read_pairs, plain_pairs.merge_labels, gold="a third column"),
+    "tags": Format(tags.read_tags, tags.merge_tags),
+    "squad": Format(squad.read_squad, squad.merge_answers, squad.read_translated_squad),
     "supertags": Format(supertags.read_supertags),
-    "bucc": Format(xtreme.read_bucc, xtreme.merge_pairs),
-    "tatoeba": Format(xtreme.read_tatoeba, xtreme.merge_lines),
+    "bucc": Format(bitexts.read_bucc, bitexts.merge_pairs),
+    "tatoeba": Format(bitexts.read_tatoeba, bitexts.merge_lines),
     "hellaswag": Format(choices.read_hellaswag, gold="label"),
     "cosmosqa": Format(choices.read_cosmosqa, gold="label"),
     "csqa": Format(choices.read_csqa, gold="answerKey"),

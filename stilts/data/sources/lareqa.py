@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 from pydantic import BaseModel
 
-from stilts.data.sources import xtreme
 from stilts.data.sources.ranking import Rows, ranking_table
 from stilts.data.sources.sentences import sentence_breaks
+from stilts.data.sources.squad import Paragraph, line_of, read_squad, read_translated_squad
 from stilts.data.sources.text import Report, each_file, read_json
 from stilts.tasks.base import Task
 
@@ -24,12 +24,12 @@ logger = logging.getLogger(__name__)
 
 def read_squad_pairs(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
     """SQuAD JSON as pairs of a question and the sentence in which its first answer begins."""
-    return question_table(paths[0], xtreme.read_squad(paths, task, language).to_pydict(), language)
+    return question_table(paths[0], read_squad(paths, task, language).to_pydict(), language)
 
 
 def read_translated_squad_pairs(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
     """The same of translated files, in which some answers are lost."""
-    return question_table(paths[0], xtreme.read_translated_squad(paths, task, language).to_pydict(), language)
+    return question_table(paths[0], read_translated_squad(paths, task, language).to_pydict(), language)
 
 
 def question_table(path: Path, questions: Mapping[str, list[Any]], language: str) -> pa.Table:
@@ -71,7 +71,7 @@ def _question_pairs(questions: Rows, language: str) -> Iterator[dict[str, Any]]:
         }
 
 
-class SplitParagraph(xtreme.Paragraph):
+class SplitParagraph(Paragraph):
     sentence_breaks: list[tuple[int, int]]
 
 
@@ -115,13 +115,13 @@ def _xquad_r(path: Path) -> SplitSquad:
     for paragraph in squad.paragraphs():
         for start, end in paragraph.sentence_breaks:
             if not 0 <= start < end <= len(paragraph.context):
-                line = xtreme.line_of(text, paragraph.qas[0], report) if paragraph.qas else 1
+                line = line_of(text, paragraph.qas[0], report) if paragraph.qas else 1
                 report.add(
                     line, f"a sentence from {start} to {end} in a paragraph of {len(paragraph.context)} characters"
                 )
         for question in paragraph.qas:
             if question.question is None or len(question.answers) != 1:
-                line = xtreme.line_of(text, question, report)
+                line = line_of(text, question, report)
                 report.add(line, f"question {question.id}: expected its text and one answer, as all of XQuAD-R have")
     report.close()
     return squad

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 from pydantic import AliasChoices, BaseModel, Field
 
-from stilts.data.sources import xtreme
+from stilts.data.sources import plain_pairs
 from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, tell_left_out
 from stilts.tasks.base import Task
 from stilts.tasks.families.hub import NO_LABEL
@@ -50,7 +50,7 @@ def read_nli(path: Path, task: Task, language: str) -> pa.Table:
     if first.lstrip().startswith("{"):
         return _read_jsonl(path, task, language)
     if _columns(first) is None:
-        return xtreme.read_pairs([path], task, language)
+        return plain_pairs.read_pairs([path], task, language)
     report = Report(path)
     rows, torn = _read_table(path, language)
     for number, message in torn:
@@ -67,7 +67,7 @@ def read_qqp(path: Path, task: Task, language: str) -> pa.Table:
     """
     report = Report(path)
     if _columns(read_lines(path)[0]) is None:
-        return xtreme.read_pairs([path], task, language)
+        return plain_pairs.read_pairs([path], task, language)
     rows, torn = _read_table(path, language)
     kept = [row for row in rows if row[3] is None or (row[3] in task.labels and row[1].strip() and row[2].strip())]
     left_out = len(torn) + len(rows) - len(kept)
@@ -122,7 +122,7 @@ def _table(path: Path, task: Task, report: Report, rows: list[Row]) -> pa.Table:
     report.close()
     if len(decided) < len(rows):
         tell_left_out(path, len(rows) - len(decided), len(rows), "no label that a majority of annotators chose")
-    return xtreme.pair_table(path, kept)
+    return plain_pairs.pair_table(path, kept)
 
 
 def _index(report: Report, number: int, label: str | int | None, task: Task) -> int:
@@ -130,4 +130,4 @@ def _index(report: Report, number: int, label: str | int | None, task: Task) -> 
         return -1
     if isinstance(label, int):
         label = task.labels[label] if 0 <= label < len(task.labels) else str(label)
-    return xtreme.label_index(report, number, label, task)
+    return plain_pairs.label_index(report, number, label, task)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stilts.data.sources import xtreme
+from stilts.data.sources.tags import read_tags
 from stilts.data.sources.text import Report, each_file, read_lines, to_table
 from stilts.tasks.base import Task
 from stilts.tasks.schema import TAGGING
@@ -16,7 +16,7 @@ def read_supertags(path: Path, task: Task, language: str) -> pa.Table:
     a blank line after each sentence. The tags are whatever the file has: the training file makes the task's labels."""
     lines = read_lines(path)
     if not any(" " in line for line in lines if line.strip()):
-        return xtreme.read_tags([path], task, language)
+        return read_tags([path], task, language)
     report = Report(path)
     tokens, tags = [], []
     for number, line in enumerate(lines, 1):

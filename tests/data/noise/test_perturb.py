@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from stilts.data.noise import KINDS, noise_problems, perturb
-from stilts.data.sources.xtreme import read_squad, read_tags
+from stilts.data.sources.squad import read_squad
+from stilts.data.sources.tags import read_tags
 from stilts.errors import Problems
 from stilts.identity.stage import Condition
 from stilts.tasks.base import all_tasks, get_task

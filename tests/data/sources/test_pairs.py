@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from stilts.data.sources.pairs import read_nli, read_qqp
-from stilts.data.sources.xtreme import read_pairs
+from stilts.data.sources.plain_pairs import read_pairs
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import get_task
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from stilts.data.sources.squad import Squad
 from stilts.data.sources.text import Report, read_json, read_lines
-from stilts.data.sources.xtreme import Squad
 from stilts.errors import Problems, StiltsError
 
 

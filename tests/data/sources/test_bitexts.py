@@ -1,0 +1,51 @@
+"""BUCC's and Tatoeba's files."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from stilts.data.sources import layouts
+from stilts.data.sources.bitexts import merge_lines, read_bucc, read_tatoeba
+from stilts.errors import Problems
+from stilts.tasks.base import get_task
+
+
+def write(tmp_path: Path, text: str, name: str = "f.tsv") -> Path:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8", newline="")
+    return path
+
+
+def tatoeba(tmp_path: Path) -> pa.Table:
+    paths = [write(tmp_path, "Zebra\nAffe\n", "x.de"), write(tmp_path, "Ape\nZebra\n", "x.en")]
+    return read_tatoeba(paths, get_task("tatoeba"), "de")
+
+
+def test_tatoeba_gold_is_the_line_of_the_foreign_file(tmp_path: Path) -> None:
+    merged = merge_lines(tatoeba(tmp_path), write(tmp_path, "1\n0\n", "gold"), get_task("tatoeba"))
+    rows = merged.to_pylist()
+    assert rows[2] == {"side": "en", "id": "0", "text": "Ape", "gold": ["1"]}
+    assert [row["gold"] for row in rows[:2]] == [[], []]
+
+
+def test_tatoeba_gold_out_of_range_is_told(tmp_path: Path) -> None:
+    with pytest.raises(Problems, match="gold:2: '2' is not a line number from 0 to 1"):
+        merge_lines(tatoeba(tmp_path), write(tmp_path, "1\n2\n", "gold"), get_task("tatoeba"))
+
+
+def test_bucc_pairs_hang_on_the_foreign_side(tmp_path: Path) -> None:
+    stem = str(tmp_path / "zh-en.dev")
+    write(tmp_path, "zh-1\t一\nzh-2\t二\n", "zh-en.dev.zh")
+    write(tmp_path, "en-1\tone\ten\nen-2\ttwo\n", "zh-en.dev.en")
+    write(tmp_path, "zh-2\ten-2\n", "zh-en.dev.gold")
+    paths = layouts.parts(get_task("bucc2018"), stem.replace("zh-en", "{lang}-en"), "zh")
+    rows = read_bucc(paths, get_task("bucc2018"), "zh").to_pylist()
+    assert [row["gold"] for row in rows] == [[], ["en-2"], [], []]
+    assert rows[2]["text"] == "one\ten"
+
+
+def test_bucc_gold_of_unknown_ids_is_told(tmp_path: Path) -> None:
+    paths = [write(tmp_path, text, name) for text, name in (("zh-1\t一", "a"), ("en-1\tone", "b"), ("en-1\tzh-1", "g"))]
+    with pytest.raises(Problems, match=r"g:1: .* is not a pair of ids"):
+        read_bucc(paths, get_task("bucc2018"), "zh")
