@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from functools import cached_property
+from glob import glob
 from pathlib import Path
 
 import pyarrow as pa
@@ -30,7 +31,7 @@ from stilts.identity.stage import SHORT, DataRef
 from stilts.tasks.base import HubSource, Task, all_tasks, check_language, private_language
 from stilts.tasks.families import get_family
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 """Raised when a reader changes what it makes of the same file."""
 
 RACY_SECONDS = 2.0
@@ -304,7 +305,15 @@ def _files(task: Task, patterns: Sequence[str], language: str) -> list[Path]:
     """Every file that the patterns name in a language, in their order; of every language, those that are there."""
     if language == EVERY:
         return list(_by_language(task, patterns).values())
-    return [path for pattern in patterns for path in parts(task, pattern, language)]
+    return [file for pattern in patterns for path in parts(task, pattern, language) for file in _matching(path)]
+
+
+def _matching(path: Path) -> list[Path]:
+    """The files that a path with `*` stands for, by name; the path itself where there is none or it has no `*`."""
+    if "*" not in str(path) or path.exists():
+        return [path]
+    found = sorted(map(Path, glob(str(path))), key=lambda file: (file.name, file))
+    return found or [path]
 
 
 def _beside(task: Task, files: Sequence[Path]) -> list[Path]:

@@ -7,7 +7,8 @@ from pydantic import Field
 from stilts.experiment.recipe import Frozen, Seed
 
 Paths = str | Annotated[tuple[str, ...], Field(min_length=1)]
-"""One path, or several that are read one after the other. `{lang}` stands for the language code."""
+"""One path, or several that are read one after the other. `{lang}` stands for the language code, `*` for any part of a
+file's name: the files that match are read in the order of their names."""
 
 
 Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")]

@@ -1,7 +1,7 @@
 """CoNLL-U and CoNLL-U Plus: sentences of tab-separated columns, a blank line after each (universaldependencies.org).
 
-Lines that are no words are passed over: multiword tokens (`1-2`), whose words follow, and empty nodes (`1.1`), which
-basic trees leave out.
+A multiword token (`1-2`) has a line of its own before the lines of its words. Empty nodes (`1.1`) are skipped because
+basic trees do not contain them.
 """
 
 import re
@@ -22,7 +22,7 @@ from stilts.data.sources.text import (
     to_table,
 )
 from stilts.tasks.base import Task
-from stilts.tasks.schema import PARSING, TAGGING
+from stilts.tasks.schema import PARSING
 
 COLUMNS = ("ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC")
 EMPTY = "_"
@@ -30,32 +30,34 @@ EMPTY = "_"
 
 @dataclass
 class Sentence:
-    """Words of one sentence.
+    """The words of one sentence.
 
     Attributes:
-        line: its first line, from 1.
-        id: its `sent_id`, else the line.
-        lines: line of each word.
-        cells: columns of each word, as many as the file has.
+        line: the number of its first line, from 1.
+        id: its `sent_id`; the line number if it has none.
+        lines: the line number of each word.
+        cells: the columns of each word.
+        fused: multiword tokens, as number of the first word (from 1), number of the last word, and form.
     """
 
     line: int
     id: str
     lines: list[int] = field(default_factory=list)
     cells: list[list[str]] = field(default_factory=list)
+    fused: list[tuple[int, int, str]] = field(default_factory=list)
 
     def column(self, index: int) -> list[str]:
-        """One column of all words."""
+        """Return one column of all words."""
         return [cells[index] for cells in self.cells]
 
 
 def read_blocks(path: Path, report: Report, wide: bool = False) -> Iterator[tuple[list[str], Sentence]]:
-    """(names of the columns, sentence) for each sentence whose lines are sound; mistakes are reported.
+    """Yield (names of the columns, sentence) for each sentence without a mistake; mistakes are reported.
 
-    The names are CoNLL-U's, or those that CoNLL-U Plus declares in its first line (`# global.columns = ...`).
+    The names are CoNLL-U's, or those that a CoNLL-U Plus file declares in its first line (`# global.columns = ...`).
 
     Args:
-        wide: whether the words of a sentence may have further columns, all of them as many.
+        wide: whether words may have more columns than are named. All words of a sentence must have the same number.
     """
     names, sound, sentence = list(COLUMNS), True, None
     for number, line in enumerate([*read_lines(path), ""], 1):
@@ -71,42 +73,13 @@ def read_blocks(path: Path, report: Report, wide: bool = False) -> Iterator[tupl
 
 
 @each_file
-def read_upos(path: Path, task: Task, language: str) -> pa.Table:
-    """The words of a treebank and their universal part-of-speech tags; the words of a multiword token one by one.
-
-    Raises:
-        Problems: columns or tags that are none, by line.
-    """
-    report = Report(path)
-    columns: dict[str, list[Any]] = {name: [] for name in TAGGING.names}
-    withheld = 0
-    for names, sentence in read_blocks(path, report):
-        if lacks(names, ("FORM", "UPOS"), sentence, report):
-            break
-        tokens, tags = (sentence.column(names.index(name)) for name in ("FORM", "UPOS"))
-        if is_withheld(tokens):
-            withheld += 1
-            continue
-        gold = set(tags) != {EMPTY}
-        for line, tag in zip(sentence.lines, tags, strict=True):
-            if gold and task.labels and tag not in task.labels:
-                report.add(line, f"UPOS {tag!r} is not one of {', '.join(task.labels)}")
-        columns["id"].append(sentence.id)
-        columns["tokens"].append(tokens)
-        columns["tags"].append(tags if gold else [])
-    if not columns["id"] and not report.count and not withheld:
-        report.add(1, "no sentence in it")
-    report.close()
-    tell_left_out(path, withheld, withheld + len(columns["id"]), WITHHELD)
-    return to_table(path, columns, TAGGING)
-
-
-@each_file
 def read_conllu(path: Path, task: Task, language: str) -> pa.Table:
-    """Dependency trees. Relations lose their subtypes (`nmod:poss` is `nmod`); a file whose heads are `_` has no gold.
+    """Read dependency trees, in which the words of a multiword token are separate words.
+
+    Subtypes of relations are removed (`nmod:poss` becomes `nmod`). A sentence whose heads are all `_` has no gold tree.
 
     Raises:
-        Problems: columns or numbers that are none, by line.
+        Problems: missing columns, and wrong numbers of words and heads, by line.
     """
     report = Report(path)
     columns: dict[str, list[Any]] = {name: [] for name in PARSING.names}
@@ -131,7 +104,7 @@ def read_conllu(path: Path, task: Task, language: str) -> pa.Table:
 
 
 def lacks(names: Sequence[str], wanted: Sequence[str], sentence: Sentence, report: Report) -> bool:
-    """Whether the declared columns (CoNLL-U Plus) are without some of those wanted, which is then reported."""
+    """Whether a CoNLL-U Plus file does not declare all the wanted columns, which is reported as a mistake."""
     missing = [name for name in wanted if name not in names]
     if missing:
         report.add(sentence.line, f"no column {', '.join(missing)}; the file declares {', '.join(names)}")
@@ -139,7 +112,7 @@ def lacks(names: Sequence[str], wanted: Sequence[str], sentence: Sentence, repor
 
 
 def _add(line: str, number: int, width: int, wide: bool, sentence: Sentence, report: Report) -> bool:
-    """Take a line into its sentence; whether it is sound."""
+    """Add a line to its sentence. Return whether the line is right; mistakes are reported."""
     if line.startswith("#"):
         name, _, value = line[1:].partition("=")
         if name.strip() == "sent_id":
@@ -147,7 +120,7 @@ def _add(line: str, number: int, width: int, wide: bool, sentence: Sentence, rep
         return True
     cells = line.split("\t")
     if not cells[0].isdecimal():
-        return _no_word(cells[0], number, report)
+        return _add_other(cells, number, sentence, report)
     if wide:
         width = max(width, len(sentence.cells[0]) if sentence.cells else len(cells))
     if len(cells) != width:
@@ -164,16 +137,19 @@ def _add(line: str, number: int, width: int, wide: bool, sentence: Sentence, rep
     return True
 
 
-def _no_word(id_: str, number: int, report: Report) -> bool:
-    """Whether a line is of a multiword token or of an empty node."""
-    if not re.fullmatch(r"\d+[-.]\d+", id_):
-        report.add(number, f"{id_!r} is no word number; expected 1, 2 ... or 1-2, 1.1")
+def _add_other(cells: Sequence[str], number: int, sentence: Sentence, report: Report) -> bool:
+    """Add a multiword token to its sentence, and skip an empty node. Return whether the line is one of the two."""
+    found = re.fullmatch(r"(\d+)([-.])(\d+)", cells[0])
+    if found is None:
+        report.add(number, f"{cells[0]!r} is no word number; expected 1, 2 ... or 1-2, 1.1")
         return False
+    if found[2] == "-" and len(cells) > 1:
+        sentence.fused.append((int(found[1]), int(found[3]), cells[1]))
     return True
 
 
 def read_heads(sentence: Sentence, column: int, report: Report) -> list[int]:
-    """The heads of all words; one that is none is reported and left out."""
+    """Return the heads of all words, without those that are no number of a word or 0, which are reported."""
     heads = []
     for number, value in zip(sentence.lines, sentence.column(column), strict=True):
         if not value.isdecimal() or int(value) > len(sentence.cells):

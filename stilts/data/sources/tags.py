@@ -3,26 +3,43 @@
 Test files hold tokens alone; their gold tags stand in a file of their own.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from stilts.data.sources.conllu import read_upos
 from stilts.data.sources.text import WITHHELD, Report, each_file, is_withheld, read_lines, replace_column, to_table
+from stilts.data.sources.upos import read_upos
+from stilts.errors import StiltsError
 from stilts.tasks.base import Task
 from stilts.tasks.schema import TAGGING
 
 
-@each_file
-def read_tags(path: Path, task: Task, language: str) -> pa.Table:
-    """One token a line, TAB and its tag but for test files, a blank line after each sentence.
+def read_tags(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
+    """Read tagged sentences: files of one token a line, or treebanks in CoNLL-U (`.conllu`, see `upos.py`).
 
-    A line of spaces and tabs alone is a blank line. Raw PAN-X files prefix every token with the language (`en:Berlin`);
-    the prefix is removed where every token has it. Any tag is allowed where the task's labels come from its data.
-    A treebank in CoNLL-U (`.conllu`) gives its words and their UPOS tags.
+    In files of one token a line, each line is token TAB tag, or a token alone in test files. A blank line ends a
+    sentence; a line of spaces and tabs alone is a blank line. Raw PAN-X files prefix every token with the language
+    (`en:Berlin`); the prefix is removed if all tokens have it. Any tag is allowed if the task takes its labels from its
+    data.
+
+    Raises:
+        StiltsError: the words of all sentences are withheld.
+        Problems: wrong columns, empty tokens, unknown tags, by line.
     """
-    if path.suffix == ".conllu":
-        return read_upos([path], task, language)
+    table = _read_files(paths, task, language)
+    if not table.num_rows:
+        raise StiltsError(f"{paths[0]}: all of its sentences have {WITHHELD}")
+    return table
+
+
+@each_file
+def _read_files(path: Path, task: Task, language: str) -> pa.Table:
+    reader = read_upos if path.suffix == ".conllu" else _read_lines
+    return reader(path, task, language)
+
+
+def _read_lines(path: Path, task: Task, language: str) -> pa.Table:
     report = Report(path)
     lines = _token_lines(path, report)
     prefix = f"{language}:"
@@ -61,11 +78,11 @@ def read_tags(path: Path, task: Task, language: str) -> pa.Table:
 
 
 LONGEST = 2_000
-"""Tokens of one sentence; the longest of UD and PAN-X have some hundreds."""
+"""Most tokens of a sentence. The longest sentences of UD and PAN-X have some hundreds."""
 
 
 def _token_lines(path: Path, report: Report) -> list[str]:
-    """The lines of a file of tokens; those of spaces and tabs alone come back empty."""
+    """Return the lines of a file of tokens, with lines of spaces and tabs alone replaced by empty ones."""
     lines = [line if line.strip(" \t") else "" for line in read_lines(path)]
     words = [line for line in lines if line]
     parts = {len(line.split()) for line in words}
@@ -77,7 +94,7 @@ def _token_lines(path: Path, report: Report) -> list[str]:
 
 
 def merge_tags(table: pa.Table, path: Path, task: Task) -> pa.Table:
-    """Gold tags: one a line, a blank line after each sentence, in the order of the test file."""
+    """Add gold tags: one a line, a blank line after each sentence, in the order of the test file."""
     report = Report(path)
     sentences: list[tuple[int, list[str]]] = []
     fresh = True

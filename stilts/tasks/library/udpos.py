@@ -44,9 +44,9 @@ register(
         train_on="udpos",
         recipe=xtreme_recipe(learning_rate=2e-5, epochs=10),
         settings={"max_length": 128},
-        # Multiword tokens are split here and fused in XTREME's folder, so scores on the two are not comparable. Beside
-        # XTREME's folder, treebanks of UD 2.5 can be given (lindat.mff.cuni.cz, 11234/1-3105):
-        # data.tasks.udpos.test: ud/{lang}-test.conllu, or a list of files; they are read as the hub's rows are.
+        # The hub splits multiword tokens, which are fused in XTREME's folder, so scores on the two are not comparable.
+        # Instead of XTREME's folder, the treebanks of UD 2.5 can be given (lindat.mff.cuni.cz, 11234/1-3105), which
+        # are read as XTREME reads them: data.tasks.udpos.test: ud-treebanks-v2.5/*/{lang}_*-ud-test.conllu.
         hub=HubSource(
             id="google/xtreme",
             revision="68bd9e06bf4bbe671073c975ccd61d754e1bd3d6",

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from stilts.data.sources.conllu import read_conllu
-from stilts.data.sources.files import get_format
 from stilts.errors import Problems
 from stilts.tasks.base import get_task
 
@@ -101,20 +100,3 @@ def test_real_files(xtreme_mini: Path):
     for row in (row for table in tables for row in table.to_pylist()):
         assert len(row["tokens"]) == len(row["heads"]) == len(row["relations"]) > 0
         assert set(row["relations"]) <= set(TASK.labels)
-
-
-def test_a_treebank_is_udpos_data(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Words of a multiword token one by one, as the hub has them; a withheld sentence is left out and counted."""
-    words = "1-2\tim\t_\t_\t_\t_\t_\t_\t_\t_\n1\tin\t_\tADP\t_\t_\t3\tcase\t_\t_\n2\tdem\t_\tDET\t_\t_\t3\tdet\t_\t_\n"
-    words += "3\tHaus\t_\tNOUN\t_\t_\t0\troot\t_\t_\n\n"
-    blank = "1\t_\t_\tADP\t_\t_\t0\troot\t_\t_\n2\t_\t_\tNOUN\t_\t_\t1\tobj\t_\t_\n\n"
-    path = tmp_path / "de-test.conllu"
-    path.write_text(words + blank + words)
-    task = get_task("udpos")
-    table = get_format(task).read([path], task, "de")
-    assert table["tokens"].to_pylist() == [["in", "dem", "Haus"]] * 2
-    assert table["tags"].to_pylist() == [["ADP", "DET", "NOUN"]] * 2
-    assert "1 of 3 rows are left out: they have words that are withheld" in caplog.text
-    path.write_text(words.replace("NOUN", "NN"))
-    with pytest.raises(Problems, match=r"de-test\.conllu:4: UPOS 'NN' is not one of ADJ"):
-        get_format(task).read([path], task, "de")
