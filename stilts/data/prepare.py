@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from glob import glob
 from pathlib import Path
@@ -141,6 +142,8 @@ class Catalog:
             return (paths,) if isinstance(paths, str) else paths
         if declared.hub is not None:
             return _override(task, declared, split)
+        if declared.lines is not None:
+            raise StiltsError(f"data.tasks.{task.name}.lines needs data.tasks.{task.name}.hub: files are read whole")
         layout = LAYOUTS.get(task.folder or "")
         if layout is not None:
             for folder in self._folders:
@@ -236,7 +239,7 @@ class Catalog:
             return self._write(table, task, split, language, source.id)
         if not _hub_has(source, task, split, language):
             raise StiltsError(f"{source.id} has no {split} data of {task.name} in {language}")
-        rows = task.rows(split, language)
+        rows = source.lines or task.rows(split, language)
         tokens = None if rows is None else round(rows * task.tokens_per_row)
         return DataRef(task.name, split, language, hub.identity(source, split, language), rows, tokens)
 
@@ -276,6 +279,9 @@ class Catalog:
     def ways(self, task: Task, split: str) -> str:
         """How a person can give data that nothing provides yet."""
         files = f"files as data.tasks.{task.name}.{split}"
+        others = [source.id for source in task.hubs if split in source.splits]
+        if others and task.hub is None:
+            files += f", or a data set of the hub as data.tasks.{task.name}.hub: {' or '.join(others)}"
         if split in LAYOUTS[task.folder].files if task.folder else False:
             return f"XTREME's download folder as data.xtreme or {files}"
         return files
@@ -351,18 +357,31 @@ def _names(task: Task, patterns: Sequence[str], language: str) -> bool:
 
 
 def _override(task: Task, declared: TaskSource, split: str) -> HubSource | None:
-    """The task's hub source, moved to another id or directory with the same columns."""
-    if task.hub is None:
-        raise StiltsError(f"data.tasks.{task.name}.hub: the task has no hub columns; give files instead")
-    if split not in task.hub.splits:
-        return None
-    local = Path(declared.hub or "").is_dir()
-    revision = declared.revision or (task.hub.revision if declared.hub == task.hub.id else "")
-    if not revision and not local:
-        raise StiltsError(
-            f"data.tasks.{task.name}.revision is missing: pin a commit of {declared.hub}, which fixes its content"
-        )
-    return task.hub.moved(str(declared.hub), revision)
+    """Return the hub source that the experiment chooses; None if it lacks the split.
+
+    It is one of the task's own, or has the columns of `Task.hub` in another data set or a local folder.
+
+    Raises:
+        StiltsError: the revision is missing, or a field of the declaration does not apply to the task.
+    """
+    where = f"data.tasks.{task.name}"
+    known = {source.id: source for source in (task.hub, *task.hubs) if source is not None}
+    source = known.get(str(declared.hub))
+    if source is None and task.hub is None:
+        own = f"; it can be read from {' or '.join(known)}" if known else ""
+        raise StiltsError(f"{where}.hub: the task has no hub columns{own}; give files instead")
+    if source is not None:
+        source = replace(source, revision=declared.revision or source.revision)
+    elif task.hub is not None:
+        if not declared.revision and not Path(str(declared.hub)).is_dir():
+            raise StiltsError(f"{where}.revision is missing: pin a commit of {declared.hub}, which fixes its content")
+        source = task.hub.moved(str(declared.hub), declared.revision or "")
+    assert source is not None
+    if declared.lines is not None:
+        if source.lines is None:
+            raise StiltsError(f"{where}.lines: only raw text has it, and {source.id} is read whole")
+        source = replace(source, lines=declared.lines)
+    return source if split in source.splits else None
 
 
 def _read(task: Task, split: str, language: str, files: Sequence[Path], labels: Path | None) -> pa.Table:

@@ -33,6 +33,8 @@ class HubSource:
         without: our split -> languages that lack it.
         unlike: language -> in what the data differs from the benchmark's, where it does so more than in form.
         others: language -> the source of that language, where another data set holds it. It may lack splits.
+        lines: for raw text, whose rows are articles: the number of lines to read of each language, from its first
+            article on. Only so much is downloaded. None for everything else.
     """
 
     id: str
@@ -47,6 +49,7 @@ class HubSource:
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     unlike: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, "HubSource"] = field(default_factory=dict)
+    lines: int | None = None
 
     def of(self, language: str) -> "HubSource":
         """The source of a language."""
@@ -87,6 +90,7 @@ class Task:
         settings: default evaluation settings (max_length, stride, layer, pooling ...).
         splits: splits that can be evaluated.
         hub: source on the hub.
+        hubs: other data sets of the hub that hold the task, at pinned revisions; `data.tasks.NAME.hub` chooses one.
         folder: where it lies in XTREME's download folder, by name in `data/sources/layouts.py`; None if not there.
         files: format of its files, by name in `data/sources/files.py`.
         sizes: declared rows `{split: n}` or `{split: {language: n}}`, for planning before a download (retrieval:
@@ -115,6 +119,7 @@ class Task:
     settings: Mapping[str, Any] = field(default_factory=dict)
     splits: tuple[str, ...] = ("dev", "test")
     hub: HubSource | None = None
+    hubs: tuple[HubSource, ...] = ()
     folder: str | None = None
     files: str | None = None
     sizes: Mapping[str, int | Mapping[str, int]] = field(default_factory=dict)

@@ -31,6 +31,7 @@ from stilts.data.sources.text import tell_left_out, to_table
 from stilts.errors import StiltsError
 from stilts.tasks.base import HubSource, Task
 from stilts.tasks.families import HubRows, get_family
+from stilts.tasks.families.hub import kind_of
 
 PREFIX = "hub:"
 """Begins the identity of data on the hub."""
@@ -39,7 +40,7 @@ PREFIX = "hub:"
 def identity(source: HubSource, split: str, language: str) -> str:
     """`hub:ID/CONFIG@REVISION#SPLIT`: names the content before anything is downloaded."""
     prefix = _fill(source.id_prefix, source, language)
-    rows = f"[{prefix}]" if prefix else ""
+    rows = f"[{prefix}]" if prefix else f"[:{source.lines}]" if source.lines else ""
     config = _fill(source.config, source, language)
     return f"{PREFIX}{source.id}/{config}@{source.revision}#{source.splits[split]}{rows}"
 
@@ -51,6 +52,8 @@ def load(source: HubSource, task: Task, split: str, language: str) -> pa.Table:
         StiltsError: no network, no such data set, configuration, split or column.
         Problems: nulls, values of another type, and labels outside the task's, by row (from 1) and column.
     """
+    if source.lines is not None:
+        return _load_lines(source, task, split, language)
     with _opened(source, task, split, language) as data:
         read = _read_columns(data, source, task, split, language)
     family = get_family(task.family)
@@ -71,6 +74,54 @@ def load(source: HubSource, task: Task, split: str, language: str) -> pa.Table:
         raise StiltsError(f"{source.id}: no rows for task {task.name}, split {split}, language {language}")
     canonical.setdefault("id", [str(i) for i in range(count)])
     return to_table(Path(source.id), canonical, family.schema)
+
+
+def _load_lines(source: HubSource, task: Task, split: str, language: str) -> pa.Table:
+    """Read the first lines of articles, as they are downloaded. Blank lines are skipped."""
+    assert source.lines is not None
+    column = source.columns["text"]
+    lines: list[str] = []
+    with _opened(source, task, split, language) as data:
+        report = RowReport(_where(source, split, language))
+        for row, article in enumerate(_streamed(data, source, task, split, language)):
+            if column not in article:
+                raise StiltsError(f"{source.id} has no column {column} for {task.name}; it has {', '.join(article)}")
+            if isinstance(article[column], str):
+                lines += [line.strip() for line in article[column].split("\n") if line.strip()]
+            else:
+                report.add(row, column, f"is {kind_of(article[column])}, expected text")
+            if len(lines) >= source.lines:
+                break
+    report.close()
+    if not lines:
+        raise StiltsError(f"{source.id}: no text for task {task.name}, split {split}, language {language}")
+    columns = {"id": [str(i) for i in range(len(lines))], "text": lines}
+    return to_table(Path(source.id), columns, get_family(task.family).schema).slice(0, source.lines)
+
+
+def _streamed(data: Any, source: HubSource, task: Task, split: str, language: str) -> Iterator[dict[str, Any]]:
+    """Yield rows of an iterable data set, whose files are opened while it is read."""
+    try:
+        yield from data
+    except _failures() as error:
+        local = Path(source.id).is_dir()
+        config, hub_split = _fill(source.config, source, language), source.splits[split]
+        raise StiltsError(_unreadable(source, task, config, hub_split, local, error)) from error
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return the exceptions that mean that data cannot be read or downloaded."""
+    import datasets
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # The hub's error derives from that of its HTTP client, of which a failed connection is another case.
+    return (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError, *HfHubHTTPError.__bases__)
+
+
+def _where(source: HubSource, split: str, language: str) -> str:
+    """Return the name of a data set for messages, with its configuration and split."""
+    config = _fill(source.config, source, language)
+    return f"{source.id} ({', '.join(part for part in (config, f'split {source.splits[split]}') if part)})"
 
 
 @dataclass(frozen=True)
@@ -95,8 +146,7 @@ def _read_columns(data: Any, source: HubSource, task: Task, split: str, language
         raise StiltsError(
             f"{source.id} has no column {', '.join(missing)} for {task.name}; it has {', '.join(data.column_names)}"
         )
-    config = _fill(source.config, source, language)
-    where = f"{source.id} ({', '.join(part for part in (config, f'split {source.splits[split]}') if part)})"
+    where = _where(source, split, language)
     columns = {ours: _values(data, theirs) for ours, theirs in source.columns.items()}
     numbers = None
     prefix = _fill(source.id_prefix, source, language)
@@ -124,7 +174,7 @@ def _opened(source: HubSource, task: Task, split: str, language: str) -> Iterato
         cache = temporary if local else str(caches / _cache_name(source))
         try:
             data = _dataset(source, config, hub_split, local, cache)
-        except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        except _failures() as error:
             raise StiltsError(_unreadable(source, task, config, hub_split, local, error)) from error
         yield data
 
@@ -142,12 +192,13 @@ def _dataset(source: HubSource, config: str, hub_split: str, local: bool, cache:
         root = source.id if local else f"hf://datasets/{source.id}@{source.revision}"
         pattern = source.files.replace("{config}", config).replace("{split}", hub_split)
         files = {"rows": f"{root}/{pattern}"}
-        return datasets.load_dataset("parquet", data_files=files, split="rows", cache_dir=cache)
+        streaming = source.lines is not None
+        return datasets.load_dataset("parquet", data_files=files, split="rows", cache_dir=cache, streaming=streaming)
     where: dict[str, Any] = {"revision": None if local else source.revision, "cache_dir": cache}
     builder = datasets.load_dataset_builder(source.id, config or None, **where)
-    options = {}
+    options = {"streaming": source.lines is not None}
     if "csv" in type(builder.config).__name__.lower():
-        options = {"keep_default_na": False}
+        options["keep_default_na"] = False
     return datasets.load_dataset(source.id, config or None, split=hub_split, **where, **options)
 
 

@@ -26,8 +26,9 @@ register(
         recipe=xtreme_recipe(learning_rate=2e-5, epochs=5),
         settings={"max_length": 128},
         licence=(
-            "OntoNotes 5.0 is licensed by the Linguistic Data Consortium as LDC2013T19, so that no copy can be "
-            "downloaded: give CoNLL-2012's *_gold_conll files; Universal PropBank's .conllu files are read too, "
+            "OntoNotes 5.0 is licensed by the Linguistic Data Consortium as LDC2013T19, and the copy of CoNLL-2012 on "
+            "the hub, ontonotes/conll2012_ontonotesv5, is under CC BY-NC-ND 4.0, too, so that nothing is downloaded: "
+            "give CoNLL-2012's *_gold_conll files; Universal PropBank's .conllu files are read too, "
             "from github.com/UniversalPropositions"
         ),
         files="propositions",

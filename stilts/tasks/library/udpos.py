@@ -28,6 +28,7 @@ _UD_2_7 = HubSource(
     config="{lang}",
     splits={"train": "train", "dev": "validation", "test": "test"},
     columns={"tokens": "tokens", "tags": "pos_tags"},
+    without=dict.fromkeys(("train", "dev"), tuple(code for code in XTREME_R.languages["udpos"] if code != "en")),
 )
 
 register(
@@ -67,6 +68,7 @@ register(
                 "de": "100 of its 22,458 test sentences are Swiss German",
             },
         ),
+        hubs=(_UD_2_7,),
         folder="udpos",
         files="tags",
         sizes={

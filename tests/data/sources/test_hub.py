@@ -14,7 +14,7 @@ import pytest
 from stilts.data.prepare import Catalog
 from stilts.data.sources import hub
 from stilts.data.tables import read_table
-from stilts.errors import StiltsError
+from stilts.errors import Problems, StiltsError
 from stilts.experiment.data import DataDecl, TaskSource
 from stilts.tasks.base import HubSource, all_tasks, get_task
 from stilts.tasks.benchmarks import XTREME_R
@@ -358,6 +358,105 @@ def test_a_local_repository_is_identified_by_its_content(tmp_path: Path) -> None
     assert ref.identity.startswith("sha256:")
     assert read_table(tmp_path / "root" / ref.path)["label"].to_pylist() == [1]
     assert Catalog(data, tmp_path / "root").materialise(ref).is_file()
+
+
+# Raw text, in articles
+
+
+def articles(folder: Path, *texts: str | None) -> HubSource:
+    parquet(folder / "20231101.de" / "train-00000-of-00001.parquet", [{"id": "1", "text": text} for text in texts])
+    configs = "configs:\n- config_name: 20231101.de\n  data_files:\n  - split: train\n    path: 20231101.de/train-*\n"
+    (folder / "README.md").write_text(f"---\n{configs}---\n")
+    return replace(get_task("mlm").hubs[0], id=str(folder))
+
+
+def test_articles_are_split_into_lines_up_to_a_number(tmp_path: Path) -> None:
+    source = articles(tmp_path / "r", "Eins.\n\n  Zwei.\u2028Noch zwei.\n", "Drei.\nVier.", "Fünf.")
+    table = hub.load(replace(source, lines=3), get_task("mlm"), "train", "de")
+    assert table.to_pylist() == [
+        {"id": "0", "text": "Eins."},
+        {"id": "1", "text": "Zwei.\u2028Noch zwei."},
+        {"id": "2", "text": "Drei."},
+    ]
+    assert hub.load(source, get_task("mlm"), "train", "de").num_rows == 5
+
+
+def test_articles_beyond_the_number_of_lines_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = replace(articles(tmp_path / "r", *(f"Artikel {i}." for i in range(1000))), lines=2)
+    read = []
+    iterate = datasets.IterableDataset.__iter__
+
+    def counted(self: datasets.IterableDataset) -> Any:
+        for row in iterate(self):
+            read.append(row)
+            yield row
+
+    monkeypatch.setattr(datasets.IterableDataset, "__iter__", counted)
+    assert hub.load(source, get_task("mlm"), "train", "de").num_rows == 2
+    assert len(read) == 2
+
+
+def test_an_article_without_text_is_reported_by_row(tmp_path: Path) -> None:
+    with pytest.raises(Problems, match=r"20231101\.de, split train\): row 2, column text: is null, expected text"):
+        hub.load(articles(tmp_path / "r", "Eins.", None), get_task("mlm"), "train", "de")
+
+
+def test_a_damaged_file_of_articles_is_reported(tmp_path: Path) -> None:
+    source = articles(tmp_path / "r", "Eins.")
+    (tmp_path / "r" / "20231101.de" / "train-00000-of-00001.parquet").write_bytes(b"PAR1 damaged PAR1")
+    with pytest.raises(StiltsError, match=r"cannot load .*20231101\.de, split train\) for task mlm"):
+        hub.load(source, get_task("mlm"), "train", "de")
+
+
+@pytest.mark.parametrize(
+    ("id_", "language", "identity"),
+    [
+        ("wikimedia/wikipedia", "sw", "wikimedia/wikipedia/20231101.sw@b04c8d1ceb2f5cd4588862100d08de323dccfbaa"),
+        ("HuggingFaceFW/fineweb-2", "sw", "HuggingFaceFW/fineweb-2/swh_Latn@af9c13333eb981300149d5ca60a8e9d659b276b9"),
+    ],
+)
+def test_raw_text_comes_from_the_data_set_that_is_named(id_: str, language: str, identity: str, tmp_path: Path) -> None:
+    catalog = Catalog(DataDecl(tasks={"mlm": TaskSource(hub=id_, lines=5_000)}), tmp_path)
+    ref = catalog.ref(get_task("mlm"), "train", language)
+    assert (ref.identity, ref.rows) == (f"hub:{identity}#train[:5000]", 5_000)
+
+
+def test_fineweb_has_no_english(tmp_path: Path) -> None:
+    catalog = Catalog(DataDecl(tasks={"mlm": TaskSource(hub="HuggingFaceFW/fineweb-2")}), tmp_path)
+    assert not catalog.has(get_task("mlm"), "train", "en")
+    assert catalog.has(get_task("mlm"), "train", "de")
+
+
+def test_without_a_name_no_raw_text_is_downloaded(tmp_path: Path) -> None:
+    catalog = Catalog(DataDecl(), tmp_path)
+    assert not catalog.has(get_task("mlm"), "train", "de")
+    with pytest.raises(
+        StiltsError, match=r"as data\.tasks\.mlm\.hub: wikimedia/wikipedia or HuggingFaceFW"
+    ):
+        catalog.materialise(catalog.ref(get_task("mlm"), "train", "de"))
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "message"),
+    [
+        ("mlm", TaskSource(hub="me/text", revision="abc"), "it can be read from wikimedia/wikipedia or Hugg"),
+        ("mlm", TaskSource(lines=5), "data.tasks.mlm.lines needs data.tasks.mlm.hub"),
+        ("mnli", TaskSource(hub="nyu-mll/glue", lines=5), "data.tasks.mnli.lines: only raw text has it"),
+    ],
+)
+def test_a_choice_of_the_hub_that_does_not_apply(name: str, source: TaskSource, message: str, tmp_path: Path) -> None:
+    with pytest.raises(StiltsError, match=message):
+        Catalog(DataDecl(tasks={name: source}), tmp_path).ref(get_task(name), "train", "en")
+
+
+def test_ud_2_7_can_be_chosen_for_udpos(tmp_path: Path) -> None:
+    catalog = Catalog(DataDecl(tasks={"udpos": TaskSource(hub="izhx/xtreme-r-udpos")}), tmp_path)
+    revision = "7e002378cc5704114200c479db0c592c7f77f8f8"
+    for split, theirs in (("train", "train"), ("dev", "validation"), ("test", "test")):
+        ref = catalog.ref(get_task("udpos"), split, "en")
+        assert ref.identity == f"hub:izhx/xtreme-r-udpos/en@{revision}#{theirs}"
+    assert catalog.has(get_task("udpos"), "test", "el")
+    assert not catalog.has(get_task("udpos"), "train", "el")
 
 
 # No cache between a source and its content

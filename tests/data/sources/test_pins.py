@@ -14,7 +14,7 @@ def test_every_pin_is_a_commit_with_a_form_and_what_showed_it() -> None:
 
 
 def test_every_data_set_of_the_library_is_pinned() -> None:
-    hubs = [task.hub for task in all_tasks().values() if task.hub is not None]
+    hubs = [hub for task in all_tasks().values() for hub in (task.hub, *task.hubs) if hub is not None]
     for source in [source for hub in hubs for source in (hub, *hub.others.values())]:
         assert is_known(source.id, source.revision)
 
