@@ -430,9 +430,7 @@ def test_fineweb_has_no_english(tmp_path: Path) -> None:
 def test_without_a_name_no_raw_text_is_downloaded(tmp_path: Path) -> None:
     catalog = Catalog(DataDecl(), tmp_path)
     assert not catalog.has(get_task("mlm"), "train", "de")
-    with pytest.raises(
-        StiltsError, match=r"as data\.tasks\.mlm\.hub: wikimedia/wikipedia or HuggingFaceFW"
-    ):
+    with pytest.raises(StiltsError, match=r"as data\.tasks\.mlm\.hub: wikimedia/wikipedia or HuggingFaceFW"):
         catalog.materialise(catalog.ref(get_task("mlm"), "train", "de"))
 
 
