@@ -12,7 +12,19 @@ import stilts
 
 ROOT = Path(stilts.__file__).parent
 FLOORS = (
-    *("version", "errors", "statistics", "experiment", "identity", "encoders", "tasks", "data", "schedule", "plan"),
+    *(
+        "version",
+        "errors",
+        "discovery",
+        "statistics",
+        "experiment",
+        "identity",
+        "encoders",
+        "tasks",
+        "data",
+        "schedule",
+        "plan",
+    ),
     *("storage", "ledger", "session", "train", "evaluate", "results", "show", "run", "search", "monitor", "api", "cli"),
 )
 LIGHT = (

@@ -10,12 +10,12 @@ A model type without an entry is treated as BERT-like and its batches are padded
 which types are accepted at all). Importing this module needs no torch.
 """
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
+
+from stilts.discovery import import_modules
 
 Config = Mapping[str, Any]
 """The fields of a config.json."""
@@ -144,9 +144,7 @@ _ENTRIES: dict[str, Architecture] = {}
 @cache
 def architectures() -> Mapping[str, Architecture]:
     """All entries of the library by model type."""
-    library = importlib.import_module("stilts.encoders.library")
-    for module in pkgutil.iter_modules(library.__path__):
-        importlib.import_module(f"stilts.encoders.library.{module.name}")
+    import_modules("stilts.encoders.library")
     return dict(_ENTRIES)
 
 

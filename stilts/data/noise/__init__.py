@@ -7,14 +7,11 @@ the order of the rows nor how they are split matters. It reads the gold only whe
 Thresholds (BUCC, SQuAD 2.0) are chosen on the clean dev set, like those of a system that does not expect noise.
 """
 
-import importlib
-import pkgutil
-
 from stilts.data.noise.kinds import KINDS, kind
 from stilts.data.noise.perturb import Noisy, perturb
 from stilts.data.noise.problems import noise_problems
+from stilts.discovery import import_modules
 
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
+import_modules(__name__)
 
 __all__ = ["KINDS", "Noisy", "kind", "noise_problems", "perturb"]

@@ -1,9 +1,8 @@
 """The registry of families. Every module of this folder is imported on first use, so that a new family is one file."""
 
-import importlib
-import pkgutil
 from functools import cache
 
+from stilts.discovery import import_modules
 from stilts.errors import StiltsError, nearest
 from stilts.tasks.families.base import Family
 
@@ -42,6 +41,4 @@ def get_family(name: str) -> Family:
 
 @cache
 def _load() -> None:
-    package = importlib.import_module("stilts.tasks.families")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"stilts.tasks.families.{module.name}")
+    import_modules("stilts.tasks.families")

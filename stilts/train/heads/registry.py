@@ -1,7 +1,5 @@
 """The registry of heads. Every module of this folder is imported on first use, so that a new head is one file."""
 
-import importlib
-import pkgutil
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from stilts.discovery import import_modules
 from stilts.errors import StiltsError
 from stilts.identity.canonical import digest
 from stilts.tasks.base import Task, check_heads
@@ -71,6 +70,4 @@ def make_head(spec: HeadSpec, config: Any, embedding: int, seed: int) -> nn.Modu
 
 @cache
 def _load() -> None:
-    package = importlib.import_module("stilts.train.heads")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"stilts.train.heads.{module.name}")
+    import_modules("stilts.train.heads")

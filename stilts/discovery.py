@@ -1,0 +1,14 @@
+"""Import all modules of a package, so that a task, family, head, encoder or kind of noise is found by being there."""
+
+import importlib
+import pkgutil
+
+
+def import_modules(package: str) -> None:
+    """Import every module directly in a package. Modules register what they declare when they are imported.
+
+    Args:
+        package: the dotted name of a package.
+    """
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
+        importlib.import_module(f"{package}.{module.name}")
