@@ -30,16 +30,16 @@ def check_scheme(name: str, labels: Sequence[str]) -> None:
         return
     others = sorted(label for label in labels if label != "O" and label[:2] not in ("B-", "I-"))
     if others:
-        raise StiltsError(f"the training data of {name} has tags that are no BIO ({', '.join(others[:5])}); {_CONVERT}")
+        found = ", ".join(others[:5])
+        raise StiltsError(f"the training data of {name} has tags that are not BIO ({found}); {_CONVERT}")
     begun = {label[2:] for label in labels if label.startswith("B-")}
     lacking = sorted({label[2:] for label in labels if label.startswith("I-")} - begun)
     if lacking:
-        raise StiltsError(
-            f"the training data of {name} has I- and no B- of {', '.join(lacking[:5])}, as IOB1 does; {_CONVERT}"
-        )
+        found = ", ".join(lacking[:5])
+        raise StiltsError(f"the training data of {name} has I- tags but no B- tags of {found}, as in IOB1; {_CONVERT}")
 
 
-_CONVERT = "convert it to BIO, where each span begins with B- and goes on with I- (IOB2)"
+_CONVERT = "convert it to BIO, where each span begins with B- and continues with I- (IOB2)"
 
 
 def with_labels(task: Task, tables: Iterable[pa.Table]) -> Task:
@@ -59,7 +59,7 @@ def with_labels(task: Task, tables: Iterable[pa.Table]) -> Task:
         return task
     found = sorted({label for table in tables for label in pc.unique(pc.list_flatten(table[column])).to_pylist()})
     if not found:
-        raise StiltsError(f"the training data of {task.name} has no {column}: its labels would come from them")
+        raise StiltsError(f"the training data of {task.name} has no {column}, from which its labels are read")
     if "f1" in task.metrics:
         check_scheme(task.name, found)
     return replace(task, labels=tuple(found))

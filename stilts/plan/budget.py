@@ -52,7 +52,7 @@ def allot(budget: BudgetDecl, stages: Sequence[StageDecl], parts: Sequence[Seque
     weights = [1.0] if len(stages) == 1 else _weights(budget, parts)
     amounts = largest_remainders(np.array(weights), budget.steps or budget.tokens or 0).tolist()
     if 0 in amounts:
-        raise StiltsError(f"budget: nothing of it falls to stage {amounts.index(0)}; raise it, or lower the cap")
+        raise StiltsError(f"budget: stage {amounts.index(0)} gets no share of it; raise the budget, or lower the cap")
     return [Allowance(steps=n) if budget.steps else Allowance(tokens=n) for n in amounts]
 
 
@@ -62,7 +62,7 @@ def _weights(budget: BudgetDecl, parts: Sequence[Sequence[Part]]) -> list[float]
     for i, own in enumerate(parts):
         for part in own:
             if not part.rows and budget.sampling != "uniform":
-                raise StiltsError(f"budget: the examples of {part.task} are not counted; give max_steps by stage")
+                raise StiltsError(f"budget: the size of {part.task} is not known; give each stage max_steps instead")
             sizes[f"{i} {part.task}"] = part.rows or 1
     found = iter(shares(sizes, Mixing(budget.sampling, budget.cap, float(budget.temperature))).values())
     return [sum(next(found) for _ in own) for own in parts]

@@ -68,7 +68,7 @@ class Evaluator:
                 if spec is not None:
                     specs += [spec, *(self._evaluation(task, decl, split, language, noise) for noise in conditions)]
         if not specs and len(self.problems.messages) == before:
-            self.problems.add(where, "none of its languages is wanted and has a file (languages:, data:)")
+            self.problems.add(where, "none of its languages is both selected (languages:) and available (data:)")
         return tuple(specs)
 
     def selection(self, task_name: str, language: str = "en") -> EvaluationSpec | None:
@@ -118,7 +118,9 @@ class Evaluator:
         noise = self.experiment.noise
         for name in noise.targets or () if noise is not None else ():
             if name not in self.experiment.targets:
-                self.problems.add("noise.targets", f"{name!r} is no target; {nearest(name, self.experiment.targets)}")
+                self.problems.add(
+                    "noise.targets", f"{name!r} is not a target; {nearest(name, self.experiment.targets)}"
+                )
 
     def check_languages(self) -> None:
         """Check that at least one target has each language of the experiment's `languages`.

@@ -223,8 +223,8 @@ class _Expander:
         if self.experiment.curves is not None and not watched and not self.problems.messages:
             self.problems.add(
                 "curves",
-                "no target has any: its stage must be evaluated on dev (recipe: {selection: best-dev}), and the task "
-                "have labelled files in the languages and splits of the curves",
+                "no target has any: they need evaluations on dev during training (recipe: {selection: best-dev}), and "
+                "labelled data in the languages and splits of the curves",
             )
 
     # --- targets -----------------------------------------------------------------------------------------

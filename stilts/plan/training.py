@@ -111,7 +111,7 @@ class Trainer:
             for name, part in sorted(stage.mix.tasks.items())
         )
         if recipe.selection == "best-dev" and not any(part.dev for part in parts):
-            raise StiltsError("none of its tasks has a dev set to select by; set recipe.selection: last")
+            raise StiltsError("none of its tasks has a dev set for model selection; set recipe.selection: last")
         probabilities = {name: p.probability for name, p in stage.mix.tasks.items() if p.probability is not None}
         mixing = Mixing(
             stage.mix.sampling, stage.mix.cap, float(stage.mix.temperature), dict(sorted(probabilities.items()))
@@ -143,7 +143,8 @@ class Trainer:
         wrong = next((name for name in own if name not in EXAMPLE_FIELDS), None)
         if wrong is not None:
             raise StiltsError(
-                f"mix.tasks.{task}.recipe.{wrong}: the optimisation is the stage's; set recipe.{wrong} there"
+                f"mix.tasks.{task}.recipe.{wrong}: all tasks of a mixture share this field; set recipe.{wrong} of the "
+                "stage"
             )
         shaped = {name: value for name, value in stage.recipe.model_dump().items() if name in EXAMPLE_FIELDS}
         return self._recipe(task, {**shaped, **own}, seeds)
@@ -162,7 +163,7 @@ class Trainer:
         task = get_task(name)
         if get_family(task.family).raw_text:
             if training != "english":
-                raise StiltsError(f"training: {task.name} reads text of any language as it is; name them in languages:")
+                raise StiltsError(f"training: {task.name} trains on text of any language; list them in languages:")
             found = languages or self._text_languages(task)
             return tuple(self.ref(name, "train", language) for language in found), None
         sources = task.parts or (name,)

@@ -66,8 +66,8 @@ def open_study(name: str, url: str, search: Search, subject: Mapping[str, Any]) 
     if known not in (None, subject):
         fields = ", ".join(sorted(field for field in subject if known.get(field) != subject[field]))
         raise StiltsError(
-            f"the study {name!r} at {redact(url)} is of another search ({fields} were changed since): give this one "
-            "another name"
+            f"the study {name!r} at {redact(url)} belongs to another search ({fields} have changed since): give this "
+            "search another name"
         )
     return study
 
@@ -332,7 +332,7 @@ class Proposals:
         ended = self._study.get_trials(deepcopy=False)
         failed = sum(trial.user_attrs.get("ended") == "failed" for trial in ended)
         if failed >= FAILURES and not any(trial.state == TrialState.COMPLETE for trial in ended):
-            self.broken = f"{failed} trials failed, and none has ended well; the last: {message}"
+            self.broken = f"{failed} trials failed and none was completed; the last one: {message}"
 
     def progress(self) -> str:
         """Progress of the search in a few words, such as `3 of 20 trials over, best dev 70.00`."""

@@ -151,11 +151,12 @@ class Subject:
         spec = self.default.specs[0]
         if spec.recipe.selection != "best-dev":
             yield (
-                "the search is judged by the dev scores of the training, and the recipe says selection: last; set "
-                "recipe: {selection: best-dev}, and evaluate_every: the steps between them"
+                "trials are compared by dev scores during training, but the recipe has selection: last; set recipe: "
+                "{selection: best-dev}, and evaluate_every to the number of steps between evaluations"
             )
         elif not any(part.dev for part in spec.parts):
-            yield f"{', '.join(part.task for part in spec.parts)}: there is no English dev set to judge by"
+            tasks = ", ".join(part.task for part in spec.parts)
+            yield f"{tasks}: there is no English dev set by which trials are compared"
 
     def _unknown(self) -> Iterator[str]:
         """Yield a problem for each dimension that only a mixture has, or whose task is not in the mixture."""
@@ -175,7 +176,7 @@ class Subject:
                 for other in LENGTHS[LENGTHS.index(name) + 1 :]:
                     if getattr(recipe, other) is not None:
                         yield (
-                            f"search.space.{name}: the experiment gives {other}, which replaces it; take that away, or "
+                            f"search.space.{name}: the experiment gives {other}, which replaces it; remove that, or "
                             f"tune {other}"
                         )
 

@@ -234,7 +234,7 @@ class _Run:
     def _identity(self) -> str:
         """Digest of everything that a resume state must have in common with this call to be continued."""
         recipe = {name: value for name, value in self.recipe.model_dump().items() if name not in EXAMPLE_FIELDS}
-        return digest([recipe, self.schedule.identity()])
+        return digest([recipe, self.schedule.fingerprint()])
 
     def _micro_batches(self, source: Source, rows: Features) -> list[MicroBatch]:
         """The micro-batches of this rank in one step."""

@@ -81,8 +81,8 @@ class Source:
         tokens = np.add.reduceat(self.features.ids.lengths, self.first_rows)
         return float(tokens[self.sampler.epoch(0)].sum()) / self.sampler.steps_per_epoch
 
-    def identity(self) -> list[Any]:
-        """Two sources with equal identities give the same rows."""
+    def fingerprint(self) -> list[Any]:
+        """What determines the rows of the source, in plain JSON types. A resume state is only used if it is equal."""
         ids = self.features.ids.values
         examples = {name: getattr(self.recipe, name) for name in EXAMPLE_FIELDS}
         return [self.task, vars(self.head), examples, len(self.features), len(ids), int(ids.sum(dtype="int64"))]
@@ -135,9 +135,9 @@ class StepSchedule:
             counts[head] = counts.get(head, 0) + 1
         return {source.head.name: 0 for source in self.sources} | counts
 
-    def identity(self) -> list[Any]:
-        """Two schedules with equal identities have the same steps."""
-        return [self.steps, self.shares, *(source.identity() for source in self.sources)]
+    def fingerprint(self) -> list[Any]:
+        """What determines the steps, in plain JSON types. A resume state is only used if it is equal."""
+        return [self.steps, self.shares, *(source.fingerprint() for source in self.sources)]
 
 
 def _check(model: Model, part: TrainPart) -> None:

@@ -1,4 +1,4 @@
-"""What a base model cannot do is said in the plan."""
+"""The plan refuses what a base model cannot do."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Curves: on what a target's stage is scored while it trains."""
+"""Evaluations of targets: languages, settings, noise, and curves during training."""
 
 from collections import Counter
 from typing import Any
@@ -72,7 +72,7 @@ def test_a_stage_that_is_trained_is_watched_no_more(expanded: Expand) -> None:
     ("fields", "problem"),
     [
         ({"curves": {"languages": ["qq"]}}, "the experiment has no language 'qq'"),
-        ({"curves": {}, "recipe": {"selection": "last"}}, "no target has any: its stage must be evaluated on dev"),
+        ({"curves": {}, "recipe": {"selection": "last"}}, "no target has any: they need evaluations on dev"),
         ({"curves": {}, "targets": ["tatoeba"]}, "no target has any"),
         ({"curves": {"languages": ["el"]}, "targets": ["pawsx"]}, "the experiment has no language 'el'"),
     ],
@@ -122,7 +122,7 @@ def test_what_is_noisy_meets_the_threshold_of_clean_data(expanded: Expand) -> No
 
 def test_noise_on_no_target(expanded: Expand) -> None:
     noise = {"kinds": ["swap"], "rates": [0.1], "targets": ["xnil"]}
-    assert mistake(expanded, noise=noise) == "noise.targets: 'xnil' is no target; did you mean 'xnli'?"
+    assert mistake(expanded, noise=noise) == "noise.targets: 'xnil' is not a target; did you mean 'xnli'?"
 
 
 def test_noise_on_a_target_that_has_none(expanded: Expand, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +205,7 @@ def test_a_target_without_the_split_or_any_language(expanded: Expand) -> None:
         "targets.mlm: it has no dev split; it has nothing to evaluate, leave it out",
     ]
     assert mistakes(expanded, targets=["xnli", "bucc2018"], languages=["sw"]) == [
-        "targets.bucc2018: none of its languages is wanted and has a file (languages:, data:)"
+        "targets.bucc2018: none of its languages is both selected (languages:) and available (data:)"
     ]
 
 

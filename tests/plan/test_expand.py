@@ -1,4 +1,4 @@
-"""Expansion: which cells there are, what they share, and what is said about an experiment that cannot be."""
+"""Expansion of an experiment: cells, the stages that they share, and messages about mistakes."""
 
 import re
 from collections import Counter

@@ -1,4 +1,4 @@
-"""A plan in figures: the cost model against measured and published numbers, and a small grid counted by hand."""
+"""Summaries of plans: a small grid counted by hand, and what is said about data of the hub."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What a run has to do, for every state in which a store can be. Inventories are made by hand, from the graph."""
+"""The jobs that a run has to do, for every state of a store. The inventories are made from the graph."""
 
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Regimes and settings: what each declared stage is trained on, and what it may cost."""
+"""Declared stages are resolved to their data, mixing and recipe."""
 
 from dataclasses import replace
 from typing import Any
@@ -62,7 +62,7 @@ def test_lengths_are_of_the_task_and_the_rest_of_the_stage(expanded: Expand) -> 
     assert spec.mixing is not None
     assert spec.mixing.probabilities == {"mlm": 0.25}
     tasks["mnli"]["recipe"] = {"learning_rate": 1e-4}
-    assert "mix.tasks.mnli.recipe.learning_rate: the optimisation is the stage's" in mistake(
+    assert "mix.tasks.mnli.recipe.learning_rate: all tasks of a mixture share this field" in mistake(
         expanded, intermediates=_mix(tasks)
     )
 
@@ -136,7 +136,7 @@ def test_languages_of_a_text_stage(expanded: Expand) -> None:
 
 def test_text_has_no_translation(expanded: Expand) -> None:
     message = mistake(expanded, intermediates={"r": [{"task": "mlm", "training": "translated"}]})
-    assert message == ("intermediates.r.0: training: mlm reads text of any language as it is; name them in languages:")
+    assert message == ("intermediates.r.0: training: mlm trains on text of any language; list them in languages:")
 
 
 def test_languages_of_english_training_are_refused(expanded: Expand) -> None:

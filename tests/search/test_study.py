@@ -1,4 +1,4 @@
-"""The bookkeeping of a search: a real Optuna study in SQLite, a real store; what a run would train is told by hand."""
+"""The trials of a search, with a real Optuna study in SQLite and a real store; only the training is replaced."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +44,7 @@ def search(tmp_path: Path) -> Open:
 
 
 class Driver:
-    """What a run does with a source, in place of Ray; a new one is a new process of the same search."""
+    """Does with the stage source what a run does, without Ray. A new driver stands for a new process of the search."""
 
     def __init__(self, found: SearchSession) -> None:
         self.found, self.store = found, found.session.store
@@ -59,7 +59,7 @@ class Driver:
         return job.name
 
     def train(self, stage: str, curve: list[tuple[int, float]]) -> None:
-        """The stage runs to its end: its record has the curve, and the best of it."""
+        """End a stage: write its record with the curve of dev scores and the best of them."""
         score = max(score for _, score in curve)
         write_stage(self.store, stage, {"weights": {}, "dev": {"score": score, "curve": curve}})
         self.store.write(f"stages/{stage}/weights/model.safetensors", b"weights")
@@ -237,7 +237,7 @@ def test_values_that_do_not_go_together_are_refused_and_the_search_goes_on(searc
 @pytest.mark.parametrize("change", ["recipe.max_steps=50", "search.space.batch_size={choices: [8, 32]}", "seeds=[2]"])
 def test_a_study_of_another_search_is_refused(search: Open, change: str) -> None:
     Driver(search())
-    with pytest.raises(StiltsError, match="is of another search"):
+    with pytest.raises(StiltsError, match="belongs to another search"):
         Driver(search(change))
 
 

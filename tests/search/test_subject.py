@@ -1,4 +1,4 @@
-"""What a search trains for a choice of values: the very stages of the experiment with that patch."""
+"""For a choice of values, a search trains the same stages as the experiment with the corresponding patch."""
 
 import json
 from collections.abc import Callable

@@ -22,7 +22,6 @@ from typing import Any
 from stilts.errors import StiltsError
 from stilts.experiment.machines import Cluster
 from stilts.identity.stage import StageSpec
-from stilts.plan.cost.machines import Attempt, Gang, Node
 from stilts.plan.cost.price import (
     COLD_SECONDS,
     STEP_SECONDS,
@@ -32,6 +31,7 @@ from stilts.plan.cost.price import (
     save_seconds,
     suffices,
 )
+from stilts.plan.cost.simulated import Gang, Node, Trial
 from stilts.plan.summary import Plan
 from stilts.schedule.agenda import Agenda
 from stilts.schedule.capacity import at_once
@@ -184,11 +184,11 @@ class _Run:
         else:
             gang, start = self._gang(), COLD_SECONDS
         flops = self.ranks * min(node.flops for node, _ in gang.held)
-        attempt = Attempt(name, gang, self.driver, self.driver + start, flops)
+        trial = Trial(name, gang, self.driver, self.driver + start, flops)
         for node, _ in gang.held:
-            node.attempts[attempt] = None
+            node.trials[trial] = None
         left = self.costs[name].flops - self.saved.get(name, 0.0)
-        self._at(attempt.began + left / flops, self._finish, attempt)
+        self._at(trial.began + left / flops, self._finish, trial)
 
     def _gang(self) -> Gang:
         """Take places for a new gang: on the first node with enough free places, otherwise on several, oldest first."""
@@ -217,15 +217,15 @@ class _Run:
             if node.free == node.places:
                 self._rest(node)
 
-    def _finish(self, attempt: Attempt) -> None:
-        if attempt.over:
+    def _finish(self, trial: Trial) -> None:
+        if trial.over:
             return
-        self._close(attempt, attempt.work(self.now))
-        if self.saved.pop(attempt.name, None) is not None:  # this start was only needed because of a preemption
-            self.lost += (attempt.began - attempt.started) * self.ranks
-        self.agenda.finish(attempt.name, "done", seconds=self.now - attempt.started)
-        gang = attempt.gang
-        if attempt.name in self.recycled or any(node.leaving for node, _ in gang.held):
+        self._close(trial, trial.work(self.now))
+        if self.saved.pop(trial.name, None) is not None:  # this start was only needed because of a preemption
+            self.lost += (trial.began - trial.started) * self.ranks
+        self.agenda.finish(trial.name, "done", seconds=self.now - trial.started)
+        gang = trial.gang
+        if trial.name in self.recycled or any(node.leaving for node, _ in gang.held):
             self._release(gang)
             return
         gang.warm = self.now
@@ -239,19 +239,19 @@ class _Run:
             self.warm.remove(gang)
             self._release(gang)
 
-    def _close(self, attempt: Attempt, worked: float) -> None:
-        """End an attempt of which `worked` seconds of training are preserved."""
-        attempt.over = True
-        for node, _ in attempt.gang.held:
-            node.attempts.pop(attempt, None)
+    def _close(self, trial: Trial, worked: float) -> None:
+        """End a trial of which `worked` seconds of training are preserved."""
+        trial.over = True
+        for node, _ in trial.gang.held:
+            node.trials.pop(trial, None)
         self.useful += worked * self.ranks
-        self.held += (self.now - attempt.started) * self.ranks
+        self.held += (self.now - trial.started) * self.ranks
 
-    def _interrupt(self, attempt: Attempt, worked: float) -> None:
-        """End an attempt before its stage is done; `worked` seconds of training are preserved in its resume state."""
-        self.saved[attempt.name] = self.saved.get(attempt.name, 0.0) + worked * attempt.flops
-        self.lost += max(0.0, self.now - attempt.started - worked) * self.ranks
-        self._close(attempt, worked)
+    def _interrupt(self, trial: Trial, worked: float) -> None:
+        """End a trial before its stage is done; `worked` seconds of training are preserved in its resume state."""
+        self.saved[trial.name] = self.saved.get(trial.name, 0.0) + worked * trial.flops
+        self.lost += max(0.0, self.now - trial.started - worked) * self.ranks
+        self._close(trial, worked)
 
     # --- nodes ---------------------------------------------------------------------------------------------
 
@@ -310,10 +310,10 @@ class _Run:
         for gang in [gang for gang in self.warm if any(held is node for held, _ in gang.held)]:
             self.warm.remove(gang)
             self._release(gang)
-        for attempt in node.attempts:
-            cost = self.costs[attempt.name]
+        for trial in node.trials:
+            cost = self.costs[trial.name]
             if suffices(cost, node.type):
-                self._at(self.now + save_seconds(cost), self._drained, (attempt, self.now + STEP_SECONDS))
+                self._at(self.now + save_seconds(cost), self._drained, (trial, self.now + STEP_SECONDS))
         self._at(self.now + node.type.notice_seconds, self._lose, node)
 
     def _leave(self, node: Node) -> None:
@@ -322,31 +322,31 @@ class _Run:
         self.free -= node.free
         self.open.pop(node, None)
 
-    def _drained(self, what: tuple[Attempt, float]) -> None:
+    def _drained(self, what: tuple[Trial, float]) -> None:
         """End a trial that has written its resume state after a notice."""
-        attempt, stepped = what
-        if not attempt.over:
-            self._interrupt(attempt, attempt.work(stepped))
-            self._offer((attempt, "preemption"))
+        trial, stepped = what
+        if not trial.over:
+            self._interrupt(trial, trial.work(stepped))
+            self._offer((trial, "preemption"))
 
     def _lose(self, node: Node) -> None:
         """End a preempted node; trials on it that did not drain fall back to their last periodic resume state."""
         self._gone(node)
         if len(self.nodes[node.kind]) < node.type.min_nodes:
             self._order(node.kind)
-        for attempt in list(node.attempts):
+        for trial in list(node.trials):
             every = self.runtime.checkpoint_seconds
-            self._interrupt(attempt, attempt.work(self.now) // every * every)
+            self._interrupt(trial, trial.work(self.now) // every * every)
             told = node.type.notice_seconds > 0
             self._at(
-                self.now + (0.0 if told else DETECT_SECONDS), self._offer, (attempt, "preemption" if told else "node")
+                self.now + (0.0 if told else DETECT_SECONDS), self._offer, (trial, "preemption" if told else "node")
             )
 
-    def _offer(self, what: tuple[Attempt, Any]) -> None:
-        """Put the stage of an interrupted attempt back on the agenda."""
-        attempt, cause = what
-        self._release(attempt.gang)
-        self.agenda.lose(attempt.name, "its node was lost", cause)
+    def _offer(self, what: tuple[Trial, Any]) -> None:
+        """Put the stage of an interrupted trial back on the agenda."""
+        trial, cause = what
+        self._release(trial.gang)
+        self.agenda.lose(trial.name, "its node was lost", cause)
 
     def _gone(self, node: Node, more: float = 0.0) -> None:
         """End a node and pay for it from its request until `more` seconds from now."""

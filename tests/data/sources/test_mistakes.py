@@ -177,12 +177,12 @@ def test_words_that_a_treebank_withholds_are_told(tmp_path: Path, caplog: pytest
 
 @pytest.mark.parametrize("label", ["S-PER", "E-PER", "EVT", "L-PER"])
 def test_labels_of_another_scheme_are_told(label: str) -> None:
-    with pytest.raises(StiltsError, match=f"tags that are no BIO \\({label}\\); convert it to BIO"):
+    with pytest.raises(StiltsError, match=f"tags that are not BIO \\({label}\\); convert it to BIO"):
         check_scheme("mine", ["O", "B-PER", "I-PER", label])
 
 
 def test_iob1_is_told() -> None:
-    with pytest.raises(StiltsError, match=r"I- and no B- of LOC, as IOB1 does"):
+    with pytest.raises(StiltsError, match=r"I- tags but no B- tags of LOC, as in IOB1"):
         check_scheme("mine", ["O", "B-PER", "I-PER", "I-LOC"])
     check_scheme("mine", ["O", "B-PER", "I-PER", "B-LOC"])
     check_scheme("mine", ["NOUN", "VERB"])

@@ -1,4 +1,4 @@
-"""Prices of a plan, by hand."""
+"""Prices of plans, compared with figures calculated by hand."""
 
 from collections.abc import Callable
 from typing import Any

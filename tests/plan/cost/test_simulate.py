@@ -1,4 +1,4 @@
-"""Simulated runs: small ones by hand, larger ones by what must hold of them."""
+"""Simulated runs: small ones against figures calculated by hand, larger ones against invariants."""
 
 import io
 from collections.abc import Callable

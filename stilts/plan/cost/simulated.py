@@ -1,4 +1,4 @@
-"""The machines of a simulated run: its nodes, the gangs that hold places on them, and the trials that gangs run."""
+"""The state of a simulated run: its nodes, the gangs that hold places on them, and the trials that gangs run."""
 
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ class Node:
         idle: time since which no gang is on it; None while there is one.
         leaving: whether it was given notice, or is being removed because it is idle.
         gone: whether it has ended.
-        attempts: the trials that run on it, in order of their start.
+        trials: the trials that run on it, in order of their start.
     """
 
     kind: str
@@ -30,7 +30,7 @@ class Node:
     idle: float | None = None
     leaving: bool = False
     gone: bool = False
-    attempts: dict["Attempt", None] = field(default_factory=dict)  # a dict is ordered: equal seeds give equal runs
+    trials: dict["Trial", None] = field(default_factory=dict)  # a dict is ordered: equal seeds give equal runs
 
 
 @dataclass(eq=False, slots=True)
@@ -42,7 +42,7 @@ class Gang:
 
 
 @dataclass(eq=False, slots=True)
-class Attempt:
+class Trial:
     """One trial of a stage.
 
     Attributes:
