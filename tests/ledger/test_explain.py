@@ -1,9 +1,16 @@
 """Explanations of why a stage is not reused: the fields that differ, and the nearest stored stage."""
 
+from pathlib import Path
 from typing import Any
 
-from stilts.ledger.explain import Difference, differences, nearest_stage
+import pytest
+
+from stilts.errors import StiltsError
+from stilts.ledger.explain import Difference, differences, explain_stage, nearest_stage
+from stilts.ledger.record import take_inventory, write_stage
 from stilts.plan.expand import expand
+from stilts.plan.todo import Artifact
+from stilts.storage.local import LocalStore
 from tests.plan.conftest import FakeData, declare
 
 
@@ -31,3 +38,31 @@ def test_the_nearest_stage_is_of_the_same_task() -> None:
     found = nearest_stage(payload(), stored)
     assert found == ("near", [Difference("recipe.batch_size", 32, 4)])
     assert nearest_stage(payload(targets=["panx"]), stored) is None
+
+
+def test_a_stage_is_explained_by_the_most_similar_one_in_the_store(tmp_path: Path) -> None:
+    store = LocalStore(tmp_path)
+    stored = expand(declare(recipe={"batch_size": 4}), FakeData()).graph.stages()[0]
+    write_stage(store, stored.name, {"key": stored.key, "payload": stored.spec.payload(), "weights": {}})
+    expansion = expand(declare(), FakeData())
+    wanted = expansion.graph.stages()[0]
+    found = explain_stage(expansion, take_inventory(store), store, wanted.key[:6])
+    assert (found["stage"], found["verdict"], found["nearest"]) == (wanted.name, "not in the store", stored.name)
+    assert found["differences"] == [{"field": "recipe.batch_size", "wanted": 32, "stored": 4}]
+    with pytest.raises(StiltsError, match="the experiment has no stage 'nothing'"):
+        explain_stage(expansion, take_inventory(store), store, "nothing")
+
+
+def test_the_verdict_says_what_happens_to_a_stored_stage(tmp_path: Path) -> None:
+    expansion = expand(declare(languages=["en"]), FakeData())
+    node = expansion.graph.stages()[0]
+    paths = frozenset(node.evaluations)
+    verdicts = {
+        "done: it is reused": Artifact(node.name, True, False, paths),
+        "so it is only evaluated": Artifact(node.name, True, True, frozenset()),
+        "so it trains again": Artifact(node.name, True, False, frozenset()),
+    }
+    for verdict, artifact in verdicts.items():
+        found = explain_stage(expansion, {node.key[:12]: artifact}, LocalStore(tmp_path), node.name)
+        assert verdict in found["verdict"]
+        assert found["differences"] == []

@@ -1,10 +1,29 @@
-"""An Optuna study with a trial in each state."""
+"""A search as YAML, and an Optuna study with a trial in each state."""
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 SPACE = {"learning_rate": FloatDistribution(1e-5, 1e-3, log=True), "batch_size": CategoricalDistribution([16, 32])}
+
+
+SEARCH = """\
+name: search
+store: {folder}/store
+results: {folder}/results
+seeds: [1, 2]
+models:
+  base: {{hub: a/b, revision: c23d21b}}
+intermediates: [none]
+targets: [xnli]
+recipe: {{max_steps: 40, batch_size: 32, evaluate_every: 10}}
+search:
+  target: xnli
+  space:
+    learning_rate: {{low: 1e-6, high: 1e-3, log: true}}
+    batch_size: {{choices: [16, 32]}}
+  trials: 6
+"""
 
 
 def make_study() -> optuna.Study:

@@ -14,24 +14,7 @@ from stilts.search.session import SearchSession
 from stilts.search.study import FAILURES, Proposals, distributions, drop_worse_weights, open_study, study_subject
 from stilts.search.subject import Subject
 from stilts.storage.local import LocalStore
-
-SEARCH = """\
-name: search
-store: {folder}/store
-results: {folder}/results
-seeds: [1, 2]
-models:
-  base: {{hub: a/b, revision: c23d21b}}
-intermediates: [none]
-targets: [xnli]
-recipe: {{max_steps: 40, batch_size: 32, evaluate_every: 10}}
-search:
-  target: xnli
-  space:
-    learning_rate: {{low: 1e-6, high: 1e-3, log: true}}
-    batch_size: {{choices: [16, 32]}}
-  trials: 6
-"""
+from tests.search.studies import SEARCH
 
 Open = Callable[..., SearchSession]
 

@@ -1,6 +1,5 @@
 """Every architecture from files like the published ones: layout, padding, positions, heads, training, saving."""
 
-import json
 import logging
 import re
 import shutil
@@ -33,7 +32,6 @@ from stilts.train.masking import mask_tokens
 from stilts.train.model import Model, Pooling
 from stilts.train.ranks import Ranks
 from stilts.train.step_schedule import TrainPart
-from stilts.train.xlm import fast_xlm_tokenizer
 from tests.train.checkpoints import CONFIGS, KINDS, make_checkpoint
 from tests.train.toys import load_model, make_base, sentences
 
@@ -427,45 +425,6 @@ def test_xlm_without_language_embeddings_needs_no_ids(tmp_path: Path, text_file:
     nameless = make_checkpoint("xlm", tmp_path / "nameless", text_file, lang2id=None)
     with pytest.raises(StiltsError, match="3 language embeddings needs lang2id"):
         Model.load(nameless)
-
-
-def test_xlm_tokenizer(tmp_path: Path):
-    pieces = ["<s>", "</s>", "<pad>", "<unk>", *(f"<special{i}>" for i in range(10)), *"dont'.,"]
-    ends = [f"{char}</w>" for char in "dont'.,"]
-    vocabulary = {piece: i for i, piece in enumerate([*pieces, *ends, "don</w>", "'t</w>"])}
-    # `do`, which a later merge always swallows, is not in the vocabulary.
-    (tmp_path / "vocab.json").write_text(json.dumps(vocabulary))
-    (tmp_path / "merges.txt").write_text("d o 9\ndo n</w> 8\n' t</w> 7\n")
-    tokenizer = fast_xlm_tokenizer(tmp_path)
-    assert tokenizer.tokenize("Don’t, don't.") == ["don</w>", "'t</w>", ",</w>", "don</w>", "'t</w>", ".</w>"]
-    encoding = tokenizer("don't", return_offsets_mapping=True)
-    assert encoding["offset_mapping"][1:3] == [(0, 3), (3, 5)]
-    split = tokenizer.backend_tokenizer.pre_tokenizer.pre_tokenize_str
-    words = [word for word, _ in split("The U.S. paid 1,000.5 (l'été), he said. The end...")]
-    assert words == [
-        "The",
-        "U.S.",
-        "paid",
-        "1,000.5",
-        "(",
-        "l'",
-        "été",
-        ")",
-        ",",
-        "he",
-        "said",
-        ".",
-        "The",
-        "end",
-        "...",
-    ]
-    model = type("Toy", (), {"tokenizer": tokenizer})
-    row = encoded_mlm(model, pa.table({"id": ["0"], "text": ["do dot don"]})).to_pylist()[0]
-    assert max(row["input_ids"]) < len(vocabulary)
-    assert tokenizer.unk_token_id in row["input_ids"]
-    # A vocabulary with capitals is one of text with capitals, if nothing else is said.
-    (tmp_path / "vocab.json").write_text(json.dumps({**vocabulary, "D": len(vocabulary)}))
-    assert fast_xlm_tokenizer(tmp_path).tokenize("D")[0] != tokenizer.tokenize("D")[0] == "d</w>"
 
 
 # --- bases made on the spot, and small facts --------------------------------------------------------------------
