@@ -130,10 +130,11 @@ class _Run:
         ours = {"ours_model": self.model, "ours_intermediate": shown}
         if reason := self._difference(regimes):
             return {**ours, "note": reason}
-        parts = {target: self._of(target, regime) for target, regime in regimes.items() if regime}
-        by_seed = (
-            self._average(parts) if column == XTREME.name else self._metric(parts[column], column, found["metric"])
-        )
+        parts = {target: self._rows_of(target, regime) for target, regime in regimes.items() if regime}
+        if column == XTREME.name:
+            by_seed = self._average(parts)
+        else:
+            by_seed = self._metric(parts[column], column, found["metric"])
         spread = spread_of(distinct(by_seed))
         if spread is None:
             return {**ours, "note": f"test {worst(score.status for score in by_seed.values())}"}
@@ -141,25 +142,27 @@ class _Run:
         return {**ours, "ours": spread.mean, "ours_low": low, "ours_high": high, "ours_n": spread.n}
 
     def _regime(self, target: str, method: str) -> str | None:
+        """The regime to compare with a published method: the one chosen on dev, or the baseline."""
         return self.chosen.get(target) if method == BEST else self.baseline
 
-    def _of(self, target: str, regime: str | None) -> Rows:
+    def _rows_of(self, target: str, regime: str | None) -> Rows:
         return [row for row in self.rows[target] if row["intermediate"] == regime]
 
     def _difference(self, regimes: Mapping[str, str | None]) -> str:
         """How the run's setting differs from that of the published score; empty if they are comparable."""
         if self.benchmark is not XTREME:
             return f"the run's benchmark is {self.benchmark.name}"
-        found = {target: self._of_target(target, regime) for target, regime in regimes.items()}
+        found = {target: self._difference_of(target, regime) for target, regime in regimes.items()}
         other = [target for target, reason in found.items() if reason]
         return f"{len(other)} of {len(found)} targets differ" if other and len(found) > 1 else "".join(found.values())
 
-    def _of_target(self, target: str, regime: str | None) -> str:
+    def _difference_of(self, target: str, regime: str | None) -> str:
+        """How one target differs from the published setting; empty if it does not."""
         if not self.rows[target]:
             return "not a zero-shot target of the run"
         if regime is None:
             return "no intermediate was chosen"
-        rows = self._of(target, regime)
+        rows = self._rows_of(target, regime)
         if not rows:
             return f"no regime {regime}"
         if missing := XTREME.missing(target, (row["language"] for row in rows)):
@@ -174,6 +177,7 @@ class _Run:
         return by_seed
 
     def _average(self, parts: Mapping[str, Rows]) -> Mapping[int, Score]:
+        """The average over tasks by seed, each task with its own regime (hence the empty name of the regime)."""
         scores = task_scores((row for rows in parts.values() for row in rows), XTREME)
         together = {((self.model, ""), target): by_seed for (_, target), by_seed in scores.items()}
         return average_scores(together, XTREME)[(self.model, ""), XTREME.name]

@@ -37,7 +37,7 @@ def experiment(store: LocalStore) -> Experiment:
 def shown(
     experiment: Experiment, store: LocalStore, monkeypatch: pytest.MonkeyPatch, looks: int, terminal: bool = False
 ) -> str:
-    """What `watch` prints in so many looks, before Ctrl-C."""
+    """The output of `watch` after `looks` updates, ended by Ctrl-C."""
     out = io.StringIO()
 
     def sleep(seconds: float) -> None:

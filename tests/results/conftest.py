@@ -23,7 +23,7 @@ Noise = dict[Condition, dict[str, Metrics | str]]
 
 @dataclass
 class Grid:
-    """Cells and what became of them. `reads` notes every record that was asked for."""
+    """Cells with their records and statuses. `reads` lists every record that was read."""
 
     cells: list[CellSource] = field(default_factory=list)
     statuses: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class Grid:
 
 
 def of_a_store() -> Tables:
-    """The tables that are made of a store's records, without a row."""
+    """Empty tables for those that need a store's records."""
     schemas = {
         "items": items.SCHEMA, "best": best.SCHEMA, "published": published.SCHEMA, "curves": curves.SCHEMA,
         "similarity": similarity.CORRELATIONS, "similarity_points": similarity.POINTS, "selection": selection.SCHEMA,
@@ -129,14 +129,14 @@ def of_a_store() -> Tables:
 
 
 def changed(condition: Condition | None, language: str) -> dict[str, float]:
-    """What a condition is said to have changed: next to nothing of Chinese by casing, half of its rate elsewhere."""
+    """`extra` of a record under noise: casing changes almost nothing in Chinese; otherwise half of the rate changes."""
     if condition is None:
         return {}
     return {"changed_share": condition.rate / (100 if (condition.kind, language) == ("casing", "zh") else 2)}
 
 
 def metrics_of(target: str, value: float) -> Metrics:
-    """What an evaluation of the target yields, its main number being `value`."""
+    """Metrics of an evaluation of the target, whose main metric is `value`."""
     names = get_task(target).metrics
     if set(names) == {"exact_match", "f1"}:
         return {"exact_match": value - 10, "f1": value + 10}
@@ -150,7 +150,7 @@ def grid() -> Grid:
 
 @pytest.fixture
 def xtreme_grid() -> Grid:
-    """Four regimes x nine targets x two seeds, all languages, with everything that can be lacking."""
+    """Four regimes x nine targets x two seeds in all languages; one stage failed, and one test set is unlabelled."""
     grid = Grid()
     for i, regime in enumerate(("none", "hellaswag", "mnli", "squad_100%")):
         for seed in (0, 1):

@@ -16,7 +16,7 @@ def acc(*values):
 
 
 def everywhere(task, scores):
-    """The same scores in every language that XTREME has of a task."""
+    """The same scores in every language of a task in XTREME."""
     return dict.fromkeys(XTREME.languages[task], scores)
 
 
@@ -254,6 +254,6 @@ def test_the_benchmark_of_the_experiment_gives_the_averages(grid):
 
 
 def test_no_target_can_be_called_like_an_average() -> None:
-    """The declaration, which knows no benchmark, refuses these names."""
+    """The names are refused when an experiment is loaded, before its benchmark is known."""
     names = {name for benchmark in BENCHMARKS.values() for name in (benchmark.name, *benchmark.groups)}
     assert names == set(AVERAGES)

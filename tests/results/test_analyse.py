@@ -40,7 +40,7 @@ def expansion():
 
 
 def run(expansion, store, dev, gain):
-    """Store what a run would: of each regime its score on dev, and on test 40, 50 in German, and its gain."""
+    """Store records as a run does: each regime has its dev score, and on test 40 (German 50) plus its gain."""
     for cell in expansion.cells:
         (branch,) = cell.branches
         name = expansion.graph.nodes[branch.chain[-1]].name

@@ -45,7 +45,7 @@ def test_a_mean_s_jackknife_is_students_t():
 
 
 def test_the_intervals_to_read_know_that_tasks_share_a_seed():
-    """Scores that differ by seed alone: nine tasks tell no more of the spread over seeds than one."""
+    """If scores differ by seed alone, nine tasks give no more information about the spread over seeds than one."""
     luck = np.array([-2.0, -1.0, 0.5, 1.0, 3.0])
     scores = 60 + luck[:, None] + np.zeros(9)
     low, high = jackknife(interquartile_mean, scores)
@@ -54,7 +54,7 @@ def test_the_intervals_to_read_know_that_tasks_share_a_seed():
 
 
 def test_the_bootstrap_draws_within_tasks():
-    """Drawn by hand, one task after the other, as Agarwal et al. do it."""
+    """Compared with a plain implementation that resamples one task after the other, as Agarwal et al. do."""
     random = np.random.default_rng(7)
     ours, theirs = random.normal(50, 3, size=(5, 4)), random.normal(49, 3, size=(5, 4))
     middles, wins = [], []
@@ -122,7 +122,7 @@ def test_a_study_of_some_tasks_has_no_average_of_the_benchmark(grid):
 
 
 def test_seeds_that_share_an_artifact_count_once_for_each_seed(grid):
-    """The base model's retrieval is one observation, yet a task of every seed."""
+    """Retrieval with the base model is one observation, but a task of every seed."""
     for seed in (1, 2, 3):
         grid.add("none", "xnli", seed, {"en": {"accuracy": 50.0 + seed}})
         grid.add("none", "tatoeba", seed, {"de": {"accuracy": 30.0}}, stage="base")

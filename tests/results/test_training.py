@@ -19,7 +19,7 @@ def expansion() -> Expansion:
 
 
 def write(store: LocalStore, expansion: Expansion, slug: str, steps: int = 100, **dev: Any) -> None:
-    """A record of the stage whose slug ends so: its loss falls from 1.0 to 0.4."""
+    """Write the record of the stage whose slug ends with `slug`; its loss falls from 1.0 to 0.4."""
     [node] = [node for node in expansion.graph if node.slug.endswith(slug)]
     [task] = [part.task for part in node.spec.parts]  # type: ignore[union-attr]
     part = {"steps": steps, "first": [1.1, 0.9], "losses": [0.5, 0.3]}

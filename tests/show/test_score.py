@@ -16,7 +16,7 @@ from stilts.show.score import show_scores
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder that serves as predictions and as labels: two tasks, one of which in one language."""
+    """A folder that is used as predictions and as labels: two tasks, one of them in one language only."""
     for language in ("de", "en", "es", "fr", "ja", "ko", "zh"):
         _write(tmp_path / "pawsx" / f"test-{language}.tsv", "0\n1\n")
     _write(tmp_path / "xnli/test-de.tsv", "neutral\nentailment\n")

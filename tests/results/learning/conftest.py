@@ -15,7 +15,7 @@ DE, ZH = [40.0, 45.0, 55.0], [35.0, 41.0, 33.0]
 
 
 def target_stage(seed: int = 1, scores: dict[tuple[str, str], list[float]] | None = None, **fields: Any) -> UsedStage:
-    """A target's stage with scores by (split, language) at three checkpoints; English dev takes the second."""
+    """A target stage with scores by (split, language) at three checkpoints; English dev chooses the second."""
     languages = None
     if scores is not None:
         watched = [{"task": "xnli", "split": split, "language": language} for split, language in scores]

@@ -67,7 +67,7 @@ def test_seeds_without_numbers_are_counted_and_say_why() -> None:
 
 
 def test_a_curve_that_lacks_checkpoints_is_none() -> None:
-    """As after a run that was begun without them and resumed with them."""
+    """A run that was started without curves and resumed with them leaves such a record."""
     stage = target_stage(scores={("dev", "de"): DE})
     assert stage.record is not None
     del stage.record["dev"]["languages"]["curve"][0]

@@ -13,7 +13,7 @@ ROWS = {"en": 500, "de": 200, "sw": None}
 
 
 class Sentences:
-    """Training data of every task in English; text in three languages, of one of which the size is not known."""
+    """Training data of every task in English, and text in three languages; the size of one of them is not known."""
 
     def has(self, task, split, language):
         return task.name != "mlm" or language in ROWS

@@ -32,7 +32,7 @@ def tables(rows, official=("xnli", "panx"), models=MODELS):
 
 
 def falling(target="xnli", intermediate="mnli", start=3.0):
-    """Gains that fall with the distance in syntax, with a little beside."""
+    """Gains that decrease with the distance in syntax, plus a small deviation."""
     return [row(lg, start - 4 * SYNTAX[lg] + i % 3, target, intermediate) for i, lg in enumerate(LANGUAGES)]
 
 

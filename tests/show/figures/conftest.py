@@ -24,7 +24,7 @@ Tables = dict[str, pa.Table]
 
 
 def compared(scores: Mapping[int, float], baseline: Mapping[int, float] | None) -> dict[str, Any]:
-    """The columns that `summary` and `languages` share, of scores by seed."""
+    """The common columns of `summary` and `languages`, computed from scores by seed."""
     values = list(scores.values())
     half = T * statistics.stdev(values) / math.sqrt(len(values))
     row: dict[str, Any] = {
@@ -49,7 +49,7 @@ def compared(scores: Mapping[int, float], baseline: Mapping[int, float] | None) 
 
 
 def without(row: Mapping[str, Any], status: str, n: int = 5) -> dict[str, Any]:
-    """The row, had `n` of its seeds ended so."""
+    """The row as it would be if `n` of its seeds had this status."""
     changed = {**row, status: n, "n": row["n"] - n, "difference_n": max(row["difference_n"] - n, 0)}
     if changed["n"] < 2:
         changed |= dict.fromkeys(("sd", "low", "high", "difference_low", "difference_high", "p_holm"))
@@ -60,7 +60,7 @@ def without(row: Mapping[str, Any], status: str, n: int = 5) -> dict[str, Any]:
 
 @pytest.fixture
 def study(grid) -> Callable[..., Tables]:
-    """(regimes, languages, targets, model) -> the tables."""
+    """A function that makes the tables of a study with the given number of regimes, languages and targets."""
 
     def make(regimes: int = 4, languages: int = 5, targets: int = 9, model: str = "xlmr-large") -> Tables:
         rng = random.Random(7)

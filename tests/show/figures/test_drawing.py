@@ -24,13 +24,13 @@ def draw(name="a-drawing", text="Seeds & means of <none>."):
 
 
 def settings():
-    """matplotlib's own; its backend is resolved when it is first asked for."""
+    """The settings of matplotlib, without the backend, which is resolved when it is first read."""
     return {name: value for name, value in matplotlib.rcParams.copy().items() if name != "backend"}
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A drawing, saved in a folder that was not there, and its files."""
+    """A drawing and its files, saved in a new folder."""
     drawing = draw()
     return drawing, save(drawing, tmp_path_factory.mktemp("figures") / "new")
 

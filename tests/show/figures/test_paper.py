@@ -25,7 +25,7 @@ TABLES = {
 
 
 def filled(schema, known):
-    """A row for each kind of distance; what is not known is a text AWKWARD, a number -1.25, a count null."""
+    """One row per kind of distance. Other columns hold AWKWARD (texts), -1.25 (numbers) or null (counts)."""
     kinds = {pa.string(): AWKWARD, pa.float64(): -1.25}
     row = {field.name: kinds.get(field.type) for field in schema} | known
     features = similarity.FEATURES if "feature" in row else ("",)

@@ -64,7 +64,7 @@ def tables() -> Tables:
 
 
 def _written_by_hand(chance: random.Random) -> dict[str, pa.Table]:
-    """Tables that rest on more than results: of seeds that cross, and of stages' records."""
+    """Tables that cannot be computed from this grid: they need crossed seeds, or the records of stages."""
     parts = {"intermediate_share": 20.4, "target_share": 60.2, "residual_share": 19.4}
     seeds = {"intermediate_seeds": 3, "target_seeds": 3, "planned": 9, "n": 9, "total_sd": 1.23}
     variance = {"split": "test", "model": "base", "intermediate": "mnli", "column": "xnli", **seeds, **parts}

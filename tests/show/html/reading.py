@@ -87,7 +87,7 @@ class Reading(HTMLParser):
 
 
 def parse(text: str) -> tuple[float, float]:
-    """(number, half a unit of its last digit) of a text as the page writes it."""
+    """Parse a number as the page writes it; returns the number and half a unit of its last digit."""
     plain = text.replace("\N{MINUS SIGN}", "-").replace(",", "").strip()
     decimals = len(plain.partition(".")[2])
     return float(plain), 0.5 * 10**-decimals

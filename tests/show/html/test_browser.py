@@ -25,7 +25,7 @@ def browser() -> Iterator["sync_api.Browser"]:
 
 @pytest.fixture(scope="module")
 def complaints() -> list[str]:
-    """What the browser complained of, and what the page asked the network for, in any test."""
+    """Errors of the browser's console and requests to the network, over all tests."""
     return []
 
 
@@ -43,7 +43,7 @@ def page(browser: "sync_api.Browser", folder: Path, complaints: list[str]) -> It
 
 
 def shown(page, selector):
-    """Values of the first number of each cell that a selector finds, None where it has none, as they stand."""
+    """The value of the first number in each cell that a selector finds, in order; None for a cell without a number."""
     return page.eval_on_selector_all(
         selector,
         "cells => cells.map(c => { const d = c.querySelector('data'); "

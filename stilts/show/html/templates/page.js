@@ -3,7 +3,7 @@
   const root = document.documentElement;
   const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 
-  // Light and dark: the system's, until the button is pressed.
+  // Theme: follows the system until the button is pressed.
   const toggle = document.getElementById("theme");
   const isDark = () => (root.style.colorScheme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
   const name = () => { toggle.textContent = isDark() ? "Light" : "Dark"; };
@@ -12,7 +12,7 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", name);
   name();
 
-  // Sorting: by the first number of a cell, else by its text; what has no number comes last either way.
+  // Sorting: by the first number of a cell, or by its text. Cells without a number come last in both directions.
   const key = (cell) => {
     const data = cell?.querySelector("data");
     if (data && !data.closest(".more, .lacking")) return Number(data.value);
@@ -42,7 +42,7 @@
     });
   }
 
-  // One of several panes, or the rows of one group: `data-panes` names the element that holds them.
+  // Selection of one pane, or of the rows of one group. `data-panes` is the id of the element that contains them.
   for (const select of all("select[data-panes]")) {
     const holder = document.getElementById(select.dataset.panes);
     const show = () => {
@@ -53,7 +53,7 @@
     show();
   }
 
-  // Intervals: at the cell that is pointed at or tapped, or in all cells of a table.
+  // Intervals: shown for the cell at the pointer or the tapped cell, or in all cells of a table.
   const tip = document.getElementById("tip");
   let pinned = null;
   const place = (cell) => {
@@ -88,7 +88,7 @@
     box.addEventListener("change", () => document.getElementById(box.dataset.more).classList.toggle("show-more", box.checked));
   }
 
-  // Copy: the clipboard where the browser gives it to a file, else by way of the selection.
+  // Copy: uses the clipboard API, or the selection if the browser does not allow a local file to use the API.
   for (const button of all("button[data-copy]")) {
     button.hidden = false;
     button.addEventListener("click", async () => {
@@ -104,7 +104,7 @@
     });
   }
 
-  // On paper there is nothing to select or to open.
+  // Printing: show all panes and open all details, because a reader cannot do so on paper.
   const closed = [];
   addEventListener("beforeprint", () => {
     for (const pane of all("[data-pane][hidden]")) { pane.hidden = false; closed.push(() => { pane.hidden = true; }); }
@@ -112,7 +112,7 @@
   });
   addEventListener("afterprint", () => { while (closed.length) closed.pop()(); });
 
-  // Contents: open where there is room beside the text.
+  // Table of contents: open if there is room for it next to the text.
   const contents = document.querySelector("nav details");
   if (contents && matchMedia("(min-width: 68rem)").matches) contents.open = true;
 })();
