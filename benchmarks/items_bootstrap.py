@@ -61,7 +61,7 @@ EASY, AGREE = 0.75, 0.8
 """Share of items that most systems get right, and share of systems that agree with the majority on an item."""
 
 BUCC_PAIRS = 10_000
-"""Gold pairs of its largest language, about as many as systems find."""
+"""Number of gold pairs of BUCC's largest language; systems find about as many."""
 
 
 def main() -> int:
@@ -98,7 +98,7 @@ def in_a_process(target: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def cost(task: Task, regimes: int, seeds: int) -> dict[str, Any]:
-    """CPU seconds and megabytes of the largest language, and seconds of all languages."""
+    """Measure CPU seconds and megabytes for the largest language, and scale the seconds to all languages."""
     sizes = {language: task.rows("test", language) or 0 for language in XTREME.languages[task.name]}
     language = max(sizes, key=lambda name: sizes[name])
     with tempfile.TemporaryDirectory() as folder:
@@ -149,7 +149,7 @@ WORDS = [f"word{i}" for i in range(5000)]
 
 
 def examples(task: Task, size: int, rng: random.Random) -> tuple[list[Any], pa.Table]:
-    """Invented gold, one entry an item (of BUCC a pair), and canonical examples that hold it."""
+    """Random gold with one entry per item (per pair for BUCC), and canonical examples that contain it."""
     ids = [str(i) for i in range(size)]
     columns: dict[str, Any] = {"id": ids}
     if task.family == "classification":
@@ -228,14 +228,14 @@ FEW = tuple(Design("one language", "panx", (size,), draw="rare") for size in (50
 """Designs for which no limits hold: the systems disagree on 1, 4 and 20 items on average."""
 
 GAIN = 0.05
-"""Of the better system, in the share of the items that it gets right; 0 for the figures of p."""
+"""By how much the better system's share of right items is larger; 0 where p values are measured."""
 
 BATCH = 25
-"""Samples that have one draw of weights in common, each with a difference and without."""
+"""Number of samples that share their bootstrap weights; each sample is drawn with and without the gain."""
 
 
 def coverage(design: Design, samples: int) -> dict[str, Any]:
-    """The share of samples whose 95 % interval has the true difference, and that of p < 0.05 where there is none."""
+    """The share of 95 % intervals that contain the true difference, and of p < 0.05 if the systems do not differ."""
     rng = np.random.default_rng([int(100 * design.shared), *design.sizes])
     true = true_difference(design)
     covered = below = total = 0
@@ -283,24 +283,25 @@ def tested(design: Design, gain: float, name: str, rng: np.random.Generator) -> 
 
 
 def vary(design: Design, first: Array, gain: float, rng: np.random.Generator) -> Array:
-    """Counts of another language: on some items those of the first language, on the others its own."""
+    """Counts of another language: equal to those of the first language on some items, independent on the others."""
     own = draw_pair(design, first.shape[1], gain, rng)
     return np.where(rng.random(first.shape[1])[None, :, None] < design.shared, first, own)
 
 
 def draw_pair(design: Design, items: int, gain: float, rng: np.random.Generator) -> Array:
-    """[2, items, counts]: a system and a baseline, which mostly get the same items right."""
+    """Counts [2, items, counts] of a system and a baseline, which mostly get the same items right."""
     return {"accuracy": accuracy, "f1": f1, "rare": rare}[design.draw](items, gain, rng)
 
 
 def accuracy(items: int, gain: float, rng: np.random.Generator) -> Array:
-    """[2, items, 1] of items scored 0 or 100."""
+    """Scores [2, items, 1] of items that score 0 or 100."""
     ease = rng.beta(2, 1, items) * (1 - gain)
     return 100.0 * np.stack([rng.random(items) < ease + gain, rng.random(items) < ease])[..., None]
 
 
 def rare(items: int, gain: float, rng: np.random.Generator) -> Array:
-    """[2, items, 1] of items scored 0 or 100, scored differently on 2 %; with a gain, 3 in 4 of these are ours."""
+    """Scores [2, items, 1] of items that score 0 or 100. The systems differ on 2 % of the items; with a gain, the first
+    system is right on 3 in 4 of these."""
     theirs = rng.random(items) < 0.8
     differ = rng.random(items) < 0.02
     theirs[differ] = rng.random(int(differ.sum())) < (0.25 if gain else 0.5)
@@ -308,7 +309,7 @@ def rare(items: int, gain: float, rng: np.random.Generator) -> Array:
 
 
 def f1(items: int, gain: float, rng: np.random.Generator) -> Array:
-    """[2, items, 3] of sentences with right, predicted and gold chunks."""
+    """Counts [2, items, 3] of right, predicted and gold chunks in sentences."""
     wanted = rng.poisson(2, items)
     ease = rng.beta(2, 1, items) * (1 - gain)
     systems = []
@@ -320,7 +321,7 @@ def f1(items: int, gain: float, rng: np.random.Generator) -> Array:
 
 @cache
 def true_difference(design: Design) -> float:
-    """That of the population, in points; of F1 by a large sample."""
+    """The true difference of the population in points; for F1, it is estimated from a large sample."""
     if design.draw != "f1":
         return 100 * GAIN if design.draw == "accuracy" else 1.0
     ours, theirs = main_number(f1(4_000_000, GAIN, np.random.default_rng(0)).mean(axis=1))

@@ -18,7 +18,7 @@ class DataRef:
     Attributes:
         identity: `sha256:HEX` over the canonical examples, or `hub:ID/CONFIG@REVISION#SPLIT` for hub data, whose
             content the pinned revision fixes before anything is downloaded.
-        rows: examples, counted or declared; None where unknown. Not part of identity.
+        rows: number of examples, counted or declared; None if unknown. Not part of identity.
         tokens: estimated subword tokens over all rows, before truncation. Not part of identity.
         labelled: whether the gold labels exist; without them, predictions are written and nothing is scored.
     """
@@ -82,7 +82,7 @@ class Part:
     Attributes:
         task: name of the task whose examples and head it uses (`squad` for xquad and mlqa).
         train: training examples: one entry per language, and per task where the task is a union of others.
-        dev: examples of the model selection; None where the last weights are taken.
+        dev: dev set for model selection; None if the last weights are taken.
         recipe: the recipe of the task; only its EXAMPLE_FIELDS and its data seed are used.
     """
 
@@ -153,7 +153,7 @@ class StageSpec:
     recipe: Recipe = field(hash=False)
 
     def payload(self) -> dict[str, Any]:
-        """What is hashed, in plain JSON types."""
+        """The hashed payload, in plain JSON types."""
         elsewhere = (*EXAMPLE_FIELDS, "seed", "seed_parts")
         recipe = {name: value for name, value in self.recipe.model_dump().items() if name not in elsewhere}
         recipe["seeds"] = {part: self.recipe.seed_of(part) for part in SEED_PARTS if part != "data"}
@@ -173,7 +173,7 @@ class StageSpec:
 
     @property
     def data(self) -> list[DataRef]:
-        """All its examples, training and selection."""
+        """All data of the stage: training sets and dev sets."""
         return [ref for part in self.parts for ref in (*part.train, part.dev) if ref is not None]
 
     @cached_property
@@ -182,7 +182,7 @@ class StageSpec:
 
 
 NOISE_VERSION = 1
-"""Raised when `data/noise` changes what it makes of the same examples."""
+"""Version of the noise. It is raised when `data/noise` gives other results for the same examples."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Condition:
 
     @property
     def name(self) -> str:
-        """As tables and paths show it: `swap@0.1`, `swap@0.1-question`, `swap@0.1-s3` of another seed than 0."""
+        """Name in tables and paths: `swap@0.1`, `swap@0.1-question`, or `swap@0.1-s3` if the seed is 3 instead of 0."""
         scope = "" if self.scope == "all" else f"-{self.scope}"
         return f"{self.kind}@{self.rate:g}{scope}{f'-s{self.seed}' if self.seed else ''}"
 

@@ -120,7 +120,7 @@ def train_tokenizer(
     """
     words = _words(text_files)
     if not words:
-        raise StiltsError("a base model made on the spot needs text for its tokenizer; give text files")
+        raise StiltsError("a randomly initialised base model (init:) needs text for its tokenizer; give text files")
     least = len(set().union(*words)) + len(SPECIAL) + 1
     if vocab_size < least:
         raise StiltsError(

@@ -427,7 +427,7 @@ def test_xlm_without_language_embeddings_needs_no_ids(tmp_path: Path, text_file:
         Model.load(nameless)
 
 
-# --- bases made on the spot, and small facts --------------------------------------------------------------------
+# --- randomly initialised base models, and small facts --------------------------------------------------------
 
 
 def test_a_base_made_on_the_spot_has_the_architectures_frame(kind: str, tmp_path: Path, text_file: Path):
