@@ -1,6 +1,7 @@
-"""Identity: canonical JSON and the keys made of it.
+"""Canonical JSON, the keys that are made of it, and the versions that enter every key.
 
-Invariants: equal values give equal bytes on every machine and Python version; what has no canonical form raises.
+Equal values give equal bytes on every machine and in every Python version. A value that has no canonical form raises an
+error. `docs/changing.md` says which version to raise for which change.
 """
 
 import hashlib
@@ -12,12 +13,13 @@ KEY_VERSION = 3
 """Version of the form of all keys. Raising it changes every key: nothing that is stored is reused."""
 
 TRAINING_VERSION = 1
-"""Raised when a change of the code gives other weights for the same recipe and data: every stage is trained again."""
+"""Raised when a change of the code gives other weights for the same recipe and data. Every stage is then trained again.
+"""
 
 EVALUATION_VERSION = 1
-"""Raised when a change of the code gives other predictions or scores for the same weights: every evaluation is done
-again, from the stored weights where they were kept. Of one task alone, raise `Task.version` (what it reads or trains)
-or `Task.evaluation_version` (how it predicts and scores)."""
+"""Raised when a change of the code gives other predictions or scores for the same weights. Every evaluation is then
+done again, from the stored weights if they were kept. For a change that concerns one task alone, raise `Task.version`
+(what it reads or trains) or `Task.evaluation_version` (how it predicts and scores) instead."""
 
 
 def canonical(value: Any) -> str:

@@ -62,17 +62,24 @@ def test_counts(base: Path, ranks: Ranks):
 
 
 def test_golden_losses(base: Path, ranks: Ranks):
-    """torch 2.13, transformers 5.23, DeepSpeed 0.19.8, CPU: `pytest tests/train/test_loop.py -k golden`."""
+    """Measured with torch 2.13, transformers 5.23 and DeepSpeed 0.19.8 on a CPU."""
+    moved = (
+        "Losses of {} are {}: other weights than those that stores hold. If this change is meant, raise "
+        "TRAINING_VERSION in stilts/identity/canonical.py (or `version` of a task, if it concerns one task alone), so "
+        "that stages are trained again; write the new losses here, and add a line to CHANGELOG.md."
+    )
     golden = {
         "classification": [0.69329, 0.67735, 0.69498],
         "multiple_choice": [1.14109, 1.19175, 1.05437],
         "tagging": [0.76139, 0.66868, 0.69969],
         "span_qa": [2.45121, 3.09297, 2.78207],
         "mlm": [5.33727, 5.31734, 5.27903],
+        "parsing": [3.23153, 2.89571, 3.04198],
+        "srl": [0.69344, 0.68919, 0.69943],
     }
     found = {family: curve(run(base, ranks, family, max_steps=3)[0]) for family in golden}
     for family, losses in golden.items():
-        assert found[family] == pytest.approx(losses, rel=2e-4), found
+        assert found[family] == pytest.approx(losses, rel=2e-4), moved.format(family, found[family])
 
 
 @pytest.mark.parametrize("stage", [0, 1, 2, 3])
