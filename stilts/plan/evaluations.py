@@ -153,7 +153,12 @@ class Evaluator:
         return [language for language in known if self.data.has(task, split, language)]
 
     def _note(self, name: str, task: Task, decl: TargetDecl, split: str, languages: Sequence[str]) -> None:
-        """Record the languages of the benchmark that are left out because they have no data."""
+        """Record the languages of the benchmark that are left out because they have no data.
+
+        Nothing is recorded if the data is generated: nobody expects real languages of it.
+        """
+        if any(language in self.invented for language in languages):
+            return
         wanted = self.experiment.languages if decl.languages is None else decl.languages
         lost = [language for language in self._official(task) if language not in languages]
         if lost and languages and not isinstance(wanted, tuple):

@@ -11,6 +11,7 @@ from stilts.results.aggregate import kind_of, language_order, splits, targets, t
 from stilts.results.scores import MEAN, ModelRegime, averages_of, official_targets, rows_of
 from stilts.results.seed_statistics import SeedStatistics, points_of, statistics_of
 from stilts.results.table import CLEAN, benchmark_of
+from stilts.tasks.base import private_language
 from stilts.tasks.benchmarks import Benchmark
 
 
@@ -126,12 +127,15 @@ _NAMED = 12
 
 
 def _without(rows: Sequence[Mapping[str, Any]], names: Sequence[str], benchmark: Benchmark) -> Iterable[str]:
-    """For each target that is not evaluated in all the benchmark's languages: its name and the languages that lack."""
+    """For each target that is not evaluated in all the benchmark's languages: its name and the languages that lack.
+
+    Targets on generated data, which are evaluated in invented languages, are not among them.
+    """
     for name in names:
         of_target = [row for row in rows if row["target"] == name]
         planned = {row["language"] for row in of_target}
         lost = [lang for lang in benchmark.languages.get(of_target[0]["task"], ()) if lang not in planned]
-        if lost:
+        if lost and not any(map(private_language, planned)):
             more = f" and {len(lost) - _NAMED} more" if len(lost) > _NAMED else ""
             yield f"{name} ({' '.join(lost[:_NAMED])}{more})"
 

@@ -1,18 +1,20 @@
 """Evaluations of targets: languages, settings, noise, and curves during training."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stilts.data.prepare import Catalog
 from stilts.errors import Problems
 from stilts.experiment.mistakes import InvalidExperiment
 from stilts.experiment.runtime import Runtime
-from stilts.identity.stage import SHORT
-from stilts.plan.expand import Expansion
+from stilts.identity.stage import SHORT, StageSpec
+from stilts.plan.expand import Expansion, expand
 from stilts.plan.graph import Node
 from stilts.plan.todo import Artifact, missing_jobs
-from stilts.tasks.base import words
+from stilts.tasks.base import get_task, words
 from stilts.tasks.families import get_family
 from tests.plan.conftest import BEST, Expand, FakeData, declare, mistake, mistakes
 
@@ -262,3 +264,34 @@ def test_settings_by_task_reach_every_target_of_it(expanded: Expand) -> None:
     messages = mistakes(expanded, settings={"tatoeba": {"layr": 7}, "tatoba": {}})
     assert messages[0] == "settings.tatoeba.layr: unknown; did you mean 'layer'?"
     assert messages[1].startswith("settings.tatoba: unknown task 'tatoba'; did you mean 'tatoeba'")
+
+
+def test_a_generated_corpus_is_not_expected_to_have_real_languages(expanded: Expand, data: FakeData) -> None:
+    real = [("xnli", "test", language) for language in get_task("xnli").languages if language != "en"]
+    data.absent = set(real)
+    fields: dict[str, Any] = {"targets": ["xnli"], "data": {"generate": {"languages": 2}}}
+    expansion = expanded(**fields)
+    (cell,) = expansion.cells
+    assert [spec.language for spec in cell.branches[0].evaluations] == ["en", "qaa", "qab"]
+    assert expansion.left_out == {}
+
+
+def test_in_language_training_on_real_files_takes_the_languages_that_have_them(
+    xtreme_mini: Path, tmp_path: Path
+) -> None:
+    """UD-POS with the dev files of two languages as their training files; the folder has 16 languages."""
+    folder = xtreme_mini / "xtreme" / "udpos"
+    (tmp_path / "train-de.tsv").write_bytes((folder / "dev-de.tsv").read_bytes())
+    (tmp_path / "train-en.tsv").write_bytes((folder / "dev-en.tsv").read_bytes())
+    files = {"train": f"{tmp_path}/train-{{lang}}.tsv", "dev": f"{folder}/dev-{{lang}}.tsv"}
+    data = {"tasks": {"udpos": {**files, "test": f"{folder}/test-{{lang}}.tsv"}}}
+    targets = {"udpos": {"setting": "in-language"}}
+    experiment = declare(targets=targets, languages="present", data=data, recipe={"epochs": 1})
+    expansion = expand(experiment, Catalog(experiment.data, tmp_path / "root"))
+    (cell,) = expansion.cells
+    assert [branch.evaluations[0].language for branch in cell.branches] == ["en", "de"]
+    parts = [part for node in expansion.graph.stages() if isinstance(node.spec, StageSpec) for part in node.spec.parts]
+    assert [[ref.language for ref in part.train] for part in parts] == [["en"], ["de"]]
+    there = {path.stem.removeprefix("test-") for path in folder.glob("test-*.tsv")}
+    assert set(expansion.left_out["udpos", "test"]) == set(get_task("udpos").languages) - there
+    assert set(expansion.left_out["udpos", "train"]) == there - {"de", "en"}

@@ -32,6 +32,11 @@ def test_other_languages_than_the_benchmarks_are_noted(grid):
     assert found.without == (f"xnli ({' '.join(official[2:14])} and 1 more)",)
 
 
+def test_a_generated_corpus_is_not_expected_to_have_real_languages(grid):
+    grid.add("none", "xnli", 1, acc(["en", "qaa", "qab"]))
+    assert summary_of(grid).without == ()
+
+
 def test_a_target_in_another_setting_is_in_no_average(grid):
     languages = get_task("xnli").languages
     grid.add("none", "xnli", 1, acc(languages))

@@ -23,3 +23,14 @@ def test_a_plan_is_shown() -> None:
         "2.2 GB",
         "50.0 TB",
     ]
+
+
+def test_languages_that_are_left_out_are_named() -> None:
+    data = FakeData()
+    data.absent = {("panx", "test", "sw"), ("panx", "train", "de")}
+    plan = {"targets": {"panx": {"setting": "in-language"}}, "languages": "present"}
+    console = Console(width=200, record=True, file=io.StringIO())
+    show_plan(make_plan(expand(declare(**plan), data), {}, "/store", []), console)
+    text = console.export_text()
+    assert "panx: no test data, left out: sw\n" in text
+    assert "panx: no train data, left out: de\n" in text

@@ -19,6 +19,7 @@ from stilts.show.grid import markdown
 from stilts.show.results import analysis_files, print_results, write_results
 from stilts.show.summary import summary_grids
 from stilts.show.text import interval, probability
+from stilts.tasks.base import get_task
 from tests.show.conftest import complete, markdown_cells
 
 
@@ -148,3 +149,14 @@ def test_latex_of_the_analyses_compiles(analyses, tmp_path):
     log = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
     assert log.returncode == 0, log.stdout.decode(errors="replace")[-2000:]
     assert b"Overfull \\hbox" not in log.stdout
+
+
+def test_languages_that_are_left_out_are_named_in_the_table_and_on_the_terminal(grid, tmp_path):
+    languages = [language for language in get_task("xnli").languages if language not in ("sw", "ur")]
+    grid.add("none", "xnli", 1, {language: {"accuracy": 50.0} for language in languages})
+    tables = grid.tables()
+    write_results(tmp_path, tables)
+    console = Console(width=200, record=True, file=io.StringIO())
+    print_results(console, tables)
+    for text in ((tmp_path / "table.md").read_text(), console.export_text()):
+        assert "Languages left out: xnli (sw ur)." in text
