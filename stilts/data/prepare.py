@@ -32,7 +32,7 @@ from stilts.identity.stage import SHORT, DataRef
 from stilts.tasks.base import HubSource, Task, all_tasks, check_language, private_language
 from stilts.tasks.families import get_family
 
-INDEX_VERSION = 3
+INDEX_VERSION = 4
 """Raised when a reader changes what it makes of the same file."""
 
 RACY_SECONDS = 2.0

@@ -250,12 +250,12 @@ def read_copa(path: Path, task: Task, language: str) -> pa.Table:
     rows = [
         Row(
             number,
-            str(number - 1 if line.idx is None else line.idx),
+            str(row if line.idx is None else line.idx),
             prompt(line.premise, line.question),
             [line.choice1, line.choice2],
             None if blank else line.label,
         )
-        for number, line in lines
+        for row, (number, line) in enumerate(lines)
     ]
     return _table(report, rows)
 

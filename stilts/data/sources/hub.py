@@ -64,6 +64,8 @@ def load(source: HubSource, task: Task, split: str, language: str) -> pa.Table:
     read.report.close()
     if "id" in read.columns:
         canonical["id"] = [str(name) for name in read.columns["id"]]
+    elif task.parallel:  # rows are numbered before some are left out: translations must have the same id
+        canonical.setdefault("id", [str(i) for i in range(len(next(iter(canonical.values()))))])
     for lacking, whole in family.hub_requirements.items() if split != "test" else ():
         canonical = _kept(source, canonical, lacking, whole)
     form = FORMATS.get(task.files or "")

@@ -1,4 +1,4 @@
-"""Sentence pairs as their data sets publish them: natural language inference in all its shapes, and QQP."""
+"""Sentence pairs as their data sets publish them: natural language inference in all its file formats, and QQP."""
 
 from pathlib import Path
 
@@ -17,21 +17,21 @@ HEADERS = (
     ("premise", "hypo", "label"),
     ("question1", "question2", "is_duplicate"),
 )
-"""Columns of the files with a header: MNLI's, SNLI's and XNLI's; RTE's and the rest of GLUE; the hub's names; XNLI's
-translated MNLI; QQP."""
+"""Names of the columns in files with a header: of MNLI, SNLI and XNLI; of RTE and the rest of GLUE; of the hub; of
+XNLI's translated MNLI; of QQP."""
 
 LABEL_PLACES = f"a column {' or '.join(dict.fromkeys(names[2] for names in HEADERS))}, or a third without a header"
-"""Where labels are looked for, as messages say it."""
+"""Where the readers look for labels, for messages."""
 
 UNDECIDED: tuple[str | int, ...] = ("-", *NO_LABEL, *map(str, NO_LABEL))
-"""Labels of pairs that have none: `-` in SNLI's and MNLI's files, and numbers that mean "no label"."""
+"""Labels that mean "no label": `-` in SNLI's and MNLI's files, and numbers."""
 
 Row = tuple[int, str, str, str | int | None]
-"""Line, text, text, label as the file has it (None: the file has no labels)."""
+"""Line number, text, text, and the label as it stands in the file (None: the file has no labels)."""
 
 
 class Pair(BaseModel):
-    """A line of jsonl: MNLI's, SNLI's and XNLI's names, or ANLI's, or the hub's."""
+    """A line of jsonl, with the names of MNLI, SNLI and XNLI, or of ANLI, or of the hub."""
 
     text_a: str = Field(validation_alias=AliasChoices("sentence1", "premise", "context"))
     text_b: str = Field(validation_alias=AliasChoices("sentence2", "hypothesis"))
@@ -41,10 +41,14 @@ class Pair(BaseModel):
 
 @each_file
 def read_nli(path: Path, task: Task, language: str) -> pa.Table:
-    """Natural language inference: jsonl (MNLI, SNLI, ANLI, XNLI), a table with a header (GLUE, SNLI, XNLI and its
-    translated training data), or XTREME's rows without one.
+    """Read natural language inference.
 
-    Pairs without a majority label (`-`, or -1) are left out, as their authors advise.
+    The file is jsonl (MNLI, SNLI, ANLI, XNLI), a table with a header (GLUE, SNLI, XNLI and its translated training
+    data), or a table without one (XTREME). Pairs without a majority label (`-`, or -1) are left out, as the authors of
+    the data sets advise.
+
+    Raises:
+        Problems: wrong numbers of columns, empty sentences and unknown labels, by line.
     """
     first = read_lines(path)[0]
     if first.lstrip().startswith("{"):
@@ -60,10 +64,10 @@ def read_nli(path: Path, task: Task, language: str) -> pa.Table:
 
 @each_file
 def read_qqp(path: Path, task: Task, language: str) -> pa.Table:
-    """GLUE's QQP, or rows of question, question and label without a header, as PAWS-X has them.
+    """Read GLUE's QQP, or lines of question TAB question TAB label without a header.
 
-    The published file holds a few rows that a line feed inside a question tore, and two that lack a question: they
-    are left out.
+    The published file contains a few rows that a line feed inside a question tore apart, and two without a second
+    question. They are left out.
     """
     report = Report(path)
     if _columns(read_lines(path)[0]) is None:
@@ -86,14 +90,14 @@ def _read_jsonl(path: Path, task: Task, language: str) -> pa.Table:
 
 
 def _columns(first: str) -> tuple[str, str, str] | None:
-    """The columns of a header that are wanted, those with a label first; None where the line is none."""
+    """Return the names of the three columns to read, with a label if there is one; None if the line is no header."""
     header = set(first.split("\t"))
     fitting = [names for names in HEADERS if set(names[:2]) <= header]
     return max(fitting, key=lambda names: names[2] in header, default=None)
 
 
 def _read_table(path: Path, language: str) -> tuple[list[Row], list[tuple[int, str]]]:
-    """Rows of a table with a header, and the lines that have not its columns. XNLI's hold all languages."""
+    """Return the rows of one language in a table with a header, and a message for each line of another length."""
     lines = read_lines(path)
     header = lines[0].split("\t")
     names = _columns(lines[0])
@@ -113,16 +117,17 @@ def _read_table(path: Path, language: str) -> tuple[list[Row], list[tuple[int, s
 
 
 def _table(path: Path, task: Task, report: Report, rows: list[Row]) -> pa.Table:
-    decided = [row for row in rows if row[3] not in UNDECIDED]
-    for number, a, b, _ in decided:
+    """Make the canonical table of the rows of one language."""
+    decided = [(row, *cells) for row, cells in enumerate(rows) if cells[3] not in UNDECIDED]
+    for _, number, a, b, _ in decided:
         report.blank(number, **{"sentence 1": a, "sentence 2": b})
-    kept = [(a, b, _index(report, number, label, task)) for number, a, b, label in decided]
+    kept = [(a, b, _index(report, number, label, task)) for _, number, a, b, label in decided]
     if not kept and not report.count:
         report.add(1, "no pair with a majority label in it")
     report.close()
     if len(decided) < len(rows):
         tell_left_out(path, len(rows) - len(decided), len(rows), "no label that a majority of annotators chose")
-    return plain_pairs.pair_table(path, kept)
+    return plain_pairs.pair_table(path, task, kept, [row for row, *_ in decided])
 
 
 def _index(report: Report, number: int, label: str | int | None, task: Task) -> int:

@@ -19,18 +19,22 @@ from stilts.tasks.schema import CLASSIFICATION
 
 @each_file
 def read_pairs(path: Path, task: Task, language: str) -> pa.Table:
-    """Rows of XNLI and PAWS-X: sentence, sentence and, but for test files, label, separated by tabs, without a header.
+    """Read lines of sentence TAB sentence TAB label; test files have no label.
 
-    XTREME's script writes them with Python's csv module, which quotes a cell that holds a quote, and copies others as
-    they are. So a cell that a csv writer quoted loses its quotes, and any other quote is text, also within one file.
+    XTREME's script writes some files with Python's csv module, which puts a cell with a quote in it between quotes and
+    doubles the quote inside, and copies other files as they are. Quotes that a csv writer added are removed, and any
+    other quote is text. Both can occur in one file.
 
-    Translated training files have five columns: both sentences in English, both translated, and the label.
+    Machine-translated training files have five columns: both sentences in English, both translated, and the label.
+
+    Raises:
+        Problems: wrong numbers of columns, empty sentences and unknown labels, by line.
     """
     return _pairs(path, task, list(_quoted_rows(read_lines(path))))
 
 
 def merge_labels(table: pa.Table, path: Path, task: Task) -> pa.Table:
-    """Gold labels, one a line in the order of the rows."""
+    """Add gold labels, one a line in the order of the rows."""
     report = Report(path)
     lines = read_lines(path)
     report.same_count("labels", len(lines), "test rows", table.num_rows)
@@ -56,27 +60,34 @@ def _pairs(path: Path, task: Task, rows: Rows) -> pa.Table:
         report.blank(number, **{"sentence 1": cells[0], "sentence 2": cells[1]})
         kept.append((cells[0], cells[1], label_index(report, number, cells[2], task) if columns == 3 else -1))
     report.close()
-    return pair_table(path, kept)
+    return pair_table(path, task, kept, range(len(kept)))
 
 
 TRANSLATED_COLUMNS = 5
 
 
 def _translated_pairs(path: Path, task: Task, rows: Rows) -> pa.Table:
-    """The files are as the translating machine left them: some rows are torn, some sentences empty."""
-    kept = []
-    for _, cells in rows:
+    """Read machine translations, leaving out rows that were torn apart and rows with an empty sentence."""
+    kept, numbers = [], []
+    for row, (_, cells) in enumerate(rows):
         label = cells[-1].strip()
         label = SPELLINGS.get(label, label)
         if len(cells) == TRANSLATED_COLUMNS and label in task.labels and cells[2].strip() and cells[3].strip():
             kept.append((cells[2], cells[3], task.labels.index(label)))
+            numbers.append(row)
     tell_left_out(path, len(rows) - len(kept), len(rows), "not two sentences, their translations and a label")
-    return pair_table(path, kept)
+    return pair_table(path, task, kept, numbers)
 
 
-def pair_table(path: Path, rows: Sequence[tuple[str, str, int]]) -> pa.Table:
-    """Rows of text, text, label (-1: none) as the canonical table."""
-    columns: dict[str, Any] = {"id": [str(i) for i in range(len(rows))]}
+def pair_table(path: Path, task: Task, rows: Sequence[tuple[str, str, int]], numbers: Sequence[int]) -> pa.Table:
+    """Make the canonical table of rows of text, text, label (-1: none).
+
+    Args:
+        numbers: the number of each row among those of its language in the file, from 0. The rows of a parallel task
+            have these as ids, because translations must have the same id although a row was left out in one language.
+            The ids of other tasks count the rows of the table.
+    """
+    columns: dict[str, Any] = {"id": [str(i) for i in (numbers if task.parallel else range(len(rows)))]}
     for index, name in enumerate(("text_a", "text_b", "label")):
         columns[name] = [row[index] for row in rows]
     return to_table(path, columns, CLASSIFICATION)
@@ -87,9 +98,9 @@ SPELLINGS = {"contradictory": "contradiction", "e": "entailment", "n": "neutral"
 
 
 def label_index(report: Report, line: int, label: str, task: Task) -> int:
-    """The index of a label among the task's, given by its name or by its number; a wrong one is noted and becomes -1.
+    """Return the index of a label among the task's; a wrong label is reported and becomes -1.
 
-    A number counts the task's labels from 0, as the hub's class labels do, unless it is itself the name of a label.
+    A label is given by its name, or by its index in the task's labels unless the number is itself the name of a label.
     """
     label = label.strip()
     label = label if label in task.labels else SPELLINGS.get(label, label)
@@ -105,12 +116,12 @@ _GENUINE = re.compile(r'"((?:[^"]|"")*"")(?:[^"]|"")*"')
 
 
 def _unquote(cell: str) -> str:
-    """A CSV writer quotes a cell for the quotes inside, which it doubles; any other leading quote is plain text."""
+    """Remove the quotes that a csv writer put around a cell because of quotes inside, which it doubled."""
     return cell[1:-1].replace('""', '"') if _GENUINE.fullmatch(cell) else cell
 
 
 def _quoted_rows(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of each row. A line with as many cells as most lines is a row, whatever quotes it holds."""
+    """Yield (line number, cells) of each row. A line with as many cells as most lines is a row, whatever its quotes."""
     counts = Counter(line.count("\t") + 1 for line in lines)
     counts[2] //= 2  # a row of three that is torn makes two lines of two
     columns = max((3, TRANSLATED_COLUMNS, 2), key=counts.__getitem__)
@@ -125,7 +136,10 @@ def _quoted_rows(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
 
 
 def _row_over_lines(lines: list[str], index: int, most: int = 10) -> tuple[list[str], int]:
-    """A row with a quoted line end or tab inside a cell, and its number of lines; the plain line if it is none."""
+    """Return a row that has a line end or tab inside a quoted cell, and its number of lines.
+
+    If the lines from `index` on are no such row, returns the cells of the one line, and 1.
+    """
     for used in range(1, most + 1):
         try:
             rows = list(csv.reader(["\n".join(lines[index : index + used])], delimiter="\t", strict=True))

@@ -189,3 +189,11 @@ def test_real_files_are_whole_and_their_labels_balanced(
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(StiltsError, match="does not exist"):
         choices.read_siqa([tmp_path / "train.jsonl"], SIQA, "en")
+
+
+def test_a_blank_line_changes_no_id_of_xcopa(tmp_path: Path) -> None:
+    """Items of parallel tasks are matched across languages by id."""
+    row = {"premise": "p", "choice1": "a", "choice2": "b", "question": "cause", "label": 1}
+    path = tmp_path / "test-et.jsonl"
+    path.write_text(json.dumps(row) + "\n\n" + json.dumps(row) + "\n")
+    assert choices.read_copa([path], XCOPA, "et")["id"].to_pylist() == ["0", "1"]

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
+from stilts.data.prepare import Catalog
 from stilts.data.sources.files import FORMATS, get_format, read_sentences
+from stilts.data.tables import read_table
 from stilts.errors import StiltsError
-from stilts.tasks.base import get_task
+from stilts.experiment.data import DataDecl
+from stilts.tasks.base import all_tasks, get_task
 
 
 def write(folder: Path, text: str, name: str = "f") -> Path:
@@ -68,3 +71,20 @@ def test_only_translations_are_read_laxly() -> None:
 def test_an_unknown_format_names_the_nearest() -> None:
     with pytest.raises(StiltsError, match=r"no file format 'squadd' in data/sources/files\.py; did you mean 'squad'"):
         get_format(replace(get_task("squad"), files="squadd"))
+
+
+def test_the_readers_of_parallel_tasks_are_known_to_keep_the_ids_of_translations() -> None:
+    """`squad` and `xquad_r` take ids from the file, the others number the rows of a language (see their tests)."""
+    tasks = [task for task in all_tasks().values() if task.parallel]
+    assert {task.files for task in tasks} == {"nli", "pairs", "copa", "squad", "xquad_r"}
+
+
+@pytest.mark.parametrize("name", sorted(name for name, task in all_tasks().items() if task.parallel))
+def test_gold_labels_change_no_id_of_a_parallel_task(name: str, xtreme_mini: Path, tmp_path: Path) -> None:
+    task, found = get_task(name), []
+    for labels in (None, str(xtreme_mini / "labels")):
+        catalog = Catalog(DataDecl(xtreme=str(xtreme_mini / "xtreme"), labels=labels), tmp_path / str(labels is None))
+        language = next(code for code in task.languages if code != "en" and catalog.has(task, "test", code))
+        found.append(read_table(catalog.root / catalog.ref(task, "test", language).path)["id"].to_pylist())
+    assert found[0] == found[1]
+    assert len(set(found[0])) == len(found[0])

@@ -63,6 +63,16 @@ def test_pairs_by_language_configuration(tmp_path: Path) -> None:
     assert table["id"].to_pylist() == ["0", "1"]
 
 
+@pytest.mark.parametrize(("name", "ids"), [("xnli", ["0", "2"]), ("snli", ["0", "1"])])
+def test_rows_of_a_parallel_task_are_numbered_before_some_are_left_out(
+    name: str, ids: list[str], tmp_path: Path
+) -> None:
+    rows = [{"premise": "a", "hypothesis": "b", "label": label} for label in (0, -1, 2)]
+    folder = jsonl_repository(tmp_path / "r", {"x": {"train": rows}})
+    table = hub.load(replace(moved(name, folder), config="x"), get_task(name), "train", "en")
+    assert table["id"].to_pylist() == ids
+
+
 def test_labels_go_by_the_hubs_own_class_names(tmp_path: Path) -> None:
     names = datasets.ClassLabel(names=["contradiction", "entailment", "neutral"])
     text = datasets.Value("string")

@@ -135,6 +135,28 @@ def test_torn_rows_of_a_translation_are_left_out_and_counted(tmp_path: Path, cap
         read_pairs(write(tmp_path, good + "a\tb\tA\tB\tx\n" * 3), XNLI, "de")
 
 
+# Ids
+
+
+def test_translations_keep_their_ids_where_a_row_is_left_out(tmp_path: Path) -> None:
+    """Items of parallel tasks are matched across languages by id."""
+    rows = [{"sentence1": a, "sentence2": a, "gold_label": "neutral", "language": "en"} for a in "abc"]
+    rows += [{**row, "language": "de"} for row in rows]
+    rows[1]["gold_label"] = "-"
+    files = jsonl(tmp_path, *rows)
+    ids = {language: read_nli(files, XNLI, language)["id"].to_pylist() for language in ("en", "de")}
+    assert ids == {"en": ["0", "2"], "de": ["0", "1", "2"]}
+    header = "language\tgold_label\tsentence1\tsentence2\n"
+    files = write(tmp_path, header + "de\t-\ta\ta\n" + "de\tneutral\tb\tb\nen\tneutral\ta\ta\n" + "de\tneutral\tc\tc\n")
+    assert read_nli(files, XNLI, "de")["id"].to_pylist() == ["1", "2"]
+    assert read_nli(jsonl(tmp_path, *rows[:3]), SNLI, "en")["id"].to_pylist() == ["0", "1"]
+
+
+def test_torn_translations_keep_the_ids_of_the_other_rows(tmp_path: Path) -> None:
+    text = "a\tb\tA\tB\t1\n" + "a\tb\tA\t \t1\n" + "c\td\tC\tD\t0\n"
+    assert read_pairs(write(tmp_path, text), PAWSX, "de")["id"].to_pylist() == ["0", "2"]
+
+
 # QQP
 
 QQP_HEADER = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
