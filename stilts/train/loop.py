@@ -1,14 +1,17 @@
 """The training loop of one stage.
 
-Each optimizer step trains on a batch of one task, which the step schedule chooses. The sequences of the batch are laid
-out in micro-batches and dealt to the ranks. The loss of a step is the sum over all of its items divided by their global
-number, so that neither the number of ranks nor the size of the micro-batches changes the result. In a mixture every
-task trains the encoder and its own head; the other heads keep their weights and their optimizer state
-(`deepspeed.py`).
+Each optimizer step trains on a batch of one task, which the step schedule chooses. The sequences of the batch are
+arranged in micro-batches, which are distributed over the ranks. The loss of a step is the sum of the losses of its
+tokens or sequences divided by their number on all ranks, so that neither the number of ranks nor the size of the
+micro-batches changes the result. In a mixture, a step updates the encoder and the head of its task; the other heads
+keep their weights and their optimizer state (`deepspeed.py`).
 
-Invariants: every random number is a function of (seed, step) or (seed, step, rank), so that a resumed stage repeats an
-undisturbed one bit by bit. All ranks take the same decisions, because decisions depend only on numbers that were summed
-over the ranks or broadcast.
+Invariants:
+
+- Every random number is a function of (seed, step) or (seed, step, rank), so that a resumed stage computes the same
+  bits as an uninterrupted one.
+- All ranks take the same decisions, because decisions depend only on numbers that were summed over the ranks or
+  broadcast.
 """
 
 import json
@@ -41,12 +44,13 @@ from stilts.train.step_schedule import Source, StepSchedule, TrainPart
 log = logging.getLogger(__name__)
 
 REPORT_SECONDS = 1.0
+"""Seconds between two progress reports."""
 LAST = 10
-"""Number of losses of each task, from the first and from the last step, that a record keeps by task."""
+"""How many of the first and of the last losses of each task a record keeps."""
 
 
 class Diverged(StiltsError):
-    """The loss became NaN or infinite. The stage has failed, and would fail again with the same recipe."""
+    """The loss became NaN or infinite. The stage is not retried: with the same recipe it would diverge again."""
 
 
 @dataclass
@@ -56,8 +60,8 @@ class PartResult:
     Attributes:
         steps: optimizer steps that trained this task.
         examples, tokens: as in `TrainResult`.
-        losses: losses of its last steps, at most LAST.
-        first: losses of its first steps, at most LAST.
+        losses: mean losses of its last steps, at most LAST.
+        first: mean losses of its first steps, at most LAST.
     """
 
     steps: int = 0
@@ -73,15 +77,15 @@ class TrainResult:
 
     Attributes:
         steps: optimizer steps.
-        examples: items seen, repetitions counted.
-        tokens: tokens seen, padding not counted, over all ranks.
-        seconds: wall time including dev evaluations, earlier attempts included.
-        losses: (step, mean loss of the step), steps counted from 1.
-        dev: (step, dev score): the plain mean over the tasks that have one.
-        dev_parts: for each of `dev`, the score of each task.
-        watched: (step, scores of the watched evaluations) at the same steps.
+        examples: number of items seen; an item counts each time it is seen.
+        tokens: number of tokens seen on all ranks, without padding.
+        seconds: wall-clock time, including dev evaluations and earlier attempts.
+        losses: (step, mean loss of the step); steps are counted from 1.
+        dev: (step, dev score); the score is the unweighted mean over the tasks with dev data.
+        dev_parts: the score of each task, for each entry of `dev`.
+        watched: (step, scores of the watched evaluations), at the same steps as `dev`.
         best_step: the step whose weights are the result of the stage.
-        parts: results by task.
+        parts: results by task name.
     """
 
     steps: int = 0
@@ -97,6 +101,7 @@ class TrainResult:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "TrainResult":
+        """Build a result from the JSON form of `dataclasses.asdict`."""
         pairs = {name: [(int(step), float(value)) for step, value in data[name]] for name in ("losses", "dev")}
         parts = {task: PartResult(**part) for task, part in data["parts"].items()}
         watched = [(int(step), list(map(float, scores))) for step, scores in data.get("watched", ())]
@@ -116,41 +121,49 @@ def train(
     report: Callable[[dict[str, Any]], None] | None = None,
     resume: ResumeStore | None = None,
 ) -> TrainResult:
-    """Train the model in place (collective). Afterwards it holds the selected weights in fp32, whatever the precision
-    of the recipe: the master weights, from which another stage continues. `set_precision` gives the model that was
-    evaluated.
+    """Train the model in place (collective).
+
+    Afterwards the model holds the selected weights in fp32, whatever the precision of the recipe. These are the master
+    weights, from which another stage continues. `set_precision` turns the model into the one that was evaluated.
 
     Args:
-        parts: the tasks.
+        parts: the training data of each task.
         recipe: the recipe of the stage.
+        runtime: size of the micro-batches, ZeRO stage, and time between resume states.
         mixing: how the tasks share the steps; None if there is only one task.
-        dev_score: returns the dev score of each task with the current weights, higher is better; the plain mean
-            selects the weights. It is called on every rank, and must return the same scores there, every
-            `recipe.evaluate_every` steps, or once per epoch (for mixtures see `data.mixing.epoch_items`), and at the
-            end.
-        watch: returns further scores, which are recorded beside those of `dev_score` and select nothing. It is called
-            on every rank.
-        report: called with the progress on the leader, about once a second and after each dev evaluation: step, steps,
-            loss, tokens_per_second, examples and eta (seconds); in a mixture also phase, the task of the step; after
-            the first dev evaluation also dev, its score, and curve, all scores so far, as in `TrainResult.dev`.
-        resume: where resume states are kept; an interrupted stage continues from the newest one.
+        dev_score: returns the dev score of each task with the current weights (higher is better). The weights with the
+            highest unweighted mean are selected. It is called on every rank, where it must return the same scores:
+            every `recipe.evaluate_every` steps or, without that, once per epoch (`data.mixing.epoch_items` defines the
+            epoch of a mixture), and after the last step.
+        watch: returns further scores with the current weights, which are recorded next to those of `dev_score` and do
+            not influence the selection. It is called on every rank.
+        report: called on the leader about once per second and after each dev evaluation, with a dict of `step`,
+            `steps`, `loss`, `tokens_per_second`, `examples` and `eta` (seconds). In a mixture the dict also has
+            `phase`, the task of the step; after the first dev evaluation also `dev`, the last score, and `curve`, all
+            scores so far, as in `TrainResult.dev`.
+        resume: storage of resume states; an interrupted stage continues from the newest one.
 
     Raises:
         Diverged: the loss is NaN or infinite.
-        Preempted: a rank was preempted; the resume state after the last step is stored.
+        Preempted: a rank was preempted; the resume state after its last step is stored.
         Stopped: the stage was cancelled.
-        StiltsError: there is nothing to train on, sequences are longer than the model's positions, or a task of the
-            mixture gets no step.
+        StiltsError: a task has no training examples, `max_length` exceeds the model's number of positions, or a task of
+            the mixture gets no step.
     """
     schedule = StepSchedule(model, parts, recipe, mixing)
     return _Run(model, schedule, recipe, runtime, ranks, dev_score, watch, report, resume).run()
 
 
 def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Learning rate of a step, which counts from 0.
+    """Learning rate of a step.
 
-    It rises linearly from 0 over the warm-up, then stays constant or falls linearly towards 0, which it would reach one
-    step after the last: the last step still trains, at 1 / (steps - warm-up) of the rate, as in transformers.
+    The rate rises linearly from 0 during the warm-up. Then it stays constant or falls linearly. It would reach 0 one
+    step after the last, so that the last step still trains at 1 / (steps - warm-up) of the full rate, as in
+    transformers.
+
+    Args:
+        step: number of the step, from 0.
+        steps: number of steps of the stage.
     """
     warmup = recipe.warmup_steps(steps)
     if step < warmup:
@@ -192,7 +205,7 @@ class _Run:
             for step in range(first, self.steps):
                 self._step(step)
         except (Diverged, Preempted, Stopped):
-            self.engine.destroy()  # the gang's next stage finds the memory free
+            self.engine.destroy()  # frees the memory for the next stage that this gang trains
             raise
         weights = full_weights(self.engine) if self.best is None else self.best
         release(self.engine, self.model, weights, self.ranks.device)
@@ -203,7 +216,7 @@ class _Run:
         return self.result
 
     def _start(self) -> int:
-        """Build the engine, from the resume state if there is one. Returns the first step to train."""
+        """Build the engine, from the resume state if there is one, and return the first step to train."""
         state = self._resumable()
         set_precision(self.model, "fp32")
         self.model.to(self.ranks.device)
@@ -232,7 +245,7 @@ class _Run:
         return state
 
     def _identity(self) -> str:
-        """Digest of everything that a resume state must have in common with this call to be continued."""
+        """Digest of the recipe and the data. A resume state can only be continued if its digest is the same."""
         recipe = {name: value for name, value in self.recipe.model_dump().items() if name not in EXAMPLE_FIELDS}
         return digest([recipe, self.schedule.fingerprint()])
 
@@ -259,7 +272,8 @@ class _Run:
         torch.manual_seed(_dropout_seed(self.recipe.seed_of("dropout"), step, self.ranks.rank))
         total = torch.zeros((), device=self.ranks.device)
         for micro_batch in self._micro_batches(source, rows):
-            # All ranks must reduce equally often: for an empty micro-batch one item runs with weight 0.
+            # All ranks must run the same number of reductions: in place of an empty micro-batch, one item runs with
+            # weight 0.
             loss = self.engine(self._collate(source, rows, micro_batch or _first_item(rows)))
             loss = loss * (1.0 if micro_batch else 0.0)
             with deterministic(self.ranks.device):
@@ -268,8 +282,8 @@ class _Run:
         set_learning_rate(self.engine, learning_rate(self.recipe, step, self.steps), source.head.name)
         optimizer_step(self.engine)
         due = time.monotonic() - self.saved >= self.runtime.checkpoint_seconds
-        asked = float(self.ranks.drain.is_set()), float(self.ranks.halt.is_set())
-        loss_sum, save, drain, halt = self.ranks.sum(total.item(), float(due and self.ranks.leader), *asked)
+        events = float(self.ranks.drain.is_set()), float(self.ranks.halt.is_set())
+        loss_sum, save, drain, halt = self.ranks.sum(total.item(), float(due and self.ranks.leader), *events)
         self._count(step + 1, source, rows, loss_sum / count, time.monotonic() - began)
         if halt and step + 1 < self.steps:
             raise Stopped(f"stopped after step {step + 1} of {self.steps}")
@@ -294,21 +308,24 @@ class _Run:
         self.window_seconds += seconds
 
     def _after(self, step: int, source: Source, save: bool, drain: bool) -> None:
-        """After a step: evaluate on dev, report, and save the resume state if due; when draining, save and leave."""
+        """After a step: evaluate on dev and save the resume state if they are due, and report.
+
+        When draining, save the resume state and raise `Preempted`; the next attempt runs an evaluation that is due.
+        """
         due = self._evaluation_due(step)
-        leave = drain and (due or step < self.steps)
-        if due and not leave:
+        preempted = drain and (due or step < self.steps)
+        if due and not preempted:
             self._evaluate(step)
         self._report(step, source, now=due)
-        if leave:
-            self._give_way(step)
+        if preempted:
+            self._preempt(step)
         if self.resume is not None and save and step < self.steps:
             self._save(step)
 
-    def _give_way(self, step: int) -> None:
+    def _preempt(self, step: int) -> None:
         if self.resume is not None:
             self._save(step)
-        raise Preempted(f"gave way after step {step} of {self.steps}")
+        raise Preempted(f"preempted after step {step} of {self.steps}")
 
     def _evaluation_due(self, step: int) -> bool:
         if self.dev_score is None:

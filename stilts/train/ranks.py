@@ -1,4 +1,4 @@
-"""Ranks: the processes that train one stage together, over torch.distributed."""
+"""Ranks: the processes that train one stage together. They communicate through torch.distributed."""
 
 import ipaddress
 import os
@@ -22,15 +22,17 @@ T = TypeVar("T")
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """Within it, an operation without a deterministic implementation on a GPU raises instead of warning.
+    """Context in which an operation without a deterministic implementation on a GPU raises instead of warning.
 
-    The strict mode matters beyond that: the backward pass of memory-efficient attention, which packed batches use,
-    takes its deterministic path in this mode only. Nothing is changed on a CPU.
+    This strict mode is also the only one in which the backward pass of memory-efficient attention, which packed batches
+    use, is deterministic. On a CPU the context changes nothing.
 
-    What holds. On a CPU, the same stage on the same number of ranks and threads gives the same bits (tested, killed and
-    resumed runs included). On a GPU, every operation of a training step is one that torch documents as deterministic
-    in this mode (tested by the names of the operations, on a CPU); equal bits also need the same GPU model, the same
-    versions of torch and of its libraries, and NCCL's reductions in the same order, and were not measured.
+    Reproducibility on a CPU: the same stage on the same number of ranks and threads gives the same bits, also if it is
+    killed and resumed (tested).
+
+    Reproducibility on a GPU: torch documents every operation of a training step as deterministic in this mode (tested
+    by the names of the operations, on a CPU). Equal bits also require the same GPU model, the same versions of torch
+    and its libraries, and NCCL reductions in the same order; they were not measured.
     """
     strict = device.type == "cuda"
     if strict:
@@ -43,22 +45,24 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 
 class Preempted(StiltsError):
-    """The trial was preempted. Its resume state is stored, and the stage continues elsewhere."""
+    """The trial was preempted. Its resume state is stored, from which another trial continues the stage."""
 
 
 class Stopped(StiltsError):
-    """The stage was cancelled before its last step. Nothing of it is kept."""
+    """The stage was cancelled before its last step. None of its training is kept."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """One process of a gang, and the collectives of the gang. All ranks must call collectives in the same order.
+    """One process of a gang, with the collective operations of the gang.
+
+    All ranks must call the collectives in the same order.
 
     Attributes:
-        rank: number of this process, from 0; rank 0 is the leader.
+        rank: number of this process, from 0.
         world: number of ranks.
         device: device of the tensors of this rank.
-        drain: set by another thread when this rank is preempted: it stops as soon as its work is stored.
+        drain: set by another thread when this rank is preempted. The gang then stops as soon as its work is stored.
         halt: set by another thread when the stage is cancelled.
     """
 
@@ -70,10 +74,11 @@ class Ranks:
 
     @property
     def leader(self) -> bool:
+        """Whether this is rank 0, which writes to the store and reports progress."""
         return self.rank == 0
 
     def barrier(self) -> None:
-        """Wait until every rank is here."""
+        """Wait until every rank has called this method."""
         if self.world > 1:
             dist.barrier()
 
@@ -107,24 +112,24 @@ class Ranks:
         dist.all_reduce(total)
         return total.tolist()
 
-    def give_way(self) -> None:
-        """Stop here if a rank is draining; called at points where all finished work is stored (collective).
+    def raise_if_draining(self) -> None:
+        """Stop the stage if a rank is draining (collective). Call it only where all finished work is stored or queued.
 
         Raises:
             Preempted: on every rank, if any of them is draining.
         """
         if self.sum(float(self.drain.is_set()))[0]:
-            raise Preempted("gave way")
+            raise Preempted("preempted")
 
     def share(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Broadcast the leader's tensor into this one."""
+        """Broadcast the leader's tensor. Other ranks' tensors are overwritten in place; returns `tensor`."""
         if self.world > 1:
             dist.broadcast(tensor, src=0)
         return tensor
 
 
 def _node() -> tuple[str, str, str]:
-    """Identity of the node: host name, boot id and mount namespace. Ranks with equal identities share a file system."""
+    """Identity of the node: host name, boot id and mount namespace. Ranks of the same node share a file system."""
     try:
         return (
             platform.node(),
@@ -140,12 +145,12 @@ def connect(
 ) -> Ranks:
     """Join the gang: initialise torch.distributed and DeepSpeed, with gloo on CPUs and NCCL on GPUs.
 
-    DeepSpeed needs a process group even for one rank. Call it once per process.
+    Must be called once per process. DeepSpeed needs a process group even for one rank.
 
     Args:
-        address: address of rank 0, which the other ranks connect to. A rank listens on the network interface with this
-            address if its node has one, else on the interface that the backend chooses.
-        listener: socket of rank 0 that listens at address and port; None: rank 0 opens one.
+        address: IP address of rank 0, to which the other ranks connect. A rank listens on the network interface with
+            this address if its node has one, otherwise on the interface that the backend chooses.
+        listener: socket of rank 0 that listens at `address` and `port`; if None, rank 0 opens one.
     """
     local = device.index or 0 if device.type == "cuda" else 0
     os.environ.update(
@@ -179,7 +184,10 @@ def connect(
 
 
 def _meeting_point(rank: int, world: int, address: str, port: int, listener: socket.socket | None) -> dist.Store:
-    """The store through which the ranks find each other. By default torch would listen on all addresses of a node."""
+    """The key-value store through which the ranks find each other.
+
+    It listens on `address` only, whereas torch would listen on all addresses of the node by default.
+    """
     if world == 1:
         if listener is not None:
             listener.close()
@@ -191,7 +199,7 @@ def _meeting_point(rank: int, world: int, address: str, port: int, listener: soc
 
 
 def _keep_to_interface(address: str) -> None:
-    """Let gloo and NCCL use the interface that has this address, unless the environment names an interface."""
+    """Make gloo and NCCL use the network interface with this address, unless the environment names an interface."""
     for name, addresses in psutil.net_if_addrs().items():
         if any(found.address == address for found in addresses):
             os.environ.setdefault("GLOO_SOCKET_IFNAME", name)

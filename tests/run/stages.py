@@ -1,4 +1,8 @@
-"""Light stage functions that the tests run through the real machinery; the job's store is a folder for traces."""
+"""Stage functions without training, which tests run in real gangs under Ray Tune.
+
+The first word of a stage's name selects the function, for example `die` in `die-1`. The job's store is a folder in
+which each attempt leaves a trace file.
+"""
 
 import os
 import signal
@@ -12,23 +16,26 @@ from stilts.plan.job import StageJob
 
 
 class Diverged(StiltsError):
-    """As the training loop raises it."""
+    """Has the name of the error that the training loop raises: gangs recognise errors by the name of their class."""
 
 
 class LeaseLost(StiltsError):
-    """As the store raises it."""
+    """Has the name of the error that a lost lease raises."""
 
 
 class Stopped(StiltsError):
-    """As the training loop raises it."""
+    """Has the name of the error that the training loop raises."""
 
 
 class Unreachable(StiltsError):
-    """As the store raises it."""
+    """Has the name of the error that the store raises."""
 
 
 def behave(job: StageJob, ranks: Any, report: Callable[[dict], None]) -> None:
-    """Do what the first word of the stage's name says, and leave `NAME.RANK.PID.ATTEMPT` with start and end times."""
+    """Run the function that the first word of the stage's name selects.
+
+    Each rank writes its start time, and at the end also its end time, to the trace file `NAME.RANK.PID.ATTEMPT`.
+    """
     folder = Path(job.store)
     attempt = len(list(folder.glob(f"{job.name}.{ranks.rank}.*")))
     trace = folder / f"{job.name}.{ranks.rank}.{os.getpid()}.{attempt}"
@@ -50,18 +57,18 @@ def _slow_once(job: StageJob, ranks: Any, attempt: int) -> None:
         time.sleep(60)
 
 
-def _claim_lost_once(job: StageJob, ranks: Any, attempt: int) -> None:
+def _lease_lost_once(job: StageJob, ranks: Any, attempt: int) -> None:
     if attempt == 0:
-        raise LeaseLost("another one took over")
+        raise LeaseLost("another attempt took over")
 
 
-def _store_away_twice(job: StageJob, ranks: Any, attempt: int) -> None:
+def _store_unreachable_twice(job: StageJob, ranks: Any, attempt: int) -> None:
     if attempt < 2:
         raise Unreachable("the store has not answered for 300 s")
 
 
 def _witness(job: StageJob, ranks: Any, attempt: int) -> None:
-    """Fail unless this stage's trial is in the end the only one that holds resources."""
+    """Wait up to 20 s until this stage's trial is the only one that holds a placement group, and fail otherwise."""
     from ray.util import placement_group_table
 
     deadline = time.time() + 20
@@ -74,7 +81,10 @@ def _witness(job: StageJob, ranks: Any, attempt: int) -> None:
 
 
 def _walk(job: StageJob, ranks: Any, attempt: int) -> None:
-    """Steps of a tenth of a second until it is asked to give way, and ten more from there in the next attempt."""
+    """Take steps of 0.1 s until the rank is preempted; the next attempt takes the ten steps that follow.
+
+    The leader appends `STEP ATTEMPT` for each step to `NAME.walked`.
+    """
     state = Path(job.store) / f"{job.name}.step"
     done = int(state.read_text()) if state.exists() else 0
     walked = Path(job.store) / f"{job.name}.walked"
@@ -84,17 +94,17 @@ def _walk(job: StageJob, ranks: Any, attempt: int) -> None:
             with walked.open("a") as file:
                 file.write(f"{step} {attempt}\n")
         try:
-            ranks.give_way()
+            ranks.raise_if_draining()
         except StiltsError:
             if ranks.leader:
-                time.sleep(0.5)  # others have left by then
+                time.sleep(0.5)  # the other ranks have ended by then
                 state.write_text(str(step))
             raise
 
 
 def _until_halted(job: StageJob, ranks: Any, attempt: int) -> None:
     if not ranks.halt.wait(30):
-        raise StiltsError("nobody asked it to stop")
+        raise StiltsError("the stage was not cancelled within 30 s")
     raise Stopped("stopped after step 1 of 2")
 
 
@@ -133,8 +143,8 @@ _BEHAVIOURS = {
     "diverge": _diverge,
     "die": _die_once,
     "slow": _slow_once,
-    "fenced": _claim_lost_once,
-    "away": _store_away_twice,
+    "fenced": _lease_lost_once,
+    "away": _store_unreachable_twice,
     "witness": _witness,
     "walk": _walk,
     "endless": _until_halted,

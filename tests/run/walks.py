@@ -1,4 +1,4 @@
-"""What the tests of draining share: runs of stages that walk, and what they left."""
+"""Helpers for the tests of draining: run `walk` stages (see `stages.py`) and read the steps that they took."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,24 +15,25 @@ RUNTIME = Runtime(accelerator="cpu", max_retries=0)
 
 
 def run(*jobs: StageJob, runtime: Runtime = RUNTIME, **options: Any) -> Outcome:
+    """Run jobs on Ray with the stage functions of `stages.py`."""
     return execute(jobs, runtime=runtime, stage_function="stages:behave", **options)
 
 
 def walked(job: StageJob) -> list[tuple[int, int]]:
-    """(step, attempt) in the order in which a walking stage took them."""
+    """(step, attempt) of every step of a `walk` stage, in the order in which the steps were taken."""
     lines = (Path(job.store) / f"{job.name}.walked").read_text().splitlines()
     return [(int(step), int(attempt)) for step, attempt in map(str.split, lines)]
 
 
 def assert_walked_on(job: StageJob) -> None:
-    """Two attempts took every step once."""
+    """Assert that two attempts together took every step exactly once, in order."""
     steps = walked(job)
     assert [step for step, _ in steps] == list(range(1, len(steps) + 1))
     assert {attempt for _, attempt in steps} == {0, 1}
 
 
 class AtFirstStep(tune.Callback):
-    """Acts, once, when a stage reports."""
+    """Callback that calls `act` once, when the first stage reports a step."""
 
     def __init__(self, act: Callable[[], None]) -> None:
         self.act: Callable[[], None] | None = act

@@ -222,7 +222,7 @@ def test_a_stage_gives_way_after_its_step_and_goes_on_with_the_same_bits(
     whole, one = stage(tmp_path / "whole", ask=False)
     Asked.steps.clear()
     try:
-        with pytest.raises(Preempted, match=f"gave way after step {ask_at} of 7"):
+        with pytest.raises(Preempted, match=f"preempted after step {ask_at} of 7"):
             stage(tmp_path / "resume", ask=True)
     finally:
         ranks.drain.clear()

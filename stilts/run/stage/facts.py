@@ -1,4 +1,4 @@
-"""Facts: what the record of a trained stage says of its training."""
+"""Sections of a stage's record that describe its training: `train`, `dev` and `speed`."""
 
 from typing import Any
 
@@ -20,10 +20,14 @@ from stilts.train.ranks import Ranks
 def training_facts(
     store: Store, job: StageJob, spec: StageSpec, result: TrainResult, model: Model, ranks: Ranks
 ) -> dict[str, Any]:
-    """The sections `train`, `dev` and `speed` of a stage's record, in plain JSON types.
+    """Return the sections `train`, `dev` and `speed` of a stage's record, in plain JSON types.
+
+    `speed` holds the FLOPs per second of one rank, from which later plans estimate durations.
 
     Args:
         spec: the stage of the job.
+        result: the result of its training.
+        ranks: the ranks that trained it.
     """
     size = shape(model.config.to_dict())
     seen = [(part, result.parts[part.task]) for part in spec.parts]
@@ -56,8 +60,10 @@ def training_facts(
 
 
 def _chance(store: Store, part: Part) -> dict[str, Any] | None:
-    """What predicting the most frequent label of a task's dev set scores, in percent; None if its score is no accuracy
-    of one label per example."""
+    """Accuracy in percent of always predicting the most frequent label of a task's dev set, and the set's size.
+
+    None if the task is not scored by the accuracy of one label per example.
+    """
     if part.dev is None or get_task(part.task).metric != "accuracy":
         return None
     table = read_examples(store, part.dev)
@@ -68,10 +74,11 @@ def _chance(store: Store, part: Part) -> dict[str, Any] | None:
 
 
 def _watched(store: Store, job: StageJob, result: TrainResult) -> dict[str, Any] | None:
-    """What was scored beside English dev (`watched`), and its scores at each dev evaluation (`curve`), in one order.
+    """The evaluations that were watched during training (`watched`) and, in the same order, their scores at each dev
+    evaluation (`curve`).
 
-    A stage that is trained again without anything to watch keeps the scores of its earlier record, if the dev scores of
-    both trainings are equal.
+    A stage that is trained again with nothing to watch keeps the scores of its earlier record if both trainings have
+    the same dev scores.
     """
     if not job.watched:
         before = read_stage(store, job.name)

@@ -1,8 +1,9 @@
-"""Model card of a stage whose weights are kept: how the weights were made, and their scores.
+"""Model card of a stage whose weights are kept: how the weights were trained, and their scores.
 
-A Hugging Face model card (YAML metadata, then Markdown), `stages/NAME/README.md`, made of the store's records alone. It
-lies beside the weights and not among them: scores come after the weights, whose files the record vouches for. What is
-not in a record is not in the card; nothing is said of a licence, which is for the owner of the weights to choose.
+The card is a Hugging Face model card (YAML metadata followed by Markdown), `stages/NAME/README.md`. It is generated
+from the records in the store alone. It is stored next to the folder of the weights and not inside it, because the
+stage's record lists the digests of the files in that folder before there are scores. The card names no licence: the
+owner of the weights chooses one.
 """
 
 import json
@@ -20,16 +21,16 @@ from stilts.tasks.base import get_task
 from stilts.tasks.score import main_number
 
 _HUB = re.compile(r"hub:([^@#]+?)/[^/@#]*@")
-"""The data set's id in the identity of data from the hub."""
+"""Matches the identity of data from the hub; group 1 is the id of the data set."""
 
 Record = Mapping[str, Any]
 
 
 def model_card(store: Store, name: str) -> str:
-    """The card of a stage that is trained.
+    """Return the model card of a trained stage as text.
 
     Raises:
-        StiltsError: it has no record.
+        StiltsError: the stage, or an ancestor of it that the store lists, has no record.
     """
     chain = _chain(store, name)
     measured = [found for found in read_evaluations(store, name) if found["condition"] is None and found["metrics"]]
@@ -57,7 +58,7 @@ def model_card(store: Store, name: str) -> str:
 
 
 def _chain(store: Store, name: str) -> list[Record]:
-    """Records from the base model to the stage."""
+    """Records of the stage and its ancestors, the base model first."""
     names = {found[-SHORT:]: found for found in store.list("stages")}
     chain: list[Record] = []
     following: str | None = name
@@ -100,7 +101,7 @@ def _eval_result(found: Record) -> EvalResult:
 
 
 def _metric(found: Record) -> str:
-    """What the main number of an evaluation is."""
+    """Name of the metric that is the main number of an evaluation."""
     metrics = found["metrics"]
     return "mean of exact match and F1" if set(metrics) == {"exact_match", "f1"} else get_task(found["task"]).metric
 
@@ -137,7 +138,10 @@ def _made(record: Record) -> tuple[Any, ...]:
 
 
 def _seed(payload: Record) -> str:
-    """The seed of a stage; where its parts differ, each of them. Records of older versions have one number."""
+    """The seed of a stage as text. If its seeds (order, dropout, data ...) differ, each is listed with its name.
+
+    Records of older versions have a single number, `seed`.
+    """
     recipe = payload.get("recipe", {})
     seeds = {**recipe.get("seeds", {}), **({"seed": recipe["seed"]} if "seed" in recipe else {})}
     drawn = {part["data_seed"] for part in payload.get("parts", ()) if part.get("data_seed") is not None}

@@ -3,12 +3,17 @@
 They are needed for stores whose scratch folder is local to a node, such as buckets. Layout, below the stage's folder:
 
     resume/ATTEMPT/STEP/            files of a state
-    resume/ATTEMPT/latest.json      written after them: the step, and the manifest of the files
+    resume/ATTEMPT/latest.json      the step, and the manifest of the files; written after the files
 
-Invariants: what `latest.json` names is complete, or fails its manifest and is not used; an attempt writes below its own
-number alone, so that one that was paused and declared dead cannot spoil its successor's state; older states go only
-when a newer one is named. At most two states wait or are on their way, as hard links to the files that training wrote:
-a newer one takes the place of the one that waits.
+Invariants:
+
+- A state that `latest.json` names is either complete, or fails the check against its manifest and is not used.
+- An attempt writes only to the folder with its own number. If its lease was taken over while it was paused, it cannot
+  overwrite the states of the attempt that follows.
+- An older state is removed only after `latest.json` names a newer one.
+
+On this machine at most two copies exist besides the training's own state: one that waits and one that is being
+uploaded. Both are hard links to the files that the training wrote. A newer state replaces the one that waits.
 """
 
 import json
@@ -30,12 +35,13 @@ _LATEST = "latest.json"
 
 
 class ResumeCopies:
-    """The resume states of one attempt at a stage. Used by the leader alone.
+    """Copies the resume states of one attempt to the store. Only the leader uses it.
 
     Args:
-        path: of the resume states in the store.
-        folder: where training keeps them on this machine; copies wait beside it.
-        attempt: number of the lease.
+        path: path in the store below which the resume states are kept.
+        folder: local folder in which the training keeps its resume state; copies that wait lie next to it.
+        attempt: the attempt's number, from the lease.
+        uploader: runs the uploads in the background.
     """
 
     def __init__(self, store: Store, path: str, folder: Path, attempt: int, uploader: Uploader) -> None:
@@ -44,11 +50,11 @@ class ResumeCopies:
             folder.with_name(f"{folder.name}.{state}") for state in ("linking", "waiting", "sending")
         )
         self._lock = threading.Lock()
-        for left in (self._linking, self._waiting, self._sending):  # by an attempt that was killed
-            shutil.rmtree(left, ignore_errors=True)
+        for orphan in (self._linking, self._waiting, self._sending):  # left behind by an attempt that was killed
+            shutil.rmtree(orphan, ignore_errors=True)
 
     def saved(self, folder: Path) -> None:
-        """Have a complete state copied to the store; training may replace it at once."""
+        """Queue a copy of a complete state. The caller may replace the files immediately."""
         shutil.rmtree(self._linking, ignore_errors=True)
         self._linking.mkdir()
         for file in folder.iterdir():
@@ -59,7 +65,10 @@ class ResumeCopies:
         self._uploader.submit(self._send)
 
     def newer(self, step: int) -> Path | None:
-        """A local copy of the newest state in the store, if it is beyond a step; None where there is none."""
+        """Fetch the newest undamaged state in the store and return its local folder.
+
+        None if the store has no state, or none that is later than `step`.
+        """
         for latest in sorted(self._stored(), key=lambda latest: -latest["step"]):
             if latest["step"] <= step:
                 return None
@@ -70,17 +79,17 @@ class ResumeCopies:
         return None
 
     def stop(self) -> None:
-        """Copy nothing more but what is on its way: the training is over."""
+        """Discard the state that waits, because the training is over. An upload that has started is finished."""
         with self._lock:
             shutil.rmtree(self._waiting, ignore_errors=True)
 
     def _send(self) -> None:
-        """Copy the newest state that waits; nothing to do where an earlier call took it."""
+        """Upload the state that waits. Does nothing if an earlier call has already uploaded it."""
         with self._lock:
             if self._waiting.exists():
                 shutil.rmtree(self._sending, ignore_errors=True)
                 self._waiting.rename(self._sending)
-        if not self._sending.exists():
+        if not self._sending.exists():  # otherwise it is the waiting state, or one whose upload failed before
             return
         step = json.loads((self._sending / META).read_text())["step"]
         manifest = self._store.put_tree(self._sending, f"{self._path}/{self._attempt}/{step}")

@@ -18,8 +18,9 @@ from stilts.storage.protocol import Unreachable
 from stilts.train.ranks import Preempted
 
 PATIENCE_SECONDS = 1800.0
-"""After this time without the store the attempt ends; the next one resumes from what was stored."""
+"""Seconds of retries after which the attempt fails; the next attempt resumes from the last state in the store."""
 RETRY_SECONDS = 5.0
+"""Seconds between two retries."""
 
 Write = Callable[[], object]
 
@@ -60,9 +61,10 @@ class Uploader:
             self._thread.join()
 
     def submit(self, write: Write) -> None:
-        """Queue a write behind those that were submitted before.
+        """Append a write to the queue.
 
-        A write may be called several times, and must not hold more than a few megabytes, because it waits in memory.
+        A write is retried and must therefore be idempotent. It waits in memory, so it must not hold more than a few
+        megabytes.
 
         Raises:
             Exception: the error of an earlier write.
@@ -117,6 +119,6 @@ class Uploader:
                 return error
 
     def _gave_up(self, until: float) -> bool:
-        """Wait before the next retry. Returns True if the time is over or the uploader was closed."""
+        """Wait before the next retry. Return True if there is none: `until` has passed or the uploader was closed."""
         with self._changed:
             return self._changed.wait_for(lambda: self._closed, timeout=RETRY_SECONDS) or time.monotonic() > until

@@ -1,0 +1,81 @@
+"""Inputs of a stage: weights, examples and encoded training data, obtained from the store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stilts.data.encode import features_path, training_features
+from stilts.data.labels import with_labels
+from stilts.data.tables import read_table
+from stilts.errors import StiltsError
+from stilts.identity.stage import BaseSpec, DataRef, Part
+from stilts.ledger.data import publish_table, read_examples
+from stilts.ledger.record import read_stage, stage_path
+from stilts.run.stage.attempt import Attempt
+from stilts.storage.protocol import Corrupt, Store
+from stilts.tasks.base import Task, get_task
+from stilts.train.model import Model, as_trained
+from stilts.train.step_schedule import TrainPart
+
+
+def obtain_weights(attempt: Attempt, name: str) -> Path:
+    """Local folder with the weights of a stage (collective).
+
+    The weights are downloaded once per node and checked against the stage's record.
+
+    Raises:
+        StiltsError: the stage has no record or no weights.
+    """
+    return attempt.ranks.on_each_node(lambda: _fetch_weights(attempt.store, name))
+
+
+def _fetch_weights(store: Store, name: str) -> Path:
+    record = read_stage(store, name)
+    if record is None or not record.get("weights"):
+        raise StiltsError(f"{store.uri}/{stage_path(name)} has no weights; run the experiment again to rebuild it")
+    return store.fetch_tree(f"{stage_path(name)}/weights", record["weights"])
+
+
+def labelled_tasks(store: Store, parts: Sequence[Part]) -> list[Task]:
+    """The task of each part. A task that declares no labels gets those that occur in its training data."""
+    return [
+        with_labels(get_task(part.task), (read_examples(store, reference) for reference in part.train))
+        for part in parts
+    ]
+
+
+def obtain_train_part(attempt: Attempt, part: Part, model: Model) -> TrainPart:
+    """Encoded training data of one task (collective).
+
+    The leader encodes and publishes the data if the store lacks it; every rank maps the same file into memory.
+
+    Raises:
+        Preempted: a rank is draining.
+    """
+    attempt.ranks.raise_if_draining()
+    attempt.report({"phase": f"features of {part.task}"})
+    store, task = attempt.store, as_trained(get_task(part.task), model)
+    path = features_path(part.train, task, part.recipe, model.tokenizer)
+    if attempt.ranks.leader and not _is_stored(store, path):
+        examples = [(reference, read_examples(store, reference)) for reference in part.train]
+        publish_table(store, training_features(examples, task, part.recipe, model.tokenizer), path)
+    attempt.ranks.barrier()
+    return TrainPart(task.name, task.head_name, read_table(store.obtain(path)), part.recipe)
+
+
+def _is_stored(store: Store, path: str) -> bool:
+    try:
+        store.obtain(path)
+    except Corrupt:
+        return False
+    return True
+
+
+def tokenizer_text(store: Store, spec: BaseSpec, folder: Path) -> list[Path]:
+    """Write the text that a new tokenizer is trained on to plain files, one sentence per line."""
+    return [_text_file(store, reference, folder) for reference in spec.text]
+
+
+def _text_file(store: Store, reference: DataRef, folder: Path) -> Path:
+    file = folder / f"{reference.language}.txt"
+    file.write_text("".join(f"{line}\n" for line in read_examples(store, reference)["text"].to_pylist()))
+    return file

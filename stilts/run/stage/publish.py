@@ -1,0 +1,70 @@
+"""Publishing of a stage: its weights and record, its model card, and the removal of files that are not kept.
+
+Everything here is queued for the uploader of the leader, in the order of the calls.
+"""
+
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from stilts.identity.stage import StageSpec
+from stilts.ledger.record import drop_weights, write_model_card, write_stage
+from stilts.run.stage.attempt import Attempt
+from stilts.run.stage.model_card import model_card
+from stilts.run.stage.resume import ResumeCopies
+from stilts.train.checkpoint import ResumeStore
+
+_VERSIONS = ("stilts", "torch", "transformers", "deepspeed", "ray", "pyarrow")
+
+
+def publish_stage(attempt: Attempt, weights: Path, payload: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Queue the weights of the stage, then its record, which names their digests.
+
+    Args:
+        weights: local folder with the weights; it must exist until the queue is flushed.
+        payload: identity of the stage, from which its key is computed.
+        facts: further sections of the record.
+    """
+    job = attempt.job
+    record = {
+        "name": job.name,
+        "key": job.spec.key,
+        "payload": payload,
+        "weights": None,
+        "weights_precision": "bf16" if job.rounds_weights else "fp32",
+        "runtime": job.runtime.model_dump(),
+        "versions": {package: version(package) for package in _VERSIONS},
+        "host": platform.node(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        **facts,
+    }
+
+    def write() -> None:
+        manifest = attempt.store.put_tree(weights, f"{attempt.path}/weights")
+        attempt.lease.check()
+        write_stage(attempt.store, job.name, {**record, "weights": manifest})
+
+    attempt.submit(write)
+
+
+def publish_model_card(attempt: Attempt) -> None:
+    """Queue the model card of a stage whose weights are kept. It shows the scores that are stored by then."""
+    job, store = attempt.job, attempt.store
+    if job.keep_weights and isinstance(job.spec, StageSpec):
+        attempt.submit(lambda: write_model_card(store, job.name, model_card(store, job.name)))
+
+
+def remove_unkept_weights(attempt: Attempt) -> None:
+    """Queue the removal of weights that are not kept, after all earlier writes."""
+    if not attempt.job.keep_weights:
+        attempt.submit(lambda: drop_weights(attempt.store, attempt.job.name))
+
+
+def remove_resume_states(attempt: Attempt, resume: ResumeStore, copies: ResumeCopies | None) -> None:
+    """Queue the removal of the resume states, after all earlier writes; called when the training is over."""
+    if copies is not None:
+        copies.stop()
+    attempt.submit(lambda: attempt.store.remove(f"{attempt.path}/resume"))
+    attempt.submit(resume.clear)
