@@ -73,7 +73,10 @@ def report(
 
 
 def explain(
-    stage: Annotated[str, typer.Argument(help="Name of a stage, or the beginning of its key.")],
+    stage: Annotated[
+        str,
+        typer.Argument(help="Name of a stage of the experiment, with or without its key, or the beginning of the key."),
+    ],
     experiment: Annotated[Path, typer.Option("--experiment", "-e", help="YAML file of the experiment.")],
     patches: Patches = [],
     overrides: Overrides = [],

@@ -18,7 +18,7 @@ def explain_stage(expansion: Expansion, inventory: Inventory, store: Store, want
     """Explain why a stage is reused or not.
 
     Args:
-        wanted: name of the stage, or the beginning of its key.
+        wanted: name of the stage, with or without its key, or the beginning of its key.
 
     Returns:
         `{"stage", "verdict", "nearest": NAME or None, "differences": [{"field", "wanted", "stored"}]}`. Where the
@@ -29,7 +29,8 @@ def explain_stage(expansion: Expansion, inventory: Inventory, store: Store, want
     """
     node = _find(expansion, inventory, wanted)
     name = artifact_name(node, inventory)
-    verdict = _verdict(node, inventory.get(node.key[:SHORT]))
+    keeps_all = expansion.experiment.runtime.keep == "all"
+    verdict = _verdict(node, inventory.get(node.key[:SHORT]), keeps_all)
     if node.key[:SHORT] in inventory and inventory[node.key[:SHORT]].trained:
         return {"stage": name, "verdict": verdict, "nearest": None, "differences": []}
     found = nearest_stage(node.spec.payload(), _stored_payloads(store))
@@ -43,18 +44,22 @@ def _find(expansion: Expansion, inventory: Inventory, wanted: str) -> Node:
     names = {artifact_name(node, inventory): node for node in expansion.graph}
     if wanted in names:
         return names[wanted]
-    matches = [node for node in expansion.graph if node.key.startswith(wanted)]
+    matches = [node for name, node in names.items() if node.key.startswith(wanted) or name[: -SHORT - 1] == wanted]
     if len(matches) == 1:
         return matches[0]
     if matches:
-        raise StiltsError(f"{len(matches)} stages have keys that begin with {wanted!r}; give more of it")
-    raise StiltsError(f"the experiment has no stage {wanted!r}; {nearest(wanted, names)}")
+        raise StiltsError(f"{len(matches)} stages are called {wanted!r} or have keys that begin so; give more of it")
+    raise StiltsError(
+        f"the experiment has no stage {wanted!r}; {nearest(wanted, names)} (`stilts plan` lists its stages)"
+    )
 
 
-def _verdict(node: Node, artifact: Artifact | None) -> str:
+def _verdict(node: Node, artifact: Artifact | None, keeps_all: bool) -> str:
     if artifact is None or not artifact.trained:
         return "not in the store"
     missing = [path for path in node.evaluations if path not in artifact.evaluations]
+    if not missing and keeps_all and not artifact.weights:
+        return "trained, but its weights were not kept, so it trains again for runtime.keep: all"
     if not missing:
         return "done: it is reused"
     if artifact.weights:

@@ -44,8 +44,8 @@ def missing_jobs(
 ) -> dict[str, StageJob]:
     """The jobs that a run has to do, by stage key, parents first; empty if nothing is missing.
 
-    A node has a job if some of its evaluations are missing, or if its weights are missing and a child of it has to
-    train.
+    A node has a job if some of its evaluations are missing, or if its weights are missing and are needed: because a
+    child of it has to train, or because `runtime.keep` is `all`.
 
     Args:
         store: URI of the store.
@@ -57,7 +57,7 @@ def missing_jobs(
         artifact = inventory.get(node.key[:SHORT], Artifact(node.name))
         lacks_weights = not (artifact.trained and artifact.weights and _serves(artifact, node.key in needs_weights))
         lacks_evaluation = any(path not in artifact.evaluations for path in node.evaluations)
-        if not lacks_evaluation and not (lacks_weights and node.key in needs_weights):
+        if not lacks_evaluation and not (lacks_weights and (node.key in needs_weights or runtime.keep == "all")):
             continue
         running[node.key] = node
         if lacks_weights and node.parent is not None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from stilts.errors import StiltsError
+from stilts.identity.stage import SHORT
 from stilts.ledger.explain import Difference, differences, explain_stage, nearest_stage
 from stilts.ledger.record import take_inventory, write_stage
 from stilts.plan.expand import expand
@@ -66,3 +67,22 @@ def test_the_verdict_says_what_happens_to_a_stored_stage(tmp_path: Path) -> None
         found = explain_stage(expansion, {node.key[:12]: artifact}, LocalStore(tmp_path), node.name)
         assert verdict in found["verdict"]
         assert found["differences"] == []
+
+
+def test_a_stage_is_found_by_its_name_with_or_without_its_key(tmp_path: Path) -> None:
+    expansion, store = expand(declare(seeds=[1, 2]), FakeData()), LocalStore(tmp_path)
+    node = expansion.graph.stages()[0]
+    for wanted in (node.name, node.name[: -SHORT - 1], node.key[:SHORT]):
+        assert explain_stage(expansion, {}, store, wanted)["stage"] == node.name
+    with pytest.raises(StiltsError, match=r"the experiment has no stage 'nothing'.*`stilts plan` lists its stages"):
+        explain_stage(expansion, {}, store, "nothing")
+    with pytest.raises(StiltsError, match="stages are called '' or have keys that begin so"):
+        explain_stage(expansion, {}, store, "")
+
+
+def test_the_verdict_for_keep_all_is_that_of_the_plan(tmp_path: Path) -> None:
+    expansion = expand(declare(runtime={"keep": "all"}), FakeData())
+    node = expansion.graph.stages()[0]
+    dropped = Artifact(node.name, True, False, frozenset(node.evaluations))
+    found = explain_stage(expansion, {node.key[:SHORT]: dropped}, LocalStore(tmp_path), node.name)
+    assert found["verdict"] == "trained, but its weights were not kept, so it trains again for runtime.keep: all"

@@ -76,6 +76,19 @@ def test_weights_that_nobody_needs_are_not_made_again(grid: Expansion) -> None:
     assert _jobs(grid, inventory) == {}
 
 
+def test_weights_that_all_stages_should_keep_are_made_again(grid: Expansion) -> None:
+    """A run with `keep: intermediate` left no weights of the targets; `keep: all` on the same store asks for them."""
+    jobs = _jobs(grid, _inventory(grid), keep="all")
+    assert {path: (job.trained, job.keep_weights) for path, job in jobs.items()} == {
+        "base xnli": (False, True),
+        "base mnli xnli": (False, True),
+    }
+    kept = {node.key[:SHORT]: _artifact(node, weights=True) for node in grid.graph}
+    assert _jobs(grid, kept, keep="all") == {}
+    rounded = {key: replace(artifact, exact=False) for key, artifact in kept.items()}
+    assert _jobs(grid, rounded, keep="all", weights="bf16") == {}
+
+
 def test_a_missing_evaluation_of_a_kept_stage_is_only_evaluated(grid: Expansion) -> None:
     node = _node(grid, "base mnli xnli")
     inventory = _inventory(grid) | {node.key[:SHORT]: _artifact(node, weights=True, without=1)}

@@ -88,7 +88,8 @@ def _missing_work(store: Store, job: StageJob) -> StageJob | None:
     if artifact is None:
         return job
     missing = tuple(spec for spec in job.evaluations if spec.path not in artifact.evaluations)
-    if artifact.trained and not missing and ((artifact.weights and artifact.exact) or not job.needed):
+    kept = artifact.weights and (artifact.exact or not job.needed)
+    if artifact.trained and not missing and (kept or not (job.needed or job.runtime.keep == "all")):
         return None
     # If another stage starts from this one, rounded weights do not suffice: the plan has it trained again.
     serves = artifact.weights and (artifact.exact or job.trained or not job.needed)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT, StageSpec
-from stilts.ledger.record import read_stage, take_inventory
+from stilts.ledger.record import drop_weights, read_stage, take_inventory
 from stilts.plan.todo import missing_jobs
 from stilts.results.training import training_table
 from stilts.run.stage.stage import run_stage
@@ -156,6 +156,24 @@ def test_what_another_driver_finished_meanwhile_is_not_trained_again(
     run_stage(job, ranks, lambda report: None)
     assert read_stage(store, job.name) == before
     assert not take_inventory(store, {short})[short].weights
+
+
+def test_weights_that_were_not_kept_are_made_again_for_keep_all(
+    session: Session, done: dict[str, Any], ranks: Ranks
+) -> None:
+    """Everything is evaluated; only the weights of the target stages are missing. They come out as before."""
+    store, graph = session.store, session.expansion.graph
+    runtime = session.experiment.runtime.model_copy(update={"keep": "all"})
+    job = next(iter(missing_jobs(graph, take_inventory(store), store.uri, runtime).values()))
+    assert (job.trained, job.needed, job.evaluations) == (False, False, ())
+    before = read_stage(store, job.name)
+    assert before is not None
+    run_stage(job, ranks, lambda report: None)
+    after = read_stage(store, job.name)
+    assert after is not None
+    assert after["weights"] == before["weights"]
+    store.fetch_tree(f"stages/{job.name}/weights", after["weights"])
+    drop_weights(store, job.name)
 
 
 @pytest.mark.parametrize("evaluated", [True, False])
