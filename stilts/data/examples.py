@@ -1,4 +1,4 @@
-"""Canonical examples as they come from a reader: checked, and measured for the plan."""
+"""Checks of the canonical examples that a reader returns, and estimates of their size for the plan."""
 
 import re
 
@@ -11,17 +11,17 @@ from stilts.tasks.base import Task
 from stilts.tasks.families import get_family
 
 CHARACTERS_PER_TOKEN = {"zh": 1.5, "ja": 1.5, "th": 2.5, "ko": 2.0}
-"""Rough yield of XLM-R's vocabulary, for the cost model only; 4 elsewhere."""
+"""Characters per token of XLM-R's vocabulary, roughly; 4 in other languages. For the cost model only."""
 
 
 def check_rows(table: pa.Table, task: Task, where: str) -> None:
-    """Pass examples that are as their family wants them.
+    """Check that examples meet the requirements of their family.
 
     Args:
-        where: they come from, for the messages.
+        where: the file or data set, for the messages.
 
     Raises:
-        Problems: what is wrong with them, by row.
+        Problems: the mistakes, by row.
     """
     problems = get_family(task.family).validate(table, task)
     if problems:
@@ -29,7 +29,7 @@ def check_rows(table: pa.Table, task: Task, where: str) -> None:
 
 
 def _from_one(problem: str) -> str:
-    """A problem of a family, which numbers the rows of a table from 0, as messages number rows: from 1."""
+    """Change the row numbers in a family's message, which count from 0, to numbers from 1."""
     return _ROW.sub(lambda found: f"row {int(found[1]) + 1}", problem)
 
 
@@ -37,7 +37,7 @@ _ROW = re.compile(r"(?:^|(?<=is that of ))row (\d+)\b")
 
 
 def is_labelled(table: pa.Table, task: Task, split: str, where: str) -> bool:
-    """Whether the examples have gold: of retrieval and rankings any row, elsewhere all or none.
+    """Whether the examples have gold labels. In retrieval and ranking tasks some rows may have none.
 
     Raises:
         StiltsError: some rows have gold and others none, or a split other than test has none at all.

@@ -1,9 +1,9 @@
 """Catalog: finds the data of each task, split and language, and turns it into canonical Arrow files with a digest.
 
-Sources in order: files given for the task (`data.tasks.NAME`), the generated corpus, XTREME's folder, the task's hub
-data set. A file is read, checked and written once; an index by its state (`file_state`) spares the next reading, and a
-file that has changed is read again. Local folders laid out like a hub repository are read each time. Hub data is named
-by its pinned revision and not downloaded until `materialise`.
+The first source that has the task is used: files given for the task (`data.tasks.NAME`), the generated corpus, XTREME's
+folder, the task's data set on the hub. A file is read, checked and written once. An index by its state (`file_state`)
+tells whether it changed since, and only then is it read again. Local folders laid out like a hub repository are read
+each time. Hub data is identified by its pinned revision and downloaded by `materialise` alone.
 """
 
 import json
@@ -33,23 +33,23 @@ from stilts.tasks.base import HubSource, Task, all_tasks, check_language, privat
 from stilts.tasks.families import get_family
 
 INDEX_VERSION = 4
-"""Raised when a reader changes what it makes of the same file."""
+"""Raised when a change of a reader alters the examples that it makes of the same file."""
 
 RACY_SECONDS = 2.0
-"""A file changed this recently is not indexed: a second change could fall into the same tick of the file system's
-clock."""
+"""A file that was changed less than this many seconds ago is not indexed, because a second change within one tick of
+the file system's clock could not be seen."""
 
 TRANSLATED = "translated"
 """The split that holds training sets translated to other languages."""
 
 CANDIDATES = "candidates"
-"""The split that holds what a ranking searches, of every language together."""
+"""The split that holds the candidates of a ranking task, in all languages together."""
 
 EVERY = "mul"
-"""Its language: ISO 639's code for several."""
+"""The language of candidates: ISO 639's code for multiple languages."""
 
 ABSENT = "absent:"
-"""Begins the identity of data that is declared, but that nothing provides yet."""
+"""Begins the identity of data whose size is declared by its task, but for which there is no source yet."""
 
 
 class Catalog:
@@ -64,7 +64,7 @@ class Catalog:
         self.root = Path(root)
 
     def has(self, task: Task, split: str, language: str) -> bool:
-        """Whether the split is there in this language: the files exist, or the hub declares it."""
+        """Whether the split exists in this language: its files exist, or the hub source declares it."""
         if not _is_language(task, split, language):
             return False
         source = self._source(task, split)
@@ -108,7 +108,7 @@ class Catalog:
         return ref
 
     def materialise(self, ref: DataRef) -> Path:
-        """The canonical Arrow file of a reference, made first if it is not there (hub data is downloaded here).
+        """Return the path of the canonical Arrow file of a reference, which is written first if it does not exist.
 
         Raises:
             StiltsError: the source cannot be read, or no longer holds what the reference names.
@@ -135,7 +135,7 @@ class Catalog:
         return path
 
     def _source(self, task: Task, split: str) -> tuple[str, ...] | HubSource | None:
-        """Path patterns, a hub source, or None where there is nothing."""
+        """Return path patterns or a hub source; None if nothing provides the split."""
         declared = self._declared.get(task.name, TaskSource())
         paths = getattr(declared, split)
         if paths is not None:
@@ -188,7 +188,7 @@ class Catalog:
 
     @property
     def folders(self) -> list[str]:
-        """What it keeps beside canonical tables, relative to the root: the generated corpus, where there is one."""
+        """Folders other than those of canonical tables, relative to the root: that of the generated corpus."""
         if self.data.generate is None:
             return []
         from stilts.data.sources import generated
@@ -197,7 +197,7 @@ class Catalog:
 
     @cached_property
     def _generated(self) -> Path | None:
-        """The generated corpus, made first if it is not there."""
+        """The folder of the generated corpus, which is written first if it does not exist."""
         if self.data.generate is None:
             return None
         from stilts.data.sources import generated
@@ -277,7 +277,7 @@ class Catalog:
         os.replace(temporary, index)
 
     def ways(self, task: Task, split: str) -> str:
-        """How a person can give data that nothing provides yet."""
+        """Return, for messages, how the data of a split can be given."""
         files = f"files as data.tasks.{task.name}.{split}"
         others = [source.id for source in task.hubs if split in source.splits]
         if others and task.hub is None:

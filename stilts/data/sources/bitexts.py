@@ -1,4 +1,4 @@
-"""Two sides of sentences to align: BUCC and Tatoeba, as XTREME's script writes them.
+"""Sentences in two languages whose translations are to be found: BUCC and Tatoeba, as XTREME's script writes them.
 
 The English side of Tatoeba is sorted, so that its line i does not translate line i of the other side.
 """
@@ -14,7 +14,7 @@ from stilts.tasks.schema import RETRIEVAL
 
 
 def read_bucc(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
-    """`id TAB sentence` for the foreign and the English side; gold pairs `foreign id TAB English id` if given."""
+    """Read `id TAB sentence` of the foreign and the English side and, if there is a third file, the gold pairs."""
     ids, texts, counts = [], [], []
     for path in paths[:2]:
         report = Report(path)
@@ -35,7 +35,7 @@ def read_bucc(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
 
 
 def merge_pairs(table: pa.Table, path: Path, task: Task) -> pa.Table:
-    """BUCC's gold pairs: `foreign id TAB English id`."""
+    """Add BUCC's gold pairs, which are lines of foreign id TAB English id."""
     report = Report(path)
     sides, ids = table["side"].to_pylist(), table["id"].to_pylist()
     known = {side: {name for s, name in zip(sides, ids, strict=True) if s == side} for side in ("foreign", "en")}
@@ -53,7 +53,7 @@ def merge_pairs(table: pa.Table, path: Path, task: Task) -> pa.Table:
 
 
 def read_tatoeba(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
-    """One sentence a line on both sides, which have as many; an id is the line number from 0.
+    """Read one sentence a line of both sides, which have equally many. The id of a sentence is its line number from 0.
 
     Line i of one side is not the translation of line i of the other.
     """
@@ -80,7 +80,7 @@ def _sentences(path: Path) -> list[str]:
 
 
 def merge_lines(table: pa.Table, path: Path, task: Task) -> pa.Table:
-    """Tatoeba's gold: for each English sentence in order, the line (from 0) of its translation in the foreign file."""
+    """Add Tatoeba's gold: a file with the line number (from 0) of each English sentence's translation."""
     report = Report(path)
     lines = [line.strip() for line in read_lines(path)]
     foreign = table["side"].to_pylist().count("foreign")

@@ -1,7 +1,7 @@
 """Multiple choice as its data sets publish it: HellaSwag, Cosmos QA, CommonsenseQA, Social IQa, COPA and XCOPA.
 
-What a reader makes of a row is what the model reads: `text_a` and each choice are a pair. The layouts are jiant's and,
-for the last two, those of XTREME-R's script.
+The model reads `text_a` and each choice as a pair of texts. They are composed as in jiant and, for COPA and XCOPA, as
+in XTREME-R's script.
 """
 
 import csv
@@ -22,11 +22,12 @@ from stilts.tasks.schema import MULTIPLE_CHOICE
 LETTERS = ("A", "B", "C")
 """Social IQa's answers."""
 BLANKED = 20
-"""XTREME-R's download writes label 0 into every row of a test file: so many rows of it cannot be chance."""
+"""XTREME-R's download writes label 0 into every row of a test file. From this number of rows on, a file in which all
+labels are 0 is taken for such a file."""
 
 
 class Row(NamedTuple):
-    """A question: its first line in the file, id, context, choices, and its label as the file has it."""
+    """A question: the number of its first line, its id, context and choices, and its label as it stands in the file."""
 
     line: int
     id: str
@@ -36,7 +37,7 @@ class Row(NamedTuple):
 
 
 class Scene(BaseModel):
-    """A line of HellaSwag; files cut from it may keep `ctx` alone."""
+    """A line of HellaSwag. Some copies have only `ctx` instead of `ctx_a` and `ctx_b`."""
 
     ctx_a: str | None = None
     ctx_b: str = ""
@@ -48,7 +49,7 @@ class Scene(BaseModel):
 
 @each_file
 def read_hellaswag(path: Path, task: Task, language: str) -> pa.Table:
-    """HellaSwag jsonl: context `ctx_a`, choices `ctx_b` + ending; `ctx` alone where a file keeps no halves."""
+    """Read HellaSwag's jsonl. The context is `ctx_a`, or `ctx` without it; a choice is `ctx_b` and an ending."""
     report = Report(path)
     rows = []
     for number, scene in read_jsonl(path, Scene, report):
@@ -76,7 +77,7 @@ class Passage(BaseModel):
 
 @each_file
 def read_cosmosqa(path: Path, task: Task, language: str) -> pa.Table:
-    """Cosmos QA, csv as published or jsonl: context and question, four answers; test files have no label."""
+    """Read Cosmos QA, as csv or jsonl: context and question, and four answers. Test files have no labels."""
     report = Report(path)
     read = _csv_passages if path.suffix == ".csv" else read_jsonl
     rows = [
@@ -93,7 +94,7 @@ def read_cosmosqa(path: Path, task: Task, language: str) -> pa.Table:
 
 
 def _csv_passages(path: Path, shape: type[Passage], report: Report) -> Iterator[tuple[int, Passage]]:
-    """(first line, row) of a csv file, where a quoted cell may hold commas and line feeds."""
+    """Yield (number of the first line, row) of a csv file, whose quoted cells may contain commas and line feeds."""
     rows = csv_rows(path, report)
     _, header = next(rows, (1, []))
     twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
@@ -185,7 +186,7 @@ def read_csqa(path: Path, task: Task, language: str) -> pa.Table:
 
 
 def _by_letter(line: Commonsense) -> dict[str, str]:
-    """The choices in the order of their letters."""
+    """Return the choices in the order of their letters."""
     if isinstance(line.question, Stem):
         choices = {choice.label: choice.text for choice in line.question.choices}
     elif line.choices is not None:
@@ -196,7 +197,7 @@ def _by_letter(line: Commonsense) -> dict[str, str]:
 
 
 class Situation(BaseModel):
-    """A line of Social IQa: `correct` is a letter, `label` counts from 1; the first release has neither."""
+    """A line of Social IQa. `correct` is a letter and `label` counts from 1; the first release has neither."""
 
     context: str
     question: str
@@ -214,7 +215,7 @@ def siqa_labels(path: Path) -> Path:
 
 @each_file
 def read_siqa(path: Path, task: Task, language: str) -> pa.Table:
-    """Social IQa jsonl; its first release keeps the labels, 1 to 3, in `STEM-labels.lst` beside `STEM.jsonl`."""
+    """Read Social IQa's jsonl. The first release has its labels, 1 to 3, in `STEM-labels.lst` beside `STEM.jsonl`."""
     report = Report(path)
     lines = list(read_jsonl(path, Situation, report))
     beside = siqa_labels(path)
@@ -243,7 +244,7 @@ class Alternatives(BaseModel):
 
 @each_file
 def read_copa(path: Path, task: Task, language: str) -> pa.Table:
-    """COPA and XCOPA jsonl: a premise, its cause or effect, two choices. A test file of zeros has no gold."""
+    """Read COPA's and XCOPA's jsonl: a premise and two choices. A test file whose labels are all 0 has no gold."""
     report = Report(path)
     lines = list(read_jsonl(path, Alternatives, report))
     blank = len(lines) >= BLANKED and all(line.label == 0 for _, line in lines)
@@ -267,7 +268,7 @@ class Chosen(BaseModel):
 
 
 def merge_choices(table: pa.Table, path: Path, task: Task) -> pa.Table:
-    """Gold choices: jsonl with a `label` a line, in the order of the rows."""
+    """Add gold choices, a jsonl file with one `label` a line in the order of the rows."""
     report = Report(path)
     lines = list(read_jsonl(path, Chosen, report))
     counts = [len(choices) for choices in table["choices"].to_pylist()]
@@ -297,7 +298,7 @@ def _table(report: Report, rows: Sequence[Row]) -> pa.Table:
 
 
 def _choice(report: Report, number: int, label: Any, count: int) -> int:
-    """The index in `label`, an integer or its digits; -1 where there is none (HellaSwag's test file)."""
+    """Return the index in `label`, an integer or its digits; -1 if there is none, as in HellaSwag's test file."""
     if label is None or label in ("", *NO_LABEL):
         return -1
     if str(label).isdecimal() and int(label) < count:
@@ -314,7 +315,7 @@ def _lettered(report: Report, number: int, letter: str) -> int:
 
 
 def _counted(report: Report, number: int, label: str | int | None) -> int:
-    """The index of an answer that is counted from 1."""
+    """Return the index of an answer whose label counts from 1."""
     if label in (None, ""):
         return -1
     if str(label).isdecimal() and 1 <= int(str(label)) <= len(LETTERS):

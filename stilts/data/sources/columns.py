@@ -1,7 +1,7 @@
-"""Checks of the values that a table of somebody else brings: parquet, csv and json, as `datasets` reads them.
+"""Checks of the values in tables that `datasets` reads from parquet, csv and json.
 
-Each column of a task has a kind (text, a list of texts, a label ...). A value of another kind, or a null, is reported
-with the name of the data set, its row (from 1) and its column, before any of the values is used.
+Each column of a task has a kind: text, a list of texts, a label and so on. A null or a value of another kind is
+reported with the data set, the row (from 1) and the column, before the values are used.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,15 +15,15 @@ _LARGEST_OFFSET = 2**31 - 1
 """Largest character offset that the canonical tables (int32) hold."""
 
 Check = Callable[[Any], str | None]
-"""Returns what is wrong with a value, None where it is right."""
+"""Returns what is wrong with a value; None if it is right."""
 
 
 class RowReport:
-    """Mistakes in the rows of one data set; `close` raises them together.
+    """Collects the mistakes in the rows of one data set; `close` raises them together.
 
     Args:
         where: the data set, for the messages.
-        numbers: the row of the data set, from 1, of each value; None: the values are its rows in order.
+        numbers: the row number, from 1, of each value; None if the values are all rows in order.
     """
 
     def __init__(self, where: str, numbers: Sequence[int] | None = None) -> None:
@@ -32,14 +32,14 @@ class RowReport:
         self.count = 0
 
     def add(self, index: int, column: str, message: str) -> None:
-        """Note a mistake in the value number `index` (from 0) of a column."""
+        """Add a mistake in the value number `index` (from 0) of a column."""
         if self.count < MOST:
             row = index + 1 if self.numbers is None else self.numbers[index]
             self.messages.append(f"{self.where}: row {row}, column {column}: {message}")
         self.count += 1
 
     def close(self) -> None:
-        """Raise what was noted, if anything.
+        """Raise the collected mistakes, if there are any.
 
         Raises:
             Problems: at most MOST messages, and how many more there are.
@@ -54,7 +54,7 @@ def check_columns(report: RowReport, columns: Mapping[str, Sequence[Any]], their
     """Check every value of a task's columns.
 
     Args:
-        columns: values by our name of the column.
+        columns: the values of each column, by our name of it.
         theirs: the data set's name of each column, for the messages.
 
     Raises:
@@ -137,4 +137,4 @@ _CHECKS: dict[str, Check] = {
     "label": _label,
     "answers": _answers,
 }
-"""The check of each of our columns (see `hub.py`)."""
+"""The check of each column, by our name of it."""

@@ -23,20 +23,20 @@ logger = logging.getLogger(__name__)
 
 
 def read_squad_pairs(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
-    """SQuAD JSON as pairs of a question and the sentence in which its first answer begins."""
+    """Read SQuAD's JSON as pairs of a question and the sentence in which its first answer begins."""
     return question_table(paths[0], read_squad(paths, task, language).to_pydict(), language)
 
 
 def read_translated_squad_pairs(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
-    """The same of translated files, in which some answers are lost."""
+    """Read the same from machine-translated files, in which some answers cannot be found."""
     return question_table(paths[0], read_translated_squad(paths, task, language).to_pydict(), language)
 
 
 def question_table(path: Path, questions: Mapping[str, list[Any]], language: str) -> pa.Table:
-    """Pairs from the columns of `schema.SPAN_QA`; questions without an answer in a sentence are left out.
+    """Make pairs of the columns of `schema.SPAN_QA`, without questions whose answer begins in no sentence.
 
     Raises:
-        StiltsError: none is left.
+        StiltsError: no pair is left.
     """
     rows = [dict(zip(questions, row, strict=True)) for row in zip(*questions.values(), strict=True)]
     pairs = list(_question_pairs(rows, language))
@@ -80,7 +80,7 @@ class SplitDocument(BaseModel):
 
 
 class SplitSquad(BaseModel):
-    """XQuAD-R's JSON: SQuAD's, with (start, end) of each sentence."""
+    """A document in XQuAD-R's JSON: SQuAD's with the (start, end) of each sentence."""
 
     data: list[SplitDocument]
 
@@ -91,7 +91,7 @@ class SplitSquad(BaseModel):
 
 @each_file
 def read_xquad_r(path: Path, task: Task, language: str) -> pa.Table:
-    """The questions of one language. Those whose answer begins in no sentence are left out, as in XTREME's script."""
+    """Read the questions of one language, without those whose answer begins in no sentence, as in XTREME's script."""
     squad = _xquad_r(path)
     rows = [
         {"id": str(question.id), "query": question.question, "keys": [str(question.id)]}
@@ -104,7 +104,7 @@ def read_xquad_r(path: Path, task: Task, language: str) -> pa.Table:
 
 
 def read_xquad_r_candidates(files: Mapping[str, Path], task: Task) -> pa.Table:
-    """All sentences of all languages."""
+    """Read all sentences of all languages, which are the candidates."""
     rows = [row for language, path in files.items() for row in _candidates(_xquad_r(path), language)]
     return ranking_table(next(iter(files.values())), rows)
 

@@ -9,13 +9,13 @@ from stilts.tasks.families import get_family
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a task lies in the folder: our split -> path with `{lang}` (retrieval: the stem of the two sides; under
-    `candidates` what a ranking searches).
-
-    `translated` is the English training set in a machine's translation, as XTREME publishes it beside the benchmark.
+    """The paths of a task's files in the folder.
 
     Attributes:
-        labels: gold of the test files inside the labels folder.
+        files: split -> path with `{lang}`. For retrieval it is the common beginning of the paths of both sides. The
+            split `translated` is the English training set as XTREME's machine translates it, and `candidates` is what a
+            ranking task searches.
+        labels: path of the gold labels of the test files inside the labels folder.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Layout:
 
 
 TRANSLATIONS = "xtreme_translations/{}/translate-train/"
-"""The bucket of translations, downloaded into the folder under its own name."""
+"""The bucket of machine translations, downloaded into XTREME's folder under its own name."""
 _XNLI = f"{TRANSLATIONS.format('XNLI')}en-{{lang}}-translated.tsv"
 _PAWSX = f"{TRANSLATIONS.format('PAWSX')}en-{{lang}}-translated.tsv"
 _SQUAD = f"{TRANSLATIONS.format('SQuAD')}squad.translate.train.en-{{lang}}.json"

@@ -67,7 +67,7 @@ class MentionEntityPair(BaseModel):
 
 @each_file
 def read_mention_pairs(path: Path, task: Task, language: str) -> pa.Table:
-    """Mewsli-X's English training pairs of a mention and its entity's description."""
+    """Read Mewsli-X's English training pairs of a mention and the description of its entity."""
     report = Report(path)
     rows = []
     for number, pair in read_jsonl(path, MentionEntityPair, report):
@@ -80,11 +80,11 @@ def read_mention_pairs(path: Path, task: Task, language: str) -> pa.Table:
 
 @each_file
 def read_mentions(path: Path, task: Task, language: str) -> pa.Table:
-    """Mewsli-X's mentions of one language; a file holds all languages.
+    """Read Mewsli-X's mentions of one language from a file of all languages.
 
     Raises:
-        StiltsError: none of this language.
-        Problems: offsets that miss their mention; articles whose text has not been put back.
+        StiltsError: there are none of this language.
+        Problems: mentions that are not at their offset, and articles without text.
     """
     report = Report(path)
     rows, found = [], set()
@@ -111,13 +111,13 @@ class Article(BaseModel):
 
 
 def mention_languages(path: Path) -> frozenset[str]:
-    """The languages of a file of mentions."""
+    """Return the languages in a file of mentions."""
     return _mention_languages(path, file_state(path))
 
 
 @cache
 def _mention_languages(path: Path, state: tuple[str, int, int, int, int]) -> frozenset[str]:
-    """Read once for each state of the file."""
+    """The same, cached for each state of the file."""
     report = Report(path)
     found = frozenset(article.context.language for _, article in read_jsonl(path, Article, report))
     report.close()
@@ -125,7 +125,7 @@ def _mention_languages(path: Path, state: tuple[str, int, int, int, int]) -> fro
 
 
 def read_entities(files: Mapping[str, Path], task: Task) -> pa.Table:
-    """Mewsli-X's candidates, one entity a line, in many languages."""
+    """Read Mewsli-X's candidates, one entity a line, in many languages."""
     (path,) = files.values()
     report = Report(path)
     rows = [
@@ -141,7 +141,7 @@ class Entities(RootModel[dict[str, list[str]]]):
 
 
 def merge_entities(table: pa.Table, path: Path, task: Task) -> pa.Table:
-    """Gold entities of a labels file; of several the first, as XTREME-R's script takes it."""
+    """Add the gold entities of a labels file; the first if there are several, as in XTREME-R's script."""
     gold = read_json(path, Entities)[0].root
     ids = table["id"].to_pylist()
     missing = [name for name in ids if not gold.get(name)]
@@ -169,8 +169,9 @@ _BRACED = re.compile(r"\{(.*?)\}")
 
 
 def mention_text(context: Context, span: Surface) -> str:
-    """`Smith: The verdict came back for { Smith }, who ...`: the mention, then its sentence with the mention marked;
-    braces of the text itself become parentheses. XTREME-R's baseline.
+    """Return the mention, then its sentence with the mention between braces, as in XTREME-R's baseline.
+
+    For example `Smith: The verdict came back for { Smith }, who ...`. Other braces become parentheses.
     """
     # Official mentions lie in one sentence; of others all sentences that they touch are taken.
     touched = [s for s in context.sentence_spans if s.start < span.end and span.start < s.end]
@@ -183,5 +184,5 @@ def mention_text(context: Context, span: Surface) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Without line ends; two spaces become one, once, as in XTREME-R's baseline."""
+    """Replace line ends by spaces, and then each two spaces by one, as XTREME-R's baseline does."""
     return " ".join(text.splitlines()).replace("  ", " ").strip()

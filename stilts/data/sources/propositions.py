@@ -1,4 +1,4 @@
-"""Propositions: PropBank's predicates and arguments, from the five layouts in which they are published.
+"""Propositions: PropBank's predicates and arguments, read from the five layouts in which they are published.
 
 - CoNLL-2012 (OntoNotes' `*_gold_conll` files): a column for each predicate holds the arguments' spans, `(ARG0*`, `*`,
   `*)`, and the predicate `(V*)`.
@@ -13,11 +13,11 @@
   `Args=ARG0/_`, a part for each predicate; V is the predicate.
 
 A head word stands for its subtree: each word belongs to the nearest argument's head, or predicate, above it in the
-tree, and the span is what lies without a gap around the head. Of spans that overlap, the first counts, and none
-covers the predicate: BIO tags cannot hold more.
+tree, and the span consists of the adjacent words around the head that belong to it. Of spans that overlap, the first is
+kept, and no span covers the predicate, because BIO tags cannot represent more.
 
-Roles get one spelling: `A0` is ARG0, `AM-TMP` is ARGM-TMP, and a feature after a numbered role (`ARG1-DSP`) is left
-out. A role that the task does not declare is an error.
+Roles are spelt in one way: `A0` becomes ARG0, `AM-TMP` becomes ARGM-TMP, and a feature after a numbered role
+(`ARG1-DSP`) is removed. A role that the task does not declare is an error.
 """
 
 import re
@@ -36,11 +36,11 @@ _ROLE = re.compile(r"(?P<prefix>(?:[CR]-)?)(?:A|ARG)(?P<role>[0-5A](?=$|-)|M-\w+
 _BRACKETS = re.compile(r"(?:\((?P<role>[^()*]+))?\*(?P<end>\)?)")
 _SPANS = ("UP:PRED", "UP:ARGSPANS")
 _ARGUMENTS_2012 = slice(11, -1)
-"""CoNLL-2012's columns between the named entities and the coreference: one a predicate."""
+"""The columns of arguments in CoNLL-2012, one for each predicate: those between named entities and coreference."""
 
 
 class Span(NamedTuple):
-    """A role and its words, counted from 0, both ends included; `line` is where it was read."""
+    """A role and its first and last word, counted from 0; `line` is the line number of its first cell."""
 
     role: str
     first: int
@@ -77,10 +77,10 @@ class _Rows:
         self.labels = set(task.labels)
         self.task, self.report = task, report
         self.lost = 0
-        """Columns of arguments whose predicate is not known."""
+        """Number of argument columns whose predicate is not known."""
 
     def add(self, id_: str, tokens: list[str], predicate: int, spans: Iterable[Span]) -> None:
-        """One proposition. Its first spans win over those that overlap them."""
+        """Add a proposition. Of spans that overlap, the first is kept."""
         tags = ["O"] * len(tokens)
         tags[predicate] = "B-V"
         for span in spans:
@@ -133,7 +133,7 @@ def _add_2012(sentence: list[tuple[int, list[str]]], report: Report, rows: _Rows
 
 
 def _bracketed(lines: list[int], column: Iterable[str], report: Report) -> Iterator[Span]:
-    """The spans of one column."""
+    """Return the spans of one column."""
     role, first = None, 0
     for word, (line, cell) in enumerate(zip(lines, column, strict=True)):
         found = _BRACKETS.fullmatch(cell)
@@ -163,7 +163,7 @@ def _read_universal(path: Path, report: Report, rows: _Rows) -> None:
 
 
 def _universal(names: list[str], sentence: Sentence, rows: _Rows) -> Iterator[tuple[int, list[Span]]]:
-    """(predicate, arguments) of a sentence."""
+    """Yield (predicate, arguments) of a sentence."""
     report = rows.report
     if "UP:ARGSPANS" in names:
         yield from _with_spans(names, sentence, report)
@@ -179,7 +179,7 @@ def _universal(names: list[str], sentence: Sentence, rows: _Rows) -> Iterator[tu
 
 
 def _with_spans(names: list[str], sentence: Sentence, report: Report) -> Iterator[tuple[int, list[Span]]]:
-    """Universal PropBank 2.0."""
+    """Read a sentence of Universal PropBank 2.0."""
     predicates, spans = (sentence.column(names.index(name)) for name in _SPANS)
     for word, (name, cell) in enumerate(zip(predicates, spans, strict=True)):
         if name == EMPTY:
@@ -257,7 +257,7 @@ def _roles(column: list[str]) -> dict[int, str]:
 
 
 def _owners(heads: list[int], marked: set[int]) -> list[int]:
-    """The nearest marked word at or above each word in the tree; -1 where there is none."""
+    """Return, for each word, the nearest marked word at or above it in the tree; -1 if there is none."""
 
     def owner(word: int) -> int:
         for _ in heads:
@@ -270,7 +270,7 @@ def _owners(heads: list[int], marked: set[int]) -> list[int]:
 
 
 def _around(word: int, role: str, owners: list[int], line: int) -> Span:
-    """The unbroken run of words about an argument's head that belong to it."""
+    """Return the span of adjacent words around an argument's head that belong to it."""
     first = last = word
     while first > 0 and owners[first - 1] == word:
         first -= 1

@@ -1,4 +1,4 @@
-"""What the readers of ranking tasks share."""
+"""Code shared by the readers of ranking tasks."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,10 +14,10 @@ Rows = Iterable[Mapping[str, Any]]
 
 
 def ranking_table(path: Path, rows: Rows) -> pa.Table:
-    """Rows of `schema.RANKING` that leave out what they lack.
+    """Make a table of rows of `schema.RANKING`, in which columns may be missing.
 
     Raises:
-        StiltsError: there are none.
+        StiltsError: there are no rows.
     """
     rows = list(rows)
     if not rows:

@@ -1,8 +1,7 @@
-"""Where sentences begin and end in running text: a few rules, made for encyclopedic English and for scripts with full
-stops of their own.
+"""Splits text into sentences, by a few rules for encyclopedic English and for scripts with full stops of their own.
 
-LAReQA parts SQuAD into sentences by a longer list of rules; XQuAD-R has its breaks in its files, and those are used.
-Against its 1,180 English sentences these rules have an F1 of 98.8.
+LAReQA splits SQuAD by a longer list of rules. The files of XQuAD-R contain their sentence breaks, which are used there.
+On its 1,180 English sentences the rules here have an F1 of 98.8.
 """
 
 import re
@@ -17,12 +16,12 @@ _STOPPED = frozenset(
         "jan feb aug sept oct nov dec no nos vs v e.g i.e cf ca c fig vol p pp mt ft op art sec ch approx"
     )
 )
-"""What is written with a full stop inside a sentence, lower case."""
+"""Abbreviations that end with a full stop inside a sentence, in lower case."""
 
 _STARTERS = frozenset(
     words("The This That These Those It In On At By He She They We As During After Before However Meanwhile Although")
 )
-"""After an abbreviation such as `U.S.`, these begin a sentence."""
+"""Words that begin a sentence after an abbreviation such as `U.S.`."""
 
 _CLOSERS = r"[\"'”’»)\]]*(?:\[[^\[\]]{1,20}\])*"
 _STOP = re.compile(rf"[.?!؟۔।]{_CLOSERS}\s+|[。！？]{_CLOSERS}\s*")
@@ -31,7 +30,7 @@ _INITIALS = re.compile(r"(?:\w\.)*\w")
 
 
 def sentence_breaks(text: str) -> list[tuple[int, int]]:
-    """(start, end) in code points of each sentence, in order, without the white space around them."""
+    """Return (start, end) of each sentence in code points, in order, without white space at its ends."""
     edges = [0, *_ends(text), len(text)]
     spans = []
     for start, end in pairwise(edges):
@@ -49,7 +48,7 @@ def _ends(text: str) -> Iterator[int]:
 
 
 def _ends_sentence(text: str, stop: re.Match[str]) -> bool:
-    """Whether what follows begins a sentence, and what stands before the full stop is no abbreviation."""
+    """Whether a full stop ends a sentence: no abbreviation precedes it, and the next word can begin a sentence."""
     rest = text[stop.end() :].lstrip(_OPENERS)
     if not rest or rest[0].islower():
         return False

@@ -36,12 +36,12 @@ class Document(BaseModel):
 
 
 class Squad(BaseModel):
-    """SQuAD 1.1 JSON; labels files leave the questions out."""
+    """A document in SQuAD 1.1's JSON. Files of gold labels have no texts of questions."""
 
     data: list[Document]
 
     def questions(self) -> Iterator[tuple[str, Question]]:
-        """(context, question) in the order of the file."""
+        """Yield (context, question) in the order of the file."""
         for document in self.data:
             for paragraph in document.paragraphs:
                 for question in paragraph.qas:
@@ -50,7 +50,11 @@ class Squad(BaseModel):
 
 @each_file
 def read_squad(path: Path, task: Task, language: str) -> pa.Table:
-    """SQuAD JSON. Answers blanked to the empty text are no gold; ids need not be unique (TyDiQA's are not)."""
+    """Read SQuAD's JSON. An answer whose text is empty was blanked and is no gold. Ids may repeat, as TyDiQA's do.
+
+    Raises:
+        Problems: empty texts, and answers that are not at their offset in the context, by line.
+    """
     report = Report(path)
     squad, text = read_json(path, Squad)
     questions = list(squad.questions())
@@ -69,7 +73,7 @@ def read_squad(path: Path, task: Task, language: str) -> pa.Table:
 
 @each_file
 def read_translated_squad(path: Path, task: Task, language: str) -> pa.Table:
-    """SQuAD JSON that a machine translated: questions whose answer was not found again in the context are left out."""
+    """Read machine-translated SQuAD, leaving out questions whose answer is not at its offset in the context."""
     squad, _ = read_json(path, Squad)
     questions = list(squad.questions())
     kept = [(context, question) for context, question in questions if _usable(context, question)]
@@ -95,7 +99,7 @@ def _question_table(path: Path, questions: Sequence[tuple[str, Question]]) -> pa
 
 
 def merge_answers(table: pa.Table, path: Path, task: Task) -> pa.Table:
-    """Gold answers of a SQuAD file, by question id; its contexts are not looked at."""
+    """Add the gold answers of another SQuAD file by question id. Its contexts are not compared."""
     report = Report(path)
     squad, _ = read_json(path, Squad)
     gold = {str(question.id): _gold(question) for _, question in squad.questions()}
@@ -123,13 +127,13 @@ def _check_answer(report: Report, text: str, context: str, question: Question, a
 
 
 def _found(context: str, answer: Answer) -> str:
-    """What the context has where the answer should be."""
+    """Return the text at the answer's place in the context."""
     start = answer.answer_start
     return context[start : start + len(answer.text)] if start >= 0 else ""
 
 
 def line_of(text: str, question: Question, report: Report) -> int:
-    """The line of a question in the text of its file."""
+    """Return the line number of a question in the text of its file."""
     if report.full:  # nobody will see the line, and the search is long
         return 0
     return text.count("\n", 0, max(text.find(f'"{question.id}"'), 0)) + 1

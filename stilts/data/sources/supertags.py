@@ -12,8 +12,11 @@ from stilts.tasks.schema import TAGGING
 
 @each_file
 def read_supertags(path: Path, task: Task, language: str) -> pa.Table:
-    """`words TAB tags`, both separated by spaces, a sentence a line (jiant's form); or token TAB tag, one a line, with
-    a blank line after each sentence. The tags are whatever the file has: the training file makes the task's labels."""
+    """Read CCG supertags.
+
+    A line is a sentence, words TAB tags, each separated by spaces (jiant's format); or a line is token TAB tag, with a
+    blank line after each sentence. Any tag is allowed, because the task's labels are those of its training file.
+    """
     lines = read_lines(path)
     if not any(" " in line for line in lines if line.strip()):
         return read_tags([path], task, language)

@@ -1,4 +1,4 @@
-"""Reading of text files. A mistake is reported with its file and line, and all mistakes of a file are reported at once.
+"""Reading of text files. Mistakes are reported with file and line, all mistakes of a file together.
 
 CRLF line ends and a byte order mark are removed. Only line feeds end a line: U+2028 and the like stay in the text.
 """
@@ -20,7 +20,7 @@ from stilts.tasks.families import get_family
 logger = logging.getLogger(__name__)
 
 MOST = 20
-"""Mistakes told of one file."""
+"""Most mistakes that are listed for one file; the others are counted."""
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -29,10 +29,10 @@ ReadAll = Callable[[Sequence[Path], Task, str], pa.Table]
 
 
 def each_file(read: ReadOne) -> ReadAll:
-    """Make the reader of one file read several, one after the other; the mistakes of all of them are told at once.
+    """Make a reader of several files from a reader of one. The mistakes in all files are raised together.
 
-    Ids stay those of their file, but for a number in front where there are several files. The ids of questions
-    and mentions stay as they are: predictions go by them.
+    If there are several files, the number of the file is put before each id. Ids of families with `keeps_ids`, such as
+    those of questions, are not changed, because predictions refer to them.
     """
 
     @functools.wraps(read)
@@ -57,7 +57,7 @@ def _numbered(table: pa.Table, number: int) -> pa.Table:
 
 
 class Report:
-    """The mistakes found in one file, in order; `close` raises them together."""
+    """Collects the mistakes in one file; `close` raises them together."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,27 +70,27 @@ class Report:
         return self.count >= MOST
 
     def add(self, line: int, message: str) -> None:
-        """Note a mistake; `line` counts from 1."""
+        """Add a mistake; `line` counts from 1."""
         if not self.full:
             self.messages.append(f"{self.path}:{line}: {message}")
         self.count += 1
 
     def blank(self, line: int, **texts: str | None) -> bool:
-        """Note the texts of a row that hold nothing but white space; whether there are any."""
+        """Report the texts of a row that are only white space. Return whether there are any."""
         empty = [name for name, text in texts.items() if not (text or "").strip()]
         for name in empty:
             self.add(line, f"{name} is empty")
         return bool(empty)
 
     def same_count(self, what: str, count: int, other: str, wanted: int) -> None:
-        """Note where a labels file is not as long as what it belongs to."""
+        """Report that a file of gold labels has another length than the file that it belongs to."""
         if count != wanted:
             self.add(
                 min(count, wanted) + 1, f"{count} {what} for {wanted} {other}; the two files do not belong together"
             )
 
     def close(self) -> None:
-        """Raise what was noted, if anything.
+        """Raise the collected mistakes, if there are any.
 
         Raises:
             Problems: at most MOST messages and how many more there are.
@@ -102,10 +102,10 @@ class Report:
 
 
 def tell_left_out(path: Path, count: int, total: int, why: str) -> None:
-    """Say how many rows of a file were left out that are broken in the file as it is published.
+    """Log how many rows of a file are left out because they are damaged in the published file.
 
     Raises:
-        StiltsError: most of them were.
+        StiltsError: more than half of the rows are left out.
     """
     if 2 * count > total:
         raise StiltsError(f"{path}: {count} of {total} rows are left out, they have {why}; is it the right file?")
@@ -114,8 +114,11 @@ def tell_left_out(path: Path, count: int, total: int, why: str) -> None:
 
 
 def file_state(path: Path) -> tuple[str, int, int, int, int]:
-    """What changes when a file's content does: path, inode, size, and the times of the last change of the content and
-    of the inode. A program can set the former time back (`cp -p`, `rsync -t`), but not the latter."""
+    """Return values of which at least one changes when the content of a file changes.
+
+    They are its path, inode and size, and the times of the last change of its content and of its inode. Programs can
+    set the time of the content back (`cp -p`, `rsync -t`), but not that of the inode.
+    """
     state = path.stat()
     return str(path.resolve()), state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
@@ -124,12 +127,12 @@ WITHHELD = "words that are withheld (_): the text's licence asks you to put them
 
 
 def is_withheld(tokens: Sequence[str]) -> bool:
-    """Whether a sentence is one of a treebank whose licence keeps the words back: all of them are `_`."""
+    """Whether all words of a sentence are `_`, as in treebanks whose licence forbids to publish the words."""
     return len(tokens) > 1 and set(tokens) == {"_"}
 
 
 def read_text(path: Path) -> str:
-    """A UTF-8 file without its byte order mark, lines ended by `\\n` alone.
+    """Read a UTF-8 file. A byte order mark is removed, and line ends become `\\n`.
 
     Raises:
         StiltsError: missing, unreadable or empty.
@@ -152,13 +155,13 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file without line ends; the end of the last line makes no empty line. Raises as read_text."""
+    """Return the lines of a text file without line ends. Raises the errors of `read_text`."""
     lines = read_text(path).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
 
 def read_json(path: Path, shape: type[Shape]) -> tuple[Shape, str]:
-    """A JSON file of a declared shape, and its text to find lines in.
+    """Read a JSON file of a declared shape. Return the object, and the text of the file for finding line numbers.
 
     Raises:
         StiltsError: missing or empty.
@@ -174,7 +177,7 @@ def read_json(path: Path, shape: type[Shape]) -> tuple[Shape, str]:
 
 
 def read_jsonl(path: Path, shape: type[Shape], report: Report) -> Iterator[tuple[int, Shape]]:
-    """(line number, object) for every line of the declared shape; blank lines are skipped, others are reported."""
+    """Yield (line number, object) of each line. Blank lines are skipped; lines of another shape are reported."""
     for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             row = _parse(line, shape, number, report)
@@ -195,7 +198,7 @@ def _parse(text: str, shape: type[Shape], line: int, report: Report) -> Shape | 
 
 
 def to_table(path: Path, columns: dict[str, Any], schema: pa.Schema) -> pa.Table:
-    """Canonical columns as a table.
+    """Make a table of canonical columns.
 
     Raises:
         StiltsError: a value is not of the schema's type, or text that UTF-8 cannot hold (a lone surrogate escape).
@@ -209,14 +212,14 @@ def to_table(path: Path, columns: dict[str, Any], schema: pa.Schema) -> pa.Table
 
 
 def replace_column(table: pa.Table, column: str, values: list[Any]) -> pa.Table:
-    """The table with other values in one of its columns."""
+    """Return a table with other values in one of its columns."""
     index = table.schema.get_field_index(column)
     field = table.schema.field(index)
     return table.set_column(index, field, pa.array(values, field.type))
 
 
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd"}
-"""First bytes of packed files."""
+"""The first bytes of compressed files."""
 
 
 def _read_bytes(path: Path) -> bytes:
