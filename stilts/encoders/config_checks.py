@@ -11,6 +11,10 @@ _COUNTS = ("max_position_embeddings", "type_vocab_size", "pad_token_id", "bos_to
 _RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "layer_norm_eps", "initializer_range")
 _USUAL = {*_SIZES, *_COUNTS, *_RATES, "model_type", "hidden_act"}
 """Fields that every BERT-like configuration has; others are looked up in transformers' configuration class."""
+TOKEN_IDS = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2}
+"""Ids of the special tokens in a tokenizer that is trained for a model."""
+_ACTIVATIONS = ("gelu", "gelu_new", "relu", "silu", "tanh")
+"""Some of transformers' names; others are looked up there."""
 _BERT_LIKE = ("bert", "roberta", "xlm-roberta", "camembert", "xlm-roberta-xl")
 
 
@@ -22,18 +26,49 @@ def config_problems(config: Config) -> list[str]:
     return [*_number_problems(config), *_quantised(config)]
 
 
-def init_problems(config: Config) -> list[str]:
-    """What is wrong with `init.config`: as `config_problems`, and names that the configuration class does not have."""
+def init_problems(config: Config, vocab_size: int) -> list[str]:
+    """What is wrong with `init.config`: as `config_problems`, values with which no model learns, values that the
+    tokenizer sets, and names that the configuration class does not have.
+
+    Args:
+        vocab_size: number of subwords of the tokenizer that is trained for the model.
+    """
     settings = {"model_type": "xlm-roberta", **config}
-    problems = config_problems(settings)
+    problems = config_problems(settings) or [*_value_problems(settings), *_token_problems(settings, vocab_size)]
     if problems:
         return problems
-    if settings["model_type"] in _BERT_LIKE and set(settings) <= _USUAL:
+    usual = set(settings) <= _USUAL and settings.get("hidden_act", "gelu") in _ACTIVATIONS
+    if settings["model_type"] in _BERT_LIKE and usual:
         width, heads = settings.get("hidden_size", 768), settings.get("num_attention_heads", 12)
         if width % heads:
             return [f"hidden_size {width} is not a multiple of num_attention_heads {heads}"]
         return []
     return _build_problems(settings)
+
+
+def _value_problems(config: Config) -> Iterator[str]:
+    """Numbers that a configuration class takes, and with which a model cannot be trained."""
+    for name, value in config.items():
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        if "dropout" in name and not 0 <= value < 1:
+            yield f"{name} should be a probability from 0 to below 1, not {value!r}"
+        elif name in ("layer_norm_eps", "initializer_range") and value <= 0:
+            yield f"{name} should be greater than 0, not {value!r}"
+    if config["model_type"] in _BERT_LIKE and config.get("type_vocab_size", 1) == 0:
+        yield "type_vocab_size should be 1 or more, because every token has a type"
+
+
+def _token_problems(config: Config, vocab_size: int) -> Iterator[str]:
+    """Values that do not belong to the tokenizer that is trained for the model."""
+    if config.get("vocab_size") not in (None, vocab_size):
+        yield (
+            f"vocab_size {config['vocab_size']} is not that of the tokenizer, {vocab_size}, which sets it; "
+            "leave it out, or change tokenizer.vocab_size"
+        )
+    for name, id_ in TOKEN_IDS.items():
+        if config.get(name) not in (None, id_):
+            yield f"{name} is {config[name]} and the tokenizer that is trained has {id_}; leave it out"
 
 
 def _number_problems(config: Config) -> Iterator[str]:

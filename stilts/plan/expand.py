@@ -294,7 +294,9 @@ class _Expander:
                 raise Problems(problems)
             return BaseSpec({"files": checkpoint_digest(folder)}, source=str(folder))
         assert decl.init is not None
-        problems = [f"init.config: {problem}" for problem in init_problems(decl.init.config)]
+        problems = [
+            f"init.config: {problem}" for problem in init_problems(decl.init.config, decl.init.tokenizer.vocab_size)
+        ]
         if problems:
             raise Problems(problems)
         text, _ = self.trainer.training_data(MLM, "english", None, "last")

@@ -23,6 +23,7 @@ from stilts.encoders.checkpoint_files import (
     checkpoint_digest,
     checkpoint_files,
 )
+from stilts.encoders.config_checks import TOKEN_IDS
 from stilts.errors import Problems, StiltsError
 from stilts.train.tokenizer import add_frame
 from stilts.train.xlm import convert_xlm_tokenizer
@@ -99,7 +100,7 @@ def _make(init: dict[str, Any], out: Path, text_files: Sequence[Path]) -> None:
         settings.setdefault("max_position_embeddings", 514)
     config = AutoConfig.for_model(
         kind,
-        **{"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, **settings, "vocab_size": len(tokenizer)},
+        **{**TOKEN_IDS, **settings, "vocab_size": len(tokenizer)},
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init["seed"])

@@ -114,6 +114,14 @@ def test_what_is_no_encoder_is_refused_once(data: FakeData, kind: str, why: str)
         ),
         ({"is_decoder": True}, "is_decoder: true has causal attention"),
         ({"pad_token_id": None}, "pad_token_id is null"),
+        ({"pad_token_id": 0}, "pad_token_id is 0 and the tokenizer that is trained has 1"),
+        ({"vocab_size": 90}, "vocab_size 90 is not that of the tokenizer, 100"),
+        ({"hidden_dropout_prob": 5}, "hidden_dropout_prob should be a probability from 0 to below 1, not 5"),
+        ({"attention_probs_dropout_prob": -0.1}, "should be a probability"),
+        ({"layer_norm_eps": -1}, "layer_norm_eps should be greater than 0"),
+        ({"initializer_range": 0}, "initializer_range should be greater than 0"),
+        ({"hidden_act": "gelo"}, "a xlm-roberta model cannot be made of these fields"),
+        ({"type_vocab_size": 0}, "type_vocab_size should be 1 or more"),
     ],
 )
 def test_fields_of_a_random_initialisation(data: FakeData, fields: dict[str, Any], message: str) -> None:
