@@ -53,7 +53,35 @@ def is_labelled(table: pa.Table, task: Task, split: str, where: str) -> bool:
         )
     if not gold.any() and split != "test":
         raise StiltsError(f"{where}: no gold labels, and {split} data needs them; {_where_gold_is(task, split)}")
+    _refuse_blanked(table, task, split, where)
     return bool(gold.any())
+
+
+_UNLIKELY = 20
+"""So many rows whose gold is all the same cannot be chance."""
+
+
+def _refuse_blanked(table: pa.Table, task: Task, split: str, where: str) -> None:
+    """Pass an evaluated split whose gold is not one and the same label in every row.
+
+    Raises:
+        StiltsError: it is, as in test files whose labels were replaced by a constant before they were published.
+    """
+    column = get_family(task.family).gold_column
+    if column is None or split not in ("dev", "test") or table.num_rows < _UNLIKELY:
+        return
+    values = pc.list_flatten(table[column]) if pa.types.is_list(table[column].type) else table[column]
+    if pa.types.is_struct(values.type):  # answers to questions; blank ones are no gold
+        return
+    found = pc.unique(values)
+    if len(found) != 1 or found[0].as_py() == -1:
+        return
+    gold = found[0].as_py()
+    shown = task.labels[gold] if isinstance(gold, int) and gold < len(task.labels) else gold
+    raise StiltsError(
+        f"{where}: the gold of all {table.num_rows} rows is {shown!r}, as in a file whose labels were blanked; give a "
+        "file with its labels, or without any, to get predictions alone"
+    )
 
 
 def estimated_tokens(table: pa.Table, language: str) -> int:

@@ -409,3 +409,20 @@ def test_syntax_is_a_target_in_every_language_that_has_a_file(
         StiltsError, match=f"no train data for task {name} .*licen.*give files as data.tasks.{name}.train"
     ):
         Catalog(DataDecl(xtreme=str(tmp_path)), tmp_path / "root").ref(task, "train", "en")
+
+
+@pytest.mark.parametrize(
+    ("task", "row"),
+    [("xnli", "a\tb\tneutral\n"), ("pawsx", "a\tb\t0\n"), ("udpos", "a\tX\nb\tX\n\n"), ("panx", "a\tO\n\n")],
+)
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_gold_that_is_a_constant_is_refused(tmp_path: Path, task: str, row: str, split: str) -> None:
+    """XTREME-R's download writes label 0 into every row of a test file; other sources do the like."""
+    for count in (19, 20):
+        path = write(tmp_path / f"{count}.tsv", row * count)
+        there = Catalog(DataDecl(tasks={task: TaskSource(**{split: str(path)})}), tmp_path / "root")
+        if count == 20:
+            with pytest.raises(StiltsError, match=r"the gold of all 20 rows is '.*', as in a file whose labels were"):
+                there.ref(get_task(task), split, "en")
+        else:
+            assert there.ref(get_task(task), split, "en").labelled
