@@ -404,3 +404,12 @@ def test_one_real_mistake_costs_what_it_should(xtreme_mini: Path, tmp_path: Path
     scores = score_folder(tmp_path / "predictions", tmp_path / "labels")
     assert scores["xnli"]["languages"]["de"]["accuracy"] == pytest.approx(100 * 344 / 345)
     assert scores["xnli"]["avg_accuracy"] == pytest.approx((100 + 100 * 344 / 345) / 2)
+
+
+def test_answers_that_are_blank_in_part_are_refused(tmp_path: Path) -> None:
+    questions = [{"id": str(i), "answers": [{"text": "" if i % 2 else "word"}]} for i in range(4)]
+    gold = {"data": [{"paragraphs": [{"qas": questions}]}]}
+    write(tmp_path / "l", "xquad/test-de.json", json.dumps(gold))
+    write(tmp_path / "p", "xquad/test-de.json", json.dumps({str(i): "" for i in range(4)}))
+    with pytest.raises(Problems, match="2 of 4 answers are blank, first that of '1'"):
+        score_folder(tmp_path / "p", tmp_path / "l")

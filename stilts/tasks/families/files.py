@@ -218,6 +218,9 @@ class Answers(ById):
             raise Problems(
                 [f"{where}: answers are missing or blank; XTREME's own test files have none, give the labels"]
             )
+        blank = [key for key, texts in questions if not any(text.strip() for text in texts)]
+        if blank:
+            raise Problems([f"{where}: {len(blank)} of {len(questions)} answers are blank, first that of {blank[0]!r}"])
         return gold
 
 
