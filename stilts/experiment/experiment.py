@@ -67,6 +67,13 @@ class NoiseDecl(Frozen):
             check_distinct(value)
         return value
 
+    @field_validator("rates", mode="after")
+    @classmethod
+    def _distinct_as_shown(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        # Tables name a condition by six digits of its rate, so that closer rates would share their rows.
+        check_distinct([f"{rate:g}" for rate in value])
+        return value
+
 
 class CurvesDecl(Frozen):
     """Scores of a target's stage in other languages, taken whenever the stage is evaluated on English dev.

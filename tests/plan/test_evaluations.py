@@ -295,3 +295,8 @@ def test_in_language_training_on_real_files_takes_the_languages_that_have_them(
     there = {path.stem.removeprefix("test-") for path in folder.glob("test-*.tsv")}
     assert set(expansion.left_out["udpos", "test"]) == set(get_task("udpos").languages) - there
     assert set(expansion.left_out["udpos", "train"]) == there - {"de", "en"}
+
+
+def test_rates_that_tables_show_alike_are_refused(expanded: Expand) -> None:
+    with pytest.raises(InvalidExperiment, match=r"'0\.1' is given twice"):
+        expanded(noise={"kinds": ["swap"], "rates": [0.1, 0.10000001]})
