@@ -179,9 +179,9 @@ class _Expander:
                 if task is not None and task.train_on != task.name:
                     hint = f"; it trains on {task.train_on!r}" if task.train_on else ""
                     self.problems.add(place, f"{task.name} has no training data of its own{hint}")
-        for section, names in (("recipes", self.experiment.recipes), ("data.tasks", self.experiment.data.tasks)):
-            for name in names:
-                self.problems.attempt(f"{section}.{name}", get_task, name, repeat=True)
+        for name in self.experiment.data.tasks:
+            self.problems.attempt(f"data.tasks.{name}", get_task, name, repeat=True)
+        self.trainer.check_recipes(self.problems)
         self.problems.attempt("languages", self.evaluator.check_languages)
         self.evaluator.check_noise()
         self.evaluator.check_curves()
@@ -294,9 +294,8 @@ class _Expander:
                 raise Problems(problems)
             return BaseSpec({"files": checkpoint_digest(folder)}, source=str(folder))
         assert decl.init is not None
-        problems = [
-            f"init.config: {problem}" for problem in init_problems(decl.init.config, decl.init.tokenizer.vocab_size)
-        ]
+        found = init_problems(decl.init.config, decl.init.tokenizer.vocab_size)
+        problems = [f"init.config: {problem}" for problem in found]
         if problems:
             raise Problems(problems)
         text, _ = self.trainer.training_data(MLM, "english", None, "last")

@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+from stilts.experiment.experiment import Experiment
 from stilts.experiment.recipe import SHORT_WARMUP
 from stilts.identity.stage import EvaluationSpec, StageSpec
 from stilts.plan.cost.estimate import planned_examples
 from stilts.plan.graph import Graph
+from stilts.plan.training import LENGTH_UNITS
 from stilts.tasks.base import get_task
 
 
@@ -18,6 +21,38 @@ def notes(graph: Graph) -> list[str]:
         if isinstance(node.spec, StageSpec):
             found += _length_notes(node.spec, node.evaluations.values())
     return list(dict.fromkeys(found))
+
+
+def idle_notes(experiment: Experiment, graph: Graph) -> list[str]:
+    """Notes on what the experiment declares without effect: recipes and settings of tasks that it neither trains nor
+    evaluates, and lengths that another length of the same recipe replaces."""
+    trained = {part.task for node in graph if isinstance(node.spec, StageSpec) for part in node.spec.parts}
+    evaluated = {spec.task for node in graph for spec in node.evaluations.values()}
+    found = []
+    for section, declared, used, what in (
+        ("recipes", experiment.recipes, trained, "trained"),
+        ("settings", experiment.settings, evaluated, "evaluated"),
+    ):
+        if idle := [name for name in declared if name not in used]:
+            found.append(f"{section} of tasks that are not {what} here have no effect: {', '.join(idle)}")
+    return found + [note for where, recipe in _recipes(experiment) for note in _replaced(where, recipe)]
+
+
+def _recipes(experiment: Experiment) -> Iterator[tuple[str, Any]]:
+    """Every recipe that is declared, with its place."""
+    yield "recipe", experiment.recipe
+    yield from ((f"recipes.{name}", recipe) for name, recipe in experiment.recipes.items())
+    for name, model in experiment.models.items():
+        yield from ((f"models.{name}.pretrain.{i}.recipe", stage.recipe) for i, stage in enumerate(model.pretrain))
+    for name, regime in experiment.intermediates.items():
+        yield from ((f"intermediates.{name}.{i}.recipe", stage.recipe) for i, stage in enumerate(regime.stages))
+
+
+def _replaced(where: str, recipe: Any) -> Iterator[str]:
+    """Yield a note for each length of a recipe that another length replaces."""
+    given = [name for name in LENGTH_UNITS if recipe.model_dump().get(name) is not None]
+    for name in given[:-1]:
+        yield f"{where}.{name} has no effect, because {where}.{given[-1]} replaces it"
 
 
 def planned_steps(spec: StageSpec) -> int | None:

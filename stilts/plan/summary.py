@@ -11,7 +11,7 @@ from stilts.plan.check_models import model_rows, model_warnings
 from stilts.plan.cost.estimate import Speed, StageCost, gpu_hours, peak_bytes, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
-from stilts.plan.notes import notes
+from stilts.plan.notes import idle_notes, notes
 from stilts.plan.todo import Inventory, missing_jobs
 from stilts.tasks.base import get_task
 
@@ -95,7 +95,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "unlike": unlike_sources(plan.expansion),
         "models": model_rows(graph),
         "unknown": sorted({item for cost in plan.costs.values() for item in cost.unknown}),
-        "notes": [*model_warnings(graph), *notes(graph)],
+        "notes": [*model_warnings(graph), *notes(graph), *idle_notes(plan.expansion.experiment, graph)],
     }
 
 

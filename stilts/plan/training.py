@@ -13,6 +13,7 @@ from stilts.experiment.recipe import Recipe
 from stilts.experiment.regimes import PartDecl, StageDecl, TrainingData
 from stilts.identity.stage import EXAMPLE_FIELDS, DataRef, Mixing, Part, StageSpec
 from stilts.plan.budget import FREE, Allowance
+from stilts.plan.problems import Collector
 from stilts.tasks.base import Task, all_tasks, check_heads, get_task, private_language
 from stilts.tasks.families import get_family
 
@@ -23,8 +24,11 @@ Training = Literal["english", "translated", "in-language"]
 LENGTHS = ("epochs", "max_steps", "max_tokens", "batch_size", "max_examples")
 """Fields of a recipe that set the number of its steps."""
 
-_LENGTH_UNITS = ("epochs", "max_steps", "max_tokens")
+LENGTH_UNITS = ("epochs", "max_steps", "max_tokens")
 """Fields that give a stage its length; where a recipe has several, the last of them counts."""
+
+_SPECIAL_FIELDS = ("stride", "max_query_length", "mlm_probability", "language_exponent")
+"""Fields that only the tasks with such a field in their own recipe have."""
 
 MIXTURE_RECIPE: Mapping[str, Any] = {
     "learning_rate": 1e-5,
@@ -74,6 +78,13 @@ class Trainer:
         if place not in self._known:
             self._known[place] = self._resolve(stage, self._seeds(where, stage, seed), allowance)
         return StageSpec(parent, *self._known[place])
+
+    def check_recipes(self, problems: Collector) -> None:
+        """Collect the mistakes in the experiment's `recipes`."""
+        for name, recipe in self.experiment.recipes.items():
+            task = problems.attempt(f"recipes.{name}", get_task, name, repeat=True)
+            if task is not None:
+                problems.attempt(f"recipes.{name}", _refuse_idle, task, recipe.model_dump())
 
     def _seeds(self, where: str, stage: StageDecl, seed: int) -> dict[str, Any]:
         """The seed fields of a recipe. Stages before every regime, and those with a seed of their own, are the same in
@@ -254,6 +265,23 @@ def _no_files(task: Task, training: str) -> str:
     return f"no {kind} of {task.name}; give files as {field}, with {{lang}} in the path"
 
 
+def _refuse_idle(task: Task, recipe: Mapping[str, Any]) -> None:
+    """Pass a recipe of a task that can have an effect.
+
+    Raises:
+        StiltsError: the task trains on the data of another task, whose recipe counts, or does not have one of the
+            fields.
+    """
+    if task.train_on is None:
+        raise StiltsError(f"{task.name} has nothing to train; its evaluation has settings.{task.name}")
+    if task.train_on != task.name:
+        raise StiltsError(f"{task.name} trains on {task.train_on}; give recipes.{task.train_on}")
+    own = {*task.recipe, *(("language_exponent",) if get_family(task.family).raw_text else ())}
+    idle = [name for name in _SPECIAL_FIELDS if recipe.get(name) is not None and name not in own]
+    if idle:
+        raise StiltsError(f"{task.name} has no {', '.join(idle)}, so that it would have no effect; leave it out")
+
+
 def _layered(*levels: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a recipe that is declared at several levels, the most general first; the later have precedence.
 
@@ -262,8 +290,8 @@ def _layered(*levels: Mapping[str, Any]) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     for level in levels:
-        given = [name for name in _LENGTH_UNITS if level.get(name) is not None]
-        for name in _LENGTH_UNITS[_LENGTH_UNITS.index(given[-1]) + 1 :] if given else ():
+        given = [name for name in LENGTH_UNITS if level.get(name) is not None]
+        for name in LENGTH_UNITS[LENGTH_UNITS.index(given[-1]) + 1 :] if given else ():
             values.pop(name, None)
         values |= level
     return values

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stilts.plan.notes import notes
+from stilts.plan.notes import idle_notes, notes
 from stilts.train.loop import learning_rate
 from tests.plan.conftest import Expand, stage_of
 
@@ -58,4 +58,19 @@ def test_evaluation_reads_as_much_as_training(expanded: Expand) -> None:
     assert lengths(**apart) == ({64}, {96})
     assert _notes(expanded, **apart) == [
         "xnli: trained with max_length 64 and evaluated with 96 (recipe.max_length, settings.max_length)"
+    ]
+
+
+def test_what_has_no_effect_is_told(expanded: Expand) -> None:
+    found = expanded(
+        targets=["xnli"],
+        recipe={"epochs": 2, "max_steps": 50},
+        recipes={"xnli": {"max_tokens": 1000, "epochs": 1}, "pawsx": {"epochs": 1}},
+        settings={"pawsx": {"max_length": 64}, "xnli": {"max_length": 64}},
+    )
+    assert idle_notes(found.experiment, found.graph) == [
+        "recipes of tasks that are not trained here have no effect: pawsx",
+        "settings of tasks that are not evaluated here have no effect: pawsx",
+        "recipe.epochs has no effect, because recipe.max_steps replaces it",
+        "recipes.xnli.epochs has no effect, because recipes.xnli.max_tokens replaces it",
     ]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from stilts.errors import Problems
 from stilts.experiment.mistakes import InvalidExperiment
 from stilts.experiment.recipe import SEED_PARTS
 from stilts.identity.stage import Mixing, StageSpec
@@ -329,3 +330,18 @@ def test_epochs_replace_the_steps_of_a_tasks_own_recipe(expanded: Expand) -> Non
 def test_epochs_of_a_mixture_replace_the_steps_of_the_experiment(expanded: Expand) -> None:
     mixed = expanded(intermediates=_mix(["mnli", "squad"], recipe={"epochs": 2}), recipe={"max_steps": 20})
     assert (stage_of(mixed).recipe.epochs, stage_of(mixed).recipe.max_steps) == (2.0, None)
+
+
+@pytest.mark.parametrize(
+    ("recipes", "message"),
+    [
+        ({"xquad": {"epochs": 2}}, "recipes.xquad: xquad trains on squad; give recipes.squad"),
+        ({"tatoeba": {"epochs": 2}}, "recipes.tatoeba: tatoeba has nothing to train"),
+        ({"xnli": {"stride": 10}}, "recipes.xnli: xnli has no stride, so that it would have no effect"),
+        ({"mnli": {"mlm_probability": 0.2}}, "recipes.mnli: mnli has no mlm_probability"),
+    ],
+)
+def test_recipes_that_would_have_no_effect_are_refused(expanded: Expand, recipes: dict[str, Any], message: str) -> None:
+    with pytest.raises(Problems, match=message):
+        expanded(recipes=recipes)
+    expanded(recipes={"squad": {"stride": 10}, "mlm": {"language_exponent": 0.5, "mlm_probability": 0.2}})
