@@ -1,5 +1,6 @@
 """A paper that takes in every table and every figure of a results folder compiles, whatever the names are."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -49,7 +50,9 @@ def test_tables_and_figures_compile(grid, tmp_path):
     document = "\n".join([r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}", *parts])
     (tmp_path / "paper.tex").write_text(document + "\n" + r"\end{document}")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    log = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).stdout.decode(errors="replace")
+    long_lines = {**os.environ, "max_print_line": "10000"}  # pdfTeX otherwise breaks the names of files in its log
+    run = subprocess.run(command, cwd=tmp_path, env=long_lines, capture_output=True, check=False)
+    log = run.stdout.decode(errors="replace")
     assert re.search(r"Output written on paper.pdf \(\d+ pages", log), log[-2000:]
     assert "Overfull \\hbox" not in log
     assert log.count(".pdf>") >= len(figures) > 4
