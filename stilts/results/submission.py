@@ -14,7 +14,7 @@ import json
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +55,18 @@ def write_submission(
 ) -> dict[str, Any]:
     """Write `TASK/test-LG.tsv|json`, manifest.json and the archive. An earlier submission in `out` is replaced.
 
-    Only predictions on clean data are submitted, from models whose target stage was trained on English alone.
+    Only predictions on data without noise are submitted, from models whose target stage was trained on English alone.
 
     Args:
         out: the folder to write.
+        cells: the cells to choose from.
         model: the base model to submit; required if the cells have several.
         intermediates: target -> regime, for targets whose regime is not to be chosen by dev scores.
 
     Returns:
-        The manifest. It holds whether the submission is `complete`; for each target the regime, seed and stage, how
-        they were chosen, the dev scores of all regimes, the languages, and what is missing and why; and for each file
-        the number of examples and bytes and the digest.
+        The manifest: whether the submission is `complete`; for each of `targets`, the regime, seed and stage, how they
+        were chosen, the dev scores of all regimes, and the languages with and without predictions; for each target in
+        `missing`, the reason; for each of `files`, the number of examples, the size in bytes and the SHA-256 digest.
 
     Raises:
         Problems: prediction files do not match their examples.
@@ -76,44 +77,84 @@ def write_submission(
     cells = _of_model(cells, model)
     given = intermediates or {}
     _check_given(cells, given)
-    manifest: dict[str, Any] = {
-        "schema": SCHEMA, "benchmark": benchmark.name, "complete": False, "model": cells[0].model, "targets": {},
-        "missing": {}, "files": {},
-    }  # fmt: skip
-    files: dict[str, bytes] = {}
-    problems: list[str] = []
-    cells = [cell for cell in cells if cell.official]
+    submission = _Submission(benchmark)
+    official = [cell for cell in cells if cell.official]
     for target in official_order(benchmark):
-        choice = _choose(target, cells, dev_scores(target, cells, read_evaluation), given.get(target))
+        choice = _choose(target, official, dev_scores(target, official, read_evaluation), given.get(target))
         if isinstance(choice, str):
-            manifest["missing"][target] = choice
-            continue
-        cell, how = choice
-        found = _target_files(cell, read_predictions, read_examples, problems)
+            submission.missing[target] = choice
+        else:
+            cell, how = choice
+            submission.add(cell, how, _target_files(cell, read_predictions, read_examples, submission.problems))
+    submission.check()
+    manifest = submission.manifest(cells[0].model)
+    archive_of(out).unlink(missing_ok=True)  # a crash must not leave an old archive next to the new folder
+    content = json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n"
+    _write_folder(out, {**submission.files, MANIFEST: content})
+    LocalStore(out.absolute().parent).write(archive_of(out).name, _archive(submission.files))
+    return manifest
+
+
+@dataclass
+class _Submission:
+    """The parts of a submission, collected target by target.
+
+    Attributes:
+        targets: the manifest's entry of each target with predictions.
+        missing: the reason for each target without any.
+        files: content of the prediction files, by path below the folder.
+        facts: the manifest's entry of each prediction file.
+        problems: errors found in the prediction files.
+    """
+
+    benchmark: Benchmark
+    targets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, cell: CellSource, how: dict[str, Any], found: Mapping[str, tuple[bytes, int]]) -> None:
+        """Add a target.
+
+        Args:
+            cell: the cell that was chosen for the target.
+            how: how it was chosen.
+            found: (content, number of examples) of each prediction file, by language.
+        """
         if not found:
-            manifest["missing"][target] = f"no predictions of {cell.stage}"
-            continue
+            self.missing[cell.target] = f"no predictions of {cell.stage}"
+            return
         for language, (content, examples) in found.items():
-            path = f"{target}/{SPLIT}-{language}.{suffix(target)}"
-            files[path] = content
-            facts = {"examples": examples, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-            manifest["files"][path] = facts
-        manifest["targets"][target] = {
+            path = f"{cell.target}/{SPLIT}-{language}.{suffix(cell.target)}"
+            self.files[path] = content
+            digest = hashlib.sha256(content).hexdigest()
+            self.facts[path] = {"examples": examples, "bytes": len(content), "sha256": digest}
+        self.targets[cell.target] = {
             **how,
             "languages": sorted(found),
-            "missing_languages": benchmark.missing(target, found),
+            "missing_languages": self.benchmark.missing(cell.target, found),
         }
-    if problems:
-        raise Problems(problems)
-    if not files:
-        reasons = "\n".join(f"  - {target}: {reason}" for target, reason in manifest["missing"].items())
-        raise StiltsError(f"nothing to submit:\n{reasons}")
-    lacking = any(target["missing_languages"] for target in manifest["targets"].values())
-    manifest["complete"] = not manifest["missing"] and not lacking
-    archive_of(out).unlink(missing_ok=True)  # a crash must not leave an old archive next to the new folder
-    _write_folder(out, {**files, MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n"})
-    LocalStore(out.absolute().parent).write(archive_of(out).name, _archive(files))
-    return manifest
+
+    def check(self) -> None:
+        """Raise if a prediction file has errors or there is none."""
+        if self.problems:
+            raise Problems(self.problems)
+        if not self.files:
+            reasons = "\n".join(f"  - {target}: {reason}" for target, reason in self.missing.items())
+            raise StiltsError(f"nothing to submit:\n{reasons}")
+
+    def manifest(self, model: str) -> dict[str, Any]:
+        lacking = any(target["missing_languages"] for target in self.targets.values())
+        return {
+            "schema": SCHEMA,
+            "benchmark": self.benchmark.name,
+            "complete": not self.missing and not lacking,
+            "model": model,
+            "targets": self.targets,
+            "missing": self.missing,
+            "files": self.facts,
+        }
 
 
 # --- the choice of model, regime and seed

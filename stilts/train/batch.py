@@ -1,4 +1,7 @@
-"""The tensors of one micro-batch, packed or padded."""
+"""Tensors of one micro-batch.
+
+Padded: each row holds one sequence. Packed: a row may hold several sequences, which do not attend to each other.
+"""
 
 from dataclasses import dataclass, field
 
@@ -12,20 +15,20 @@ from stilts.train.heads import head_of
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of tokens, and the states among them that a head reads.
+    """A micro-batch: rows of tokens, and the positions whose hidden states a head reads (units).
 
     Attributes:
         input_ids: int64 [rows, width].
-        segments: int64 [rows, width], number of a token's sequence within its row, from 1; 0 is padding.
-        positions: int64 [rows, width], from 0 within each sequence.
-        types: int64 [rows, width], token type ids, or None.
+        segments: int64 [rows, width], number of the token's sequence within its row, from 1; 0 is padding.
+        positions: int64 [rows, width], index of the token within its sequence, from 0.
+        types: int64 [rows, width], token type ids; None if the features have none.
         packed: whether rows may hold several sequences.
-        units: int64 [u], indices of the states that the head reads, into the rows laid end to end.
+        units: int64 [units], indices into the flattened [rows * width] hidden states.
         counts: number of units of each sequence.
-        order: the sequences' row numbers in the table that the batch was made from.
-        languages: the language of each sequence; None if the features name none.
-        targets: tensors that the family's loss reads (`FamilyHead.targets`); empty without gold.
-        head: name of the model's head that reads the states. With None, its only one.
+        order: row number of each sequence in the features that the batch was made from.
+        languages: language of each sequence; None if the features have no languages.
+        targets: tensors that the family's loss reads (`FamilyHead.targets`); empty without gold labels.
+        head: name of the model's head that reads the hidden states; None if the model has only one.
     """
 
     input_ids: torch.Tensor
@@ -50,12 +53,14 @@ def collate(
     last_token: bool = False,
     head: str | None = None,
 ) -> Batch:
-    """Lay out sequences in rows as wide as the longest.
+    """Arrange sequences in rows, padded to the width of the longest row.
 
     Args:
-        rows: row numbers of `features` that share a row of tokens.
-        last_token: read a sequence's last token instead of its first (XLNet puts its class token there).
-        head: name of the head that the batch is for. With None, the model's only one.
+        rows: for each row of the batch, the row numbers of its sequences in `features`.
+        pad_id: id of the padding token.
+        packed: whether the model packs, that is, whether rows may hold several sequences.
+        last_token: whether the class token is the last token of a sequence (XLNet) instead of the first.
+        head: name of the head that reads the batch; None if the model has only one.
     """
     order = [index for row in rows for index in row]
     part = features.take(order)

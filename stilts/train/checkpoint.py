@@ -1,19 +1,24 @@
 """Resume state: the state from which an interrupted stage continues.
 
-A state is one folder. `state.safetensors` holds the whole fp32 weights and moments by name, `best.safetensors` the best
-weights so far if there are any, and `state.json` the step, the curves and a digest of what is trained.
-`manifest.json`, which is written last, holds a digest of each file. Nothing in a state is a pickle or depends on the
-number of ranks or on the ZeRO stage, so that a stage can resume on other machines. The states of random number
-generators and AdamW's step counts are not stored: they are functions of the seed, the step and the rank.
+A state is one folder:
 
-On a CPU and on the same number of ranks, a stage that was killed and resumed ends with the same bits as an undisturbed
-one. On another number of ranks, or in another ZeRO stage, sums are computed in another order: without dropout, losses
-and weights agree to 1e-5 (1e-7 was measured over twelve steps). With dropout, each rank draws its own masks, so that
-the remaining steps are another random draw. `tests/train/test_kills.py` shows both.
+- `state.safetensors`: the unsharded fp32 weights and optimizer moments, by parameter name;
+- `best.safetensors`: the weights with the best dev score so far, if there are any;
+- `state.json`: the step, the curves, and a digest of the recipe and the data;
+- `manifest.json`: a digest of each file, written last.
 
-A new state is written to a temporary folder and renamed. A kill at any moment leaves the old state, the new one, or
-none that matches its manifest; in the last case the stage starts over. The temporary folder has a random name, because
-an attempt whose lease was taken over while it was paused may wake up and continue to write.
+A state contains no pickle and does not depend on the number of ranks or on the ZeRO stage, so that a stage can resume
+on other machines. The states of random number generators and AdamW's step counts are not stored, because they are
+functions of the seed, the step and the rank.
+
+On a CPU with the same number of ranks, a stage that was killed and resumed ends with the same bits as an uninterrupted
+one. With another number of ranks or another ZeRO stage, sums are computed in another order: without dropout, losses and
+weights agree to 1e-5 (1e-7 was measured over twelve steps); with dropout, each rank draws its own masks, so that the
+remaining steps are another random sample. Both are tested in `tests/train/test_kills.py`.
+
+A new state is written to a temporary folder, which is then renamed. A kill at any moment leaves the old state, the new
+one, or no state that matches its manifest; in the last case the stage starts over. The temporary folder has a random
+name, because an attempt that was paused and whose lease was taken over may continue to write when it wakes up.
 """
 
 import hashlib
@@ -57,7 +62,12 @@ class ResumeStore:
     confirm: Callable[[], None] = lambda: None
 
     def save(self, engine: Any, meta: dict[str, Any], best: dict[str, torch.Tensor] | None, ranks: Ranks) -> None:
-        """Replace the state (collective). `meta` is plain JSON."""
+        """Write a new state, which replaces the old one (collective).
+
+        Args:
+            meta: plain JSON, which `find` returns again.
+            best: the weights with the best dev score so far; None if there are none.
+        """
         tensors = dict(optimizer_state(engine, keep=ranks.leader))
         if ranks.leader:
             self._write(tensors, meta, best)
@@ -94,7 +104,7 @@ class ResumeStore:
         return self.path.with_name(f"{self.path.name}.{suffix}")
 
     def find(self, ranks: Ranks) -> "ResumeState | None":
-        """The newest complete state, on every rank; None where there is none (collective)."""
+        """Return the newest complete state on every rank, or None if there is none (collective)."""
         found: Any = None
         if ranks.leader:
             folder = self._newest()
@@ -126,7 +136,9 @@ class ResumeState:
     """A complete resume state. The leader reads its tensors and broadcasts them one by one; all methods are collective.
 
     Attributes:
+        folder: folder of the state; only the leader reads it.
         meta: the `meta` that was passed to `save`.
+        has_best: whether the state holds best weights.
     """
 
     folder: Path
@@ -146,7 +158,7 @@ class ResumeState:
             restore_optimizer_state(engine, fetch, steps)
 
     def best(self) -> dict[str, torch.Tensor] | None:
-        """The best weights so far, on the CPU of every rank."""
+        """The weights with the best dev score so far, on the CPU of every rank; None if there are none."""
         if not self.has_best:
             return None
         return self.ranks.broadcast(load_file(self.folder / BEST) if self.ranks.leader else None)
@@ -156,7 +168,7 @@ class ResumeState:
 
 
 class _Tensors:
-    """Tensors of a file by name, read by the leader and broadcast to the other ranks."""
+    """Context manager around a function of (name, shape), which reads a tensor on the leader and broadcasts it."""
 
     def __init__(self, path: Path, ranks: Ranks) -> None:
         self.path = path
@@ -181,7 +193,7 @@ class _Tensors:
 
 
 def _complete(folder: Path) -> bool:
-    """Whether the folder has a manifest, all files match it, and all tensors are in safetensors files."""
+    """Whether the folder has a manifest, all files match it, and the tensor files are valid safetensors."""
     manifest = folder / MANIFEST
     if not manifest.is_file():
         return False

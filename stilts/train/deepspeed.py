@@ -1,19 +1,20 @@
-"""The DeepSpeed engine of a stage: its configuration, its optimizer, and access to the whole tensors behind its shards.
+"""The DeepSpeed engine of a stage: its configuration, its optimizer, and access to unsharded tensors.
 
-Precision. Weights are updated in fp32 (the master weights), whatever the precision of the forward pass. With
-`precision: bf16` each backward pass yields bf16 gradients, which are accumulated over micro-batches, reduced over ranks
-and clipped in fp32. DeepSpeed's communication data type must be set for this: by default it is bf16 in bf16 training,
-and the sums would be rounded to 8 bits once more before the norm is taken.
+Precision. The optimizer updates fp32 weights (the master weights), whatever the precision of the forward pass. With
+`precision: bf16`, each backward pass computes bf16 gradients, which are accumulated over micro-batches, reduced over
+ranks and clipped in fp32. This requires DeepSpeed's communication data type to be set to fp32. In bf16 training it is
+bf16 by default, which would round the sums to 8 bits of precision before the gradient norm is computed.
 
-ZeRO stages. Stage 0 is used in fp32 only: DeepSpeed's bf16 optimizer of stage 0 is its fp16 one with loss scaling, so
-bf16 uses at least stage 1, which computes the same. In fp32 on one rank there is no state to shard, and stage 1 runs as
-stage 0, whose steps take less than half the time (measured on a CPU with 14M parameters).
+ZeRO stages. Stage 0 is used in fp32 only, because DeepSpeed's bf16 optimizer for stage 0 is its fp16 optimizer with
+loss scaling. In bf16 at least stage 1 is used, which computes the same numbers. In fp32 on one rank there is nothing to
+shard, so that stage 1 is replaced by stage 0, whose steps take less than half the time (measured on a CPU with 14M
+parameters).
 
-Heads of a mixture. An optimizer step trains the encoder and the head of one task. The other heads keep their weights,
-their moments and their step counts, as parameters without a gradient do under torch's optimizers, so that a head
-trains as fast per step of its own as it would alone (`HeadAdamW`).
+Heads of a mixture. An optimizer step updates the encoder and the head of one task. The other heads keep their weights,
+moments and step counts, as torch's optimizers do for parameters without a gradient (`HeadAdamW`). For each step of its
+task, a head is therefore updated as if the task were trained alone.
 
-`managed_gradient_accumulation: False` makes `engine.step()` the boundary after any number of backward passes.
+`managed_gradient_accumulation: False` makes `engine.step()` an optimizer step after any number of backward passes.
 """
 
 import contextlib
@@ -33,15 +34,15 @@ from stilts.train.ranks import Ranks
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 BUCKET = 50_000_000
-"""Most elements of one reduction or all-gather."""
+"""Largest number of elements in one reduction or all-gather."""
 
 _NO_DECAY = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)|mask_emb")
-"""Parameters without weight decay, by lower-case name: the patterns of transformers' `Trainer`. `mask_emb` (XLNet) is
-used in its pretraining only: it never has a gradient, and decay alone would move it."""
+"""Matches the lower-case names of parameters without weight decay: the patterns of transformers' `Trainer`, and
+`mask_emb` of XLNet, which is used in pretraining only and never has a gradient, so that decay alone would change it."""
 
 
 class HeadAdamW(torch.optim.AdamW):
-    """AdamW that skips parameter groups whose `active` is False: their weights, moments and step counts stay."""
+    """AdamW that skips parameter groups whose `active` is False, with their weights, moments and step counts."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
@@ -58,7 +59,7 @@ def engine_config(recipe: Recipe, runtime: Runtime, world: int, parameters: int)
 
     Args:
         world: number of ranks.
-        parameters: number of parameters; no bucket is made larger.
+        parameters: number of the model's parameters, which limits the size of the communication buckets.
     """
     bf16 = recipe.precision == "bf16"
     stage = runtime.zero_stage
@@ -89,10 +90,10 @@ def engine_config(recipe: Recipe, runtime: Runtime, world: int, parameters: int)
 
 
 def parameter_groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
-    """Parameter groups of the optimizer: with and without weight decay, for the encoder and for each head.
+    """Parameter groups of the optimizer: one with and one without weight decay, for the encoder and for each head.
 
-    As in transformers, biases and the weights of layer norms are not decayed; everything else is. Where the model has
-    several heads, the groups of a head carry its name as `head`; all other groups have `head: None`.
+    As in transformers, weight decay applies to everything except biases and the weights of layer norms. If the model
+    has several heads, the groups of a head have its name as `head`. All other groups have `head: None`.
     """
     groups: dict[tuple[str | None, float], list[nn.Parameter]] = {}
     several = len(model.heads) > 1
@@ -121,10 +122,10 @@ def _decayed_names(module: nn.Module) -> set[str]:
 
 
 def make_engine(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) -> Any:
-    """A DeepSpeed engine around a model in fp32, with AdamW at learning rate 0 (the loop sets the rate at every step).
+    """Create a DeepSpeed engine for a model in fp32, with AdamW at learning rate 0 (the loop sets each rate).
 
-    The master weights are the model's own, to the last bit, and the moments exist from the beginning, so that a resume
-    state can be written and read at any step.
+    The master weights are bit-identical to the model's weights. The moments are created here and not at the first step,
+    so that a resume state can be written and loaded at any step.
     """
     import deepspeed
 
@@ -136,8 +137,8 @@ def make_engine(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) ->
         fused=True,
     )
     config = engine_config(recipe, runtime, ranks.world, sum(p.numel() for p in model.parameters()))
-    # DeepSpeed casts the model to bf16 before it copies the master weights, and casts buffers along with it: rotary
-    # frequencies in bf16 would move every token's angle.
+    # DeepSpeed casts the model to bf16 before it copies the master weights, and casts buffers too. They are restored
+    # afterwards, because rotary frequencies rounded to bf16 would change the angle of every position.
     weights = {name: parameter.detach().cpu().clone() for name, parameter in model.named_parameters()}
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers() if buffer.is_floating_point()}
     with contextlib.redirect_stdout(io.StringIO()):  # its bf16 optimizer prints memory statistics
@@ -153,16 +154,23 @@ def make_engine(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) ->
 
 
 def set_learning_rate(engine: Any, rate: float, head: str | None = None) -> None:
-    """Set the rate of the next step, which trains the encoder and, of several heads, the one of this name."""
+    """Set the learning rate of the next optimizer step and select the parameters that it updates.
+
+    Args:
+        rate: the learning rate.
+        head: name of the head that is updated together with the encoder. It has no effect if the model has only one
+            head, which is always updated.
+    """
     for group in engine.optimizer.param_groups:
         group["active"] = group["head"] in (None, head)
         group["lr"] = rate
 
 
 def optimizer_step(engine: Any) -> None:
-    """One optimizer step, after which all gradients are zero.
+    """Run one optimizer step and set all gradients to zero.
 
-    ZeRO 3 would otherwise apply the old gradient of a parameter that no backward pass of the next step reaches.
+    ZeRO 3 keeps gradients in a flat buffer that DeepSpeed does not clear. If the next step does not compute a gradient
+    for a parameter, such as the head of another task, its old gradient would be applied again.
     """
     engine.step()
     stale = getattr(engine.optimizer, "grad_partitions_flat_buffer", None)
@@ -171,12 +179,12 @@ def optimizer_step(engine: Any) -> None:
 
 
 def full_weights(engine: Any) -> dict[str, torch.Tensor]:
-    """The fp32 master weights of every parameter, whole, on the CPU of every rank (collective)."""
+    """The unsharded fp32 master weights of all parameters, on the CPU of every rank (collective)."""
     return {name: _master(engine, parameter).cpu().clone() for name, parameter in engine.module.named_parameters()}
 
 
 def _master(engine: Any, parameter: torch.Tensor) -> torch.Tensor:
-    """The whole fp32 master weight of a parameter (collective)."""
+    """The unsharded fp32 master weight of a parameter (collective)."""
     from deepspeed.utils import safe_get_full_fp32_param
 
     if _is_plain(parameter):
@@ -186,13 +194,13 @@ def _master(engine: Any, parameter: torch.Tensor) -> torch.Tensor:
 
 
 def optimizer_state(engine: Any, keep: bool) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the fp32 weight and both moments of every parameter, whole, on the CPU (collective).
+    """Yield the unsharded fp32 weight and both moments of every parameter, on the CPU (collective).
 
-    The names are `weight.NAME`, `exp_avg.NAME` and `exp_avg_sq.NAME`; they depend neither on the number of ranks nor on
-    the ZeRO stage. Step counts are not included: they follow from the step schedule.
+    The names are `weight.NAME`, `exp_avg.NAME` and `exp_avg_sq.NAME`. They do not depend on the number of ranks or on
+    the ZeRO stage. Step counts are not included, because they follow from the step schedule.
 
     Args:
-        keep: whether this rank wants the tensors; other ranks take part in the collectives and yield nothing.
+        keep: whether to yield the tensors on this rank. A rank without `keep` takes part in the collectives only.
     """
     from deepspeed.utils import safe_get_full_optimizer_state
 
@@ -212,11 +220,12 @@ def optimizer_state(engine: Any, keep: bool) -> Iterator[tuple[str, torch.Tensor
 def restore_optimizer_state(
     engine: Any, fetch: Callable[[str, torch.Size], torch.Tensor], steps: Mapping[str | None, int]
 ) -> None:
-    """Put weights, moments and step counts into a fresh engine (collective). The model already holds the weights.
+    """Load weights, moments and step counts into a new engine whose model already has the weights (collective).
 
     Args:
-        fetch: returns the whole tensor of a name and shape, on the engine's device.
-        steps: optimizer steps taken so far, by head; None: those of the encoder, which are all.
+        fetch: returns the unsharded tensor with a name and a shape, on the engine's device.
+        steps: number of optimizer steps that have updated each head, by name; under None, the number of all steps, each
+            of which has updated the encoder.
     """
     from deepspeed.utils import safe_set_full_optimizer_state, safe_set_local_optimizer_state
 
@@ -238,7 +247,7 @@ def restore_optimizer_state(
 
 
 def _set_master(parameter: torch.Tensor, value: torch.Tensor) -> None:
-    """Set the fp32 master weight of a parameter from the whole tensor, on the engine's device (collective)."""
+    """Set the fp32 master weight of a parameter from the unsharded tensor, on the engine's device (collective)."""
     from deepspeed.utils import safe_set_full_fp32_param, safe_set_local_fp32_param
 
     if _is_plain(parameter):
@@ -250,9 +259,9 @@ def _set_master(parameter: torch.Tensor, value: torch.Tensor) -> None:
 
 
 def _partition(parameter: Any, value: torch.Tensor) -> torch.Tensor:
-    """This rank's part of a whole tensor under ZeRO 3; the last rank's is padded with zeros.
+    """This rank's shard of a tensor under ZeRO 3; the shard of the last rank is padded with zeros.
 
-    DeepSpeed 0.19 splits a whole tensor itself only where all parts have the same size.
+    DeepSpeed 0.19 can shard a tensor itself only if its size is a multiple of the number of ranks.
     """
     size, world, rank = parameter.ds_tensor.numel(), dist.get_world_size(), dist.get_rank()
     whole = torch.nn.functional.pad(value.flatten(), (0, size * world - value.numel()))
@@ -278,7 +287,7 @@ def _updated_tensors(engine: Any) -> Iterator[tuple[torch.Tensor, dict[str, Any]
 
 
 def _create_moments(engine: Any) -> None:
-    """Create AdamW's state, which torch creates at a tensor's first step: a head's may come late in a mixture."""
+    """Create AdamW's state. Torch would create it at the first step of each tensor, which may be late for a head."""
     state = _torch_optimizer(engine).state
     for tensor, _ in _updated_tensors(engine):
         state[tensor] = {
@@ -288,9 +297,9 @@ def _create_moments(engine: Any) -> None:
 
 
 def _link_moments(engine: Any) -> None:
-    """Let DeepSpeed's parameters find their moments in the flat shards (ZeRO 1 and 2).
+    """Link DeepSpeed's parameters to their moments in the flat shards (ZeRO 1 and 2).
 
-    DeepSpeed does this itself after the first step of the first group, and never again.
+    DeepSpeed itself does this only once, after the first step of the first parameter group.
     """
     optimizer = engine.optimizer
     if hasattr(optimizer, "_lazy_init_hp_params_optimizer_state"):
@@ -299,12 +308,12 @@ def _link_moments(engine: Any) -> None:
 
 
 def _is_plain(parameter: torch.Tensor) -> bool:
-    """Whether DeepSpeed left the parameter to torch's optimizer (stage 0)."""
+    """Whether torch's optimizer updates the parameter itself and not a shard of it (ZeRO stage 0)."""
     return not hasattr(parameter, "ds_id") and not hasattr(parameter, "_hp_mapping")
 
 
 def release(engine: Any, model: Model, weights: dict[str, torch.Tensor], device: torch.device) -> None:
-    """Destroy the engine and leave a plain model with these weights, without gradients."""
+    """Destroy the engine and turn its model back into a plain one with the given weights and without gradients."""
     engine.destroy()
     for name, parameter in model.named_parameters():
         parameter.data = weights[name].to(device)

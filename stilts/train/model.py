@@ -1,6 +1,6 @@
-"""Model: an encoder with its tokenizer and its heads, loaded from and saved to the Hugging Face layout.
+"""Model: an encoder with its tokenizer and its heads, loaded from and saved to a folder in Hugging Face's layout.
 
-Beside the encoder's files lie `head.json` (name, family and labels of each head) and `head.safetensors`.
+The folder also holds `head.json` (name, family and labels of each head) and `head.safetensors` (their weights).
 """
 
 import json
@@ -30,7 +30,12 @@ from stilts.train.tokenizer import load_tokenizer
 
 @dataclass(frozen=True)
 class Pooling:
-    """How a sentence's vector is made: a layer (0: embeddings) and `mean` over its tokens, or `cls`."""
+    """How the vector of a sentence is computed from the hidden states of one layer.
+
+    Attributes:
+        layer: number of the layer; 0 is the output of the embeddings.
+        pooling: `mean` over the tokens, or `cls`: the state of the class token.
+    """
 
     layer: int
     pooling: str
@@ -40,9 +45,10 @@ class Model(nn.Module):
     """An encoder, its heads, and the tokenizer.
 
     Attributes:
-        specs: what each head is, by name; families without weights of their own are here alone.
-        heads: the heads by name.
-        packs: whether several sequences can share a row.
+        specs: description of each head, by name; also of heads without weights.
+        heads: modules of the heads with weights, by name.
+        packs: whether several sequences can share a row of a batch.
+        last_token: whether the class token is the last token of a sequence (XLNet) instead of the first.
     """
 
     def __init__(
@@ -60,18 +66,17 @@ class Model(nn.Module):
         self.last_token = self.architecture.class_last
         self.language_ids = LanguageIds.of(self.config) if self.architecture.languages else None
         if getattr(encoder, "pooler", None) is not None:
-            encoder.pooler = None  # no head reads it: it would only take optimizer memory
+            encoder.pooler = None  # no head reads it, and its optimizer state would take memory
 
     @classmethod
     def load(cls, weights: Path, specs: Sequence[HeadSpec] = (), seed: int = 0) -> "Model":
-        """An encoder with fresh heads, each a pure function of the seed and its own description.
+        """Load an encoder and give it new heads. The weights of a head depend only on the seed and its description.
 
-        A masked language modelling head is continued where the folder has one, from an earlier stage or from
+        The head of masked language modelling is loaded as well if the folder has one, from an earlier stage or from
         pretraining.
 
         Raises:
-            StiltsError: the folder is not a checkpoint, or it holds a masked language modelling head that stilts does
-                not know how to continue.
+            StiltsError: the folder is not a checkpoint, or stilts cannot load its head of masked language modelling.
         """
         encoder, tokenizer = _load_encoder(weights)
         embedding = encoder.get_input_embeddings().weight.shape[1]
@@ -83,10 +88,10 @@ class Model(nn.Module):
 
     @classmethod
     def reload(cls, weights: Path) -> "Model":
-        """An encoder with the heads that were saved with it.
+        """Load an encoder with the heads that were saved with it.
 
         Raises:
-            StiltsError: the folder has no heads: it is a base model's, not a stage's.
+            StiltsError: the folder has no heads, because it holds a base model and not a trained stage.
         """
         if not (weights / HEAD_CONFIG).is_file():
             raise StiltsError(f"{weights}: no {HEAD_CONFIG}; these weights come from no stage, train one first")
@@ -96,10 +101,13 @@ class Model(nn.Module):
         return model
 
     def spec(self, head: str | None = None) -> HeadSpec:
-        """What the head of this name is; None: the only one.
+        """Description of a head.
+
+        Args:
+            head: name of the head; may be None if the model has only one.
 
         Raises:
-            StiltsError: there is no such head, or several and none is named.
+            StiltsError: there is no such head, or `head` is None and the model does not have exactly one.
         """
         if head is None and len(self.specs) == 1:
             return next(iter(self.specs.values()))
@@ -110,22 +118,24 @@ class Model(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
+        """Data type of the encoder's weights."""
         return next(self.encoder.parameters()).dtype
 
     @property
     def depth(self) -> int:
+        """Number of layers of the encoder."""
         return self.config.num_hidden_layers
 
     @property
     def max_length(self) -> int | None:
-        """Most tokens of one sequence; None where positions are relative."""
+        """Largest number of tokens of a sequence; None if the encoder has relative positions."""
         return max_tokens(self.config.to_dict())
 
     def checkpoint_gradients(self) -> None:
-        """Recompute layers in the backward pass instead of keeping their activations.
+        """Enable gradient checkpointing: the backward pass recomputes activations instead of storing them.
 
         Raises:
-            StiltsError: transformers cannot do so for this architecture.
+            StiltsError: transformers does not support it for this architecture.
         """
         if not self.architecture.recomputes or not self.encoder.supports_gradient_checkpointing:
             raise StiltsError(
@@ -135,12 +145,15 @@ class Model(nn.Module):
         self.encoder.gradient_checkpointing_enable({"use_reentrant": False})
 
     def forward(self, batch: Batch, want: str | Pooling = "loss") -> torch.Tensor:
-        """One pass over a batch.
+        """Run the model on a batch.
 
         Args:
-            batch: its `head` names the head that reads the states.
-            want: `loss`: summed over the batch's units, a scalar in fp32; `outputs`: the head's [units, outputs];
-                a Pooling: sentence vectors [sequences, hidden].
+            batch: its `head` names the head that reads the hidden states.
+            want: what to return.
+
+        Returns:
+            For `loss`, the fp32 scalar sum of the losses of the batch's units. For `outputs`, the head's
+            [units, outputs]. For a Pooling, sentence vectors [sequences, hidden] in fp32.
         """
         if isinstance(want, Pooling):
             return self._pool(batch, want)
@@ -163,7 +176,8 @@ class Model(nn.Module):
             else:
                 inputs["langs"] = ids[:, None].expand_as(batch.input_ids)
         if batch.packed:
-            # A boolean mask: sdpa reads it as "may attend". Padding attends to padding, so that no row is empty.
+            # In a boolean mask for sdpa, True means "may attend". Padding attends to padding, so that no row of the
+            # mask is empty.
             inputs["attention_mask"] = batch.segments[:, None, :, None] == batch.segments[:, None, None, :]
             first = self.config.pad_token_id + 1 if self.architecture.after_padding else 0
             inputs["position_ids"] = batch.positions + first
@@ -184,7 +198,7 @@ class Model(nn.Module):
         return (states * mask).sum(1) / mask.sum(1)
 
     def save(self, out: Path) -> None:
-        """Write encoder, tokenizer and heads; `AutoModel.from_pretrained(out)` reads the encoder."""
+        """Write encoder, tokenizer and heads to a folder. `AutoModel.from_pretrained(out)` loads the encoder."""
         out.mkdir(parents=True, exist_ok=True)
         self.encoder.save_pretrained(out)
         self.tokenizer.save_pretrained(out)
@@ -196,7 +210,9 @@ class Model(nn.Module):
 
 
 def as_trained(task: Task, model: Model) -> Task:
-    """The task with the labels of its head, which are the truth for what the head puts out. Retrieval has none.
+    """Return the task with the labels of the model's head, whose order is that of the head's outputs.
+
+    A task without a head, such as retrieval, is returned unchanged.
 
     Raises:
         StiltsError: the model has no head for the task, or it was trained for other labels.
@@ -215,7 +231,10 @@ def _saved_specs(weights: Path) -> list[HeadSpec]:
 
 
 def _load_encoder(weights: Path) -> tuple[Any, Any]:
-    """The encoder and the tokenizer of a folder; a base model in fp32, whatever precision its file has."""
+    """Load the encoder and the tokenizer from a folder.
+
+    A base model is loaded in fp32 whatever the precision of its files, a trained stage in the precision of its files.
+    """
     problems = local_checkpoint_problems(weights)
     if problems:
         raise Problems(problems)
@@ -235,14 +254,14 @@ def _load_encoder(weights: Path) -> tuple[Any, Any]:
             f"{weights}: the encoder cannot be loaded: {reason} (Code that comes with a checkpoint is never executed: "
             "its architecture must be one of transformers' own.)"
         ) from error
-    # The pooler is the one part that checkpoints may lack: no head reads it.
+    # A checkpoint may lack the pooler, which no head reads, and nothing else.
     missing = sorted(name for name in found["missing_keys"] if not name.startswith("pooler."))
     if missing:
         raise StiltsError(
             f"{weights}: {len(missing)} tensors of a {encoder.config.model_type} encoder are not among the weights "
             f"({', '.join(missing[:3])} ...); they would be random: is this a checkpoint of another architecture?"
         )
-    # Of a stage, the precision of its recipe. XLNet's layers come in fp32 whatever the weights are in.
+    # Set explicitly because transformers loads XLNet's layers in fp32 whatever the precision of the weights.
     set_precision(encoder, encoder.config.dtype if of_stage else torch.float32)
     return encoder, load_tokenizer(weights)
 

@@ -1,8 +1,8 @@
 """Step schedule: which rows each optimizer step of a stage trains on, for one task or for a mixture of several.
 
-A step trains on items of one task, so that all sequences of a micro-batch have the same form. The k-th step of a task
-trains on the k-th batch of the task's own sampler, with the masks of that batch: in a mixture a task sees the same
-examples in the same order as in a stage of its own with as many steps.
+A step trains on items of one task, so that one head reads all sequences of a micro-batch. The k-th step of a task
+trains on the k-th batch of the task's own sampler, with the masks that belong to that batch. In a mixture, a task
+therefore sees the same examples in the same order as in a stage of that task alone with the same number of steps.
 """
 
 import math
@@ -25,11 +25,12 @@ from stilts.train.model import Model
 
 @dataclass(frozen=True)
 class TrainPart:
-    """One task of a stage, encoded.
+    """Encoded training data of one task of a stage.
 
     Attributes:
+        task: name of the task.
         head: name of the model's head that the task trains.
-        features: its training rows; a `language` column serves `recipe.language_exponent`.
+        features: the training rows. If the recipe has a `language_exponent`, its sampling uses the column `language`.
         recipe: the recipe of the task; only EXAMPLE_FIELDS are read.
     """
 
@@ -43,8 +44,8 @@ class Source:
     """The training rows of one task, and the batch of each of its own steps.
 
     Attributes:
-        items: number of items, which a batch counts: examples, or windows in question answering.
-        examples: number of examples, from which the share of the task in a mixture is computed, as in plans.
+        items: number of items, in which the batch size is counted: examples, or windows in question answering.
+        examples: number of examples, from which the task's share of a mixture is computed, as in plans.
     """
 
     def __init__(self, model: Model, part: TrainPart, recipe: Recipe) -> None:
@@ -67,7 +68,11 @@ class Source:
         self.seed = recipe.seed_of("data")
 
     def rows(self, step: int) -> Features:
-        """All rows of the task's own step number `step` (from 0), over all ranks, in the order of its items."""
+        """The rows of one step for all ranks, in the order of their items.
+
+        Args:
+            step: number of the step among the steps of this task, from 0.
+        """
         rows = self._take(self.sampler.step(step))
         context = StepContext(self.recipe, self.model.tokenizer, self.model.config.vocab_size, (self.seed, step))
         return head_of(self.head.family).step(rows, context)
@@ -77,7 +82,7 @@ class Source:
 
     @property
     def tokens_per_step(self) -> float:
-        """Mean number of tokens of a step in the first epoch of the task, padding not counted."""
+        """Mean number of tokens per step in the first epoch of the task, without padding."""
         tokens = np.add.reduceat(self.features.ids.lengths, self.first_rows)
         return float(tokens[self.sampler.epoch(0)].sum()) / self.sampler.steps_per_epoch
 
@@ -94,7 +99,7 @@ class StepSchedule:
     Attributes:
         steps: optimizer steps of the stage.
         steps_per_epoch: steps of one epoch; for mixtures `data.mixing.epoch_items` defines the epoch.
-        shares: share of the steps of each task.
+        shares: fraction of the steps that each task gets, by task name.
         order: int64 [steps], the index of the task of each step.
     """
 
@@ -113,7 +118,7 @@ class StepSchedule:
         self._own_steps = own_steps(self.order)
 
     def _total(self, recipe: Recipe) -> int:
-        """Number of steps of the stage. Epochs are rounded up to whole steps, tokens to the nearest number of steps."""
+        """Number of steps of the stage. `epochs` are rounded up to whole steps, `max_tokens` to the nearest step."""
         if recipe.max_tokens is not None:
             expected = sum(self.shares[source.task] * source.tokens_per_step for source in self.sources)
             return max(1, round(recipe.max_tokens / expected))
@@ -123,12 +128,15 @@ class StepSchedule:
         return math.ceil(round(recipe.epochs * self.steps_per_epoch, 6))
 
     def step(self, step: int) -> tuple[Source, Features]:
-        """The task and the rows of optimizer step number `step`, which counts from 0."""
+        """The task and the rows of optimizer step number `step`, counted from 0."""
         source = self.sources[self.order[step]]
         return source, source.rows(int(self._own_steps[step]))
 
     def head_steps(self, step: int) -> dict[str | None, int]:
-        """How many of the first `step` optimizer steps train each head; None: all of them, which train the encoder."""
+        """How many of the first `step` optimizer steps update each head, by name.
+
+        The entry under None is `step`, because every step updates the encoder.
+        """
         counts: dict[str | None, int] = {None: step}
         for index in self.order[:step].tolist():
             head = self.sources[index].head.name

@@ -1,7 +1,7 @@
 """Run stages on Ray, each as one trial of a Tune experiment, parents before children.
 
-The store is the only state. Every launch makes a new Tuner for the stages that the store lacks, so a run that was
-interrupted in any way is continued by launching it again.
+The store is the only state. Every launch creates a new Tuner for the stages that the store lacks, so that an
+interrupted run is continued by launching it again.
 """
 
 import logging
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -79,7 +80,7 @@ def execute(
         jobs: the stages to run. A parent that is not among them must be done already.
         seconds: estimated seconds by stage; stages with the longest remaining chain start first.
         callbacks: further Tune callbacks, such as trackers.
-        display: makes the display of the agenda.
+        display: class of the terminal display; called with the agenda.
         brake: stops the run cleanly when its `stop` is called.
         stage_function: `package.module:function`, called in every rank with the job, its `Ranks` and a function that
             reports a dict (step, steps, loss, tokens_per_second, eta).
@@ -99,36 +100,50 @@ def execute(
         agenda.open = source is not None
         searcher = StageSearcher(agenda, capacity(runtime, gpu), source)
         shown = display(agenda)
-        drain = Drain(agenda, brake, shown.note)
-        trainable = tune.with_parameters(
-            StageTrial,
-            jobs={job.name: job for job in jobs},
-            runtime=runtime,
-            gpu=gpu,
-            stage_function=stage_function,
-        )
+        scheduler = GangScheduler(searcher, Drain(agenda, brake, shown.note), runtime.idle_seconds, source)
         tuner = tune.Tuner(
-            tune.with_resources(trainable, resources(runtime, gpu)),
-            tune_config=tune.TuneConfig(
-                search_alg=searcher,
-                scheduler=GangScheduler(searcher, drain, runtime.idle_seconds, source),
-                num_samples=-1,
-                reuse_actors=True,
-                trial_name_creator=_trial_name,
-                trial_dirname_creator=_trial_name,
-            ),
-            run_config=tune.RunConfig(
-                name=f"{name}-{time.strftime('%Y%m%d-%H%M%S')}",
-                storage_path=str(temporary.resolve()),
-                failure_config=tune.FailureConfig(max_failures=0),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                callbacks=[shown, *callbacks],
-                verbose=0,
-            ),
+            _trainable(jobs, runtime, gpu, stage_function),
+            tune_config=_tune_config(searcher, scheduler),
+            run_config=_run_config(name, temporary, [shown, *callbacks]),
         )
         with _quiet_tune(), _interruptible(brake), shown.showing():
             tuner.fit()
     return Outcome(agenda.outcomes, brake.reason)
+
+
+def _trainable(jobs: Sequence[StageJob], runtime: Runtime, gpu: bool, stage_function: str) -> Any:
+    """The Trainable of all trials, with its parameters and its resources."""
+    trainable = tune.with_parameters(
+        StageTrial,
+        jobs={job.name: job for job in jobs},
+        runtime=runtime,
+        gpu=gpu,
+        stage_function=stage_function,
+    )
+    return tune.with_resources(trainable, resources(runtime, gpu))
+
+
+def _tune_config(searcher: StageSearcher, scheduler: GangScheduler) -> tune.TuneConfig:
+    return tune.TuneConfig(
+        search_alg=searcher,
+        scheduler=scheduler,
+        num_samples=-1,
+        reuse_actors=True,
+        trial_name_creator=_trial_name,
+        trial_dirname_creator=_trial_name,
+    )
+
+
+def _run_config(name: str, folder: Path, callbacks: list[tune.Callback]) -> tune.RunConfig:
+    """Configuration of a run whose files in `folder` nobody reads: stages keep all state in the store."""
+    return tune.RunConfig(
+        name=f"{name}-{time.strftime('%Y%m%d-%H%M%S')}",
+        storage_path=str(folder.resolve()),
+        failure_config=tune.FailureConfig(max_failures=0),
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        callbacks=callbacks,
+        verbose=0,
+    )
 
 
 def _trial_name(trial: Any) -> str:
@@ -137,39 +152,39 @@ def _trial_name(trial: Any) -> str:
 
 @contextmanager
 def _interruptible(brake: Brake) -> Iterator[None]:
-    """Stop the run on SIGINT or SIGTERM: cleanly at the first signal, killing the trials at the second.
+    """Stop the run on SIGINT or SIGTERM: at the first signal cleanly, at the second by killing the trials.
 
     Raises:
-        KeyboardInterrupt: at the end of the run if a signal arrived, and immediately at the third one.
+        KeyboardInterrupt: a signal arrived; raised at the end of the run, or immediately at the third signal.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can handle signals
         return
-    came = 0
+    signals = 0
 
     def interrupt(number: int, frame: Any) -> None:
-        nonlocal came
-        came += 1
-        if came > 2:
+        nonlocal signals
+        signals += 1
+        if signals > 2:
             raise KeyboardInterrupt
         brake.stop("interrupted", 0.0 if brake.reason else STOP_SECONDS)
 
-    # `ray job stop` and batch systems send SIGTERM; the handler that Ray has installed for it ends the process.
+    # `ray job stop` and batch systems send SIGTERM. Ray's own handler for it would end the process immediately.
     before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    if came:
+    if signals:
         raise KeyboardInterrupt
 
 
 @contextmanager
 def connected() -> Iterator[None]:
-    """Connect to the cluster at RAY_ADDRESS, or start a local one that ends with this context.
+    """Connect to the cluster at RAY_ADDRESS, or start a local cluster; disconnect or stop it at the end.
 
-    An existing connection is used and left open.
+    A connection that exists already is used and stays open.
     """
     if ray.is_initialized():
         yield
