@@ -19,11 +19,15 @@ def read_bucc(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
     for path in paths[:2]:
         report = Report(path)
         lines = read_lines(path)
+        seen: set[str] = set()
         for number, line in enumerate(lines, 1):
             name, tab, text = line.partition("\t")
             if not tab or not name:
                 report.add(number, "expected an id, a tab and a sentence")
                 continue
+            if name in seen:
+                report.add(number, f"the id {name[:40]!r} is there twice, so that gold pairs do not tell which it is")
+            seen.add(name)
             report.blank(number, sentence=text)
             ids.append(name)
             texts.append(text)

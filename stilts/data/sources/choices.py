@@ -172,6 +172,9 @@ def read_csqa(path: Path, task: Task, language: str) -> pa.Table:
     rows = []
     for number, line in read_jsonl(path, Commonsense, report):
         question = line.question if isinstance(line.question, str) else line.question.stem
+        repeated = _repeated_letter(line)
+        if repeated is not None:
+            report.add(number, f"two choices have the letter {repeated!r}")
         choices = _by_letter(line)
         if not choices:
             report.add(number, "no choices: expected them in `choices`, or in the question")
@@ -183,6 +186,12 @@ def read_csqa(path: Path, task: Task, language: str) -> pa.Table:
         index = list(choices).index(label) if label else None
         rows.append(Row(number, line.id or str(number), question, list(choices.values()), index))
     return _table(report, rows)
+
+
+def _repeated_letter(line: Commonsense) -> str | None:
+    inside = [choice.label for choice in line.question.choices] if isinstance(line.question, Stem) else []
+    letters = inside or (line.choices.label if line.choices is not None else [])
+    return next((letter for i, letter in enumerate(letters) if letter in letters[:i]), None)
 
 
 def _by_letter(line: Commonsense) -> dict[str, str]:

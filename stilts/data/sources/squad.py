@@ -24,6 +24,7 @@ class Question(BaseModel):
     id: str | int
     question: str | None = None
     answers: list[Answer]
+    is_impossible: bool | None = None
 
 
 class Paragraph(BaseModel):
@@ -63,6 +64,8 @@ def read_squad(path: Path, task: Task, language: str) -> pa.Table:
             report.add(line_of(text, question, report), f"no question text for id {question.id!r}")
         if not context.strip():
             report.add(line_of(text, question, report), f"question {question.id}: its context is empty")
+        if question.is_impossible and any(answer.text for answer in question.answers):
+            report.add(line_of(text, question, report), f"question {question.id}: is_impossible, and it has answers")
         for answer in question.answers:
             _check_answer(report, text, context, question, answer)
     if not questions:

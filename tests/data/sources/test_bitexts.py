@@ -49,3 +49,11 @@ def test_bucc_gold_of_unknown_ids_is_told(tmp_path: Path) -> None:
     paths = [write(tmp_path, text, name) for text, name in (("zh-1\t一", "a"), ("en-1\tone", "b"), ("en-1\tzh-1", "g"))]
     with pytest.raises(Problems, match=r"g:1: .* is not a pair of ids"):
         read_bucc(paths, get_task("bucc2018"), "zh")
+
+
+def test_buccs_ids_are_distinct(tmp_path: Path) -> None:
+    paths = [tmp_path / "f.de", tmp_path / "f.en"]
+    paths[0].write_text("de-1\ta\nde-1\tb\n")
+    paths[1].write_text("en-1\tx\nen-2\ty\n")
+    with pytest.raises(Problems, match=r"f\.de:2: the id 'de-1' is there twice"):
+        read_bucc(paths, get_task("bucc2018"), "de")

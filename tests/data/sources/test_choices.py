@@ -197,3 +197,11 @@ def test_a_blank_line_changes_no_id_of_xcopa(tmp_path: Path) -> None:
     path = tmp_path / "test-et.jsonl"
     path.write_text(json.dumps(row) + "\n\n" + json.dumps(row) + "\n")
     assert choices.read_copa([path], XCOPA, "et")["id"].to_pylist() == ["0", "1"]
+
+
+def test_csqas_letters_are_distinct(tmp_path: Path) -> None:
+    row = {"question": "Which?", "choices": {"label": ["A", "A", "B"], "text": ["x", "y", "z"]}, "answerKey": "A"}
+    inside = [{"label": a, "text": b} for a, b in zip("AAB", "xyz", strict=True)]
+    for shape in (row, {"question": {"stem": "Which?", "choices": inside}, "answerKey": "A"}):
+        with pytest.raises(Problems, match="two choices have the letter 'A'"):
+            choices.read_csqa(jsonl(tmp_path, shape), CSQA, "en")

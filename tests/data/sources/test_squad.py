@@ -96,3 +96,11 @@ def test_a_question_without_gold_is_told(tmp_path: Path) -> None:
     table = read(squad(tmp_path, {"id": "1", "answers": []}))
     with pytest.raises(Problems, match="no answer to question '1'"):
         merge_answers(table, squad(tmp_path, {"id": "9", "answers": []}, name="gold.json"), get_task("xquad"))
+
+
+def test_an_impossible_question_has_no_answers(tmp_path: Path) -> None:
+    question = {"id": "1", "question": "q", "is_impossible": True, "answers": [{"text": "a", "answer_start": 0}]}
+    path = tmp_path / "f.json"
+    path.write_text(json.dumps({"data": [{"paragraphs": [{"context": "a b", "qas": [question]}]}]}))
+    with pytest.raises(Problems, match="question 1: is_impossible, and it has answers"):
+        read_squad([path], get_task("squad2"), "en")
