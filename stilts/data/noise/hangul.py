@@ -1,4 +1,4 @@
-"""Hangul syllables as the letters that are typed and seen: taking one apart and putting it together again."""
+"""Hangul syllables: decompose a syllable into its letters, and compose a syllable from letters."""
 
 from collections.abc import Mapping
 
@@ -7,28 +7,29 @@ _FIRST, _LAST = 0xAC00, 0xD7A3
 INITIALS = "ㄱㄲㄴㄷㄸㄹㅁㅂㅃㅅㅆㅇㅈㅉㅊㅋㅌㅍㅎ"
 VOWELS = "ㅏㅐㅑㅒㅓㅔㅕㅖㅗㅘㅙㅚㅛㅜㅝㅞㅟㅠㅡㅢㅣ"
 FINALS = "\0ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ"
-"""In Unicode's order; the first final is none."""
+"""Letters in Unicode's order. The first final, "\\0", stands for a syllable without a final."""
 
 _PLACES = (INITIALS, VOWELS, FINALS)
 
 
 def is_syllable(cluster: str) -> bool:
+    """Whether the string is a single precomposed Hangul syllable."""
     return len(cluster) == 1 and _FIRST <= ord(cluster) <= _LAST
 
 
 def split(syllable: str) -> tuple[str, str, str]:
-    """Initial, vowel and final; the final is "\\0" where there is none."""
+    """Initial, vowel and final of a syllable; the final is "\\0" if there is none."""
     index = ord(syllable) - _FIRST
     return INITIALS[index // 588], VOWELS[index // 28 % 21], FINALS[index % 28]
 
 
 def join(initial: str, vowel: str, final: str) -> str:
-    """The syllable of three letters, as `split` gives them."""
+    """The syllable of an initial, a vowel and a final, as `split` returns them."""
     return chr(_FIRST + (INITIALS.index(initial) * 21 + VOWELS.index(vowel)) * 28 + FINALS.index(final))
 
 
 def variants(syllable: str, alike: Mapping[str, str]) -> list[str]:
-    """The syllables that differ by one letter, each letter giving way to those that `alike` has for it."""
+    """All syllables in which one letter is replaced by one of the letters that `alike` lists for it."""
     letters = split(syllable)
     return [
         join(*letters[:place], other, *letters[place + 1 :])  # type: ignore[call-arg]

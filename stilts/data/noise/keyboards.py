@@ -1,19 +1,21 @@
-"""Keyboards: for each language, which letters lie beside which.
+"""Keyboards: the neighbours of each letter on the keyboard of a language.
 
-A layout is rows of keys as they lie, unshifted; `·` stands for a key without a letter, or one that is left alone. Two
-letters are neighbours where the centres of their keys are at most 1.2 key widths apart: the key to the left and to the
-right, and usually two above and two below. Letters that take several strokes (dead keys, Vietnamese vowels) have none.
+A layout lists the rows of keys from top to bottom, without the shift key; `·` stands for a key without a letter or a
+key that is not used here. Two letters are neighbours if the centres of their keys are at most 1.2 key widths apart.
+These are the keys to the left and right, and usually two keys above and two below. Letters that take several keystrokes
+(dead keys, Vietnamese vowels) have no neighbours.
 
-What a neighbour means where a letter is not a key:
+Scripts in which a letter is not a key:
 
-- Korean: syllables are typed letter by letter, so that one letter of a syllable is replaced (`hangul.py`).
-- Japanese: kana lie on the telephone keypad, where a slip of the flick gives another kana of the same row of the
-  syllabary. Kanji come from a conversion and have no neighbour.
-- Chinese: characters come from a conversion of pinyin; what a slip gives depends on the program, so that there is no
-  neighbour. Only the Latin letters of a Chinese text change.
-- Burmese and the other scripts without a layout here: the same.
+- Korean: syllables are typed letter by letter. A typing error replaces one letter of a syllable (`hangul.py`).
+- Japanese: kana are typed on the telephone keypad. An error in the direction of a flick gives another kana of the same
+  row of the syllabary. Kanji are chosen by an input method and have no neighbours.
+- Chinese: characters are chosen by an input method from pinyin. The result of a typing error depends on the program, so
+  that characters have no neighbours. Only the Latin letters of a Chinese text change.
+- Burmese and other scripts without a layout here: only the Latin letters change.
 
-Indic scripts have one arrangement, InScript; letters stand on it with the shift key or without, and slips keep to it.
+Indic scripts share one layout, InScript, with different letters with and without the shift key. A typing error does not
+change the state of the shift key.
 """
 
 import unicodedata
@@ -23,10 +25,10 @@ from math import hypot
 
 GAP = "·"
 REACH = 1.2
-"""Key widths between the centres of neighbouring keys."""
+"""Largest distance between the centres of neighbouring keys, in key widths."""
 
 _STAGGER = (0.0, 0.5, 0.75, 1.25)
-"""Where the rows of a keyboard begin: digits, upper, home and lower row."""
+"""Horizontal offset of the rows of a keyboard, in key widths: digit, upper, home and lower row."""
 
 Layout = tuple[str, str, str, str]
 
@@ -50,7 +52,7 @@ _LATIN |= {"eu": _LATIN["es"], "qu": _LATIN["es"], "wo": _LATIN["fr"]}
 _OTHERS: dict[str, Layout] = {
     "ar": ("", "ضصثقفغعهخحجد", "شسيبلاتنمكط", "ئءؤر·ىةوزظ"),
     "fa": ("", "ضصثقفغعهخحجچ", "شسیبلاتنمکگ", "ظطزرذدپو"),
-    # CRULP's phonetic layout.
+    # The phonetic layout of CRULP (Centre for Research in Urdu Language Processing).
     "ur": ("", "قوعرتےءیہپ", "اسدفگحجکل", "زشچطبنم"),
     "bg": ("", "·уеишщксдзц", "ьяаожгтнвмч", "юйъэфхпрлб"),
     "el": ("", "·ςερτυθιοπ", "ασδφγηξκλ", "ζχψωβνμ"),
@@ -59,7 +61,7 @@ _OTHERS: dict[str, Layout] = {
     "kk": ("·әіңғ··үұқөһ", "йцукенгшщзхъ", "фывапролджэ", "ячсмитьбю"),
     "ru": ("", "йцукенгшщзхъ", "фывапролджэ", "ячсмитьбю"),
     "uk": ("", "йцукенгшщзхї", "фівапролджє", "ячсмитьбю"),
-    # Kedmanee; the vowel signs and tone marks on it are no letters.
+    # The Kedmanee layout, without its vowel signs and tone marks, which are not letters.
     "th": ("ๅ·ภถ··คตจขช", "ๆไ·พะ··รนยบล", "ฟหกดเ··าสวง", "ผปแอ··ทมใฝ"),
 }
 
@@ -67,13 +69,14 @@ _INSCRIPT: tuple[Layout, Layout] = (
     ("", "·····बहगदजड", "·····परकतचट", "··मनवलस··य"),
     ("", "औऐआईऊभङघधझढञ", "ओएअइउफऱखथछठ", "··ण··ळशष"),
 )
-"""Devanagari without and with the shift key; the vowel signs on it are no letters."""
+"""Devanagari without and with the shift key, without the vowel signs, which are not letters."""
 
 _DEVANAGARI = 0x0900
 _INDIC = {
     "bn": 0x0980, "gu": 0x0A80, "hi": 0x0900, "ml": 0x0D00, "mr": 0x0900, "pa": 0x0A00, "ta": 0x0B80, "te": 0x0C00,
 }  # fmt: skip
-"""Language -> block of its script. The blocks of Unicode are parallel, as InScript's layouts are."""
+"""First code point of the script's Unicode block, by language. Corresponding letters have the same offset in each
+block, and the same key in InScript."""
 
 _DUBEOLSIK: Layout = ("", "ㅂㅈㄷㄱㅅㅛㅕㅑㅐㅔ", "ㅁㄴㅇㄹㅎㅗㅓㅏㅣ", "ㅋㅌㅊㅍㅠㅜㅡ")
 
@@ -86,8 +89,11 @@ _KATAKANA = ord("ア") - ord("あ")
 
 @cache
 def neighbours(language: str) -> Mapping[str, str]:
-    """Letter, in lower case -> the letters beside it; for Korean the letters of syllables among them. Latin letters
-    lie on QWERTY where the language has no layout for them."""
+    """The neighbours of each lower-case letter, as one string per letter.
+
+    Latin letters are those of the QWERTY layout if the language has no Latin layout of its own. For Korean, the letters
+    of syllables are included.
+    """
     layouts = [_LATIN.get(language, _QWERTY)]
     if language in _OTHERS:
         layouts.append(_OTHERS[language])
@@ -108,7 +114,7 @@ def _beside(layout: Layout) -> dict[str, str]:
 
 
 def _in_block(layout: Layout, block: int) -> Layout:
-    """A Devanagari layout in another script, with gaps for the letters that it lacks."""
+    """Convert a Devanagari layout to another script, with gaps for letters that the script lacks."""
     upper, home, lower = (
         "".join(key if key == GAP else _letter(ord(key) - _DEVANAGARI + block) for key in row) for row in layout[1:]
     )

@@ -1,8 +1,8 @@
-"""Look-alikes: which characters a reading machine takes for one another, by script.
+"""Look-alikes: characters that optical character recognition confuses, by script.
 
-Each group is of characters that differ in a stroke, a dot or a hook: they are chosen by their shapes, and not counted
-in the output of one program. Accents that are lost need no list: see `ocr.py`. A script that is not here (Georgian,
-Burmese) has none and stays clean.
+The characters of a group differ by a stroke, a dot or a hook. The groups were chosen by shape; they are not the
+measured confusions of an OCR program. Lost accents need no list (see `ocr.py`). Scripts that are not listed, such as
+Georgian and Burmese, have no look-alikes, and their texts are not changed.
 """
 
 from collections import defaultdict
@@ -37,13 +37,13 @@ _GROUPS = {
 }
 
 _SIMPLER = "ßB łl đd øo ðo ıi ŋn ɓb ɗd о0 О0 З3 б6 іl їі єе ңн ғг ұү үу қк өо әэ ο0 Ο0 پبت چجح ژزر گك ٹت ڈد ڑر ںن یى"
-"""The first of each is taken for one of the others, which are the more common, and never the other way."""
+"""Groups with one direction: the first character is read as one of the others, which are more common."""
 
 PAIRS: Mapping[str, str] = {"rn": "m", "cl": "d", "vv": "w", "ii": "u", "li": "h", "ri": "n"}
-"""Two letters that are read as one."""
+"""Pairs of letters that are read as one letter."""
 
 SPLITS: Mapping[str, str] = {whole: pair for pair, whole in PAIRS.items() if pair in ("rn", "cl", "vv")}
-"""One letter that is read as two."""
+"""Letters that are read as a pair of letters."""
 
 
 def _alike() -> Mapping[str, str]:
@@ -58,4 +58,4 @@ def _alike() -> Mapping[str, str]:
 
 
 ALIKE = _alike()
-"""Character -> what it is taken for; for Korean the letters of syllables."""
+"""The characters for which each character is mistaken, as one string; for Korean, letters instead of syllables."""

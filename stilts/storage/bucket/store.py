@@ -1,19 +1,20 @@
-"""ObjectStore: artifacts in a bucket of S3, of a server with the same protocol, or of Google Cloud Storage.
+"""ObjectStore: artifacts in a bucket of S3, of an S3-compatible server, or of Google Cloud Storage.
 
-One object is written atomically, and `create` is the server's conditional write. A tree has many objects. It lies in a
-folder with a new random name, and when it is complete, one object at the path of the tree is written that names it:
+A single object is written atomically, and `create` is a conditional write of the server. A tree consists of many
+objects. They are written to a folder with a new random name. When all are complete, one object that names this folder
+is written at the path of the tree:
 
     stages/NAME/weights                     {"tree": "weights.tree-ID", "files": {manifest}}
     stages/NAME/weights.tree-ID/config.json
     stages/NAME/weights.tree-ID/model.safetensors
 
-Replacing the tree means replacing that one object. What is published is stored in the same way. A killed writer leaves
-an orphaned folder that no object names. It is never listed, and the next writer of a tree at that path removes it if it
-is older than `STALE_SECONDS`. A large file is uploaded in parts; the object appears when the upload is completed. The
+The tree is replaced by replacing that one object. `publish` stores files in the same way. A killed writer leaves an
+orphaned folder that no object names. It is never listed, and the next writer of a tree at that path removes it if it is
+older than `STALE_SECONDS`. A large file is uploaded in parts, and the object appears when the upload is completed. The
 parts of a killed writer stay in the bucket, invisible, until a lifecycle rule of the bucket removes them.
 
-If a file does not match its digest when it is fetched, twice, a marker file (`.damaged`) is written beside it. From
-then on `has_tree` returns False, and the plan makes the tree again.
+If a file twice does not match its digest when it is downloaded, a marker file (`.damaged`) is written next to it. From
+then on `has_tree` returns False, so that the plan rebuilds the tree.
 """
 
 import builtins
@@ -42,10 +43,10 @@ from stilts.storage.retry import retried
 from stilts.storage.uri import Location
 
 STALE_SECONDS = 86400.0
-"""A tree that no object names after this time is orphaned. A large file can take hours until it appears."""
+"""Age after which a tree that no object names counts as orphaned. The upload of a large file can take hours."""
 
 PARALLEL = 8
-"""Requests at a time in the transfer of one tree, and files of it that are uploaded at a time."""
+"""Maximum number of parallel requests, and of parallel uploads of files, in the transfer of one tree."""
 
 _TREE = ".tree-"
 _DAMAGED = ".damaged"
@@ -57,10 +58,12 @@ Answer = TypeVar("Answer")
 
 
 class ObjectStore:
-    """See `Store`. Safe to use from several threads, not after a fork. Makes its connections on first use.
+    """A `Store` in a bucket.
+
+    It can be used from several threads, but not after a fork. It connects to the server on first use.
 
     Raises:
-        StiltsError: no such bucket, no permission, no credentials, no room in the cache.
+        StiltsError: there is no such bucket, permission or credentials are missing, or the cache is full.
         Unreachable: the server did not answer for `retry.RETRY_SECONDS`.
     """
 
@@ -99,7 +102,7 @@ class ObjectStore:
                     self._objects, path, content, mode="create", attributes={_TOKEN: token}, use_multipart=False
                 )
             except (AlreadyExistsError, PreconditionError):
-                # The answer to an earlier request may have been lost: what is there is then ours.
+                # The response to an earlier attempt may have been lost. Then the object has our token.
                 return asked > 1 and self._token(path) == token
             return True
 
@@ -117,7 +120,7 @@ class ObjectStore:
         check_path(path)
         if path == ".":
             raise StiltsError(f"{self.location}: a whole store is not removed; remove it with the cloud's own tools")
-        # The object first: it names what goes after it.
+        # The object that names the tree is removed first, so that it never names an incomplete tree.
         self._delete([path])
         parent, _, name = path.rpartition("/")
         for found in self._names(parent or "."):
@@ -145,7 +148,8 @@ class ObjectStore:
         trees = Counter(folder.rpartition(_TREE)[0] for folder in folders)
         for folder, metas in sorted(folders.items()):
             path = folder.rpartition(_TREE)[0]
-            # One alone, where an object names a tree, is that tree: the one before goes when the new one is named.
+            # If there is an object at the path and only one folder, that folder is the current tree: a writer removes
+            # the previous folder only after it has written the object that names the new one.
             if time.time() - _newest(metas) < STALE_SECONDS or (path in objects and trees[path] == 1):
                 continue
             tree = self._tree(path)
@@ -198,7 +202,7 @@ class ObjectStore:
                 continue  # it was replaced in the meantime
             return folder / next(iter(tree["files"])) if tree["single"] else folder
 
-    # --- how trees lie -------------------------------------------------------------------------------------
+    # --- layout of trees -------------------------------------------------------------------------------------
 
     def _put(self, path: str, files: dict[str, Path], *, single: bool) -> Manifest:
         before = self._tree(path)
@@ -219,7 +223,7 @@ class ObjectStore:
         return upload(source, self._clients.objects, self._clients.files, path, f"writing {self._at(path)}")
 
     def _tree(self, path: str) -> dict[str, Any] | None:
-        """What the object at a path says of a tree; None where there is none."""
+        """Content of the object that names the tree at a path; None if there is no tree."""
         try:
             tree = json.loads(self.read(path) or b"null")
         except ValueError:
@@ -239,7 +243,7 @@ class ObjectStore:
         return tree
 
     def _fetch(self, path: str, manifest: Manifest) -> Path:
-        """The node's copy of a tree, fetched if it is not there. Copies go by content: another store's serves too."""
+        """Copy of a tree in the node's cache, downloaded if necessary. Stores share copies with equal manifests."""
         key = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()[:32]
         return self.cache.copy(key, _sizes(manifest), lambda folder: self._download(path, manifest, folder))
 
@@ -274,7 +278,7 @@ class ObjectStore:
             raise Corrupt(f"{self._at(path)} is missing; run the experiment again to rebuild it") from None
 
     def _own(self, path: str, tree: dict[str, Any]) -> Path | None:
-        """What this node made and published, where it is still the same: it need not be fetched."""
+        """Local path of files that this node published itself; None if there are none or they have changed."""
         own = self.cache.root / "scratch" / self._name / path
         folder = own.parent if tree["single"] else own
         if not folder.is_dir():
@@ -287,7 +291,7 @@ class ObjectStore:
         return own if same else None
 
     def _clear_stale(self, path: str) -> None:
-        """Remove what killed writers left at a path, and single objects below it: the tree stands in their place."""
+        """Remove the orphaned folders of killed writers at a path."""
         current = self._tree(path)
         parent, _, name = path.rpartition("/")
         for found in self._names(parent or "."):
@@ -321,21 +325,21 @@ class ObjectStore:
         return self._ask("reading", path, lambda: obstore.get(self._objects, path).attributes.get(_TOKEN))
 
     def _names(self, folder: str) -> set[str]:
-        """Last parts of all that lies directly in a folder."""
+        """Names of the objects and folders directly in a folder."""
         prefix = None if folder == "." else folder
         found = self._ask("listing", folder, lambda: obstore.list_with_delimiter(self._objects, prefix))
         paths = [*found["common_prefixes"], *(meta["path"] for meta in found["objects"])]
         return {path.rstrip("/").rpartition("/")[2] for path in paths} - {""}
 
     def _below(self, folder: str | None) -> builtins.list[Any]:
-        """All objects in a folder and its folders; of None, in the store."""
+        """All objects in a folder and its subfolders; with None, in the whole store."""
         return self._ask("listing", folder or ".", lambda: [*obstore.list(self._objects, folder).collect()])
 
     def _listed(self, folder: str) -> dict[str, int]:
         return {meta["path"].removeprefix(f"{folder}/"): meta["size"] for meta in self._below(folder)}
 
     def _delete_below(self, folder: str) -> None:
-        """Records first: they vouch for the rest."""
+        """Delete all objects in a folder. Records go first, because they state that the other files are complete."""
         paths = [meta["path"] for meta in self._below(folder)]
         for vouched in (True, False):
             self._delete([path for path in paths if path.endswith("record.json") is vouched])

@@ -1,13 +1,13 @@
 """Dependency parsing: a head and a relation for each word of a sentence.
 
-A word's vector is its first subword's; the root's is learned. Relations are Universal Dependencies' without subtypes,
-`root` first. Decoding gives the best tree with exactly one word below the root (`trees.py`): that word's relation is
-`root`, and no other's is.
+The vector of a word is the vector of its first subword; the vector of the root is learned. The relations are those of
+Universal Dependencies without subtypes, `root` first. Decoding finds the best tree with exactly one word below the root
+(`trees.py`). That word, and no other, has the relation `root`.
 
-A sentence over the length becomes several pieces, split between words. In training a word whose head lies in another
-piece is not scored; one whose head is the root keeps it. In evaluation each piece is decoded to a tree of its own, and
-the top words of later pieces hang on the first one's as `parataxis`, UD's relation of clauses side by side: every word
-gets a head, and the whole is one tree.
+A sentence that is longer than the maximum length is split between words into several pieces. In training, words whose
+head is in another piece have no loss; words below the root keep the root as their head. In evaluation, each piece is
+decoded to its own tree. The top words of later pieces are attached to the top word of the first piece as `parataxis`,
+the relation of Universal Dependencies for clauses placed side by side, so that the result is one tree of all words.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,12 +39,18 @@ SIDE_BY_SIDE = "parataxis"
 
 
 class Parsing(Family):
-    """Features add, for each word, `positions` list<int32> (first subword), `heads` list<int32> (0: the root, else the
-    word's number within its piece, from 1) and `labels` list<int32> (relation); both NO_LABEL where the head is
-    unknown or in another piece.
+    """Dependency parsing. A prediction is a list of (head, relation), one per word.
 
-    The head returns float32 [words, words + 1, 2] per row: for each word and each possible head, the root first, the
-    score of the arc and the label of the arc's best relation. A prediction is a list of (head, relation).
+    Further features, with one entry per word of the piece:
+
+    - `positions` list<int32>: index of the first subword;
+    - `heads` list<int32>: 0 for the root, otherwise the number of the head within the piece, from 1;
+    - `labels` list<int32>: the relation.
+
+    `heads` and `labels` are NO_LABEL if the head is unknown or in another piece.
+
+    The head of the model returns float32 [words, words + 1, 2] per row: for each word and each possible head (the root
+    first), the score of the arc and the index of its best relation.
     """
 
     name = "parsing"
@@ -108,7 +114,7 @@ def _parse_arc(line: str, task: Task) -> tuple[int, str]:
 
 
 def _local_heads(table: pa.Table, pieces: Pieces) -> np.ndarray:
-    """The head of every word of the pieces, one piece after the other, counted within its piece."""
+    """The head of each word of all pieces, numbered within its piece from 1; 0 is the root, NO_LABEL is unknown."""
     counts = list_lengths(table["tokens"])
     known = np.repeat(list_lengths(table["heads"]) == counts, counts)
     heads = np.full(int(counts.sum()), NO_LABEL, np.int64)
@@ -128,7 +134,7 @@ def _decode(output: np.ndarray, task: Task) -> Tree:
 
 
 def _join(tree: Tree, piece: Tree) -> None:
-    """Append the tree of the next piece of a sentence."""
+    """Append the tree of the next piece of a sentence to `tree`, in place."""
     offset = len(tree)
     top = next((word for word, (head, _) in enumerate(tree, 1) if head == 0), 0)
     for head, relation in piece:
@@ -154,7 +160,7 @@ def _problems(table: pa.Table, labels: set[str]) -> Iterator[str]:
 
 
 def _no_tree(heads: list[int], relations: list[str]) -> str | None:
-    """Why heads and relations are no tree with one word below the root."""
+    """The reason why heads and relations are not a tree with one word below the root; None if they are."""
     outside = [head for head in heads if not 0 <= head <= len(heads)]
     if outside:
         return f"head {outside[0]} of a sentence of {len(heads)} words"

@@ -1,4 +1,4 @@
-"""Ragged: rows of unequal length as views into one flat array. Cutting and picking rows copies nothing."""
+"""Ragged: rows of different lengths as views into one flat array. Selecting and cutting rows copies no values."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,18 +18,19 @@ class Ragged:
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int]]) -> "Ragged":
+        """Build from sequences of integers; the values are stored as int32."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         values = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
         return cls.packed(values, lengths)
 
     @classmethod
     def packed(cls, values: np.ndarray, lengths: np.ndarray) -> "Ragged":
-        """Rows that lie one after the other in `values`."""
+        """Build from rows that are concatenated in `values`."""
         return cls(values, np.cumsum(lengths) - lengths, lengths)
 
     @classmethod
     def repeated(cls, row: Sequence[int], count: int) -> "Ragged":
-        """The same row `count` times."""
+        """Build `count` copies of one row."""
         return cls(np.asarray(row, np.int32), np.zeros(count, np.int64), np.full(count, len(row), np.int64))
 
     def __len__(self) -> int:
@@ -39,34 +40,35 @@ class Ragged:
         return self.values[self.starts[row] : self.starts[row] + self.lengths[row]]
 
     def take(self, rows: np.ndarray) -> "Ragged":
+        """Select rows by index."""
         return Ragged(self.values, self.starts[rows], self.lengths[rows])
 
     def cut(self, lengths: np.ndarray | int) -> "Ragged":
-        """At most so many values of each row, from its start."""
+        """Cut each row to at most `lengths` values, counted from its start."""
         return Ragged(self.values, self.starts, np.minimum(self.lengths, lengths))
 
     def skip(self, counts: np.ndarray) -> "Ragged":
-        """Each row without its first values."""
+        """Drop the first `counts` values of each row."""
         counts = np.minimum(counts, self.lengths)
         return Ragged(self.values, self.starts + counts, self.lengths - counts)
 
     def like(self, values: np.ndarray) -> "Ragged":
-        """The same rows of a parallel array."""
+        """The rows at the same places of another array, which is parallel to `self.values`."""
         return Ragged(values, self.starts, self.lengths)
 
     def flat(self) -> np.ndarray:
-        """All rows, one after the other."""
+        """Concatenate all rows to one array."""
         shift = self.starts - (np.cumsum(self.lengths) - self.lengths)
         return self.values[np.repeat(shift, self.lengths) + np.arange(int(self.lengths.sum()))]
 
     def arrow(self) -> pa.ListArray:
-        """list<int32>."""
+        """Convert to an Arrow array of type list<int32>."""
         offsets = np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int32)
         return pa.ListArray.from_arrays(pa.array(offsets), pa.array(self.flat().astype(np.int32, copy=False)))
 
 
 def stack(parts: Sequence[Ragged]) -> Ragged:
-    """The rows of all parts, part after part."""
+    """Concatenate parts: all rows of the first part, then all rows of the second, and so on."""
     bases = _bases(parts)
     return Ragged(
         np.concatenate([part.values for part in parts]),
@@ -76,7 +78,7 @@ def stack(parts: Sequence[Ragged]) -> Ragged:
 
 
 def join(parts: Sequence[Ragged]) -> Ragged:
-    """Row i of the result is row i of every part, end to end."""
+    """Join parts row by row: row i of the result is the concatenation of row i of every part."""
     bases = _bases(parts)
     pieces = Ragged(
         np.concatenate([part.values for part in parts]),

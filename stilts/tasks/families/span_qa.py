@@ -1,7 +1,7 @@
-"""Span question answering: the answer is a piece of the context (SQuAD, XQuAD, MLQA, TyDiQA).
+"""Span question answering: the answer is a span of the context (SQuAD, XQuAD, MLQA, TyDiQA).
 
-A long context is read in overlapping windows. Offsets are code points into the context and the answer is a slice of
-it: nothing depends on the number of separators, on white space or on how a script is segmented.
+A long context is split into overlapping windows. Offsets are counted in code points of the context, and an answer is a
+slice of the context, so that results do not depend on separators, white space or word segmentation.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,14 +28,20 @@ NOT_CONTEXT = -1
 
 
 class SpanQA(Family):
-    """A prediction is a text. Each window of a context is an item.
+    """Span question answering. A prediction is a text; each window of a context is an item.
 
-    Features add `null` int32 (index of the class token), `start` and `end` int32 (token indices of the answer; `null`
-    if the window does not hold it or there is none), `offset_start` and `offset_end` list<int32> (code points of the
-    context per token, end exclusive; NOT_CONTEXT elsewhere). The head returns float32 [len(input_ids), 2] per row.
+    Further features:
 
-    On the hub: `id`, `context`, `question`, `answers` ({"text": [...], "answer_start": [...]}, or a
-    list of such structs).
+    - `null` int32: index of the class token, which stands for "no answer";
+    - `start`, `end` int32: indices of the first and last token of the answer; `null` if the window does not contain the
+      answer or there is none;
+    - `offset_start`, `offset_end` list<int32>: start and end (exclusive) of each token in the context, in code points;
+      NOT_CONTEXT for tokens that do not belong to the context.
+
+    The head returns float32 [len(input_ids), 2] per row: the start and end logit of each token.
+
+    Columns on the hub: `id`, `context`, `question`, `answers` ({"text": [...], "answer_start": [...]}, or a list of
+    such structs).
     """
 
     name = "span_qa"
@@ -68,7 +74,7 @@ class SpanQA(Family):
         windows = _windows(contexts.ids.lengths, rooms, lengths.stride)
         question = questions.take(windows.rows)
         first = frame.prefix + question.lengths + frame.between
-        # XLNet's class token is the last.
+        # A frame without a prefix is XLNet's, whose class token is the last token.
         null = np.zeros_like(first) if frame.prefix else first + windows.counts + frame.size - frame.between - 1
         start, end = _targets(table, contexts, windows, first, null)
         blank = question.like(np.full(len(question.values), NOT_CONTEXT, np.int32))
@@ -86,7 +92,7 @@ class SpanQA(Family):
         return hub_questions(rows)
 
     def procedure(self, task: Task, settings: Mapping[str, Any]) -> Procedure:
-        """Choose a threshold for "no answer" on the dev set, if there is such an answer and no threshold is given."""
+        """Tune the threshold of "no answer" on the dev set if the task allows that answer and no threshold is given."""
         open_threshold = task.unanswerable and settings.get("null_threshold") is None
         return Procedure.NULL_THRESHOLD if open_threshold else Procedure.DECODE
 
@@ -99,7 +105,7 @@ class SpanQA(Family):
         ]
 
     def gold(self, table: pa.Table, task: Task) -> list[list[str]] | None:
-        """All accepted answers of each row, `[""]` for an unanswerable one; None where no row has any."""
+        """All accepted answers of each row, `[""]` for an unanswerable question; None if no row has an answer."""
         answers = [[answer["text"] for answer in row] for row in table["answers"].to_pylist()]
         return [row or [""] for row in answers] if any(answers) else None
 
@@ -131,7 +137,7 @@ register(SpanQA())
 
 
 def hub_questions(rows: HubRows) -> dict[str, list[Any]]:
-    """Convert rows in a form of SQuAD on the hub to the columns of `schema.SPAN_QA`; empty answers are dropped."""
+    """Convert rows in SQuAD's format on the hub to the columns of `schema.SPAN_QA`; empty answers are dropped."""
     answers = [[{"text": text, "start": start} for text, start in answers_of(row)] for row in rows.columns["answers"]]
     return {"context": rows.columns["context"], "question": rows.columns["question"], "answers": answers}
 
@@ -140,9 +146,9 @@ class Answer(NamedTuple):
     """The best span of a question over all its windows.
 
     Attributes:
-        text: slice of the context, without white space around it.
-        score: start logit + end logit.
-        null_margin: lowest score of the class token over the windows (no answer), less `score`.
+        text: slice of the context, without white space at its ends.
+        score: sum of the start logit and the end logit.
+        null_margin: lowest score of "no answer" (the class token) over the windows, minus `score`.
     """
 
     text: str
@@ -151,7 +157,7 @@ class Answer(NamedTuple):
 
 
 def best_spans(table: pa.Table, features: pa.Table, outputs: Sequence[np.ndarray], lengths: Lengths) -> list[Answer]:
-    """The best answer to each row of `table`, an empty one where it has no window with context."""
+    """The best answer to each row of `table`; its text is empty if no window of the row has context tokens."""
     spans = [(-np.inf, 0, 0)] * table.num_rows
     nulls = [np.inf] * table.num_rows
     columns = (
@@ -188,7 +194,7 @@ def _best_span(starts: np.ndarray, ends: np.ndarray, output: np.ndarray, lengths
 
 
 class _Windows(NamedTuple):
-    """Windows of contexts: row of the table, first context token and number of context tokens of each."""
+    """Windows of contexts: row in the table, first context token and number of context tokens of each."""
 
     rows: np.ndarray
     begins: np.ndarray
@@ -199,8 +205,14 @@ class _Windows(NamedTuple):
 
 
 def _windows(lengths: np.ndarray, rooms: np.ndarray, stride: int | None) -> _Windows:
-    """As many windows as it takes to read every context token."""
-    # A stride over the room would step over tokens.
+    """Split contexts into windows that cover every context token.
+
+    Args:
+        lengths: int64 [contexts], number of tokens.
+        rooms: int64 [contexts], maximum number of context tokens of a window.
+        stride: tokens between the beginnings of two windows; None: windows do not overlap.
+    """
+    # A stride larger than a window would skip tokens.
     strides = rooms if stride is None else np.minimum(rooms, stride)
     counts = 1 + -(-np.maximum(lengths - rooms, 0) // strides)
     rows = np.repeat(np.arange(len(lengths)), counts)
@@ -212,7 +224,7 @@ def _windows(lengths: np.ndarray, rooms: np.ndarray, stride: int | None) -> _Win
 def _targets(
     table: pa.Table, contexts: Spans, windows: _Windows, first: np.ndarray, null: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Start and end token of the gold answer in each window; `first`: index of the window's first context token."""
+    """Start and end token of the gold answer in each window, whose first context token has the index `first`."""
     spans = np.array(list(_gold_tokens(table, contexts)), np.int64).reshape(-1, 2)[windows.rows]
     start, end = (spans - windows.begins[:, None]).T
     inside = (spans[:, 0] >= 0) & (start >= 0) & (end < windows.counts)
@@ -220,7 +232,7 @@ def _targets(
 
 
 def _gold_tokens(table: pa.Table, contexts: Spans) -> Iterator[tuple[int, int]]:
-    """First and last context token of each row's first answer; (-1, -1): none."""
+    """First and last context token of the first answer of each row; (-1, -1) if there is none."""
     for row, answers in enumerate(table["answers"].to_pylist()):
         if not answers:
             yield -1, -1
@@ -232,7 +244,7 @@ def _gold_tokens(table: pa.Table, contexts: Spans) -> Iterator[tuple[int, int]]:
 
 
 def _misplaced(table: pa.Table) -> Iterator[str]:
-    """A problem for each answer that does not stand in the context at its offset."""
+    """A message for each answer that is not in the context at its offset."""
     for row, (context, answers) in enumerate(
         zip(table["context"].to_pylist(), table["answers"].to_pylist(), strict=True)
     ):
@@ -244,5 +256,5 @@ def _misplaced(table: pa.Table) -> Iterator[str]:
 
 
 def _lists(column: pa.ChunkedArray) -> list[Any]:
-    """A list<int32> column as one numpy array a row."""
+    """Convert a list<int32> column to one numpy array per row."""
     return [row.values.to_numpy() for chunk in column.chunks for row in chunk]

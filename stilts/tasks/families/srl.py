@@ -1,13 +1,14 @@
 """Semantic role labelling: the arguments of one predicate, as BIO tags on the words of its sentence.
 
-One example is a sentence and one of its predicates (a proposition). The encoder reads `sentence, predicate word` as a
-pair of texts, and the head knows where the predicate stands (Shi and Lin 2019, without their recurrent layer). A word's
-vector is its first subword's.
+One example is a sentence and one of its predicates (a proposition). The encoder reads the sentence and the predicate
+word as a pair of texts, and the head gets the position of the predicate (Shi and Lin 2019, without their recurrent
+layer). The vector of a word is the vector of its first subword.
 
-A sentence over the length becomes several pieces, split between words; the predicate word is the second text of each.
-Where a piece does not hold the predicate itself, its copy there stands in for it. The pieces' scores are put together
-before decoding, so that an argument may run over a cut. Decoding is Viterbi's over scores alone, with one constraint:
-I-X follows B-X or I-X. Every answer is therefore a set of whole spans.
+A sentence that is longer than the maximum length is split between words into several pieces. The predicate word is the
+second text of every piece; the head uses it as the predicate in pieces that do not contain the predicate itself. The
+scores of the pieces are concatenated before decoding, so that an argument may cross the boundary of a piece. Decoding
+is the Viterbi algorithm without learned transitions. Its one constraint is that I-X follows B-X or I-X, so that every
+prediction is a set of complete spans.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,11 +34,15 @@ if TYPE_CHECKING:
 
 
 class SemanticRoles(Family):
-    """Features add `positions` list<int32> (first subword of each word, then of the predicate) and `labels` list<int32>
-    parallel to it (tags; NO_LABEL at the predicate's own entry and without gold).
+    """Semantic role labelling. A prediction is a list of tags, one per word.
 
-    The head returns float32 [words + 1, num_labels] per row, of which the last is not read. A prediction is a list of
-    tags.
+    Further features:
+
+    - `positions` list<int32>: index of the first subword of each word, then that of the predicate;
+    - `labels` list<int32>, parallel to `positions`: the tag of each word; NO_LABEL for the predicate's entry and in
+      sentences without gold tags.
+
+    The head returns float32 [words + 1, num_labels] per row. The last entry, the predicate's, is ignored.
     """
 
     name = "srl"
@@ -93,11 +98,12 @@ register(SemanticRoles())
 
 
 def best_tags(scores: np.ndarray, before: dict[int, list[int]]) -> list[int]:
-    """The tags with the greatest sum of scores in which every tag of `before` follows one of its list.
+    """The valid sequence of tags with the highest sum of scores.
 
     Args:
         scores: float [words, labels].
-        before: labels that may not begin a sentence nor follow any label but two (I-X: B-X and I-X).
+        before: for each label that may not begin a sentence (I-X), the two labels that it may follow (B-X and I-X). All
+            other labels may follow any label.
     """
     inside = np.array(list(before), np.int64)
     allowed = np.array([before[tag] for tag in before], np.int64).reshape(len(inside), 2)
@@ -116,7 +122,7 @@ def best_tags(scores: np.ndarray, before: dict[int, list[int]]) -> list[int]:
 
 
 def _before_inside(labels: Sequence[str]) -> dict[int, list[int]]:
-    """For each I- label, the labels that it may follow."""
+    """For each label I-X, the labels B-X and I-X that it may follow."""
     number = {label: i for i, label in enumerate(labels)}
     return {i: [number[f"B-{label[2:]}"], i] for label, i in number.items() if label.startswith("I-")}
 
@@ -135,7 +141,7 @@ def _predicate_words(table: pa.Table) -> pa.Array:
 
 
 def _predicate_positions(table: pa.Table, pieces: Pieces, frame: Frame) -> np.ndarray:
-    """Where each piece's row holds its predicate: the word itself, or its copy in the second text."""
+    """Index of the predicate in the row of each piece: of the word itself, or of its copy in the second text."""
     word = table["predicate"].to_numpy()[pieces.sentence] - pieces.offsets
     inside = (word >= 0) & (word < pieces.counts)
     copies = frame.prefix + pieces.subwords.lengths + frame.between

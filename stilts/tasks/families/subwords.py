@@ -1,8 +1,8 @@
-"""Texts to subword ids, and the frame of special tokens around them.
+"""Subword ids of texts, and the special tokens around them.
 
-Texts are tokenized without special tokens, each distinct text once (the premises of MNLI, the contexts of SQuAD and
-the words of a treebank repeat), and put together by `Frame`, which asks the tokenizer itself for the layout:
-`<s>A</s></s>B</s>`, `[CLS]A[SEP]B[SEP]` or any other.
+Texts are tokenized without special tokens. Each distinct text is tokenized once, because the premises of MNLI, the
+contexts of SQuAD and the words of a treebank repeat. `Frame` then adds the special tokens. It finds their places by
+encoding a short example with the tokenizer: `<s>A</s></s>B</s>`, `[CLS]A[SEP]B[SEP]` or any other layout.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 CHUNK = 10_000
-"""Texts of one tokenizer call: bounds the Python integers alive at once."""
+"""Number of texts in one call of the tokenizer; it limits the memory for Python integers."""
 
 
 class Spans(NamedTuple):
-    """Subwords of each text: ids and code point offsets into the text (end exclusive), parallel to each other."""
+    """Subwords of each text: their ids, and their start and end (exclusive) in the text, in code points."""
 
     ids: Ragged
     starts: Ragged
@@ -36,7 +36,7 @@ def tokenize(texts: pa.ChunkedArray | pa.Array, tokenizer: "PreTrainedTokenizerF
 
 
 def tokenize_spans(texts: pa.ChunkedArray | pa.Array, tokenizer: "PreTrainedTokenizerFast") -> Spans:
-    """As `tokenize`, with the place of each subword in its text."""
+    """Like `tokenize`, and return the start and end of each subword in its text as well."""
     return Spans(*_tokenize_distinct(texts, tokenizer, offsets=True))
 
 
@@ -71,7 +71,7 @@ def _tokenize(texts: list[str], tokenizer: "PreTrainedTokenizerFast", offsets: b
 
 
 def _known(ids: Ragged, tokenizer: "PreTrainedTokenizerFast") -> Ragged:
-    """The ids with unknown words for those past the model's vocabulary (see `train/xlm.py`)."""
+    """Replace ids beyond the model's vocabulary by the id of the unknown token (see `train/xlm.py`)."""
     known = tokenizer.init_kwargs.get("known")
     return ids if known is None else ids.like(np.where(ids.values < known, ids.values, tokenizer.unk_token_id))
 
@@ -80,13 +80,14 @@ class Frame:
     """The special tokens that a tokenizer puts around one text or a pair of texts.
 
     Attributes:
-        size: special tokens of one row.
-        prefix: those before the (first) text.
-        between: those between the texts of a pair.
+        size: number of special tokens in a row.
+        prefix: number of special tokens before the (first) text.
+        between: number of special tokens between the texts of a pair.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerFast", pair: bool = False) -> None:
-        # Asked for: the tokenizers of RemBERT and XLNet give types, yet do not name them among their outputs.
+        # Token type ids are requested explicitly: the tokenizers of RemBERT and XLNet have them, but do not return them
+        # by default.
         both = tokenizer("a", "a", return_token_type_ids=True)
         probe = both if pair else tokenizer("a", return_token_type_ids=True)
         owners = probe.sequence_ids(0)
@@ -106,10 +107,10 @@ class Frame:
         self.between = len(self._specials[1]) if pair else 0
 
     def room(self, max_length: int) -> int:
-        """Tokens of text that fit a row.
+        """Number of tokens of text that fit in a row of `max_length` tokens.
 
         Raises:
-            StiltsError: none.
+            StiltsError: the special tokens leave no room for text.
         """
         if max_length <= self.size:
             raise StiltsError(
@@ -118,7 +119,7 @@ class Frame:
         return max_length - self.size
 
     def columns(self, *texts: Ragged) -> Mapping[str, pa.Array]:
-        """`input_ids` and, where the second of a pair has another, `token_type_ids` of framed texts."""
+        """Return the columns `input_ids` and, if the tokenizer distinguishes the texts of a pair, `token_type_ids`."""
         columns = {"input_ids": self._framed(self._specials, texts).arrow()}
         if self._types is not None:
             parts = [
@@ -129,7 +130,7 @@ class Frame:
         return columns
 
     def aligned(self, fill: int, *texts: Ragged) -> pa.ListArray:
-        """A column parallel to `input_ids`, with `fill` at special tokens."""
+        """Return a column parallel to `input_ids`: the values of `texts`, and `fill` at special tokens."""
         return self._framed([[fill] * len(special) for special in self._specials], texts).arrow()
 
     @staticmethod
@@ -146,11 +147,11 @@ def _last_index(owners: list[int | None], owner: int) -> int:
 
 
 def features(items: np.ndarray, examples: np.ndarray, columns: Mapping[str, pa.Array]) -> pa.Table:
-    """A feature table: `item`, `example`, then the columns given."""
+    """Return a table of features: `item`, `example`, then the given columns."""
     common = {"item": pa.array(items.astype(np.int32)), "example": pa.array(examples.astype(np.int32))}
     return pa.table({**common, **columns})
 
 
 def list_lengths(column: pa.ChunkedArray) -> np.ndarray:
-    """Entries of each row of a list column, int64; a missing list has none."""
+    """Length of each list of a list column, int64 [rows]; 0 for a null."""
     return pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)

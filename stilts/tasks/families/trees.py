@@ -1,30 +1,34 @@
 """Maximum spanning trees: the best dependency tree for a matrix of arc scores.
 
-Chu and Liu (1965) and Edmonds (1967), on dense matrices: every word takes its best head; a cycle is contracted to one
-node, the smaller problem is solved, and the arc that enters the cycle there says where it breaks. A tree has exactly
-one word below the root: arcs from the root are made so expensive that the best tree holds as few of them as it can,
-which is one, and between trees with one nothing changes (after Stanojevic and Cohen 2021).
+The algorithm of Chu and Liu (1965) and Edmonds (1967), on dense matrices. Every word gets its best head. If this makes
+a cycle, the cycle is contracted to one node and the smaller problem is solved. The arc of that solution that enters
+the cycle replaces one arc of the cycle.
+
+A dependency tree has exactly one word below the root. To ensure this, the same large number is subtracted from the
+score of every arc from the root (after Stanojevic and Cohen 2021). The best tree then has as few such arcs as possible,
+which is one, and the order of the trees with one such arc does not change.
 """
 
 import numpy as np
 
 
 def best_tree(scores: np.ndarray) -> np.ndarray:
-    """Heads of the tree with the greatest sum of scores.
+    """Heads of the dependency tree with the highest sum of arc scores.
 
     Args:
-        scores: float [n, n + 1], of the arc to each word from the root (column 0) and from word h (column h, counted
-            from 1). A word is never its own head, whatever its score; what is no number counts as 0.
+        scores: float [n, n + 1]; row d - 1 holds the scores of the arcs to word d (from 1), from the root in column 0
+            and from word h in column h. The score of a word as its own head is ignored. NaN and infinite scores count
+            as 0.
 
     Returns:
-        int64 [n], the head of each word, 0 for the one below the root.
+        int64 [n], the head of each word; 0 is the root.
     """
     count = len(scores)
     square = np.full((count + 1, count + 1), -np.inf)
     square[1:] = np.where(np.isfinite(scores), scores, 0.0)
     np.fill_diagonal(square, -np.inf)
     heads = square.argmax(axis=1)
-    # Mostly the best heads are a tree already: no other can be better.
+    # Usually the best heads of the words form a tree already, which is then the best one.
     if (heads[1:] == 0).sum() != 1 or find_cycle(heads) is not None:
         finite = square[np.isfinite(square)]
         square[1:, 0] -= count * (finite.max() - finite.min()) + 1
@@ -33,12 +37,12 @@ def best_tree(scores: np.ndarray) -> np.ndarray:
 
 
 def find_cycle(heads: np.ndarray) -> np.ndarray | None:
-    """Nodes of one cycle in an array of heads whose entry 0 stands for the root and is not read; None without one."""
+    """Nodes of one cycle in an array of heads, or None if there is no cycle. Entry 0, the root's, is ignored."""
     above = heads.copy()
     above[0] = 0
     for _ in range(len(heads).bit_length()):
         above = above[above]
-    # After more steps than there are nodes, whoever has not reached the root stands on a cycle.
+    # `above` now holds ancestors that are more levels up than there are nodes. They are the root or lie on a cycle.
     if not above.any():
         return None
     start = node = int(above[above > 0][0])
@@ -50,13 +54,13 @@ def find_cycle(heads: np.ndarray) -> np.ndarray | None:
 
 
 def _arborescence(scores: np.ndarray) -> np.ndarray:
-    """Heads of the best arborescence from node 0; `scores[d, h]`, minus infinity where there is no arc."""
+    """Heads of the best arborescence with root 0; `scores[d, h]` is the score of the arc from h to d, -inf if none."""
     heads = scores.argmax(axis=1)
     cycle = find_cycle(heads)
     if cycle is None:
         return heads
     rest = np.setdiff1d(np.arange(len(scores)), cycle)
-    # What entering the cycle at a node gains over the arc of the cycle that it replaces.
+    # Score of each arc into the cycle, less the score of the arc of the cycle that it replaces.
     entering = scores[np.ix_(cycle, rest)] - scores[cycle, heads[cycle]][:, None]
     leaving = scores[np.ix_(rest, cycle)]
     small = np.full((len(rest) + 1, len(rest) + 1), -np.inf)

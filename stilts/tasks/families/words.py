@@ -1,7 +1,7 @@
-"""Words to subwords: sentences as rows of whole words, and the first subword of each word.
+"""Subwords of sentences that are given as words, for tagging, parsing and semantic role labelling.
 
-What tagging, parsing and semantic role labelling share: a word's vector is its first subword's, and a sentence over
-the length becomes several pieces, split between words, so that no word is ever dropped.
+The vector of a word is the vector of its first subword. A sentence that is longer than the maximum length is split
+between words into several pieces, so that no word is dropped.
 """
 
 from collections.abc import Iterator
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 NO_LABEL = -100
-"""What torch's cross entropy ignores."""
+"""Label that torch's cross entropy ignores."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """Sentences cut between words.
+    """Sentences that are split between words into pieces.
 
     Attributes:
-        sentence: int64 [pieces], row of the table.
-        first: int64 [pieces], the first word's number among the words of the whole table.
-        counts: int64 [pieces], words.
-        offsets: int64 [pieces], the first word's number within its sentence.
-        subwords: of each piece, without special tokens.
-        positions: first subword of each word, from 0 within its piece.
+        sentence: int64 [pieces], row of the sentence in the table.
+        first: int64 [pieces], index of the first word among the words of the whole table.
+        counts: int64 [pieces], number of words.
+        offsets: int64 [pieces], index of the first word within its sentence.
+        subwords: subword ids of each piece, without special tokens.
+        positions: index of the first subword of each word within its piece.
     """
 
     sentence: np.ndarray
@@ -47,19 +47,19 @@ class Pieces:
         return len(self.sentence)
 
     def of_words(self, values: np.ndarray) -> Ragged:
-        """The part of each piece in an array that has one value a word of the table."""
+        """Select the values of each piece's words from an array with one value per word of the table."""
         return Ragged(values, self.first, self.counts)
 
 
 def cut_sentences(
     tokens: pa.ChunkedArray, tokenizer: "PreTrainedTokenizerFast", room: int | np.ndarray, longest_word: int
 ) -> Pieces:
-    """Cut sentences into pieces.
+    """Split sentences between words into pieces.
 
     Args:
         tokens: list<string>, the words of each sentence.
-        room: most subwords of a piece; one number, or one for each sentence.
-        longest_word: most subwords of a word, at most the room; the rest of the word is not read.
+        room: maximum number of subwords of a piece; one number, or one per sentence.
+        longest_word: maximum number of subwords of a word, not more than `room`; further subwords are dropped.
     """
     words = word_subwords(pc.list_flatten(tokens), tokenizer, longest_word)
     counts = list_lengths(tokens)
@@ -80,8 +80,9 @@ def cut_sentences(
 
 
 def word_subwords(words: pa.ChunkedArray | pa.Array, tokenizer: "PreTrainedTokenizerFast", longest: int) -> Ragged:
-    """At least one and at most `longest` subwords of each word."""
-    # The space makes a word-initial subword of the word in byte-level vocabularies too; others ignore it.
+    """The first `longest` subwords of each word; the unknown token for a word without any."""
+    # With the leading space, byte-level vocabularies also use the subword for the beginning of a word. Other
+    # vocabularies ignore the space.
     ids = tokenize(pc.binary_join_element_wise("", words, " "), tokenizer).cut(longest)
     unknown = len(ids.values)
     return Ragged(
@@ -92,10 +93,10 @@ def word_subwords(words: pa.ChunkedArray | pa.Array, tokenizer: "PreTrainedToken
 
 
 def word_labels(table: pa.Table, column: str, task: Task) -> np.ndarray:
-    """The label of every word of the table, one after the other; NO_LABEL in sentences without gold.
+    """Index of the label of each word of the table, int32 [words]; NO_LABEL in sentences without gold labels.
 
     Args:
-        column: list<string>, one of the task's labels for each of `tokens`.
+        column: name of a list<string> column with one of the task's labels for each of `tokens`.
     """
     counts = list_lengths(table["tokens"])
     labelled = np.repeat(list_lengths(table[column]) == counts, counts)
@@ -106,12 +107,12 @@ def word_labels(table: pa.Table, column: str, task: Task) -> np.ndarray:
 
 
 def is_labelled(table: pa.Table, column: str) -> bool:
-    """Whether there are sentences, and each has one entry of a gold column for every word."""
+    """Whether the table has sentences and each of them has one entry of a gold column for every word."""
     return table.num_rows > 0 and np.array_equal(list_lengths(table[column]), list_lengths(table["tokens"]))
 
 
 def _cuts(sentences: Ragged, rooms: list[int]) -> Iterator[tuple[int, int, int]]:
-    """(sentence, first word, words) of each piece; `sentences` holds the subword counts of all words."""
+    """(sentence, first word, number of words) of each piece; `sentences` holds the number of subwords of each word."""
     for sentence, room in enumerate(rooms):
         first = int(sentences.starts[sentence])
         used = words = 0
