@@ -22,7 +22,7 @@ class TaskSource(Frozen):
     """Id of a data set on the hub, or a local folder laid out like a hub repository. It replaces the task's own."""
     revision: Revision | None = None
     """Commit of the hub data set, or a ref such as `refs/pr/7`."""
-    lines: Annotated[int, Field(gt=0)] | None = None
+    lines: Annotated[int, Field(gt=0, le=10**12)] | None = None
     """Raw text from the hub: the number of lines to read of each language, from the beginning of the data set."""
     train: Paths | None = None
     """File of the training set, or several, in the task's own format."""
