@@ -185,11 +185,12 @@ def test_two_ranks_and_every_zero_stage(tmp_path: Path) -> None:
 
 def test_a_failed_stage_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     experiment = write(tmp_path / "failing")
-    run = stilts(experiment, "run", "--set", "recipes.mnli.learning_rate=1e30", "--set", "targets=[xnli]")
+    # An epsilon that is 0 in fp32 makes the update of a weight without a gradient 0 / 0.
+    run = stilts(experiment, "run", "--set", "recipes.mnli.adam_epsilon=1e-300", "--set", "targets=[xnli]")
     assert run.returncode == 1
     assert "diverged" in run.stderr
     statuses = {(row["intermediate"], row["status"]) for row in scores(experiment.parent)}
     assert statuses == {("none", "ok"), ("mnli", "not run")}
-    again = stilts(experiment, "run", "--set", "recipes.mnli.learning_rate=1e-3", "--set", "targets=[xnli]")
+    again = stilts(experiment, "run", "--set", "targets=[xnli]")
     assert again.returncode == 0, again.stderr
     assert {row["status"] for row in scores(experiment.parent)} == {"ok"}
