@@ -188,6 +188,18 @@ def test_blanked_gold_is_refused_for_every_task(tmp_path: Path, task: str, conte
     assert score_folder(tmp_path / "p", tmp_path / "l", benchmark)[task]["languages"]
 
 
+def test_one_entity_for_every_mention_is_refused(tmp_path: Path) -> None:
+    for count, entities in ((20, ["Q1"]), (19, ["Q1"]), (20, ["Q1", "Q2"])):
+        gold = {f"m{i}": [entities[i % len(entities)]] for i in range(count)}
+        for folder in "pl":
+            write(tmp_path / folder, "mewslix/test-de.json", json.dumps(gold))
+        if (count, len(entities)) == (20, 1):
+            with pytest.raises(Problems, match="every label is 'Q1'; this is a blanked test file, give the labels"):
+                score_folder(tmp_path / "p", tmp_path / "l", "xtreme-r")
+        else:
+            assert score_folder(tmp_path / "p", tmp_path / "l", "xtreme-r")["mewslix"]["languages"]
+
+
 @pytest.mark.parametrize(
     ("task", "content", "score", "warning"),
     [
