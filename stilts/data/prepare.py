@@ -32,7 +32,7 @@ from stilts.identity.stage import SHORT, DataRef
 from stilts.tasks.base import HubSource, Task, all_tasks, check_language, private_language
 from stilts.tasks.families import get_family
 
-INDEX_VERSION = 4
+INDEX_VERSION = 5
 """Raised when a change of a reader alters the examples that it makes of the same file."""
 
 RACY_SECONDS = 2.0

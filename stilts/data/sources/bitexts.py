@@ -3,6 +3,7 @@
 The English side of Tatoeba is sorted, so that its line i does not translate line i of the other side.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pyarrow as pa
 from stilts.data.sources.text import Report, read_lines, replace_column, to_table
 from stilts.tasks.base import Task
 from stilts.tasks.schema import RETRIEVAL
+
+logger = logging.getLogger(__name__)
 
 
 def read_bucc(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
@@ -39,18 +42,24 @@ def read_bucc(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
 
 
 def merge_pairs(table: pa.Table, path: Path, task: Task) -> pa.Table:
-    """Add BUCC's gold pairs, which are lines of foreign id TAB English id."""
+    """Add BUCC's gold pairs, which are lines of foreign id TAB English id. A pair that is repeated counts once."""
     report = Report(path)
     sides, ids = table["side"].to_pylist(), table["id"].to_pylist()
     known = {side: {name for s, name in zip(sides, ids, strict=True) if s == side} for side in ("foreign", "en")}
     gold: dict[str, list[str]] = {}
+    repeated = 0
     for number, line in enumerate(read_lines(path), 1):
         foreign, _, english = line.partition("\t")
         if foreign not in known["foreign"] or english not in known["en"]:
             report.add(number, f"{line[:60]!r} is not a pair of ids of the two files, separated by a tab")
             continue
-        gold.setdefault(foreign, []).append(english)
+        if english in gold.setdefault(foreign, []):
+            repeated += 1
+        else:
+            gold[foreign].append(english)
     report.close()
+    if repeated:
+        logger.warning("%s: %d gold pairs repeat a pair of an earlier line and are read once", path, repeated)
     return replace_column(
         table, "gold", [gold.get(n, []) if s == "foreign" else [] for s, n in zip(sides, ids, strict=True)]
     )

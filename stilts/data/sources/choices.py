@@ -236,6 +236,8 @@ def read_siqa(path: Path, task: Task, language: str) -> pa.Table:
     for i, (number, s) in enumerate(lines):
         given = labels[i] if labels else s.label
         label = _lettered(report, number, s.correct) if s.correct else _counted(report, number, given)
+        if label >= 0 and given not in (None, "") and str(given) not in (str(label + 1), LETTERS[label]):
+            report.add(number, f"correct {s.correct!r} is not the answer of label {given!r}, which counts from 1")
         rows.append(Row(number, str(i), prompt(s.context, s.question), [s.answerA, s.answerB, s.answerC], label))
     return _table(report, rows)
 
@@ -253,9 +255,16 @@ class Alternatives(BaseModel):
 
 @each_file
 def read_copa(path: Path, task: Task, language: str) -> pa.Table:
-    """Read COPA's and XCOPA's jsonl: a premise and two choices. A test file whose labels are all 0 has no gold."""
+    """Read COPA's and XCOPA's jsonl: a premise and two choices. A test file whose labels are all 0 has no gold.
+
+    Raises:
+        Problems: a question that is neither `cause` nor `effect`, by line.
+    """
     report = Report(path)
     lines = list(read_jsonl(path, Alternatives, report))
+    for number, line in lines:
+        if line.question not in ("cause", "effect"):
+            report.add(number, f"question {line.question[:40]!r} is neither cause nor effect")
     blank = len(lines) >= BLANKED and all(line.label == 0 for _, line in lines)
     rows = [
         Row(

@@ -57,3 +57,12 @@ def test_buccs_ids_are_distinct(tmp_path: Path) -> None:
     paths[1].write_text("en-1\tx\nen-2\ty\n")
     with pytest.raises(Problems, match=r"f\.de:2: the id 'de-1' is there twice"):
         read_bucc(paths, get_task("bucc2018"), "de")
+
+
+def test_a_gold_pair_that_stands_twice_is_read_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    foreign = write(tmp_path, "de-1\teins\nde-2\tzwei\n", "x.de")
+    english = write(tmp_path, "en-1\tone\nen-2\ttwo\n", "x.en")
+    gold = write(tmp_path, "de-1\ten-2\nde-1\ten-1\nde-1\ten-2\n", "x.gold")
+    table = read_bucc([foreign, english, gold], get_task("bucc2018"), "de")
+    assert table["gold"].to_pylist()[0] == ["en-2", "en-1"]
+    assert "x.gold: 1 gold pairs repeat a pair of an earlier line and are read once" in caplog.text

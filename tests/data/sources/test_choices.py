@@ -205,3 +205,21 @@ def test_csqas_letters_are_distinct(tmp_path: Path) -> None:
     for shape in (row, {"question": {"stem": "Which?", "choices": inside}, "answerKey": "A"}):
         with pytest.raises(Problems, match="two choices have the letter 'A'"):
             choices.read_csqa(jsonl(tmp_path, shape), CSQA, "en")
+
+
+def test_copas_question_is_cause_or_effect(tmp_path: Path) -> None:
+    rows = [{**PREMISE, "question": question} for question in ("cause", "Effect", "effect", "")]
+    with pytest.raises(Problems) as caught:
+        choices.read_copa(jsonl(tmp_path, *rows), COPA, "en")
+    assert [message.partition(".jsonl:")[2] for message in caught.value.messages] == [
+        "2: question 'Effect' is neither cause nor effect",
+        "4: question '' is neither cause nor effect",
+    ]
+
+
+def test_siqas_letter_and_number_of_the_answer_agree(tmp_path: Path) -> None:
+    agreeing = jsonl(tmp_path, {**SITUATION, "correct": "B", "label": "2"}, {**SITUATION, "correct": "A", "label": 1})
+    assert choices.read_siqa(agreeing, SIQA, "en")["label"].to_pylist() == [1, 0]
+    differing = jsonl(tmp_path, {**SITUATION, "correct": "B", "label": "2"}, {**SITUATION, "correct": "B", "label": 1})
+    with pytest.raises(Problems, match=r":2: correct 'B' is not the answer of label 1, which counts from 1"):
+        choices.read_siqa(differing, SIQA, "en")
