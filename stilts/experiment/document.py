@@ -2,7 +2,8 @@
 
 Values are those of YAML 1.2's core schema, as far as an experiment needs it: `1e-5` is a number; `no`, `on`, `y` and a
 date are text. Spellings to which YAML 1.1 gives another value than the one that people read (`0123` is 83, `1:30` is
-90, `1_000`) are refused where they stand; in quotes they are text.
+90, `1_000`) are refused where they stand; in quotes they are text. A tag that changes the type of a value is refused,
+too.
 
 The reading is bounded (bytes, values, depth), so that no file keeps it busy: aliases that multiply each other are
 refused as soon as they come to too many values.
@@ -63,6 +64,9 @@ Loader.add_implicit_resolver(f"{_TAG}int", _INT, list("-+0123456789"))
 for _class in (Loader, Dumper):
     _class.add_implicit_resolver(f"{_TAG}float", _FLOAT, list("-+0123456789."))
 Dumper.add_implicit_resolver(f"{_TAG}int", _LIKE_A_NUMBER, list("-+0123456789."))  # after the others: they win
+
+_RESOLVER = Loader("")
+"""Gives the tags of nodes that have no explicit tag."""
 
 
 @dataclass
@@ -165,12 +169,32 @@ def construct(node: yaml.Node, location: Location, document: Document, parents: 
         much = f"nested more than {MAX_DEPTH} deep" if len(parents) >= MAX_DEPTH else f"more than {MAX_VALUES:,} values"
         raise StiltsError(f"{document.where(location)}: {much}, aliases included; an experiment is smaller")
     parents = (*parents, id(node))
+    if changed := _changed_by_tag(node):
+        document.problem(location, changed)
+        return None
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, location, document, parents)
     if isinstance(node, yaml.SequenceNode):
         return [construct(item, (*location, i), document, parents) for i, item in enumerate(node.value)]
     assert isinstance(node, yaml.ScalarNode)
     return _scalar(node, location, document)
+
+
+def _changed_by_tag(node: yaml.Node) -> str | None:
+    """A message if an explicit tag gives the node another type than it has without the tag; else None.
+
+    Such a tag can change the value, too: PyYAML reads `!!int "010"` as 8.
+    """
+    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    if node.tag == _RESOLVER.resolve(type(node), node.value, (plain, not plain)):
+        return None
+    tag = node.tag.replace(_TAG, "!!")
+    if not isinstance(node, yaml.ScalarNode):
+        return f"the tag {tag[:40]} is not read here; leave it out"
+    return (
+        f"the tag {tag[:40]} would change the type of {node.value[:40]!r}; write the value without a tag: a number "
+        "without quotes, text in quotes"
+    )
 
 
 def _mapping(node: yaml.MappingNode, location: Location, document: Document, parents: tuple[int, ...]) -> Any:
@@ -215,9 +239,6 @@ def _scalar(node: yaml.ScalarNode, location: Location, document: Document) -> An
     constructor = Loader("")
     try:
         value = constructor.construct_object(node)
-    except (ValueError, TypeError) as error:  # a tag such as !!int before what is none
-        document.problem(location, f"{node.value[:40]!r} does not fit its tag: {error}")
-        return None
     finally:
         constructor.dispose()
     if isinstance(value, str) and _CONTROL.search(value):
