@@ -9,17 +9,23 @@ from stilts.experiment.recipe import SHORT_WARMUP
 from stilts.identity.stage import EvaluationSpec, StageSpec
 from stilts.plan.cost.estimate import planned_examples
 from stilts.plan.graph import Graph
-from stilts.plan.training import LENGTH_UNITS
+from stilts.plan.training import LENGTH_UNITS, idle_fields
 from stilts.tasks.base import get_task
+
+LONG_WARMUP = 0.5
+"""Fraction of the steps from which a warm-up is noted. Published recipes take a tenth or less."""
 
 
 def notes(graph: Graph) -> list[str]:
-    """Notes on stages whose warm-up is as long as their training, and on maximum lengths that differ between training
-    and evaluation. Equal notes are given once."""
+    """Notes on recipes that are valid and probably not meant, and on maximum lengths that differ between training and
+    evaluation. Equal notes are given once."""
     found = [note for node in graph if isinstance(node.spec, StageSpec) for note in warmup_notes(node.spec)]
     for node in graph:
         if isinstance(node.spec, StageSpec):
             found += _length_notes(node.spec, node.evaluations.values())
+            if node.spec.selects or node.watched:
+                found += _interval_notes(node.spec)
+            found += [*_example_notes(node.spec), *_field_notes(node.spec)]
     return list(dict.fromkeys(found))
 
 
@@ -68,12 +74,16 @@ def planned_steps(spec: StageSpec) -> int | None:
 
 
 def warmup_notes(spec: StageSpec) -> Iterator[str]:
-    """Yield a note if the warm-up, given in steps, is at least as long as the training of the stage."""
+    """Yield a note if the warm-up takes half of the stage or more, or, given in steps, is as long as the training."""
     steps, recipe = planned_steps(spec), spec.recipe
+    if LONG_WARMUP <= recipe.warmup < 1:
+        yield (
+            f"{_tasks(spec)}: the warm-up takes {100 * recipe.warmup:g}% of the training (warmup: {recipe.warmup:g}); "
+            "set a smaller fraction, or a number of steps"
+        )
     if steps is None or recipe.warmup < 1 or recipe.warmup < steps:
         return
-    tasks = " + ".join(part.task for part in spec.parts)
-    so_long = f"{tasks}: the warm-up of {recipe.warmup:g} steps is as long as the training (about {steps} steps)"
+    so_long = f"{_tasks(spec)}: the warm-up of {recipe.warmup:g} steps is as long as the training (about {steps} steps)"
     if recipe.long_warmup == "keep":
         reached = max(0, steps - 1) / recipe.warmup
         yield (
@@ -82,6 +92,40 @@ def warmup_notes(spec: StageSpec) -> Iterator[str]:
         )
     else:
         yield f"{so_long} and is shortened to the first {SHORT_WARMUP:.0%} of the steps; set warmup, or train longer"
+
+
+def _tasks(spec: StageSpec) -> str:
+    return " + ".join(part.task for part in spec.parts)
+
+
+def _interval_notes(spec: StageSpec) -> Iterator[str]:
+    """Yield a note if a stage ends before its first evaluation is due."""
+    steps, every = planned_steps(spec), spec.recipe.evaluate_every
+    if steps is not None and every is not None and every > steps:
+        yield (
+            f"{_tasks(spec)}: evaluate_every {every} is more than the training has steps (about {steps}), so that it "
+            "is evaluated at its end only"
+        )
+
+
+def _example_notes(spec: StageSpec) -> Iterator[str]:
+    """Yield a note for each task that has no more examples than `max_examples` in any language."""
+    for part in spec.parts:
+        limit, rows = part.recipe.max_examples, [ref.rows for ref in part.train]
+        known = [count for count in rows if count]
+        if limit is not None and len(known) == len(rows) and max(known) < limit:
+            sets = "the training set has" if len(known) == 1 else "each training set has at most"
+            yield f"{part.task}: max_examples {limit} has no effect, because {sets} {max(known)} examples"
+
+
+def _field_notes(spec: StageSpec) -> Iterator[str]:
+    """Yield a note for each field of the recipe that has no effect on any of the stage's tasks.
+
+    `recipes.TASK.FIELD` is refused where it has no effect; this is about `recipe` of the experiment or of a stage.
+    """
+    idle = [set(idle_fields(get_task(part.task), part.recipe.model_dump())) for part in spec.parts]
+    for name in sorted(set.intersection(*idle)):
+        yield f"{_tasks(spec)}: recipe.{name} has no effect on this training, but changes its key; leave it out"
 
 
 def _length_notes(spec: StageSpec, evaluations: Iterable[EvaluationSpec]) -> Iterator[str]:

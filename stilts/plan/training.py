@@ -276,10 +276,14 @@ def _refuse_idle(task: Task, recipe: Mapping[str, Any]) -> None:
         raise StiltsError(f"{task.name} has nothing to train; its evaluation has settings.{task.name}")
     if task.train_on != task.name:
         raise StiltsError(f"{task.name} trains on {task.train_on}; give recipes.{task.train_on}")
-    own = {*task.recipe, *(("language_exponent",) if get_family(task.family).raw_text else ())}
-    idle = [name for name in _SPECIAL_FIELDS if recipe.get(name) is not None and name not in own]
-    if idle:
+    if idle := idle_fields(task, recipe):
         raise StiltsError(f"{task.name} has no {', '.join(idle)}, so that it would have no effect; leave it out")
+
+
+def idle_fields(task: Task, recipe: Mapping[str, Any]) -> list[str]:
+    """The fields of a recipe that are given and have no effect on this task, such as `stride` without windows."""
+    own = {*task.recipe, *(("language_exponent",) if get_family(task.family).raw_text else ())}
+    return [name for name in _SPECIAL_FIELDS if recipe.get(name) is not None and name not in own]
 
 
 def _layered(*levels: Mapping[str, Any]) -> dict[str, Any]:

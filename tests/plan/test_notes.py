@@ -45,6 +45,41 @@ def test_xtremes_own_warmup_of_tydiqa_is_kept_until_its_length_changes(expanded:
     assert said.warmup_steps(20) == 500
 
 
+def test_a_warmup_of_most_of_the_training_is_noted(expanded: Expand) -> None:
+    assert _notes(expanded, recipe={"warmup": 0.49}) == []
+    assert _notes(expanded, recipe={"warmup": 0.999}) == [
+        "xnli: the warm-up takes 99.9% of the training (warmup: 0.999); set a smaller fraction, or a number of steps"
+    ]
+
+
+def test_an_interval_of_evaluations_longer_than_the_training_is_noted(expanded: Expand) -> None:
+    steps = {"max_steps": 20, "selection": "best-dev"}
+    assert _notes(expanded, recipe={**steps, "evaluate_every": 20}) == []
+    assert _notes(expanded, recipe={**steps, "evaluate_every": 21}) == [
+        "xnli: evaluate_every 21 is more than the training has steps (about 20), so that it is evaluated at its end "
+        "only"
+    ]
+    assert _notes(expanded, recipe={"max_steps": 20, "selection": "last", "evaluate_every": 21}) == []
+
+
+def test_more_examples_than_the_data_has_are_noted(expanded: Expand) -> None:
+    assert _notes(expanded, recipe={"max_examples": 1000}) == []
+    assert _notes(expanded, recipe={"max_examples": 1001}) == [
+        "xnli: max_examples 1001 has no effect, because the training set has 1000 examples"
+    ]
+
+
+def test_a_field_of_windows_is_noted_where_there_are_none(expanded: Expand) -> None:
+    noted = "mnli: recipe.stride has no effect on this training, but changes its key; leave it out"
+    stage = {"task": "mnli", "recipe": {"stride": 32}}
+    assert _notes(expanded, intermediates={"r": [stage]}) == [noted]
+    assert _notes(expanded, intermediates={"r": [{"task": "squad", "recipe": {"stride": 32, "warmup": 0}}]}) == []
+    mixed = {"mix": {"tasks": {"mnli": {}, "squad": {}}}, "recipe": {"stride": 32}}
+    assert _notes(expanded, intermediates={"r": [mixed]}) == []
+    everywhere = {"intermediates": ["mnli", "squad"], "recipe": {"stride": 32, "warmup": 0}}
+    assert _notes(expanded, **everywhere) == [noted, noted.replace("mnli", "xnli")]
+
+
 def test_evaluation_reads_as_much_as_training(expanded: Expand) -> None:
     def lengths(**fields: Any) -> tuple[set[int], set[int]]:
         graph = expanded(targets=["xnli", "tatoeba"], **fields).graph
