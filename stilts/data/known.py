@@ -12,7 +12,7 @@ from typing import Any
 
 from stilts.data.prepare import Catalog
 from stilts.errors import StiltsError
-from stilts.experiment.data import DataDecl
+from stilts.experiment.data import DataDecl, TaskSource
 from stilts.identity.stage import DataRef
 from stilts.tasks.base import Task
 
@@ -65,11 +65,28 @@ def local_sources(data: DataDecl) -> Iterator[str]:
     """Yield the folders and files that a declaration names. Some contain the placeholder `{lang}`."""
     yield from (folder for folder in (data.xtreme, data.labels) if folder is not None)
     for source in data.tasks.values():
-        for paths in (source.train, source.dev, source.test, source.translated, source.candidates):
-            yield from (paths,) if isinstance(paths, str) else paths or ()
+        yield from (path for paths in _by_split(source).values() for path in paths)
+
+
+def missing_paths(source: TaskSource) -> dict[str, str]:
+    """The paths of a task's source for which no file or folder exists on this machine, one for each split."""
+    lacking = {split: [path for path in paths if not _exists(path)] for split, paths in _by_split(source).items()}
+    return {split: paths[0] for split, paths in lacking.items() if paths}
+
+
+def _by_split(source: TaskSource) -> dict[str, tuple[str, ...]]:
+    found = {}
+    for split in ("train", "dev", "test", "translated", "candidates"):
+        paths = getattr(source, split)
+        found[split] = (paths,) if isinstance(paths, str) else tuple(paths or ())
+    return found
+
+
+def _exists(path: str) -> bool:
+    return bool(glob(escape(path).replace("{lang}", "*")))
 
 
 def sources_are_elsewhere(data: DataDecl) -> bool:
     """Whether a declaration names folders or files and none of them exists on this machine."""
     named = list(local_sources(data))
-    return bool(named) and not any(glob(escape(path).replace("{lang}", "*")) for path in named)
+    return bool(named) and not any(map(_exists, named))

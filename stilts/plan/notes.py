@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from stilts.data.known import missing_paths, sources_are_elsewhere
+from stilts.experiment.data import DataDecl
 from stilts.experiment.experiment import Experiment
 from stilts.experiment.recipe import SHORT_WARMUP
 from stilts.identity.stage import EvaluationSpec, StageSpec
@@ -31,7 +33,7 @@ def notes(graph: Graph) -> list[str]:
 
 def idle_notes(experiment: Experiment, graph: Graph) -> list[str]:
     """Notes on what the experiment declares without effect: recipes and settings of tasks that it neither trains nor
-    evaluates, and lengths that another length of the same recipe replaces."""
+    evaluates, paths of such tasks that do not exist, and lengths that another length of the same recipe replaces."""
     trained = {part.task for node in graph if isinstance(node.spec, StageSpec) for part in node.spec.parts}
     evaluated = {spec.task for node in graph for spec in node.evaluations.values()}
     found = []
@@ -41,7 +43,30 @@ def idle_notes(experiment: Experiment, graph: Graph) -> list[str]:
     ):
         if idle := [name for name in declared if name not in used]:
             found.append(f"{section} of tasks that are not {what} here have no effect: {', '.join(idle)}")
+    found += _path_notes(experiment.data, {*trained, *evaluated, *_read_tasks(graph)})
     return found + [note for where, recipe in _recipes(experiment) for note in _replaced(where, recipe)]
+
+
+def _read_tasks(graph: Graph) -> set[str]:
+    """The tasks whose data the nodes read, among them the parts of unions and the text of tokenizers."""
+    found: set[str] = set()
+    for node in graph:
+        found |= {ref.task for ref in (node.spec.data if isinstance(node.spec, StageSpec) else node.spec.text)}
+        found |= {ref.task for spec in node.evaluations.values() for ref in spec.refs}
+    return found
+
+
+def _path_notes(data: DataDecl, used: set[str]) -> Iterator[str]:
+    """Yield a note for each missing path of a task that is not used. Those of the others are mistakes found elsewhere.
+
+    On a machine that has none of the data, missing paths are expected.
+    """
+    read = {name: source for name, source in data.tasks.items() if name in used}
+    if sources_are_elsewhere(data.model_copy(update={"tasks": read})):
+        return
+    for name, source in data.tasks.items():
+        for split, path in missing_paths(source).items() if name not in used else ():
+            yield f"data.tasks.{name}.{split}: {path} does not exist; {name} is not used here, so that it has no effect"
 
 
 def _recipes(experiment: Experiment) -> Iterator[tuple[str, Any]]:

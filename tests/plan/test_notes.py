@@ -1,5 +1,6 @@
 """Notes of a plan: warm-ups that are as long as the training, and input lengths that differ."""
 
+from pathlib import Path
 from typing import Any
 
 from stilts.plan.notes import idle_notes, notes
@@ -109,3 +110,18 @@ def test_what_has_no_effect_is_told(expanded: Expand) -> None:
         "recipe.epochs has no effect, because recipe.max_steps replaces it",
         "recipes.xnli.epochs has no effect, because recipes.xnli.max_tokens replaces it",
     ]
+
+
+def test_a_missing_path_of_a_task_that_is_not_used_is_noted(expanded: Expand, tmp_path: Path) -> None:
+    def idle(**fields: Any) -> list[str]:
+        found = expanded(**fields)
+        return idle_notes(found.experiment, found.graph)
+
+    (tmp_path / "de.tsv").touch()
+    there, nowhere = f"{tmp_path}/{{lang}}.tsv", f"{tmp_path}/nowhere.tsv"
+    tasks = {"squad": {"train": nowhere, "dev": there}, "xnli": {"train": there}}
+    noted = f"data.tasks.squad.train: {nowhere} does not exist; squad is not used here, so that it has no effect"
+    assert idle(data={"tasks": tasks}) == [noted]
+    assert idle(data={"tasks": {"squad": {"train": nowhere}}}) == [noted]
+    assert idle(data={"tasks": tasks}, intermediates=["squad"]) == []
+    assert idle(data={"tasks": {**tasks, "xnli": {"train": nowhere}}}) == []  # the data is on another machine
