@@ -7,6 +7,7 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from stilts.data.sources import plain_pairs
 from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, tell_left_out
+from stilts.errors import Problems
 from stilts.tasks.base import Task
 from stilts.tasks.families.hub import NO_LABEL
 
@@ -97,9 +98,16 @@ def _columns(first: str) -> tuple[str, str, str] | None:
 
 
 def _read_table(path: Path, language: str) -> tuple[list[Row], list[tuple[int, str]]]:
-    """Return the rows of one language in a table with a header, and a message for each line of another length."""
+    """Return the rows of one language in a table with a header, and a message for each line of another length.
+
+    Raises:
+        Problems: two columns of the header have the same name.
+    """
     lines = read_lines(path)
     header = lines[0].split("\t")
+    twice = [name for name in dict.fromkeys(header) if name and header.count(name) > 1]
+    if twice:
+        raise Problems([f"{path}:1: the header has {', '.join(twice)} more than once"])
     names = _columns(lines[0])
     assert names is not None
     a, b = header.index(names[0]), header.index(names[1])

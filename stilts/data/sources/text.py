@@ -4,6 +4,7 @@ CRLF line ends and a byte order mark are removed. Only line feeds end a line: U+
 """
 
 import functools
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -165,7 +166,7 @@ def read_json(path: Path, shape: type[Shape]) -> tuple[Shape, str]:
 
     Raises:
         StiltsError: missing or empty.
-        Problems: not JSON (by line), or of another shape (by place inside the document).
+        Problems: not JSON (by line), of another shape (by place inside the document), or with a repeated key.
     """
     text = read_text(path)
     report = Report(path)
@@ -177,7 +178,8 @@ def read_json(path: Path, shape: type[Shape]) -> tuple[Shape, str]:
 
 
 def read_jsonl(path: Path, shape: type[Shape], report: Report) -> Iterator[tuple[int, Shape]]:
-    """Yield (line number, object) of each line. Blank lines are skipped; lines of another shape are reported."""
+    """Yield (line number, object) of each line. Blank lines are skipped. Lines of another shape or with a repeated key
+    are reported."""
     for number, line in enumerate(read_lines(path), 1):
         if line.strip():
             row = _parse(line, shape, number, report)
@@ -187,7 +189,7 @@ def read_jsonl(path: Path, shape: type[Shape], report: Report) -> Iterator[tuple
 
 def _parse(text: str, shape: type[Shape], line: int, report: Report) -> Shape | None:
     try:
-        return shape.model_validate_json(text, strict=True)
+        row = shape.model_validate_json(text, strict=True)
     except ValidationError as error:
         for mistake in error.errors(include_url=False, include_input=False):
             place = ".".join(str(step) for step in mistake["loc"])
@@ -195,6 +197,23 @@ def _parse(text: str, shape: type[Shape], line: int, report: Report) -> Shape | 
             number = line + int(at.group(1)) - 1 if at else line
             report.add(number, f"{place}: {mistake['msg']}" if place else mistake["msg"])
         return None
+    repeated = _repeated_keys(text)
+    for key in repeated:
+        report.add(line, f"an object has the key {key[:40]!r} more than once")
+    return None if repeated else row
+
+
+def _repeated_keys(text: str) -> list[str]:
+    """Return the keys that an object in valid JSON has more than once. A parser keeps one of their values silently."""
+    found: dict[str, None] = {}
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) < len(keys):
+            found.update(dict.fromkeys(key for key in keys if keys.count(key) > 1))
+
+    json.loads(text, object_pairs_hook=look)
+    return list(found)
 
 
 def to_table(path: Path, columns: dict[str, Any], schema: pa.Schema) -> pa.Table:

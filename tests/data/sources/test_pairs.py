@@ -178,3 +178,10 @@ def test_qqps_test_file_has_no_labels(tmp_path: Path) -> None:
 
 def test_question_pairs_without_a_header_are_read_as_they_stand(tmp_path: Path) -> None:
     assert pairs(read_qqp(write(tmp_path, "a\tb\t1\nc\td\t0\n"), QQP, "en")) == [("a", "b", 1), ("c", "d", 0)]
+
+
+@pytest.mark.parametrize("read", [read_nli, read_qqp])
+def test_a_header_with_a_column_twice_is_refused(tmp_path: Path, read: Any) -> None:
+    text = "sentence1\tsentence2\tgold_label\tsentence2\na\tb\tneutral\tc\n"
+    with pytest.raises(Problems, match="f:1: the header has sentence2 more than once"):
+        read(write(tmp_path, text), MNLI, "en")

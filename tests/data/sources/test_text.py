@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from stilts.data.sources.squad import Squad
-from stilts.data.sources.text import Report, read_json, read_lines
+from stilts.data.sources.text import Report, read_json, read_jsonl, read_lines
 from stilts.errors import Problems, StiltsError
 
 
@@ -66,3 +67,27 @@ def test_a_report_is_capped_and_counts_the_rest() -> None:
         report.close()
     assert len(caught.value.messages) == 21
     assert caught.value.messages[-1] == "f: and 10 more"
+
+
+class Named(BaseModel):
+    name: str
+    inside: dict[str, int] = {}
+
+
+def test_a_repeated_key_of_an_object_is_refused(tmp_path: Path) -> None:
+    lines = [
+        '{"name": "a", "inside": {"x": 1}}',
+        '{"name": "a", "name": "b"}',
+        '{"name": "a", "other": [{"x": 1, "y": 2, "x": 1}]}',
+    ]
+    path = tmp_path / "f.jsonl"
+    path.write_text("\n".join(lines))
+    report = Report(path)
+    assert [number for number, _ in read_jsonl(path, Named, report)] == [1]
+    assert report.messages == [
+        f"{path}:2: an object has the key 'name' more than once",
+        f"{path}:3: an object has the key 'x' more than once",
+    ]
+    path.write_text(lines[1])
+    with pytest.raises(Problems, match="an object has the key 'name' more than once"):
+        read_json(path, Named)
