@@ -40,7 +40,8 @@ def is_labelled(table: pa.Table, task: Task, split: str, where: str) -> bool:
     """Whether the examples have gold labels. In retrieval and ranking tasks some rows may have none.
 
     Raises:
-        StiltsError: some rows have gold and others none, or a split other than test has none at all.
+        StiltsError: some rows have gold and others none, a split other than test has none at all, the gold of an
+            evaluated split is a constant, or two of its questions have the same id.
     """
     family = get_family(task.family)
     gold = family.has_gold(table)
@@ -54,6 +55,7 @@ def is_labelled(table: pa.Table, task: Task, split: str, where: str) -> bool:
     if not gold.any() and split != "test":
         raise StiltsError(f"{where}: no gold labels, and {split} data needs them; {_where_gold_is(task, split)}")
     _refuse_blanked(table, task, split, where)
+    _refuse_repeated_ids(table, task, split, where)
     return bool(gold.any())
 
 
@@ -82,6 +84,26 @@ def _refuse_blanked(table: pa.Table, task: Task, split: str, where: str) -> None
         f"{where}: the gold of all {table.num_rows} rows is {shown!r}, as in a file whose labels were blanked; give a "
         "file with its labels, or without any, to get predictions alone"
     )
+
+
+def _refuse_repeated_ids(table: pa.Table, task: Task, split: str, where: str) -> None:
+    """Check that the questions of an evaluated split have distinct ids, because predictions and gold answers are
+    compared by id. Training data may repeat them, as TyDiQA's does.
+
+    Raises:
+        StiltsError: two questions have the same id.
+    """
+    if "question" not in table.column_names or split not in ("dev", "test"):
+        return
+    ids = table["id"].to_pylist()
+    first = {name: row for row, name in reversed(list(enumerate(ids, 1)))}
+    repeated = [(row, name) for row, name in enumerate(ids, 1) if first[name] != row]
+    if repeated:
+        row, name = repeated[0]
+        raise StiltsError(
+            f"{where}: {len(repeated)} of {len(ids)} questions repeat the id of an earlier one, first {name!r} "
+            f"(questions {first[name]} and {row} of the {split} data); answers are scored by id, make the ids distinct"
+        )
 
 
 def estimated_tokens(table: pa.Table, language: str) -> int:
