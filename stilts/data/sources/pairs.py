@@ -1,5 +1,8 @@
 """Sentence pairs as their data sets publish them: natural language inference in all its file formats, and QQP."""
 
+import logging
+import re
+from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,8 +11,10 @@ from pydantic import AliasChoices, BaseModel, Field
 from stilts.data.sources import plain_pairs
 from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, tell_left_out
 from stilts.errors import Problems
-from stilts.tasks.base import Task
+from stilts.tasks.base import Task, all_tasks, private_language
 from stilts.tasks.families.hub import NO_LABEL
+
+logger = logging.getLogger(__name__)
 
 HEADERS = (
     ("sentence1", "sentence2", "gold_label"),
@@ -57,7 +62,7 @@ def read_nli(path: Path, task: Task, language: str) -> pa.Table:
     if _columns(first) is None:
         return plain_pairs.read_pairs([path], task, language)
     report = Report(path)
-    rows, torn = _read_table(path, language)
+    rows, torn = _read_table(path, language, report)
     for number, message in torn:
         report.add(number, message)
     return _table(path, task, report, rows)
@@ -73,7 +78,7 @@ def read_qqp(path: Path, task: Task, language: str) -> pa.Table:
     report = Report(path)
     if _columns(read_lines(path)[0]) is None:
         return plain_pairs.read_pairs([path], task, language)
-    rows, torn = _read_table(path, language)
+    rows, torn = _read_table(path, language, report)
     kept = [row for row in rows if row[3] is None or (row[3] in task.labels and row[1].strip() and row[2].strip())]
     left_out = len(torn) + len(rows) - len(kept)
     tell_left_out(path, left_out, len(rows) + len(torn), "not two questions and a label")
@@ -82,12 +87,42 @@ def read_qqp(path: Path, task: Task, language: str) -> pa.Table:
 
 def _read_jsonl(path: Path, task: Task, language: str) -> pa.Table:
     report = Report(path)
-    rows = [
-        (number, pair.text_a, pair.text_b, pair.label)
-        for number, pair in read_jsonl(path, Pair, report)
-        if pair.language in (None, language)
-    ]
+    rows = []
+    others: list[tuple[int, str]] = []
+    for number, pair in read_jsonl(path, Pair, report):
+        if pair.language in (None, language):
+            rows.append((number, pair.text_a, pair.text_b, pair.label))
+        else:
+            others.append((number, str(pair.language)))
+    _check_languages(report, others)
     return _table(path, task, report, rows)
+
+
+def _check_languages(report: Report, others: list[tuple[int, str]]) -> None:
+    """Check the (line, language) of the rows that are left out because they are in other languages than the one read.
+
+    Names such as `EN` and `English` are reported, and rows whose code is not that of a language of any task are counted
+    in a warning: the rows may well be in the language that is read.
+    """
+    known = {code for task in all_tasks().values() for code in task.all_languages}
+    unknown: Counter[str] = Counter()
+    for number, name in others:
+        if not _CODE.fullmatch(name):
+            report.add(number, f"language {name[:40]!r} is not a lower-case code such as en")
+        elif name not in known and not private_language(name):
+            unknown[name] += 1
+    if unknown:
+        names = ", ".join(f"{name[:40]!r}: {count}" for name, count in sorted(unknown.items()))
+        logger.warning(
+            "%s: %d rows are left out because their language is that of no task (%s)",
+            report.path,
+            unknown.total(),
+            names,
+        )
+
+
+_CODE = re.compile(r"[a-z]{2,3}([-_][A-Za-z0-9]{2,8})*")
+"""A language's code in ISO 639, with or without parts for its script and region."""
 
 
 def _columns(first: str) -> tuple[str, str, str] | None:
@@ -97,8 +132,9 @@ def _columns(first: str) -> tuple[str, str, str] | None:
     return max(fitting, key=lambda names: names[2] in header, default=None)
 
 
-def _read_table(path: Path, language: str) -> tuple[list[Row], list[tuple[int, str]]]:
-    """Return the rows of one language in a table with a header, and a message for each line of another length.
+def _read_table(path: Path, language: str, report: Report) -> tuple[list[Row], list[tuple[int, str]]]:
+    """Return the rows of one language in a table with a header, and a message for each line of another length. Wrong
+    names of languages are reported.
 
     Raises:
         Problems: two columns of the header have the same name.
@@ -114,13 +150,16 @@ def _read_table(path: Path, language: str) -> tuple[list[Row], list[tuple[int, s
     gold = header.index(names[2]) if names[2] in header else None
     spoken = header.index("language") if "language" in header else None
     rows: list[Row] = []
-    torn = []
+    torn, others = [], []
     for number, line in enumerate(lines[1:], 2):
         cells = line.split("\t")
         if len(cells) != len(header):
             torn.append((number, f"{len(cells)} columns, the header has {len(header)}"))
         elif spoken is None or cells[spoken] == language:
             rows.append((number, cells[a], cells[b], None if gold is None else cells[gold]))
+        else:
+            others.append((number, cells[spoken]))
+    _check_languages(report, others)
     return rows, torn
 
 

@@ -185,3 +185,22 @@ def test_a_header_with_a_column_twice_is_refused(tmp_path: Path, read: Any) -> N
     text = "sentence1\tsentence2\tgold_label\tsentence2\na\tb\tneutral\tc\n"
     with pytest.raises(Problems, match="f:1: the header has sentence2 more than once"):
         read(write(tmp_path, text), MNLI, "en")
+
+
+def test_rows_of_misnamed_languages_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    row = {"gold_label": "neutral", "sentence1": "a", "sentence2": "b"}
+    rows = [{**row, "language": name} for name in ("en", "EN", "de", "English", "")]
+    table = "language\tgold_label\tsentence1\tsentence2\n" + "".join(f"{r['language']}\tneutral\ta\tb\n" for r in rows)
+    for paths, first in ((jsonl(tmp_path, *rows), 1), (write(tmp_path, table, "t"), 2)):
+        with pytest.raises(Problems) as caught:
+            read_nli(paths, XNLI, "en")
+        assert caught.value.messages == [
+            f"{paths[0]}:{first + line}: language {name!r} is not a lower-case code such as en"
+            for line, name in ((1, "EN"), (3, "English"), (4, ""))
+        ]
+    known = [{**row, "language": name} for name in ("en", "de", "qaa")]
+    assert read_nli(jsonl(tmp_path, *known), XNLI, "en").num_rows == 1
+    assert not caplog.text
+    unknown = [{**row, "language": name} for name in ("en", "eng", "en-US", "eng")]
+    assert read_nli(jsonl(tmp_path, *unknown), XNLI, "en").num_rows == 1
+    assert "f: 3 rows are left out because their language is that of no task ('en-US': 1, 'eng': 2)" in caplog.text
