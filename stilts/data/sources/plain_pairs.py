@@ -28,7 +28,7 @@ def read_pairs(path: Path, task: Task, language: str) -> pa.Table:
     Machine-translated training files have five columns: both sentences in English, both translated, and the label.
 
     Raises:
-        Problems: wrong numbers of columns, empty sentences and unknown labels, by line.
+        Problems: a header, wrong numbers of columns, empty sentences and unknown labels, by line.
     """
     return _pairs(path, task, list(_quoted_rows(read_lines(path))))
 
@@ -51,6 +51,8 @@ def _pairs(path: Path, task: Task, rows: Rows) -> pa.Table:
         return _translated_pairs(path, task, rows)
     report = Report(path)
     columns = len(rows[0][1]) if len(rows[0][1]) in (2, 3) else 3
+    if columns == 2 and all(_HEADER.fullmatch(cell.strip()) for cell in rows[0][1]):
+        report.add(1, f"{' and '.join(rows[0][1])} are names of columns; this format has no header, take the line away")
     kept = []
     for number, cells in rows:
         if len(cells) != columns:
@@ -62,6 +64,9 @@ def _pairs(path: Path, task: Task, rows: Rows) -> pa.Table:
     report.close()
     return pair_table(path, task, kept, range(len(kept)))
 
+
+_HEADER = re.compile(r"(sentence|text|question)[ _]?[12ab]|premise|hypothesis|hypo", re.IGNORECASE)
+"""Names of columns of sentences. In files with labels the name of the label column is reported as a wrong label."""
 
 TRANSLATED_COLUMNS = 5
 

@@ -3,6 +3,8 @@
 Test files hold tokens alone; their gold tags stand in a file of their own.
 """
 
+import logging
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from stilts.errors import StiltsError
 from stilts.tasks.base import Task
 from stilts.tasks.schema import TAGGING
 
+logger = logging.getLogger(__name__)
+
 
 def read_tags(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
     """Read tagged sentences: files of one token a line, or treebanks in CoNLL-U (`.conllu`, see `upos.py`).
@@ -21,11 +25,11 @@ def read_tags(paths: Sequence[Path], task: Task, language: str) -> pa.Table:
     In files of one token a line, each line is token TAB tag, or a token alone in test files. A blank line ends a
     sentence; a line of spaces and tabs alone is a blank line. Raw PAN-X files prefix every token with the language
     (`en:Berlin`); the prefix is removed if all tokens have it. Any tag is allowed if the task takes its labels from its
-    data.
+    data. CoNLL's `-DOCSTART-` lines and comments (`# text = ...`) are skipped with a warning.
 
     Raises:
         StiltsError: the words of all sentences are withheld.
-        Problems: wrong columns, empty tokens, unknown tags, by line.
+        Problems: a header, wrong columns, empty tokens, unknown tags, by line.
     """
     table = _read_files(paths, task, language)
     if not table.num_rows:
@@ -41,14 +45,17 @@ def _read_files(path: Path, task: Task, language: str) -> pa.Table:
 
 def _read_lines(path: Path, task: Task, language: str) -> pa.Table:
     report = Report(path)
-    lines = _token_lines(path, report)
+    lines = _without_marks(path, _token_lines(path, report))
+    first, line = next(((number, line) for number, line in lines if line), (1, ""))
+    if _HEADER.fullmatch(line):
+        report.add(first, f"{line!r} is a header, which this format does not have; take the line away")
     prefix = f"{language}:"
-    cut = len(prefix) if all(line.startswith(prefix) for line in lines if line) else 0
+    cut = len(prefix) if all(line.startswith(prefix) for _, line in lines if line) else 0
     labels = set(task.labels)
-    columns = next((line.count("\t") + 1 for line in lines if line), 1)
+    columns = line.count("\t") + 1
     tokens: list[list[str]] = [[]]
     tags: list[list[str]] = [[]]
-    for number, line in enumerate(lines, 1):
+    for number, line in lines:
         if not line:
             if tokens[-1]:
                 tokens.append([])
@@ -91,6 +98,25 @@ def _token_lines(path: Path, report: Report) -> list[str]:
         report.add(1, f"{count} columns separated by blanks (as in CoNLL-2003); expected token TAB tag: put tabs there")
         report.close()
     return lines
+
+
+_HEADER = re.compile(r"tokens?|(tokens?|words?|form)\t(tags?|labels?|upos|pos|ner|ner_tags?)", re.IGNORECASE)
+"""The names of the columns. `word` alone may be the first token of a text."""
+
+
+def _without_marks(path: Path, lines: Sequence[str]) -> list[tuple[int, str]]:
+    """Return (number, line) of each line that is no comment. A `-DOCSTART-` line, which begins a document, becomes
+    empty, so that it ends a sentence."""
+    kept, skipped = [], 0
+    for number, line in enumerate(lines, 1):
+        begins = line.split(maxsplit=1)[:1] == ["-DOCSTART-"]
+        comment = line.startswith("# ") and "\t" not in line
+        skipped += begins or comment
+        if not comment:
+            kept.append((number, "" if begins else line))
+    if skipped:
+        logger.warning("%s: %d lines are skipped: -DOCSTART- lines and comments (# ...)", path, skipped)
+    return kept
 
 
 def merge_tags(table: pa.Table, path: Path, task: Task) -> pa.Table:

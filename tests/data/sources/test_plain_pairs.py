@@ -88,3 +88,12 @@ def test_a_labels_file_of_another_length_is_refused(tmp_path: Path) -> None:
     table = read_pairs([write(tmp_path, "a\tb\nc\td\n")], XNLI, "de")
     with pytest.raises(Problems, match="1 labels for 2 test rows"):
         merge_labels(table, write(tmp_path, "neutral\n", "gold"), XNLI)
+
+
+@pytest.mark.parametrize("header", ["sentence1\tsentence2", "Sentence 1\tSentence 2", "premise\thypo"])
+def test_a_header_is_no_example(tmp_path: Path, header: str) -> None:
+    with pytest.raises(Problems) as caught:
+        read_pairs([write(tmp_path, f"{header}\na\tb\n")], PAWSX, "de")
+    (message,) = messages(caught)
+    assert message.startswith(f"1: {header.replace(chr(9), ' and ')} are names of columns; this format has no header")
+    read_pairs([write(tmp_path, "premise\tb\n")], PAWSX, "de")

@@ -1,5 +1,6 @@
 """Files of one token a line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,25 @@ def test_a_sentence_with_another_number_of_tags_is_told(tmp_path: Path) -> None:
     table = read_tags([write(tmp_path, "A\nb\n\nc\n\n")], UDPOS, "en")
     with pytest.raises(Problems, match="gold:3: 2 tags for the 1 tokens"):
         merge_tags(table, write(tmp_path, "DET\n\nX\nX\n", "gold"), UDPOS)
+
+
+@pytest.mark.parametrize("header", ["token", "Token\tTag", "word\tlabel", "form\tupos"])
+def test_a_header_is_no_token(tmp_path: Path, header: str) -> None:
+    row = "A\tDET\n" if "\t" in header else "A\n"
+    with pytest.raises(Problems) as caught:
+        read_tags([write(tmp_path, f"\n{header}\n{row}")], replace(UDPOS, labels=()), "en")
+    assert messages(caught) == [f"2: {header!r} is a header, which this format does not have; take the line away"]
+    assert read_tags([write(tmp_path, "word\n#\n\ntoken\n")], UDPOS, "en")["tokens"].to_pylist() == [
+        ["word", "#"],
+        ["token"],
+    ]
+
+
+@pytest.mark.parametrize("tag", ["", "\tX"])
+def test_document_marks_and_comments_are_skipped_with_a_count(
+    tmp_path: Path, tag: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = f"-DOCSTART-{tag}\n\n# sent_id = 1\n# text = A b\nA{tag}\nb{tag}\n-DOCSTART- -X- O\n#{tag}\n"
+    table = read_tags([write(tmp_path, text)], UDPOS, "en")
+    assert table["tokens"].to_pylist() == [["A", "b"], ["#"]]
+    assert "f.tsv: 4 lines are skipped: -DOCSTART- lines and comments (# ...)" in caplog.text
