@@ -136,13 +136,13 @@ class Stopping(Frozen):
     """Early stopping by asynchronous successive halving (ASHA; Li et al. 2020, arXiv:1810.05934).
 
     A trial is compared with the others at its first dev evaluation from `min_steps` on, and again at each `reduction`
-    times as many steps; it goes on while it is among the best 1 / `reduction` of those that came as far.
+    times as many steps; it continues while it is among the best 1 / `reduction` of those that came as far.
     """
 
     min_steps: Positive
     """Optimizer steps before the first comparison."""
     reduction: Annotated[int, Field(ge=2, le=MOST)] = 3
-    """One trial in so many goes on after each comparison."""
+    """One trial in so many continues after each comparison."""
 
 
 class Search(Frozen):

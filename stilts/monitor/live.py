@@ -105,4 +105,4 @@ def _line(report: RunReport, spent: str) -> str:
 def _dead_driver(run: LiveRun) -> str:
     driver = f"the driver {run.report.driver}" if run.report is not None else "a driver"
     when = f" {duration(run.age)} ago" if run.age is not None else ""
-    return f"{driver} died{when}: the same `stilts run` goes on from there"
+    return f"{driver} died{when}: the same `stilts run` continues from there"

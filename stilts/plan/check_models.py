@@ -25,7 +25,7 @@ def check_fit(graph: Graph, runtime: Runtime) -> None:
     Raises:
         Problems: a model is no bidirectional encoder, its pinned revision has no safetensors, a sequence of training
             or of an evaluation may be longer than the model's positions, a masked language modelling head would be
-            random although pretraining had one, or gradient checkpointing is not supported. Each is told once.
+            random although pretraining had one, or gradient checkpointing is not supported. Each is reported once.
     """
     problems = list(dict.fromkeys(_misfits(graph, runtime)))
     if problems:

@@ -124,8 +124,8 @@ class Display(tune.Callback):
             "process": ("lost", f"again, retry {outcome.retries} of {self._agenda.max_retries}"),
             "node": ("lost", "with its node, again"),
             "store": ("lost", "the store, again"),
-            "preemption": ("preempted", "goes on"),
-            "stop": ("stopped", "goes on with the next run"),
+            "preemption": ("preempted", "continues"),
+            "stop": ("stopped", "continues with the next run"),
         }[outcome.cause or "process"]
         self._say(event, name, detail, outcome.message)
 

@@ -110,7 +110,7 @@ def _launch(
             name=experiment.name,
             seconds=seconds,
             callbacks=[meter, trackers],
-            display=partial(Display, console=console, spent=meter.told, publish=publish),
+            display=partial(Display, console=console, spent=meter.describe, publish=publish),
             brake=brake,
         )
     record_outcomes(session, outcome)

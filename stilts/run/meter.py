@@ -95,7 +95,7 @@ class Meter(tune.Callback):
         passed = self.limits.passed(self.spent, self.currency)
         return f"the limit is reached: {passed} are spent" if passed else None
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """What has been used so far, in a few words; empty if there are neither limits nor prices."""
         parts = []
         if self._cluster is not None or self.limits != NO_LIMITS:

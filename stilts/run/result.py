@@ -15,7 +15,7 @@ from stilts.show.display import Displayed
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTINUE = "The same command with a higher limit goes on."
+CONTINUE = "The same command with a higher limit continues."
 """What to do after a limit is reached."""
 
 

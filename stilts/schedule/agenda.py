@@ -1,7 +1,7 @@
 """Agenda: which stages may start, and how the others ended. Independent of Ray.
 
 Invariants: a stage is taken only when its parent is done. If a stage fails, all of its descendants are `not run`, and
-everything else goes on.
+everything else continues.
 """
 
 import heapq

@@ -88,7 +88,7 @@ def _tune(found: SearchSession, study: optuna.Study, console: Console, limits: L
         if jobs:
             console.print(f"{len(jobs)} stages before the one that is tuned")
             run = partial(execute, runtime=runtime, name=session.experiment.name, callbacks=[meter], brake=brake)
-            outcome = run(jobs, display=partial(Display, console=console, spent=meter.told))
+            outcome = run(jobs, display=partial(Display, console=console, spent=meter.describe))
             record_outcomes(session, outcome)
             if not outcome.complete:
                 result = RunResult(outcome.stages, meter.spent, outcome.stopped)
@@ -101,7 +101,7 @@ def _search(found: SearchSession, study: optuna.Study, console: Console, brake: 
     proposals = Proposals(study, found.subject, found.session.store, partial(console.print, soft_wrap=True))
 
     def progress() -> str:
-        return "; ".join(filter(None, (proposals.progress(), meter.told())))
+        return "; ".join(filter(None, (proposals.progress(), meter.describe())))
 
     execute(
         (),

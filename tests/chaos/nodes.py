@@ -144,8 +144,8 @@ class Nodes:
         asked = subprocess.run(
             [sys.executable, "-c", _GROUPS], env=self.environment, capture_output=True, text=True, check=True
         )
-        [told] = [line for line in asked.stdout.splitlines() if line.startswith("groups")]
-        return told.split()[1:]
+        [printed] = [line for line in asked.stdout.splitlines() if line.startswith("groups")]
+        return printed.split()[1:]
 
     def leftovers(self, seconds: float = 30.0) -> list[str]:
         """Processes, placement groups and temporary files that still exist after all drivers have ended.

@@ -65,5 +65,5 @@ def test_limits_are_looked_at_before_anything_runs(stilts: Run, experiment: Path
         code, _, err = stilts("run", experiment, limit, "--set", priced)
         assert code == 3
         assert said in err
-        assert "with a higher limit goes on" in err
+        assert "with a higher limit continues" in err
     assert "spent: 2.500 GPU-hours, 6.00 USD in 1 launch" in stilts("status", experiment, "--set", priced)[1]

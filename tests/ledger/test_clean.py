@@ -279,7 +279,7 @@ def test_what_killed_processes_left(tmp_path: Path) -> None:
     assert (store.root / left[0]).exists()
 
 
-def test_claims_of_a_removed_stage_go_a_day_later(tmp_path: Path) -> None:
+def test_leases_of_a_removed_stage_are_removed_a_day_later(tmp_path: Path) -> None:
     """Their number is what a paused attempt finds when it wakes up."""
     store = LocalStore(tmp_path / "store")
     session = experiment(store, tmp_path)

@@ -100,4 +100,4 @@ def test_a_dead_driver_is_told_and_ends_the_watching(
     out = io.StringIO()
     watch(experiment, store, Console(file=out, width=150))
     assert "died" in out.getvalue()
-    assert "the same `stilts run` goes on" in out.getvalue()
+    assert "the same `stilts run` continues" in out.getvalue()

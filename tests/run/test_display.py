@@ -56,8 +56,8 @@ def test_a_pipe_gets_one_line_for_each_event(agenda: Agenda) -> None:
     ("cause", "said"),
     [
         ("node", "lost c with its node, again"),
-        ("preemption", "preempted c goes on"),
-        ("stop", "stopped c goes on with the next run"),
+        ("preemption", "preempted c continues"),
+        ("stop", "stopped c continues with the next run"),
     ],
 )
 def test_what_is_no_fault_of_the_stage_is_said_so(agenda: Agenda, cause: Cause, said: str) -> None:

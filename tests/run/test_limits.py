@@ -39,7 +39,7 @@ def launch(
             meter.limits = more(meter.spent)
 
         callbacks = [meter, AtFirstStep(limit)]
-        shown = partial(Display, console=console, spent=meter.told)
+        shown = partial(Display, console=console, spent=meter.describe)
         outcome = run(*jobs, runtime=RUNTIME, brake=brake, callbacks=callbacks, display=shown)
     return outcome, meter, console.export_text()
 

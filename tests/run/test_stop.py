@@ -23,7 +23,7 @@ def test_a_stopped_run_leaves_its_stages_waiting_and_the_next_goes_on_at_the_sam
     assert outcome.stopped == "enough"
     assert {stage.status for stage in outcome.stages.values()} == {"waiting"}
     assert {stage.retries for stage in outcome.stages.values()} == {0}
-    assert "goes on with the next run" in capsys.readouterr().err
+    assert "continues with the next run" in capsys.readouterr().err
     outcome = run(*jobs)
     assert outcome.complete
     assert outcome.stopped is None

@@ -81,7 +81,7 @@ def test_a_stopped_agenda_offers_nothing_and_leaves_the_rest_waiting() -> None:
     agenda.stop()
     assert not agenda.exhausted
     agenda.finish("a", "done")
-    agenda.lose("c", "gave way", "stop")
+    agenda.lose("c", "drained", "stop")
     assert agenda.take() is None
     assert agenda.exhausted
     assert [outcome.status for outcome in agenda.outcomes.values()] == ["done", "waiting", "waiting"]

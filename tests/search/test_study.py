@@ -201,7 +201,7 @@ def test_a_search_whose_trials_all_fail_gives_up_and_says_why(search: Open) -> N
     assert "bad data in line 7" in driver.proposals.broken
 
 
-def test_values_that_do_not_go_together_are_refused_and_the_search_goes_on(search: Open) -> None:
+def test_values_that_do_not_go_together_are_refused_and_the_search_continues(search: Open) -> None:
     """Each end of the space is valid with the experiment's own recipe; not every pair."""
     driver = Driver(
         search(
@@ -224,7 +224,7 @@ def test_a_study_of_another_search_is_refused(search: Open, change: str) -> None
         Driver(search(change))
 
 
-def test_more_trials_go_on_with_the_study(search: Open) -> None:
+def test_more_trials_continue_the_study(search: Open) -> None:
     driver = Driver(search("search.trials=1"))
     driver.train(driver.offer(), [(40, 60.0)])
     assert driver.proposals.offer() is None

@@ -80,7 +80,7 @@ def test_measure_tells_bytes_and_age(store: Store) -> None:
         assert before - 2 <= found.modified <= time.time() + 2
 
 
-def test_a_store_that_nobody_was_killed_in_has_no_leavings(store: Store) -> None:
+def test_a_store_without_killed_writers_has_no_orphaned_files(store: Store) -> None:
     store.write("a/b", b"x")
     assert list(store.orphans()) == []
 

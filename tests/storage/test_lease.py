@@ -89,7 +89,7 @@ def _held(store: Store) -> bool:
     return holder(store, STAGE) is not None
 
 
-def test_claim_holds_and_releases(store: Store) -> None:
+def test_a_lease_holds_and_releases(store: Store) -> None:
     assert not _held(store)
     with Lease(store, STAGE) as lease:
         lease.check()
@@ -98,7 +98,7 @@ def test_claim_holds_and_releases(store: Store) -> None:
     assert not _held(store)
 
 
-def test_attempts_are_counted_and_earlier_claims_go(store: Store) -> None:
+def test_attempts_are_counted_and_earlier_leases_are_removed(store: Store) -> None:
     for attempt in range(1, 4):
         with Lease(store, STAGE) as lease:
             assert lease.attempt == attempt
@@ -190,7 +190,7 @@ def test_a_heartbeat_after_the_takeover_changes_nothing(store: Store) -> None:
         paused.check()
 
 
-def test_a_late_claimant_below_the_highest_does_not_hold(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_lease_below_the_highest_does_not_hold(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """It listed 1, slept, and meanwhile 2 came and went, was cleared away, and 3 is at work."""
     listings = iter([[1]])
     real = leases._attempts
@@ -219,7 +219,7 @@ def test_renewal_outlasts_the_lease_and_a_store_out_of_reach(store: Store, monke
 
 
 @pytest.mark.usefixtures("fast")
-def test_a_holder_that_could_not_renew_makes_sure_before_it_goes_on(
+def test_a_holder_that_could_not_renew_makes_sure_before_it_continues(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut off from the store for longer than the lease, with nobody else interested; and with somebody."""
@@ -257,7 +257,7 @@ def test_a_holder_that_could_not_renew_makes_sure_before_it_goes_on(
 
 
 @pytest.mark.usefixtures("fast")
-def test_an_error_after_the_claim_was_lost_is_that_loss(store: Store) -> None:
+def test_an_error_after_the_lease_was_lost_is_that_loss(store: Store) -> None:
     """Its successor has replaced the files that it was about to read."""
 
     def work() -> None:
@@ -295,13 +295,13 @@ def test_another_users_process_is_taken_for_alive(store: Store, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
-def test_a_claim_that_the_disk_lost_is_over(store: Store, content: bytes) -> None:
+def test_a_lease_that_the_disk_lost_is_over(store: Store, content: bytes) -> None:
     store.write(f"{STAGE}/claims/4.json", content)
     with Lease(store, STAGE) as lease:
         assert lease.attempt == 5
 
 
-def test_files_of_others_among_the_claims_are_passed_over(store: Store) -> None:
+def test_files_of_others_among_the_leases_are_passed_over(store: Store) -> None:
     for name in (".nfs0000000000012345", "readme.txt", "x.json"):
         store.write(f"{STAGE}/claims/{name}", b"")
     with Lease(store, STAGE) as lease:
@@ -317,7 +317,7 @@ def test_a_release_that_fails_is_not_an_error_of_the_stage(store: Store, monkeyp
     lease.__exit__(None, None, None)
 
 
-def test_a_claim_removed_with_its_stage_is_lost(store: Store) -> None:
+def test_a_lease_removed_with_its_stage_is_lost(store: Store) -> None:
     with Lease(store, STAGE) as lease:
         store.remove(STAGE)
         with pytest.raises(LeaseLost):

@@ -161,7 +161,7 @@ def _leave(folder: Path, age: float) -> Path:
     return aside
 
 
-def test_leavings_are_not_listed(store: LocalStore) -> None:
+def test_orphaned_files_are_not_listed(store: LocalStore) -> None:
     store.write("stages/a/record.json", b"")
     _leave(store.root / "stages" / "a", 0)
     assert list(store.list("stages/a")) == ["record.json"]

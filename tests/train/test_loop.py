@@ -194,7 +194,7 @@ class Asked(ResumeStore):
 
 
 @pytest.mark.parametrize("ask_at", [3, 4, 7])
-def test_a_stage_gives_way_after_its_step_and_goes_on_with_the_same_bits(
+def test_a_stage_drains_after_its_step_and_continues_with_the_same_bits(
     dropping_base: Path, ranks: Ranks, tmp_path: Path, ask_at: int
 ):
     """Asked at a step in the middle, at one whose dev evaluation is due, and at the last: that is done afterwards."""

@@ -337,9 +337,11 @@ class _Run:
         for trial in list(node.trials):
             every = self.runtime.checkpoint_seconds
             self._interrupt(trial, trial.work(self.now) // every * every)
-            told = node.type.notice_seconds > 0
+            has_notice = node.type.notice_seconds > 0
             self._at(
-                self.now + (0.0 if told else DETECT_SECONDS), self._offer, (trial, "preemption" if told else "node")
+                self.now + (0.0 if has_notice else DETECT_SECONDS),
+                self._offer,
+                (trial, "preemption" if has_notice else "node"),
             )
 
     def _offer(self, what: tuple[Trial, Any]) -> None:

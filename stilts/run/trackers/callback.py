@@ -154,7 +154,7 @@ class Trackers(tune.Callback):
             except Exception as error:
                 del self._trackers[name]
                 why = redact(f"{type(error).__name__}: {error}")
-                self._warn(f"the tracker {name} failed, and the run goes on without it: {why}")
+                self._warn(f"the tracker {name} failed, and the run continues without it: {why}")
 
 
 def tracked_stages(expansion: Expansion, jobs: Mapping[str, StageJob]) -> dict[str, Tracked]:

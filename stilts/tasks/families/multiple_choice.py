@@ -50,7 +50,7 @@ class MultipleChoice(Family):
         frame = Frame(tokenizer, pair=True)
         room = frame.room(lengths.max_length)
         choices = tokenize(pc.list_flatten(table["choices"]), tokenizer).cut(room)
-        # The choice is what differs between the rows of a question: the context gives way.
+        # The choice is what differs between the rows of a question, so the context is cut.
         contexts = tokenize(table["text_a"], tokenizer).take(questions).cut(room - choices.lengths)
         columns = {**frame.columns(contexts, choices), "label": table["label"].take(questions)}
         return features(questions, examples[questions], columns)

@@ -1,7 +1,8 @@
 """COPA: which of two alternatives is the cause, or the effect, of a premise? XCOPA's English training data.
 
-XTREME-R's script goes on with the head that it trained on Social IQa and keeps the last weights. Here COPA begins with
-a new head, as every stage of a chain does, and the weights are those with the best dev score (docs/differences.md).
+XTREME-R's script continues with the head that it trained on Social IQa and keeps the last weights. Here COPA begins
+with a new head, as every stage of a chain does, and the weights are those with the best dev score
+(docs/differences.md).
 """
 
 from stilts.tasks.base import HubSource, Task, register

@@ -1,4 +1,4 @@
-"""A stage whose store is a bucket, killed or drained in its training, goes on where nothing of it is cached."""
+"""A stage whose store is a bucket, killed or drained in its training, continues where nothing of it is cached."""
 
 import json
 import threading

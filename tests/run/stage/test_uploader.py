@@ -58,13 +58,13 @@ def test_leaving_waits_for_what_was_submitted(tmp_path: Path) -> None:
     assert store.read("late") == b"x"
 
 
-def test_giving_way_waits_for_what_was_submitted(tmp_path: Path) -> None:
+def test_a_drain_waits_for_what_was_submitted(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
 
     def stage() -> None:
         with Uploader(held) as uploader:
             uploader.submit(lambda: (time.sleep(0.1), store.write("state", b"x")))
-            raise Preempted("gave way")
+            raise Preempted("drained")
 
     with pytest.raises(Preempted):
         stage()
@@ -90,7 +90,7 @@ def test_the_first_error_drops_the_rest_and_comes_out(tmp_path: Path) -> None:
     assert list(store.list(".")) == []
 
 
-def test_nothing_is_written_once_the_claim_is_lost(tmp_path: Path) -> None:
+def test_nothing_is_written_once_the_lease_is_lost(tmp_path: Path) -> None:
     store, lost = LocalStore(tmp_path), threading.Event()
 
     def check() -> None:

@@ -122,7 +122,7 @@ def test_a_tracker_that_fails_is_left_out(store: LocalStore) -> None:
     assert broken.told == [("begin", 10)]
     assert memory.told[-1][0] == "done"
     (warning,) = warned
-    assert warning.startswith("the tracker broken failed, and the run goes on without it: OSError: no route")
+    assert warning.startswith("the tracker broken failed, and the run continues without it: OSError: no route")
     assert "pa55word" not in warning
 
 

@@ -36,7 +36,7 @@ def test_one_row_a_choice_and_one_item_a_question(any_tokenizer):
     assert features["input_ids"].to_pylist() == any_tokenizer(*map(list, zip(*pairs, strict=True)))["input_ids"]
 
 
-def test_the_context_gives_way_to_the_choice(tokenizer):
+def test_the_context_is_cut_and_not_the_choice(tokenizer):
     choice = tokenizer("The river is lazy.", add_special_tokens=False)["input_ids"]
     table = table_of([("one two three " * 30, ["The river is lazy.", "word " * 90], 0)])
     features = FAMILY.encode(table, tokenizer, TASK, Lengths(len(choice) + 8), training=True)
