@@ -1,6 +1,10 @@
 """Checks of the canonical examples that a reader returns, and estimates of their size for the plan."""
 
+import logging
 import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,8 +14,50 @@ from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
 from stilts.tasks.families import get_family
 
+logger = logging.getLogger(__name__)
+
 CHARACTERS_PER_TOKEN = {"zh": 1.5, "ja": 1.5, "th": 2.5, "ko": 2.0}
 """Characters per token of XLM-R's vocabulary, roughly; 4 in other languages. For the cost model only."""
+
+
+def add_gold(
+    table: pa.Table, task: Task, path: Path, labels: Path, merge: Callable[[pa.Table, Path, Task], pa.Table]
+) -> pa.Table:
+    """Add the gold of a labels file to test examples that have none. Examples that have gold keep it; a warning tells
+    where the labels file differs from it.
+
+    Args:
+        path: the file of the examples.
+        merge: adds the gold of a labels file to a table (`Format.merge`).
+
+    Raises:
+        Problems: mistakes in the labels file, or it does not fit the examples, which have no gold.
+    """
+    family = get_family(task.family)
+    if not family.has_gold(table).any():
+        return merge(table, labels, task)
+    try:
+        merged = merge(table, labels, task)
+    except StiltsError as error:
+        first = error.messages[0] if isinstance(error, Problems) else error
+        logger.warning("%s has gold of its own, which is used; %s does not fit it: %s", path, labels, first)
+        return table
+    column = str(family.gold_column)
+    pairs = zip(table[column].to_pylist(), merged[column].to_pylist(), strict=True)
+    differing = sum(_scored(column, own) != _scored(column, other) for own, other in pairs)
+    if differing:
+        logger.warning(
+            "%s has gold of its own, which is used; that of %s differs from it in %d of %d rows",
+            path, labels, differing, table.num_rows,
+        )  # fmt: skip
+    return table
+
+
+def _scored(column: str, gold: Any) -> Any:
+    """Return the gold of a row without what scores do not depend on: the order of answers, and their places."""
+    if column == "answers":
+        return {answer["text"] for answer in gold}
+    return set(gold) if column in ("gold", "keys") else gold
 
 
 def check_rows(table: pa.Table, task: Task, where: str) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stilts.data.examples import check_rows, estimated_tokens, is_labelled
+from stilts.data.examples import add_gold, check_rows, estimated_tokens, is_labelled
 from stilts.data.sources import hub
 from stilts.data.sources.files import get_format
 from stilts.data.sources.layouts import LAYOUTS, parts
@@ -30,7 +30,6 @@ from stilts.experiment.data import DataDecl, TaskSource
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, DataRef
 from stilts.tasks.base import HubSource, Task, all_tasks, check_language, private_language
-from stilts.tasks.families import get_family
 
 INDEX_VERSION = 5
 """Raised when a change of a reader alters the examples that it makes of the same file."""
@@ -387,9 +386,7 @@ def _override(task: Task, declared: TaskSource, split: str) -> HubSource | None:
 def _read(task: Task, split: str, language: str, files: Sequence[Path], labels: Path | None) -> pa.Table:
     form = get_format(task)
     table = form.reader(split)(files, task, language)
-    if labels is not None and form.merge is not None and not get_family(task.family).has_gold(table).any():
-        table = form.merge(table, labels, task)
-    return table
+    return table if labels is None or form.merge is None else add_gold(table, task, files[0], labels, form.merge)
 
 
 def _read_candidates(task: Task, patterns: Sequence[str]) -> pa.Table:

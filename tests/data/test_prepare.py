@@ -88,6 +88,38 @@ def test_a_labels_folder_supplies_gold_and_changes_identity(folder: Path) -> Non
     assert not catalog(folder).ref(XNLI, "test", "de").labelled
 
 
+def test_gold_of_the_test_file_that_differs_from_the_labels_folder_is_told(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    test, labels = folder / "xtreme" / "xnli" / "test-de.tsv", folder / "labels" / "xnli" / "test-de.tsv"
+    write(test, "a\tb\tneutral\nc\td\tentailment\n")
+    own = catalog(folder, labels=True).ref(XNLI, "test", "de")
+    assert read_table(folder / "root" / own.path)["label"].to_pylist() == [1, 0]
+    assert not caplog.text
+    write(labels, "neutral\ncontradiction\n")
+    assert catalog(folder, labels=True).ref(XNLI, "test", "de").identity == own.identity
+    assert f"{test} has gold of its own, which is used; that of {labels} differs from it in 1 of 2 rows" in caplog.text
+    write(labels, "neutral\n")
+    assert catalog(folder, labels=True).ref(XNLI, "test", "de").identity == own.identity
+    assert f"{labels} does not fit it: {labels}:2: 1 labels for 2 test rows" in caplog.text
+
+
+def test_answers_are_compared_with_the_labels_folder_by_text(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def squad(path: Path, *answers: tuple[str, int]) -> None:
+        given = [{"text": text, "answer_start": start} for text, start in answers]
+        question = {"id": "q", "question": "Wer?", "answers": given}
+        write(path, json.dumps({"data": [{"paragraphs": [{"context": "Bo und Bo", "qas": [question]}]}]}))
+
+    labels = folder / "labels" / "xquad" / "test-de.json"
+    squad(folder / "xtreme" / "xquad" / "xquad.de.json", ("Bo", 0), ("und", 3))
+    squad(labels, ("und", 3), ("Bo", 7), ("Bo", 0))
+    catalog(folder, labels=True).ref(get_task("xquad"), "test", "de")
+    assert not caplog.text
+    squad(labels, ("Bo", 0))
+    catalog(folder, labels=True).ref(get_task("xquad"), "test", "de")
+    assert f"that of {labels} differs from it in 1 of 1 rows" in caplog.text
+
+
 @pytest.mark.parametrize("split", ["train", "dev"])
 def test_training_and_dev_data_need_gold(folder: Path, split: str) -> None:
     write(folder / "xtreme" / "xnli" / f"{split}-en.tsv", "a\tb\n")
