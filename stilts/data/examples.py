@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stilts.data.labels import check_spans
 from stilts.data.sources.files import get_format
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
@@ -87,7 +88,7 @@ def is_labelled(table: pa.Table, task: Task, split: str, where: str) -> bool:
 
     Raises:
         StiltsError: some rows have gold and others none, a split other than test has none at all, the gold of an
-            evaluated split is a constant, or two of its questions have the same id.
+            evaluated split is a constant, two of its questions have the same id, or tags are those of IOB1.
     """
     family = get_family(task.family)
     gold = family.has_gold(table)
@@ -102,6 +103,7 @@ def is_labelled(table: pa.Table, task: Task, split: str, where: str) -> bool:
         raise StiltsError(f"{where}: no gold labels, and {split} data needs them; {_where_gold_is(task, split)}")
     _refuse_blanked(table, task, split, where)
     _refuse_repeated_ids(table, task, split, where)
+    check_spans(table, task, where)
     return bool(gold.any())
 
 

@@ -1,7 +1,9 @@
 """Labels of tasks that declare none: they are read from the training examples."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -9,6 +11,8 @@ import pyarrow.compute as pc
 from stilts.errors import StiltsError
 from stilts.tasks.base import Task
 from stilts.tasks.families import get_family
+
+logger = logging.getLogger(__name__)
 
 
 def open_labels(task: Task) -> bool:
@@ -40,6 +44,38 @@ def check_scheme(name: str, labels: Sequence[str]) -> None:
 
 
 _CONVERT = "convert it to BIO, where each span begins with B- and continues with I- (IOB2)"
+
+
+def check_spans(table: pa.Table, task: Task, where: str) -> None:
+    """Check that the spans in gold tags begin with B-. A few that begin with I- are counted in a warning, because
+    published files have some.
+
+    Args:
+        table: canonical examples; other tasks than those of tags that are scored by F1 of spans pass.
+        where: the file or data set, for the messages.
+
+    Raises:
+        StiltsError: more than half of the spans begin with I-, as in IOB1.
+    """
+    column = get_family(task.family).label_column
+    if column is None or "f1" not in task.metrics:
+        return
+    spans = unbegun = first = 0
+    for row, tags in enumerate(table[column].to_pylist(), 1):
+        for before, tag in pairwise(["O", *tags]):
+            continues = tag[:2] == "I-" and before[:2] in ("B-", "I-") and before[2:] == tag[2:]
+            if tag[:2] not in ("B-", "I-") or continues:
+                continue
+            spans += 1
+            if tag[:2] == "I-":
+                unbegun += 1
+                first = first or row
+    if not unbegun:
+        return
+    found = f"{unbegun} of {spans} spans begin with I- and not with B-, first in sentence {first}"
+    if 2 * unbegun > spans:  # in IOB1 nearly all do, in BIO with mistakes a few
+        raise StiltsError(f"{where}: {found}, as in IOB1; {_CONVERT}")
+    logger.warning("%s: %s; check its tags", where, found)
 
 
 def with_labels(task: Task, tables: Iterable[pa.Table]) -> Task:
