@@ -20,13 +20,17 @@ class Problems(StiltsError):
 
     def __init__(self, messages: Sequence[str]) -> None:
         self.messages = list(messages)
-        count = len(self.messages)
-        head = "1 problem:" if count == 1 else f"{count} problems:"
+        head = f"{counted(len(self.messages), 'problem')}:"
         super().__init__("\n".join([head, *(f"  - {message}" for message in self.messages)]))
 
 
 class LimitReached(StiltsError):
     """A run stopped or did not start because a limit of cost or GPU-hours is reached. This is not a failure."""
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun, which has an s in the plural: `1 column`, `3 columns`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -161,7 +161,8 @@ def _warn(task: str, predicted: Any, predictions: Path, labels: Path) -> None:
                     path, count, "a wrong pair" if kind == "pairs" else "an example",
                 )  # fmt: skip
     if kind == "tag runs" and (count := sum(tags.count("O") for tags in predicted)):
-        logger.warning("%s: %d words have the tag O, which is not a tag of %s, and are wrong", predictions, count, task)
+        have = "1 word has" if count == 1 else f"{count} words have"
+        logger.warning("%s: %s the tag O, which is not a tag of %s; each is wrong", predictions, have, task)
     if kind == "rankings":
         empty = sum(not any(names) for names in predicted.values())
         doubled = sum(len(set(names)) < len(names) for names in predicted.values())

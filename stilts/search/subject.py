@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-from stilts.errors import Problems, StiltsError, nearest
+from stilts.errors import Problems, StiltsError, counted, nearest
 from stilts.experiment.experiment import NONE, Experiment
 from stilts.experiment.mistakes import InvalidExperiment
 from stilts.experiment.regimes import StageDecl
@@ -264,7 +264,7 @@ def _cut_down(tuning: Tuning) -> tuple[Experiment, str]:
     if search.target is None and regime in tuning.intermediates:
         count = len(tuning.intermediates[regime].stages)
         if (search.stage or 0) >= count:
-            problems.append(f"search.stage: {regime} has {count} stages, counted from 0")
+            problems.append(f"search.stage: {regime} has {counted(count, 'stage')}, counted from 0")
     if problems:
         raise Problems(problems)
     data = tuning.model_dump(mode="json", exclude={"search", "experiment"})

@@ -225,7 +225,7 @@ def test_one_entity_for_every_mention_is_refused(tmp_path: Path) -> None:
             "udpos",
             "NOUN\nNOUN\nO\n\nVERB\n",
             80.0,
-            "1 words have the tag O, which is not a tag of udpos, and are wrong",
+            "1 word has the tag O, which is not a tag of udpos; each is wrong",
         ),
         ("panx", "B-PER\nI-PER\nO\n\nB-LOC\n\n\n", 100.0, ""),
     ],

@@ -224,7 +224,7 @@ def test_tags_must_fit_the_words():
     examples = pa.Table.from_pylist(rows, schema=TAGGING)
     assert check("panx", b"O\nB-PER\n\nO\n", examples) == []
     assert check("panx", b"O\nB-PER\nO\n", examples) == ["1 sentences for 2 examples"]
-    assert check("panx", b"O\n\nB-PER\nO\n", examples) == ["sentence 1 has 1 tags for 2 words"]
+    assert check("panx", b"O\n\nB-PER\nO\n", examples) == ["sentence 1 has 1 tag for 2 words"]
     assert "'NOUN' is none of panx's labels" in check("panx", b"O\nNOUN\n\nO\n", examples)[0]
 
 

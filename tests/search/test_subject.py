@@ -96,7 +96,7 @@ def test_the_experiments_own_recipe_is_known_where_the_space_holds_it(subject: M
     [
         ({"target": "xnly"}, {}, "search.target: the experiment has no 'xnly'; did you mean 'xnli'?"),
         ({"intermediate": "mnlj"}, {}, "search.intermediate: the experiment has no 'mnlj'"),
-        ({"intermediate": "mnli", "stage": 1}, {}, "search.stage: mnli has 1 stages"),
+        ({"intermediate": "mnli", "stage": 1}, {}, "search.stage: mnli has 1 stage,"),
         ({"intermediate": "none"}, {}, "search.stage: none has 0 stages"),
         ({"target": "xnli"}, {"models": {"a": HUB, "b": HUB}}, "search.model: the experiment has several: a, b"),
     ],

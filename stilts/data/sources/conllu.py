@@ -21,6 +21,7 @@ from stilts.data.sources.text import (
     tell_left_out,
     to_table,
 )
+from stilts.errors import counted
 from stilts.tasks.base import Task
 from stilts.tasks.schema import PARSING
 
@@ -124,7 +125,7 @@ def _add(line: str, number: int, width: int, wide: bool, sentence: Sentence, rep
     if wide:
         width = max(width, len(sentence.cells[0]) if sentence.cells else len(cells))
     if len(cells) != width:
-        report.add(number, f"{len(cells)} columns, expected {width}, separated by tabs")
+        report.add(number, f"{counted(len(cells), 'column')}, expected {width}, separated by tabs")
         return False
     if not cells[1].strip(" "):
         report.add(number, f"word number {cells[0]} is empty; CoNLL-U writes _ for a word that is not given")
@@ -153,7 +154,9 @@ def read_heads(sentence: Sentence, column: int, report: Report) -> list[int]:
     heads = []
     for number, value in zip(sentence.lines, sentence.column(column), strict=True):
         if not value.isdecimal() or int(value) > len(sentence.cells):
-            report.add(number, f"HEAD {value!r} is no word of a sentence of {len(sentence.cells)} words, nor 0")
+            report.add(
+                number, f"HEAD {value!r} is no word of a sentence of {counted(len(sentence.cells), 'word')}, nor 0"
+            )
         else:
             heads.append(int(value))
     return heads

@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BaseModel, Field
 
 from stilts.data.sources import plain_pairs
 from stilts.data.sources.text import Report, each_file, read_jsonl, read_lines, tell_left_out
-from stilts.errors import Problems
+from stilts.errors import Problems, counted
 from stilts.tasks.base import Task, all_tasks, private_language
 from stilts.tasks.families.hub import NO_LABEL
 
@@ -154,7 +154,7 @@ def _read_table(path: Path, language: str, report: Report) -> tuple[list[Row], l
     for number, line in enumerate(lines[1:], 2):
         cells = line.split("\t")
         if len(cells) != len(header):
-            torn.append((number, f"{len(cells)} columns, the header has {len(header)}"))
+            torn.append((number, f"{counted(len(cells), 'column')}, the header has {len(header)}"))
         elif spoken is None or cells[spoken] == language:
             rows.append((number, cells[a], cells[b], None if gold is None else cells[gold]))
         else:

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from stilts.data.sources.text import Report, each_file, read_lines, replace_column, tell_left_out, to_table
+from stilts.errors import counted
 from stilts.tasks.base import Task
 from stilts.tasks.schema import CLASSIFICATION
 
@@ -57,7 +58,7 @@ def _pairs(path: Path, task: Task, rows: Rows) -> pa.Table:
     for number, cells in rows:
         if len(cells) != columns:
             wanted = "sentence, sentence, label" if columns == 3 else "sentence, sentence, as in line 1"
-            report.add(number, f"{len(cells)} columns, expected {columns} ({wanted}), separated by tabs")
+            report.add(number, f"{counted(len(cells), 'column')}, expected {columns} ({wanted}), separated by tabs")
             continue
         report.blank(number, **{"sentence 1": cells[0], "sentence 2": cells[1]})
         kept.append((cells[0], cells[1], label_index(report, number, cells[2], task) if columns == 3 else -1))

@@ -29,6 +29,7 @@ import pyarrow as pa
 
 from stilts.data.sources.conllu import COLUMNS, EMPTY, Sentence, lacks, read_blocks, read_heads
 from stilts.data.sources.text import Report, each_file, read_lines, tell_left_out, to_table
+from stilts.errors import counted
 from stilts.tasks.base import Task
 from stilts.tasks.schema import PROPOSITIONS
 
@@ -115,7 +116,7 @@ def _add_2012(sentence: list[tuple[int, list[str]]], report: Report, rows: _Rows
     line, cells = sentence[0]
     for number, row in sentence:
         if len(row) != len(cells) or len(row) < 12:
-            report.add(number, f"{len(row)} columns, expected {max(len(cells), 12)} (CoNLL-2012's)")
+            report.add(number, f"{counted(len(row), 'column')}, expected {max(len(cells), 12)} (CoNLL-2012's)")
             return
     tokens = [row[3] for _, row in sentence]
     if set(tokens) == {"[WORD]"}:
@@ -241,7 +242,10 @@ def _by_column(sentence: Sentence, report: Report) -> list[tuple[int, dict[int, 
     predicates = [word for word, cells in enumerate(sentence.cells) if cells[8] == "Y"]
     columns = _columns([cells[10:] for cells in sentence.cells])
     if len(predicates) != len(columns):
-        report.add(sentence.line, f"{len(predicates)} predicates, but {len(columns)} columns of arguments")
+        report.add(
+            sentence.line,
+            f"{counted(len(predicates), 'predicate')}, but {counted(len(columns), 'column')} of arguments",
+        )
         return []
     return [(word, _roles(column)) for word, column in zip(predicates, columns, strict=True)]
 

@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from stilts.data.sources.tags import read_tags
 from stilts.data.sources.text import Report, each_file, read_lines, to_table
+from stilts.errors import counted
 from stilts.tasks.base import Task
 from stilts.tasks.schema import TAGGING
 
@@ -27,7 +28,9 @@ def read_supertags(path: Path, task: Task, language: str) -> pa.Table:
             continue
         words, *rest = ([word for word in cell.split(" ") if word] for cell in line.split("\t"))
         if len(rest) != 1 or len(rest[0]) != len(words):
-            found = f"{len(words)} words and {len(rest[0])} tags" if len(rest) == 1 else f"{len(rest) + 1} columns"
+            found = counted(len(rest) + 1, "column")
+            if len(rest) == 1:
+                found = f"{counted(len(words), 'word')} and {counted(len(rest[0]), 'tag')}"
             report.add(number, f"{found}, expected words, a tab, and as many tags")
             continue
         tokens.append(words)

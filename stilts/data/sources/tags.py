@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from stilts.data.sources.text import WITHHELD, Report, each_file, is_withheld, read_lines, replace_column, to_table
 from stilts.data.sources.upos import read_upos
-from stilts.errors import StiltsError
+from stilts.errors import StiltsError, counted
 from stilts.tasks.base import Task
 from stilts.tasks.schema import TAGGING
 
@@ -63,7 +63,10 @@ def _read_lines(path: Path, task: Task, language: str) -> pa.Table:
             continue
         token, *tag = line.split("\t")
         if len(tag) + 1 != columns or columns > 2:
-            report.add(number, f"{len(tag) + 1} columns, expected a token, or token TAB tag in every line of the file")
+            report.add(
+                number,
+                f"{counted(len(tag) + 1, 'column')}, expected a token, or token TAB tag in every line of the file",
+            )
             continue
         if not token[cut:].strip(" \t"):  # a no-break space is a token of some treebanks
             report.add(number, "token is empty")
@@ -136,6 +139,6 @@ def merge_tags(table: pa.Table, path: Path, task: Task) -> pa.Table:
     lengths = [len(tokens) for tokens in table["tokens"].to_pylist()]
     for (number, tags), length in zip(sentences, lengths, strict=False):
         if len(tags) != length:
-            report.add(number, f"{len(tags)} tags for the {length} tokens of the test sentence")
+            report.add(number, f"{counted(len(tags), 'tag')} for the {counted(length, 'token')} of the test sentence")
     report.close()
     return replace_column(table, "tags", [tags for _, tags in sentences])

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stilts.errors import Problems
+from stilts.errors import Problems, counted
 from stilts.tasks.base import Task
 
 logger = logging.getLogger(__name__)
@@ -141,7 +141,9 @@ class WordLines(PredictionFile):
         line = 1
         for i, (ours, theirs) in enumerate(zip(predicted, gold, strict=False), start=1):
             if len(ours) != len(theirs):
-                return f"{predictions}:{line}: sentence {i} has {len(ours)} tags, but {len(theirs)} in {labels}"
+                return (
+                    f"{predictions}:{line}: sentence {i} has {counted(len(ours), 'tag')}, but {len(theirs)} in {labels}"
+                )
             line += len(ours) + 1
         if len(predicted) != len(gold):
             return f"{predictions}: {len(predicted)} sentences, but {labels} has {len(gold)}"
@@ -153,7 +155,7 @@ class WordLines(PredictionFile):
         words = pc.list_value_length(examples["tokens"]).to_pylist()
         pairs = zip(predictions, words, strict=True)
         unlike = [(i, len(tags), n) for i, (tags, n) in enumerate(pairs, start=1) if len(tags) != n]
-        return [f"sentence {i} has {tags} tags for {n} words" for i, tags, n in unlike[:1]]
+        return [f"sentence {i} has {counted(tags, 'tag')} for {counted(n, 'word')}" for i, tags, n in unlike[:1]]
 
 
 class ById(PredictionFile):

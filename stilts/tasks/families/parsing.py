@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stilts.errors import counted
 from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families.base import Family, Lengths
@@ -163,7 +164,7 @@ def _no_tree(heads: list[int], relations: list[str]) -> str | None:
     """The reason why heads and relations are not a tree with one word below the root; None if they are."""
     outside = [head for head in heads if not 0 <= head <= len(heads)]
     if outside:
-        return f"head {outside[0]} of a sentence of {len(heads)} words"
+        return f"head {outside[0]} of a sentence of {counted(len(heads), 'word')}"
     if heads.count(0) != 1:
         return f"{heads.count(0)} words hang on the root, there must be one"
     if [relation == ROOT for relation in relations] != [head == 0 for head in heads]:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stilts.errors import StiltsError
+from stilts.errors import StiltsError, counted
 from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families.base import Family, Lengths
@@ -153,7 +153,7 @@ def _problems(table: pa.Table, labels: set[str]) -> Iterator[str]:
     columns = (table[name].to_pylist() for name in ("tokens", "predicate", "tags"))
     for row, (tokens, predicate, tags) in enumerate(zip(*columns, strict=True)):
         if not 0 <= predicate < len(tokens):
-            yield f"row {row}: predicate {predicate} is no word of a sentence of {len(tokens)} words"
+            yield f"row {row}: predicate {predicate} is no word of a sentence of {counted(len(tokens), 'word')}"
         if tags and len(tags) != len(tokens):
             yield f"row {row}: {len(tokens)} tokens but {len(tags)} tags"
         for tag in sorted(set(tags) - labels):

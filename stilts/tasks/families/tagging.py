@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import pyarrow as pa
 
+from stilts.errors import counted
 from stilts.tasks import schema
 from stilts.tasks.base import Task
 from stilts.tasks.families.base import Family, Lengths
@@ -64,7 +65,7 @@ class Tagging(Family):
             if isinstance(names, str):
                 rows.report(index, column, names)
             elif names and len(names) != len(words):
-                rows.report(index, column, f"{len(names)} tags for {len(words)} tokens")
+                rows.report(index, column, f"{counted(len(names), 'tag')} for {counted(len(words), 'token')}")
         return {"tokens": tokens, "tags": [[] if isinstance(names, str) else names for names in named]}
 
     def decode(

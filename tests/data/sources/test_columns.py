@@ -161,7 +161,7 @@ def test_another_type_or_shape_is_told(name: str, column: str, value: Any, said:
 
 def test_unequal_numbers_of_tokens_and_tags_are_told(tmp_path: Path) -> None:
     assert (
-        "row 2, column pos_tags: 1 tags for 2 tokens"
+        "row 2, column pos_tags: 1 tag for 2 tokens"
         in broken("udpos", "jsonl", tmp_path, {"tokens": ["im", "Haus"], "pos_tags": ["ADP"]})[0]
     )
 

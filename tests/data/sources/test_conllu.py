@@ -77,7 +77,7 @@ def test_mistakes_are_told_by_line(tmp_path: Path):
         "2: word number 3, expected 2",
         "4: 9 columns, expected 10, separated by tabs",
         "6: 'x' is no word number; expected 1, 2 ... or 1-2, 1.1",
-        "8: HEAD '2' is no word of a sentence of 1 words, nor 0",
+        "8: HEAD '2' is no word of a sentence of 1 word, nor 0",
         "11: HEAD '_' is no word of a sentence of 2 words, nor 0",
     ]
 

@@ -212,7 +212,7 @@ def test_an_unknown_role_is_told_by_line(tmp_path: Path, text: str, role: str, l
         (CONLL_2012.replace("(V*)      * -", "*         * -"), False, r":2: predicate 1 has no \(V\*\)"),
         (CONLL_2012.replace("(ARG4*    *", "(ARG4     *"), False, r":4: '\(ARG4' is no part of a bracketed argument"),
         (CONLL_2012.replace("     * -\nbc", "     -\nbc", 1), False, r":3: 13 columns, expected 14"),
-        (UP_1.replace("Y recommend.01", "_ _"), True, ":1: 1 predicates, but 2 columns of arguments"),
+        (UP_1.replace("Y recommend.01", "_ _"), True, ":1: 1 predicate, but 2 columns of arguments"),
         (UP_1.replace("9 obl", "99 obl"), True, "HEAD '99' is no word"),
         (UP_2.replace("A1:3-3", "A1:3-33"), True, r":4: 'A1:3-33' is no span of 9 words"),
         (UP_2.replace("ID FORM", "ID WORD"), True, "no FORM column; merge the file with its treebank"),

@@ -34,8 +34,8 @@ def test_mistakes_are_told_by_line(tmp_path: Path) -> None:
     with pytest.raises(Problems) as caught:
         read_supertags([write(tmp_path, "a b\tX Y\na b\tX\na b\na b\tX Y\tZ\n")], CCG, "en")
     assert [message.split("f:")[1].split(",")[0] for message in caught.value.messages] == [
-        "2: 2 words and 1 tags",
-        "3: 1 columns",
+        "2: 2 words and 1 tag",
+        "3: 1 column",
         "4: 3 columns",
     ]
 

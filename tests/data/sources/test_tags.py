@@ -56,7 +56,7 @@ def test_tags_are_merged_by_sentence(tmp_path: Path) -> None:
 
 def test_a_sentence_with_another_number_of_tags_is_told(tmp_path: Path) -> None:
     table = read_tags([write(tmp_path, "A\nb\n\nc\n\n")], UDPOS, "en")
-    with pytest.raises(Problems, match="gold:3: 2 tags for the 1 tokens"):
+    with pytest.raises(Problems, match="gold:3: 2 tags for the 1 token "):
         merge_tags(table, write(tmp_path, "DET\n\nX\nX\n", "gold"), UDPOS)
 
 

@@ -132,7 +132,7 @@ def test_problems_name_their_rows():
     problems = FAMILY.validate(table, TASK)
     assert [problem.split(":")[0] for problem in problems] == [f"row {row}" for row in range(7)]
     assert problems[2:4] == [
-        "row 2: head 2 of a sentence of 1 words",
+        "row 2: head 2 of a sentence of 1 word",
         "row 3: 2 words hang on the root, there must be one",
     ]
     assert problems[4].startswith("row 4: relation 'dobj' is not one of acl, ")

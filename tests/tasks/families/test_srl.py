@@ -122,7 +122,7 @@ def test_problems_name_their_rows():
     assert FAMILY.validate(table_of(*PROPOSITIONS), TASK) == []
     table = table_of((["a"], 1, ["O"]), (["a"], 0, ["O", "O"]), (["a"], 0, ["B-ARG9"]), (["a"], 0, ["I-ARG0"]))
     assert FAMILY.validate(table, TASK) == [
-        "row 0: predicate 1 is no word of a sentence of 1 words",
+        "row 0: predicate 1 is no word of a sentence of 1 word",
         "row 1: 1 tokens but 2 tags",
         "row 2: tag 'B-ARG9' is none of the task's (PropBank's roles as B-, I- and O)",
         "row 3: I-ARG0 follows O; a span begins with B-",
