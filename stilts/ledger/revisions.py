@@ -5,14 +5,17 @@ that its keys do.
 """
 
 import json
+from typing import TypeVar
 
 from stilts.encoders.pins import is_commit, resolve_revision
 from stilts.errors import StiltsError
 from stilts.experiment.experiment import Experiment
 from stilts.storage.protocol import Store
 
+Declared = TypeVar("Declared", bound=Experiment)
 
-def pin_revisions(experiment: Experiment, store: Store) -> Experiment:
+
+def pin_revisions(experiment: Declared, store: Store) -> Declared:
     """The experiment with a commit for every revision that is a name.
 
     A commit comes from the store, from the Hugging Face cache of this machine, or from the hub. Where none of them has

@@ -19,7 +19,7 @@ from stilts.plan.todo import missing_jobs
 from stilts.run.cluster.drain import Brake
 from stilts.run.cluster.ray_job import check_job
 from stilts.run.display import Display
-from stilts.run.launch import check_limits, prepare, record_outcomes, tell_waiting
+from stilts.run.launch import check_hub_models, check_limits, prepare, record_outcomes, tell_waiting
 from stilts.run.meter import NO_LIMITS, Limits, Meter
 from stilts.run.result import CONTINUE, RunResult
 from stilts.run.tune_adapter.execute import connected, execute
@@ -83,6 +83,7 @@ def _tune(found: SearchSession, study: optuna.Study, console: Console, limits: L
     parents = {spec.parent for spec in found.subject.default.specs}
     missing = missing_jobs(session.expansion.graph, inventory, store.uri, runtime, parents)
     jobs = [replace(job, mark=mark_of(store)) for job in missing.values()]
+    check_hub_models(jobs)
     prepare(session, jobs, console)
     with connected(), meter:
         if jobs:

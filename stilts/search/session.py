@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stilts.experiment.load import load_tuning
 from stilts.experiment.search import Search, Tuning
+from stilts.ledger.revisions import pin_revisions
 from stilts.search.subject import Configuration, Subject
 from stilts.session import Session, open_sources
 
@@ -40,10 +41,12 @@ class SearchSession:
             StiltsError: the search or its data has mistakes. The message lists all of them.
         """
         store, catalog, known = open_sources(tuning)
-        subject = Subject(tuning, known)
+        subject = Subject(pin_revisions(tuning, store), known)
         subject.check()
         default = subject.default.expansion
-        return cls(tuning.search, subject, Session(default.experiment, store, catalog, default, known))
+        models = {name: tuning.models[name] for name in default.experiment.models}
+        declared = default.experiment.model_copy(update={"models": models})
+        return cls(tuning.search, subject, Session(default.experiment, store, catalog, default, known, declared))
 
     @property
     def study(self) -> str:

@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from huggingface_hub import constants
+from rich.console import Console
 
-from stilts.errors import StiltsError
+from stilts.errors import Problems, StiltsError
+from stilts.search.launch import tune
 from stilts.search.session import SearchSession
 from stilts.session import Session
 from tests.search.studies import SEARCH
@@ -36,3 +39,27 @@ def test_a_configuration_has_a_session_of_its_own_in_the_same_store(path: Path) 
 def test_mistakes_of_the_search_are_found_when_it_is_opened(path: Path) -> None:
     with pytest.raises(StiltsError, match="selection: last"):
         SearchSession.open(path, ["recipe.selection=last"])
+
+
+def test_a_name_of_a_revision_becomes_a_commit_that_the_store_keeps(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    named = "models.base.revision=refs/pr/2"
+    reference = tmp_path / "cache" / "models--a--b" / "refs" / "refs" / "pr" / "2"
+    reference.parent.mkdir(parents=True)
+    for commit in ("a" * 40, "b" * 40):
+        reference.write_text(commit)
+        snapshot = tmp_path / "cache" / "models--a--b" / "snapshots" / commit
+        snapshot.mkdir(parents=True)
+        (snapshot / "config.json").write_text('{"model_type": "xlm-roberta"}')
+        found = SearchSession.open(path, [named])
+        assert found.session.experiment.models["base"].revision == "a" * 40
+        found.session.declare()
+
+
+def test_models_are_checked_before_the_first_trial(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(Problems, match="refs/pr/3"):
+        tune(SearchSession.open(path, ["models.base.revision=refs/pr/3"]), console=Console(quiet=True))
