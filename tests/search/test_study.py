@@ -205,7 +205,9 @@ def test_values_that_do_not_go_together_are_refused_and_the_search_continues(sea
     """Each end of the space is valid with the experiment's own recipe; not every pair."""
     driver = Driver(
         search(
-            *("recipe.max_length=200", "recipe.stride=100", "search.space.learning_rate=", "search.space.batch_size="),
+            *("targets=[xquad]", "search.target=xquad", "recipe.max_length=200", "recipe.stride=100"),
+            "recipe.selection=best-dev",
+            *("search.space.learning_rate=", "search.space.batch_size="),
             *("search.space.max_length={choices: [150, 200]}", "search.space.stride={choices: [100, 180]}"),
             "search.trials=8",
         )
