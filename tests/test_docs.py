@@ -67,6 +67,11 @@ def test_files_that_are_named_exist(page: Path) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_a_command_of_the_readme_that_fails_ends_ci() -> None:
+    """`set -e` does not end a script where a command before `&&` fails, so each command has a line of its own."""
+    assert [line for block in _blocks(ROOT / "README.md", "bash") for line in block.splitlines() if "&&" in line] == []
+
+
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -15,17 +15,15 @@ from stilts.errors import Problems, StiltsError, nearest
 from stilts.ledger.spending import Spending
 from stilts.monitor.live import LiveRun
 from stilts.plan.summary import Plan, stage_rows
-from stilts.results.analyse import Tables
 from stilts.session import Session
 from stilts.show.display import Displayed
 from stilts.show.plan import gigabytes, show_plan, show_simulation
-from stilts.show.results import print_results, print_scores, write_results
-from stilts.show.score import show_scores
 from stilts.show.status import show_status, spending_line
-from stilts.show.submission import show_submission
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from stilts.results.analyse import Tables
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Results(Displayed, Mapping[str, pa.Table]):
         folder: where `write` puts the files.
     """
 
-    tables: Tables = field(repr=False)
+    tables: "Tables" = field(repr=False)
     folder: Path
 
     def __getitem__(self, name: str) -> pa.Table:
@@ -100,6 +98,8 @@ class Results(Displayed, Mapping[str, pa.Table]):
 
     def write(self) -> list[Path]:
         """Write every table as Parquet, and those for people as Markdown, CSV and LaTeX; returns the files."""
+        from stilts.show.results import write_results
+
         return write_results(self.folder, self.tables)
 
     def to_json(self) -> dict[str, list[dict[str, Any]]]:
@@ -108,10 +108,14 @@ class Results(Displayed, Mapping[str, pa.Table]):
 
     def show(self, console: Console) -> None:
         """Print scores and differences, then all analyses, and what failed."""
+        from stilts.show.results import print_results
+
         print_results(console, self.tables)
 
     def show_scores(self, console: Console) -> None:
         """Print scores, what their differences are worth, and what failed."""
+        from stilts.show.results import print_scores
+
         print_scores(console, self.tables)
 
 
@@ -232,6 +236,8 @@ class Submission(Displayed):
 
     def show(self, console: Console) -> None:
         """Print a line per target, and what is missing."""
+        from stilts.show.submission import show_submission
+
         show_submission(self.manifest, self.out, console)
 
 
@@ -284,4 +290,6 @@ class Scores(Displayed):
 
     def show(self, console: Console) -> None:
         """Print a table per task, then the averages."""
+        from stilts.show.score import show_scores
+
         show_scores(self.scores, console)

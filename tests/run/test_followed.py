@@ -32,7 +32,7 @@ seeds: [1]
     + """\
 intermediates: [none]
 targets: [xnli]
-recipe: {{precision: fp32, learning_rate: 1e-3, max_steps: 600, evaluate_every: 100, batch_size: 8, max_length: 64}}
+recipe: {{precision: fp32, learning_rate: 1e-3, max_steps: 3000, evaluate_every: 500, batch_size: 8, max_length: 64}}
 data: {{generate: {{languages: 2, sentences: 60}}}}
 runtime: {{keep: all}}
 """
@@ -97,7 +97,7 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
         snapshot = {}
         while run.poll() is None:
             time.sleep(0.2)
-            if not snapshot and b"/600" in b"".join(seen):
+            if not snapshot and b"/3000" in b"".join(seen):
                 on_terminal.send_signal(signal.SIGINT)
                 snapshot = json.loads(subprocess.check_output(stilts(folder, "status", "--json"), cwd=folder))
         said = run.communicate()[0]
@@ -108,16 +108,16 @@ def followed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
 
 def test_a_pipe_gets_a_line_for_each_time_and_at_last_the_states(followed: Followed) -> None:
     lines = [line for line in followed.in_pipe.splitlines() if re.match(r"\d\d:\d\d:\d\d \d of 2 done", line)]
-    steps = [int(step) for line in lines for step in re.findall(r"step (\d+)/600", line)]
+    steps = [int(step) for line in lines for step in re.findall(r"step (\d+)/3000", line)]
     assert len(set(steps)) > 1
-    assert any(re.search(r"step \d+/600, loss \d\.\d{3}, [\d,]+ tokens/s, .* left", line) for line in lines)
+    assert any(re.search(r"step \d+/3000, loss \d\.\d{3}, [\d,]+ tokens/s, .* left", line) for line in lines)
     assert "spent: " in lines[-1]
     assert "done 2" in followed.in_pipe
     assert "Traceback" not in followed.in_pipe
 
 
 def test_a_terminal_shows_the_display_of_the_driver_until_ctrl_c(followed: Followed) -> None:
-    assert re.search(r"xlm-roberta-xnli-s1-\w{12} +\d+/600 +\d\.\d{3} +[\d,]+", followed.on_terminal)
+    assert re.search(r"xlm-roberta-xnli-s1-\w{12} +\d+/3000 +\d\.\d{3} +[\d,]+", followed.on_terminal)
     assert "tokens/s" in followed.on_terminal
     assert "process" in followed.on_terminal
     assert "Traceback" not in followed.on_terminal
@@ -143,11 +143,11 @@ def test_tensorboard_has_the_steps_and_scores_of_every_trained_stage(followed: F
         record = json.loads((followed.folder / "store/stages" / folder.name / "record.json").read_bytes())
         losses, found = dict(record["train"]["losses"]), scalars(folder)
         assert found["loss"] == pytest.approx({step: losses[step] for step in found["loss"]})
-        assert 600 in found["loss"]
+        assert 3000 in found["loss"]
         assert found["dev/score"] == pytest.approx(dict(record["dev"]["curve"]))
         languages = {name for name in found if name.startswith("test/xnli/")}
         assert len(languages) == (3 if "xnli" in folder.name else 0)
-        assert all(list(found[name]) == [600] for name in languages)
+        assert all(list(found[name]) == [3000] for name in languages)
     assert len(list((followed.folder / "results/followed/tensorboard").iterdir())) == 1
 
 
