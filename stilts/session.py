@@ -76,7 +76,7 @@ class Session:
 
     @property
     def results(self) -> Path:
-        """Folder of the tables, figures and the report."""
+        """The folder in which tables, figures and the report are written."""
         return Path(self.experiment.results or f"results/{self.experiment.name}")
 
     def plan(self, *, verify: bool = False) -> Plan:

@@ -19,7 +19,7 @@ _NOTE = "<!-- Written by `python -m stilts.cli.reference docs/reference`; edit t
 
 
 def pages() -> dict[str, str]:
-    """The pages by file name."""
+    """Return the generated reference pages as Markdown, by file name."""
     return {"fields.md": "\n".join(_fields()) + "\n", "cli.md": "\n".join(_commands()) + "\n"}
 
 

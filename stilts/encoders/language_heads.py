@@ -29,7 +29,7 @@ class LanguageTensors:
 
 
 def find_language_head(config: Config, names: Collection[str], facts: Architecture) -> LanguageTensors | None:
-    """The head among a checkpoint's tensors; None if it has none.
+    """Find the tensors of the masked language modelling head in a checkpoint; None if it has no such head.
 
     Args:
         config: the fields of its config.json.

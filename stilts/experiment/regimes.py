@@ -123,7 +123,7 @@ class StageDecl(TrainingData):
 
 
 class BudgetDecl(SamplingDecl):
-    """The length of all stages of a regime together. Each stage gets a share by the sampling rule."""
+    """The total length of all stages of a regime. The sampling rule decides which share of it each stage gets."""
 
     steps: Positive | None = None
     """Optimizer steps of all stages. Give either `steps` or `tokens`."""

@@ -124,7 +124,7 @@ class Features:
         return column
 
     def lists(self, name: str) -> Ragged:
-        """Return a column of lists."""
+        """Return a column that has a list per row."""
         column = self.columns[name]
         assert isinstance(column, Ragged), name
         return column

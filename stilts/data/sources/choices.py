@@ -218,7 +218,7 @@ class Situation(BaseModel):
 
 
 def siqa_labels(path: Path) -> Path:
-    """The file in which Social IQa's first release keeps the labels of a file of questions."""
+    """Return the path of the labels of a file of questions: Social IQa's first release keeps them in another file."""
     return path.with_name(f"{path.stem}-labels.lst")
 
 

@@ -115,7 +115,7 @@ def tell_left_out(path: Path, count: int, total: int, why: str) -> None:
 
 
 def file_state(path: Path) -> tuple[str, int, int, int, int]:
-    """Return values of which at least one changes when the content of a file changes.
+    """Return a fingerprint of a file without reading it: at least one value changes when its content changes.
 
     They are its path, inode and size, and the times of the last change of its content and of its inode. Programs can
     set the time of the content back (`cp -p`, `rsync -t`), but not that of the inode.

@@ -74,8 +74,8 @@ def _chance(store: Store, part: Part) -> dict[str, Any] | None:
 
 
 def _watched(store: Store, job: StageJob, result: TrainResult) -> dict[str, Any] | None:
-    """The evaluations that were watched during training (`watched`) and, in the same order, their scores at each dev
-    evaluation (`curve`).
+    """Return the evaluations that were computed during training (`watched`) and their scores at each dev evaluation
+    (`curve`), in the same order.
 
     A stage that is trained again with nothing to watch keeps the scores of its earlier record if both trainings have
     the same dev scores.

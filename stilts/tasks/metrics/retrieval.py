@@ -11,7 +11,10 @@ RANKS = 20
 
 
 def count_pairs(predictions: Collection[tuple[str, str]], gold: Collection[tuple[str, str]], facts: Facts) -> Counts:
-    """uint16 [foreign sentences, 3]: right, predicted and gold pairs of each. Duplicates count once.
+    """uint16 [foreign sentences, 3]: the number of right, predicted and gold pairs of each foreign sentence.
+
+    A pair that is listed twice counts once.
+
 
     Most sentences of a corpus have no pair at all. They are items all the same, because the number of pairs in a
     sample is a matter of chance; `facts.items` lists them.

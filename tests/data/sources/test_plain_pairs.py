@@ -7,18 +7,9 @@ import pytest
 from stilts.data.sources.plain_pairs import merge_labels, read_pairs
 from stilts.errors import Problems
 from stilts.tasks.base import Task, get_task
+from tests.data.sources.written import messages, write
 
 XNLI, PAWSX = get_task("xnli"), get_task("pawsx")
-
-
-def write(tmp_path: Path, text: str, name: str = "f.tsv") -> Path:
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8", newline="")
-    return path
-
-
-def messages(error: pytest.ExceptionInfo[Problems]) -> list[str]:
-    return [message.split("f.tsv:")[-1] for message in error.value.messages]
 
 
 def test_row_one_is_an_example_and_crlf_is_no_part_of_the_label(tmp_path: Path) -> None:

@@ -8,18 +8,9 @@ import pytest
 from stilts.data.sources.tags import merge_tags, read_tags
 from stilts.errors import Problems
 from stilts.tasks.base import get_task
+from tests.data.sources.written import messages, write
 
 UDPOS, PANX = get_task("udpos"), get_task("panx")
-
-
-def write(tmp_path: Path, text: str, name: str = "f.tsv") -> Path:
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8", newline="")
-    return path
-
-
-def messages(error: pytest.ExceptionInfo[Problems]) -> list[str]:
-    return [message.split("f.tsv:")[-1] for message in error.value.messages]
 
 
 def test_sentences_end_at_blank_lines_and_at_the_end_of_the_file(tmp_path: Path) -> None:
