@@ -79,6 +79,7 @@ def run(
     max_gpu_hours: float | None = None,
     max_cost: float | None = None,
     trackers: Sequence[str] = (),
+    retry: Sequence[str] = (),
     console: "Console | None" = None,
 ) -> "RunResult":
     """Train and evaluate what the store lacks, on the Ray cluster of RAY_ADDRESS or on this machine.
@@ -90,6 +91,8 @@ def run(
         max_gpu_hours: stop when all runs of the experiment together have used so many GPU-hours.
         max_cost: stop when they have cost so much, by the prices of the experiment's `cluster`.
         trackers: `wandb` or `mlflow`, in addition to `runtime.trackers`.
+        retry: `["diverged"]` trains stages again whose loss became NaN or infinite in an earlier run. Without it, they
+            and the stages that start from them are not run. Failed stages are always tried again.
         console: displays progress on this `rich.console.Console`; by default, nothing is displayed.
 
     Raises:
@@ -105,7 +108,8 @@ def run(
     from stilts.show.display import quiet_console
 
     limits = Limits(max_gpu_hours, max_cost)
-    return launch(_session(experiment), console=console or quiet_console(), limits=limits, trackers=trackers)
+    shown = console or quiet_console()
+    return launch(_session(experiment), console=shown, limits=limits, trackers=trackers, retry=retry)
 
 
 def tune(

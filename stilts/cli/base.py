@@ -84,8 +84,8 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
-    except KeyboardInterrupt:  # typer would end in a bare "Aborted"
-        complain("interrupted; the same command continues from here")
+    except KeyboardInterrupt as interrupt:  # typer would end in a bare "Aborted"
+        complain("; ".join(filter(None, ("interrupted", str(interrupt), "the same command continues from here"))))
         raise typer.Exit(INTERRUPTED) from None
 
 

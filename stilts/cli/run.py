@@ -55,6 +55,13 @@ def run(
             help="Log to this tracker, in addition to TensorBoard files. Repeat it for several trackers.",
         ),
     ] = [],
+    retry: Annotated[
+        list[str],
+        typer.Option(
+            metavar="diverged",
+            help="Train stages again that diverged in an earlier run. Failed stages are always tried again.",
+        ),
+    ] = [],
     patches: Patches = [],
     overrides: Overrides = [],
     as_json: Json = False,
@@ -69,6 +76,7 @@ def run(
             max_gpu_hours=max_gpu_hours,
             max_cost=max_cost,
             trackers=tracker,
+            retry=retry,
             console=progress_console(),
         )
     results = stilts.collect(declared, console=progress_console())

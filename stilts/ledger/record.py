@@ -68,19 +68,44 @@ def write_stage(store: Store, name: str, record: dict[str, Any]) -> None:
 
 
 def read_failure(store: Store, name: str) -> dict[str, Any] | None:
-    """Why the last attempt at a stage ended without a record: `{"status", "error", "time"}`."""
-    return _read_json(store, f"{stage_path(name)}/failure.json")
+    """Why the last attempt at a stage ended without a record; None if it did not fail or will be repeated.
+
+    Returns:
+        `status` (`failed` or `diverged`), `error` and `time`, and what else `write_failure` was given.
+    """
+    ending = read_ending(store, name)
+    return ending if ending is not None and ending["status"] in ("failed", "diverged") else None
 
 
-def write_failure(store: Store, name: str, failure: dict[str, Any]) -> None:
-    """Write why an attempt failed, without secrets. A later success removes it."""
-    failure = {name: redact(value) if isinstance(value, str) else value for name, value in failure.items()}
-    store.write(f"{stage_path(name)}/failure.json", _json({"schema": SCHEMA, **failure}))
+def read_ending(store: Store, name: str) -> dict[str, Any] | None:
+    """How the last attempt at a stage ended that did not finish it; None if this is not known.
+
+    Returns:
+        as `read_failure`. The status may also be `lost`, if the attempt is repeated.
+    """
+    ending = _read_json(store, _ending_path(name))
+    known = ending is not None and all(isinstance(ending.get(field), str) for field in ("status", "error"))
+    return ending if known else None
+
+
+def write_failure(store: Store, name: str, ending: dict[str, Any]) -> None:
+    """Write how an attempt ended that did not finish its stage, without secrets. A later success removes it.
+
+    Args:
+        ending: `status` (`failed`, `diverged`, or `lost` if the attempt is repeated), `error` in one sentence, `time`
+            in seconds since 1970, and where known `traceback`, `cause`, `attempt`, `node`, `pid` and `rank`.
+    """
+    ending = {name: redact(value) if isinstance(value, str) else value for name, value in ending.items()}
+    store.write(_ending_path(name), _json({"schema": SCHEMA, **ending}))
 
 
 def clear_failure(store: Store, name: str) -> None:
-    """Remove the failure of an earlier attempt."""
-    store.remove(f"{stage_path(name)}/failure.json")
+    """Remove how an earlier attempt ended."""
+    store.remove(_ending_path(name))
+
+
+def _ending_path(name: str) -> str:
+    return f"{stage_path(name)}/failure.json"
 
 
 def write_evaluation(

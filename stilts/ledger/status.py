@@ -3,7 +3,7 @@
 from typing import Any
 
 from stilts.experiment.experiment import Experiment
-from stilts.ledger.record import read_failure, stage_path
+from stilts.ledger.record import read_ending, stage_path
 from stilts.ledger.spending import Spending, read_spending
 from stilts.plan.graph import Node
 from stilts.plan.summary import Plan
@@ -16,7 +16,8 @@ from stilts.storage.protocol import Store
 def stage_states(plan: Plan, store: Store) -> list[dict[str, Any]]:
     """Return `{"name", "state", "detail"}` of each stage, parents first.
 
-    The state is done, running, failed, diverged or waiting.
+    The state is done, running, failed, diverged or waiting. The detail says who runs the stage, or why the last attempt
+    ended.
     """
 
     def state(node: Node) -> dict[str, Any]:
@@ -31,10 +32,12 @@ def _unfinished(store: Store, name: str) -> dict[str, str]:
     holding = holder(store, stage_path(name))
     if holding is not None:
         return {"state": "running", "detail": holding}
-    failure = read_failure(store, name)
-    if failure is not None:
-        return {"state": failure["status"], "detail": failure["error"]}
-    return {"state": "waiting", "detail": ""}
+    ending = read_ending(store, name)
+    if ending is None:
+        return {"state": "waiting", "detail": ""}
+    if ending["status"] in ("failed", "diverged"):
+        return {"state": ending["status"], "detail": ending["error"]}
+    return {"state": "waiting", "detail": f"{ending.get('again', 'continues')}: {ending['error']}"}
 
 
 def spending_of(experiment: Experiment, store: Store) -> Spending:

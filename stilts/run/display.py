@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from stilts.schedule.agenda import Agenda
+from stilts.schedule.causes import CAUSES, again
 from stilts.schedule.progress import (
     REPORTED,
     RunProgress,
@@ -120,14 +121,9 @@ class Display(tune.Callback):
         if outcome.status == "failed":
             self._say("failed", name, "", outcome.message)
             return
-        event, detail = {
-            "process": ("lost", f"again, retry {outcome.retries} of {self._agenda.max_retries}"),
-            "node": ("lost", "with its node, again"),
-            "store": ("lost", "the store, again"),
-            "preemption": ("preempted", "continues"),
-            "stop": ("stopped", "continues with the next run"),
-        }[outcome.cause or "process"]
-        self._say(event, name, detail, outcome.message)
+        cause = outcome.cause or "process"
+        detail = again(cause, outcome.lost[cause], self._agenda.max_retries)
+        self._say(CAUSES[cause].event, name, detail, outcome.message)
 
     def note(self, text: str) -> None:
         """Show a line that is not about one stage."""
@@ -152,5 +148,5 @@ class Display(tune.Callback):
 _STYLES = {
     "done": "green",
     **dict.fromkeys(("failed", "diverged"), "red"),
-    **dict.fromkeys(("lost", "preempted", "stopped"), "yellow"),
+    **{rule.event: "yellow" for rule in CAUSES.values()},
 }

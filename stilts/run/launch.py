@@ -1,8 +1,7 @@
-"""Launch: run the stages that a store lacks, and record in the store how each of them ended."""
+"""Launch: run the stages that a store lacks."""
 
 import os
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -12,11 +11,11 @@ from rich.progress import track
 
 from stilts.encoders.hub import hub_problems
 from stilts.encoders.pins import is_commit, moving_name
-from stilts.errors import LimitReached, Problems, StiltsError
+from stilts.errors import LimitReached, Problems, StiltsError, counted
 from stilts.identity.stage import BaseSpec
 from stilts.ledger.base_checkpoint import publish_checkpoint
 from stilts.ledger.mark import mark_of
-from stilts.ledger.record import clear_failure, drop_weights, write_failure
+from stilts.ledger.record import clear_failure, drop_weights, read_failure
 from stilts.ledger.spending import Spending
 from stilts.ledger.status import spending_of
 from stilts.plan.cost.estimate import SIZE_UNKNOWN
@@ -31,15 +30,22 @@ from stilts.run.publisher import Publisher
 from stilts.run.result import CONTINUE, RunResult
 from stilts.run.trackers.callback import Trackers, tracked_stages
 from stilts.run.trackers.open import open_trackers
-from stilts.run.tune_adapter.execute import Outcome, execute
-from stilts.schedule.agenda import StageOutcome
+from stilts.run.tune_adapter.execute import execute
 from stilts.session import Session
 from stilts.show.plan import show_notes
-from stilts.storage.parallel import parallel_each
+from stilts.storage.parallel import parallel_each, parallel_map
+from stilts.storage.protocol import Store
+
+DIVERGED = "diverged"
 
 
 def launch(
-    session: Session, *, console: Console, limits: Limits = NO_LIMITS, trackers: Sequence[str] = ()
+    session: Session,
+    *,
+    console: Console,
+    limits: Limits = NO_LIMITS,
+    trackers: Sequence[str] = (),
+    retry: Sequence[str] = (),
 ) -> RunResult:
     """Train and evaluate the stages that the store lacks.
 
@@ -49,6 +55,7 @@ def launch(
         console: where progress is displayed.
         limits: of what all launches of the experiment may use together.
         trackers: in addition to those of the experiment, as in `Runtime.trackers`.
+        retry: `diverged` trains stages again that diverged in an earlier run.
 
     Raises:
         StiltsError: before anything trains: too little disk, unreadable data, a cluster that cannot run one trial, a
@@ -56,10 +63,14 @@ def launch(
         LimitReached: a limit is reached already.
         KeyboardInterrupt: the run was interrupted. What is in the store stays, and the next run continues from there.
     """
+    if unknown := [status for status in retry if status != DIVERGED]:
+        raise StiltsError(
+            f"cannot retry {unknown[0]!r}: retry takes {DIVERGED!r}; failed stages are always tried again"
+        )
     check_job(session.store.uri)
     waiting = tell_waiting(console, "which cleans the store or begins another run")
     with session.running(waiting) as run, Publisher(session.store, run) as publish:
-        return _launch(session, console, limits, publish, trackers)
+        return _launch(session, console, limits, publish, trackers, retry)
 
 
 def tell_waiting(console: Console, why: str) -> Callable[[str], None]:
@@ -75,7 +86,12 @@ def tell_waiting(console: Console, why: str) -> Callable[[str], None]:
 
 
 def _launch(
-    session: Session, console: Console, limits: Limits, publish: Publisher, more_trackers: Sequence[str]
+    session: Session,
+    console: Console,
+    limits: Limits,
+    publish: Publisher,
+    more_trackers: Sequence[str],
+    retry: Sequence[str],
 ) -> RunResult:
     plan = session.plan(verify=True)
     if not plan.jobs:
@@ -100,6 +116,8 @@ def _launch(
         f"{figures['to_train']} to train, {figures['evaluations_missing']} evaluations missing"
     )
     show_notes(figures["notes"], console)
+    diverged = diverged_before(session.store, plan.jobs.values(), retry)
+    _say_diverged(diverged, console)
     seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
     mark = mark_of(session.store)
     jobs = [replace(job, mark=mark) for job in plan.jobs.values()]
@@ -112,8 +130,8 @@ def _launch(
             callbacks=[meter, trackers],
             display=partial(Display, console=console, spent=meter.describe, publish=publish),
             brake=brake,
+            diverged=diverged,
         )
-    record_outcomes(session, outcome)
     if outcome.complete and experiment.runtime.keep == "none":
         _drop_weights(session, plan)
     return RunResult(outcome.stages, meter.spent, outcome.stopped)
@@ -172,18 +190,31 @@ def prepare(session: Session, jobs: Iterable[StageJob], console: Console) -> Non
             publish_checkpoint(session.store, job.spec)
 
 
-def record_outcomes(session: Session, outcome: Outcome) -> None:
-    """Write to the store which stages failed and why; remove the failure of a stage that is now done."""
+def diverged_before(store: Store, jobs: Iterable[StageJob], retry: Sequence[str] = ()) -> dict[str, str]:
+    """Stages that diverged in an earlier run, and why. They are not trained again: they would diverge again.
 
-    def record(item: tuple[str, StageOutcome]) -> None:
-        name, stage = item
-        if stage.status in ("failed", "diverged"):
-            failure = {"status": stage.status, "error": stage.message, "traceback": stage.traceback}
-            write_failure(session.store, name, {**failure, "time": time.time()})
-        elif stage.status == "done":
-            clear_failure(session.store, name)
+    Args:
+        retry: if it has `diverged`, the stages are forgotten to have diverged, so that they are trained again.
+    """
+    known = set(store.list("stages"))
+    names = [job.name for job in jobs if not job.trained and job.name in known]
+    endings = zip(names, parallel_map(store, lambda name: read_failure(store, name), names), strict=True)
+    found = {name: end["error"] for name, end in endings if end is not None and end["status"] == "diverged"}
+    if DIVERGED not in retry:
+        return found
+    parallel_each(store, lambda name: clear_failure(store, name), found)
+    return {}
 
-    parallel_each(session.store, record, outcome.stages.items())
+
+def _say_diverged(diverged: Mapping[str, str], console: Console) -> None:
+    for name, reason in diverged.items():
+        console.print(f"[yellow]{name} diverged in an earlier run: {escape(reason)}[/]", soft_wrap=True)
+    if diverged:
+        console.print(
+            f"[yellow]{counted(len(diverged), 'stage')} and what starts from there will not be trained again with the "
+            "same recipe and seed; --retry diverged tries again[/]",
+            soft_wrap=True,
+        )
 
 
 def _drop_weights(session: Session, plan: Plan) -> None:

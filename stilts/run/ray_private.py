@@ -18,6 +18,7 @@ from ray._private import ray_constants, services
 from ray._private.state import state
 from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.core.generated import autoscaler_pb2, common_pb2, gcs_pb2
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 if TYPE_CHECKING:  # importing it takes a second, which `drain_node.py` can do without
     from ray.tune.experiment import Trial
@@ -190,3 +191,32 @@ def end_trial(controller: Any, trial: "Trial") -> None:
     trial.init_local_path()  # otherwise Tune cannot list the results of a trial that never started
     controller._search_alg.on_trial_complete(trial.trial_id)
     controller._schedule_trial_stop(trial)
+
+
+@contextmanager
+def losses_end_trials() -> Iterator[None]:
+    """Context in which the loss of a trial's process ends that trial and not the run, whatever Ray calls the loss.
+
+    Tune expects only a `RayActorError` from a trial's process, or an error that it has raised itself. For every other
+    class, such as `OutOfMemoryError` from Ray's memory monitor, it ends the whole run with a `RuntimeError`.
+    """
+    from ray.air.execution._internal.actor_manager import RayActorManager
+
+    handle = RayActorManager._actor_task_failed
+
+    def handled(manager: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+        handle(manager, tracked_actor_task, _as_lost_actor(exception))
+
+    RayActorManager._actor_task_failed = handled  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        RayActorManager._actor_task_failed = handle  # type: ignore[method-assign]
+
+
+def _as_lost_actor(error: Exception) -> Exception:
+    if isinstance(error, RayActorError | RayTaskError) or not isinstance(error, RayError):
+        return error
+    lost = RayActorError(error_msg=f"{type(error).__name__}: {error}")
+    lost.__cause__ = error
+    return lost

@@ -5,20 +5,14 @@ everything else continues.
 """
 
 import heapq
-import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Status = Literal["waiting", "running", "done", "stopped", "failed", "diverged", "not run"]
-Cause = Literal["process", "node", "store", "preemption", "stop"]
-"""Why a trial ended before its stage: one of its processes died; its node died without notice; the store could not be
-reached for too long; it was drained because of the preemption of a node, or because the run stops."""
+from stilts.schedule.causes import Cause, bound, final_message
 
-NODE_LOSSES = 10
-"""Nodes that a stage may lose without notice before it fails. Usually this is not the fault of the program, but a stage
-that crashes its machines must come to an end."""
+Status = Literal["waiting", "running", "done", "stopped", "failed", "diverged", "not run"]
 
 
 @dataclass
@@ -66,7 +60,6 @@ class Agenda:
         self.outcomes = {name: StageOutcome() for name in parents}
         self.seconds = {name: float((seconds or {}).get(name, 1.0)) for name in parents}
         self.max_retries = max_retries
-        self._limits: dict[Cause, float] = {"process": max_retries, "node": NODE_LOSSES}
         self.stopped = self.open = False
         self.running: set[str] = set()
         self._children: dict[str, list[str]] = {name: [] for name in parents}
@@ -130,7 +123,8 @@ class Agenda:
         outcome.status, outcome.message, outcome.traceback, outcome.seconds = status, message, traceback, seconds
         if status == "done":
             for child in self._children[name]:
-                self._push(child)
+                if self.outcomes[child].status == "waiting":  # otherwise it is concluded
+                    self._push(child)
             return []
         return self._skip_descendants(name)
 
@@ -139,15 +133,20 @@ class Agenda:
         outcome = self.outcomes[name]
         outcome.lost[cause] += 1
         outcome.cause = cause
-        if outcome.lost[cause] > self._limits.get(cause, math.inf):
-            whose = "nodes" if cause == "node" else "processes"
-            times = f"{outcome.lost[cause]} times" if outcome.lost[cause] > 1 else "once"
-            self.finish(name, "failed", f"its {whose} were lost {times}; the last time: {reason}")
+        if outcome.lost[cause] > bound(cause, self.max_retries):
+            self.finish(name, "failed", final_message(cause, outcome.lost[cause], reason))
             return False
         outcome.status, outcome.message = "waiting", reason
         self.running.remove(name)
         self._push(name)
         return True
+
+    def conclude(self, name: str, status: Status, message: str) -> None:
+        """End a stage that is not run, because the store tells how an earlier run of it ended, such as `diverged`."""
+        self.outcomes[name].status, self.outcomes[name].message = status, message
+        self._ready = [entry for entry in self._ready if entry[2] != name]
+        heapq.heapify(self._ready)
+        self._skip_descendants(name)
 
     def _skip_descendants(self, name: str) -> list[str]:
         lost = list(self._children[name])

@@ -94,6 +94,19 @@ def summary(counts: Mapping[str, int]) -> str:
     return ", ".join(parts + [f"{counts[status]} {status}" for status in _OTHERS if counts.get(status)])
 
 
+def ended(agenda: Agenda) -> str:
+    """How the stages ended so far: `3 of 12 done, 1 failed: NAME: reason, 2 diverged: NAME: reason and 1 more`."""
+    counts = counts_of(agenda)
+    parts = [f"{counts['done']} of {len(agenda.outcomes)} done"]
+    for status in ("failed", "diverged"):
+        if counts[status]:
+            name, first = next(item for item in agenda.outcomes.items() if item[1].status == status)
+            more = f" and {counts[status] - 1} more" if counts[status] > 1 else ""
+            reason = first.message.partition("\n")[0]
+            parts.append(f"{counts[status]} {status}: {name}: {reason}{more}")
+    return ", ".join(parts)
+
+
 def facts(latest: Mapping[str, Any]) -> list[str]:
     """The report of a stage, in words: `step 120/400`, `loss 1.203`, `8,120 tokens/s`, `35.0 s left`."""
     where, shown = position(latest), numbers(latest)

@@ -19,7 +19,7 @@ from stilts.plan.todo import missing_jobs
 from stilts.run.cluster.drain import Brake
 from stilts.run.cluster.ray_job import check_job
 from stilts.run.display import Display
-from stilts.run.launch import check_hub_models, check_limits, prepare, record_outcomes, tell_waiting
+from stilts.run.launch import check_hub_models, check_limits, diverged_before, prepare, tell_waiting
 from stilts.run.meter import NO_LIMITS, Limits, Meter
 from stilts.run.result import CONTINUE, RunResult
 from stilts.run.tune_adapter.execute import connected, execute
@@ -89,8 +89,8 @@ def _tune(found: SearchSession, study: optuna.Study, console: Console, limits: L
         if jobs:
             console.print(f"{len(jobs)} stages before the one that is tuned")
             run = partial(execute, runtime=runtime, name=session.experiment.name, callbacks=[meter], brake=brake)
-            outcome = run(jobs, display=partial(Display, console=console, spent=meter.describe))
-            record_outcomes(session, outcome)
+            shown = partial(Display, console=console, spent=meter.describe)
+            outcome = run(jobs, display=shown, diverged=diverged_before(store, jobs))
             if not outcome.complete:
                 result = RunResult(outcome.stages, meter.spent, outcome.stopped)
                 return _End(result.reason, limited=outcome.stopped is not None)

@@ -45,7 +45,7 @@ def test_a_pipe_gets_one_line_for_each_event(agenda: Agenda) -> None:
         "done a in 20.0 s, dev 71.3",
         "start b",
         "start c",
-        "lost c again, retry 1 of 1",
+        "lost c retry 1 of 1",
         "start c",
         "failed c",
     ]
@@ -55,7 +55,9 @@ def test_a_pipe_gets_one_line_for_each_event(agenda: Agenda) -> None:
 @pytest.mark.parametrize(
     ("cause", "said"),
     [
-        ("node", "lost c with its node, again"),
+        ("node", "lost c retry 1 of 10"),
+        ("memory", "memory c retry 1 of 5"),
+        ("stalled", "stalled c retry 1 of 3"),
         ("preemption", "preempted c continues"),
         ("stop", "stopped c continues with the next run"),
     ],

@@ -35,6 +35,7 @@ NAMES = {
     "release_idle_actors": [f"{CONTROLLER}._cleanup_cached_actors"],
     "has_idle_actor": ["ray.tune.utils.object_cache:_ObjectCache.num_cached_objects"],
     "unfinished_trials": [f"{CONTROLLER}.get_live_trials", "ray.tune.experiment:Trial.is_finished"],
+    "losses_end_trials": ["ray.air.execution._internal.actor_manager:RayActorManager._actor_task_failed"],
     "end_trial": [
         f"{CONTROLLER}._schedule_trial_stop",
         "ray.tune.experiment:Trial.init_local_path",
@@ -46,6 +47,10 @@ NAMES = {
 ARGUMENTS = {
     "start_local": ("ray:init", ["_node_ip_address", "include_dashboard", "kwargs"]),
     "release_idle_actors": (f"{CONTROLLER}._cleanup_cached_actors", ["force_all"]),
+    "losses_end_trials": (
+        "ray.air.execution._internal.actor_manager:RayActorManager._actor_task_failed",
+        ["self", "tracked_actor_task", "exception"],
+    ),
     "is_autoscaled": ("ray.autoscaler.v2.utils:is_autoscaler_v2", ["fetch_from_server"]),
 }
 

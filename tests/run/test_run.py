@@ -97,8 +97,9 @@ class TestOneRank:
         assert outcome.stages["die-root"].retries == 1
         assert [trace[0] for trace in traces(jobs[0])].count("die-root") == 2
 
-    def test_a_lost_lease_is_retried(self, outcome: Outcome) -> None:
-        assert (outcome.stages["fenced-child"].status, outcome.stages["fenced-child"].retries) == ("done", 1)
+    def test_a_lost_lease_is_retried_and_not_counted_as_a_lost_process(self, outcome: Outcome) -> None:
+        assert (outcome.stages["fenced-child"].status, outcome.stages["fenced-child"].retries) == ("done", 0)
+        assert outcome.stages["fenced-child"].lost["lease"] == 1
 
     def test_a_store_that_was_away_counts_against_nothing(self, outcome: Outcome) -> None:
         stage = outcome.stages["away-child"]

@@ -1,4 +1,9 @@
-from stilts.schedule.agenda import NODE_LOSSES, Agenda
+import math
+
+import pytest
+
+from stilts.schedule.agenda import Agenda
+from stilts.schedule.causes import CAUSES, Cause, bound, final_message
 
 
 def drain(agenda: Agenda) -> list[str]:
@@ -66,13 +71,13 @@ def test_preemptions_are_not_counted_and_lost_nodes_only_after_many() -> None:
     for _ in range(1000):
         assert agenda.take() == "a"
         assert agenda.lose("a", "taken back", "preemption")
-    for _ in range(NODE_LOSSES):
+    for _ in range(int(CAUSES["node"].most)):
         agenda.take()
         assert agenda.lose("a", "node died", "node")
     assert agenda.outcomes["a"].retries == 0
     agenda.take()
     assert not agenda.lose("a", "node died", "node")
-    assert agenda.outcomes["a"].message == "its nodes were lost 11 times; the last time: node died"
+    assert agenda.outcomes["a"].message.startswith("one of its nodes was lost 11 times, the last time: node died; ")
 
 
 def test_a_stopped_agenda_offers_nothing_and_leaves_the_rest_waiting() -> None:
@@ -108,3 +113,47 @@ def test_a_stage_that_is_added_starts_and_ends_as_the_others() -> None:
     assert agenda.take() == "late"
     agenda.finish("late", "stopped", "stopped after step 3 of 9")
     assert (agenda.outcomes["late"].status, agenda.exhausted) == ("stopped", True)
+
+
+def test_every_cause_has_a_bound_of_its_own() -> None:
+    agenda = Agenda({"a": None}, max_retries=1)
+    for cause, rule in CAUSES.items():
+        for _ in range(1 if cause == "process" else int(min(rule.most, 30))):
+            agenda.take()
+            assert agenda.lose("a", "gone", cause), cause
+    assert agenda.outcomes["a"].retries == 1
+
+
+@pytest.mark.parametrize("cause", [cause for cause, rule in CAUSES.items() if math.isfinite(rule.most)])
+def test_the_end_of_a_bound_says_in_one_line_what_happened_and_what_to_do(cause: Cause) -> None:
+    agenda = Agenda({"a": None, "b": "a"}, max_retries=3)
+    for _ in range(int(bound(cause, 3))):
+        agenda.take()
+        assert agenda.lose("a", "gone", cause)
+    agenda.take()
+    assert not agenda.lose("a", "the last of them", cause)
+    outcome = agenda.outcomes["a"]
+    assert (outcome.status, agenda.outcomes["b"].status) == ("failed", "not run")
+    assert outcome.message == final_message(cause, int(bound(cause, 3)) + 1, "the last of them")
+    assert CAUSES[cause].remedy
+    assert outcome.message.endswith(CAUSES[cause].remedy)
+    assert "\n" not in outcome.message
+
+
+def test_a_concluded_stage_and_its_descendants_are_not_run() -> None:
+    agenda = Agenda({"root": None, "bad": "root", "child": "bad", "good": "root"})
+    agenda.conclude("bad", "diverged", "the loss is nan")
+    assert drain(agenda) == ["root", "good"]
+    assert {name: outcome.status for name, outcome in agenda.outcomes.items()} == {
+        "root": "done",
+        "bad": "diverged",
+        "child": "not run",
+        "good": "done",
+    }
+    assert agenda.outcomes["child"].message == "bad is diverged"
+
+
+def test_nothing_is_left_where_every_root_is_concluded() -> None:
+    agenda = Agenda({"bad": None, "child": "bad"})
+    agenda.conclude("bad", "diverged", "the loss is nan")
+    assert agenda.exhausted

@@ -13,7 +13,7 @@ from stilts.errors import Problems, StiltsError
 from stilts.experiment.load import load_experiment
 from stilts.experiment.secrets import holds_secret, is_secret_name, redact
 from stilts.ledger.record import read_failure, write_failure
-from stilts.run.gang.gang import describe
+from stilts.run.stage.ending import describe
 from stilts.storage.local import LocalStore
 from stilts.storage.open import open_store
 

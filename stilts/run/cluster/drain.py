@@ -22,7 +22,8 @@ from ray.tune.experiment import Trial
 
 from stilts.run.cluster.nodes import Nodes
 from stilts.run.ray_private import actor_of, end_trial, release_idle_actors, unfinished_trials
-from stilts.schedule.agenda import Agenda, Cause
+from stilts.schedule.agenda import Agenda
+from stilts.schedule.causes import Cause
 
 STOP_SECONDS = 120.0
 """When the run stops, trials that have not ended this long after they were asked to are killed."""
@@ -85,9 +86,13 @@ class Drain:
         self._homes.pop(trial, None)
         self._asked.pop(trial, None)
 
-    def on_loss(self, trial: Trial) -> Cause:
-        """Forget a trial that was lost, and return why."""
-        cause = self._asked.get(trial) or self._nodes.cause(self._homes.get(trial, set()))
+    def on_loss(self, trial: Trial, known: Cause | None = None) -> Cause:
+        """Forget a trial that was lost, and return why.
+
+        Args:
+            known: the cause as the error of the trial tells it; None if it tells none.
+        """
+        cause = self._asked.get(trial) or known or self._nodes.cause(self._homes.get(trial, set()))
         self.on_end(trial)
         return cause
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import ray
 
 from stilts.run.ray_private import draining_nodes, was_preempted
-from stilts.schedule.agenda import Cause
+from stilts.schedule.causes import Cause
 
 POLL_SECONDS = 1.0
 PROBE_SECONDS = 2.0

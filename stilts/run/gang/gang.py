@@ -7,37 +7,42 @@ wait for it for ever. Reuse is for speed only: no stage may rely on what an earl
 import importlib
 import os
 import socket
-import textwrap
-import traceback
+import time
 from collections.abc import Callable
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from stilts.errors import StiltsError
 from stilts.experiment.runtime import Runtime
-from stilts.experiment.secrets import redact
 from stilts.plan.job import StageJob
 from stilts.run.gang.gpu import combine, gpu_facts
+from stilts.run.gang.losses import brief, cause_of
+from stilts.run.stage.ending import DONE, LOST, PREEMPTED, STOPPED, describe
+from stilts.schedule.causes import Cause
 
 CONNECT_SECONDS = 600.0
 PING_SECONDS = 60.0
+ROOT_SECONDS = 10.0
+"""After a rank lost its connection to the others, how long the gang waits to learn whether another rank ended first."""
 RUNNING = "running"
-LOST = "lost"
-AWAY = "away"
-PREEMPTED = "preempted"
-STOPPED = "stopped"
 
 
 class LostRank(Exception):
-    """A rank's process or node is gone or cannot be reached. Not an error of the program."""
+    """An attempt ended for a reason that another attempt can mend: not an error of the program.
 
+    Attributes:
+        cause: why.
+    """
 
-class StoreAway(LostRank):
-    """The store could not be reached for longer than a stage waits for it. Not an error of the program or of a node."""
+    def __init__(self, reason: str, cause: Cause = "process") -> None:
+        super().__init__(reason, cause)  # both, so that the exception can be pickled
+        self.reason, self.cause = reason, cause
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 class Rank:
@@ -117,27 +122,6 @@ def resolve(dotted: str) -> Callable[..., None]:
     return function
 
 
-def describe(error: BaseException) -> dict[str, Any]:
-    """Return the result of a stage that ended with an exception: `status`, `error` and `traceback`, without secrets.
-
-    The status is `failed`, `diverged`, `preempted` (drained), `stopped`, `lost` (another attempt took the lease over)
-    or `away` (the store cannot be reached).
-    """
-    # The classes are known by name, because only the stage function imports the modules that define them.
-    known = {
-        "Diverged": "diverged",
-        "LeaseLost": LOST,
-        "Unreachable": AWAY,
-        "Preempted": PREEMPTED,
-        "Stopped": STOPPED,
-    }
-    return {
-        "status": known.get(type(error).__name__, "failed"),
-        "error": redact(str(error) if isinstance(error, StiltsError) else f"{type(error).__name__}: {error}"),
-        "traceback": redact("".join(traceback.format_exception(error))),
-    }
-
-
 class Gang:
     """The ranks of one trial, one in each bundle of its placement group.
 
@@ -166,7 +150,7 @@ class Gang:
             ray.get([rank.connect.remote(address, port) for rank in self._ranks], timeout=CONNECT_SECONDS)
         except RayError as error:
             self.kill()
-            raise LostRank(f"the ranks could not be started: {brief(error)}") from error
+            raise _lost("the ranks could not be started", error) from error
 
     def start(self, job: StageJob, stage_function: str) -> None:
         """Start a stage on every rank."""
@@ -185,22 +169,38 @@ class Gang:
             result = self._result(ref)
             if result["status"] in (PREEMPTED, STOPPED):
                 self._ended = result  # every rank ends so; the leader may still be writing to the store
-            elif result["status"] != "done":
-                self._running = {}
-                self._check_alive()
-                if result["status"] in (LOST, AWAY):
-                    raise (StoreAway if result["status"] == AWAY else LostRank)(result["error"])
-                return result
+            elif result["status"] != DONE:
+                return self._root(result)
         if not self._running:
             return self._ended
         return {**self._progress(), "status": RUNNING}
+
+    def _root(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Return the first failure of a gang, of which `result` may be a consequence.
+
+        If a rank fails or dies, the others may lose their connection to it, and learn of that before anybody else.
+
+        Raises:
+            LostRank: the failure is one that another attempt can mend.
+        """
+        until = time.monotonic() + ROOT_SECONDS
+        while result.get("cause") == "network" and self._running and time.monotonic() < until:
+            self._check_alive()
+            for ref in ray.wait(list(self._running), num_returns=1, timeout=1.0)[0]:
+                other = self._result(ref)
+                result = result if other["status"] == DONE else other
+        self._running = {}
+        self._check_alive()
+        if result["status"] == LOST:
+            raise LostRank(result["error"], result["cause"])
+        return result
 
     def _result(self, ref: ray.ObjectRef) -> dict[str, Any]:
         rank = self._running.pop(ref)
         try:
             result: dict[str, Any] = ray.get(ref)
         except RayError as error:
-            raise LostRank(f"rank {rank} was lost: {brief(error)}") from error
+            raise _lost(f"rank {rank} was lost", error) from error
         return result
 
     def _progress(self) -> dict[str, Any]:
@@ -218,7 +218,7 @@ class Gang:
             try:
                 ray.get(actor.ping.remote(), timeout=PING_SECONDS)
             except RayError as error:
-                raise LostRank(f"rank {rank} was lost: {brief(error)}") from error
+                raise _lost(f"rank {rank} was lost", error) from error
 
     def drain(self) -> None:
         """Ask the stage to end as soon as no work is lost by it. It then ends as `preempted`, or as `done`."""
@@ -237,11 +237,5 @@ class Gang:
         self._ranks, self._running = [], {}
 
 
-def brief(error: BaseException) -> str:
-    """Return the most informative line of an error of Ray's, whose messages can be pages long, without secrets."""
-    cause = getattr(error, "cause", None) or error
-    # The message of an actor's death: a general line, indented facts about the actor, and the reason.
-    lines = [line for line in str(cause).splitlines() if line.strip() and not line.startswith("\t")]
-    reason = lines[1:2] if isinstance(cause, RayActorError) and len(lines) > 1 else lines[:1]
-    text = redact(textwrap.shorten(" ".join(reason), 240, placeholder=" ..."))
-    return text if isinstance(cause, LostRank) else f"{type(cause).__name__}: {text}"
+def _lost(what: str, error: RayError) -> LostRank:
+    return LostRank(f"{what}: {brief(error)}", cause_of(error))

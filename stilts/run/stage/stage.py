@@ -6,9 +6,10 @@ ensures that a kill at any moment loses at most the work since the last resume s
 1. resume states, during training;
 2. the weights, then the stage's record;
 3. for each evaluation, the predictions, then the record;
-4. the model card if the weights are kept; otherwise the weights are removed.
+4. the model card if the weights are kept; otherwise the weights are removed;
+5. the removal of what an earlier attempt wrote about its failure.
 
-A stage is done when all of this is in the store.
+A stage is done when the first four are in the store. If the stage fails, the rank that sees it writes why, at once.
 """
 
 import shutil
@@ -19,9 +20,10 @@ from dataclasses import replace
 
 from stilts.identity.stage import SHORT
 from stilts.ledger.mark import check_mark
-from stilts.ledger.record import drop_weights, stage_path, take_inventory
+from stilts.ledger.record import clear_failure, drop_weights, read_failure, stage_path, take_inventory
 from stilts.plan.job import StageJob
 from stilts.run.stage.attempt import Attempt, Report
+from stilts.run.stage.ending import FailureRecord
 from stilts.run.stage.publish import publish_model_card, remove_unkept_weights
 from stilts.run.stage.scoring import evaluate_stage
 from stilts.run.stage.training import stage_model
@@ -30,6 +32,7 @@ from stilts.run.temporary import temporary_folder
 from stilts.storage.lease import WAIT_SECONDS, Lease
 from stilts.storage.open import open_store
 from stilts.storage.protocol import Store
+from stilts.train.loop import Diverged
 from stilts.train.ranks import Ranks
 
 
@@ -49,18 +52,23 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
     if job.mark is not None:
         check_mark(store, job.mark)
     lease = Lease(store, stage_path(job.name), lambda who: report({"phase": f"waiting for {who}"}))
+    failure = FailureRecord(store, job.name, ranks.rank)
     with _held(lease, ranks), temporary_folder() as scratch:
-        missing = ranks.broadcast(_missing_work(store, job) if ranks.leader else None)
+        missing, diverged = ranks.broadcast(_missing_work(store, job) if ranks.leader else None)
+        if diverged is not None:
+            raise Diverged(diverged)
         if ranks.leader and (missing is None or missing.trained):
             _remove_orphans(store, job, done=missing is None)
         if missing is None:
             return
-        with Uploader(lease.check) if ranks.leader else nullcontext() as uploader:
+        failure.attempt = ranks.broadcast(lease.attempt)
+        with failure, Uploader(lease.check) if ranks.leader else nullcontext() as uploader, failure:
             attempt = Attempt(missing, store, ranks, report, lease, uploader)
             model = stage_model(attempt, scratch)
             evaluate_stage(attempt, model)
             publish_model_card(attempt)
             remove_unkept_weights(attempt)
+            attempt.submit(lambda: clear_failure(store, job.name))
             attempt.flush()
 
 
@@ -82,8 +90,20 @@ def _held(lease: Lease, ranks: Ranks) -> Iterator[None]:
         yield
 
 
-def _missing_work(store: Store, job: StageJob) -> StageJob | None:
-    """The part of the job that the store lacks now that the lease is held; None if another driver has done it all."""
+def _missing_work(store: Store, job: StageJob) -> tuple[StageJob | None, str | None]:
+    """What is left to do now that the lease is held.
+
+    Returns:
+        the part of the job that the store lacks, None if another driver has done it all; and if another driver has
+        trained the stage since the plan was made and it diverged, the reason, otherwise None.
+    """
+    missing = _lacking(store, job)
+    ended = None if missing is None or missing.trained else read_failure(store, job.name)
+    return missing, ended["error"] if ended is not None and ended["status"] == "diverged" else None
+
+
+def _lacking(store: Store, job: StageJob) -> StageJob | None:
+    """The part of the job that the store lacks; None if it lacks nothing."""
     artifact = take_inventory(store, {job.name[-SHORT:]}, verify=True).get(job.name[-SHORT:])
     if artifact is None:
         return job
@@ -99,7 +119,7 @@ def _missing_work(store: Store, job: StageJob) -> StageJob | None:
 def _remove_orphans(store: Store, job: StageJob, done: bool) -> None:
     """Remove files that an attempt left behind if it was killed after it had written the stage's record.
 
-    These are resume states, and weights that are not kept.
+    These are resume states, the failure of an earlier attempt, and weights that are not kept.
 
     Args:
         done: whether all evaluations are stored too, so that the weights are no longer needed.
@@ -107,5 +127,7 @@ def _remove_orphans(store: Store, job: StageJob, done: bool) -> None:
     store.remove(f"{stage_path(job.name)}/resume")
     for folder in store.scratch(stage_path(job.name)).glob("resume*"):
         shutil.rmtree(folder, ignore_errors=True)
-    if done and not job.keep_weights:
-        drop_weights(store, job.name)
+    if done:
+        clear_failure(store, job.name)
+        if not job.keep_weights:
+            drop_weights(store, job.name)

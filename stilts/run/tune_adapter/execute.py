@@ -24,11 +24,14 @@ from stilts.plan.job import StageJob
 from stilts.run.cluster.cluster import capacity, check_store, use_gpu
 from stilts.run.cluster.drain import STOP_SECONDS, Brake, Drain
 from stilts.run.display import Display
-from stilts.run.ray_private import start_local
+from stilts.run.ray_private import losses_end_trials, start_local
+from stilts.run.recorder import Recorder
 from stilts.run.temporary import temporary_folder
 from stilts.run.tune_adapter.searcher import GangScheduler, StageSearcher, StageSource
 from stilts.run.tune_adapter.trial import StageTrial, resources
 from stilts.schedule.agenda import Agenda, StageOutcome
+from stilts.schedule.progress import ended
+from stilts.storage.open import open_store
 
 STAGE_FUNCTION = "stilts.run.stage.stage:run_stage"
 
@@ -71,6 +74,7 @@ def execute(
     brake: Brake | None = None,
     stage_function: str = STAGE_FUNCTION,
     source: StageSource | None = None,
+    diverged: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run stages, and return when none is running and none can start.
 
@@ -85,6 +89,7 @@ def execute(
         stage_function: `package.module:function`, called in every rank with the job, its `Ranks` and a function that
             reports a dict (step, steps, loss, tokens_per_second, eta).
         source: offers more stages during the run.
+        diverged: why stages diverged in an earlier run, by name. They and their descendants are not run.
 
     Raises:
         StiltsError: the cluster cannot be reached or can never run a trial, or its nodes do not see the same store.
@@ -93,12 +98,17 @@ def execute(
     brake = brake or Brake()
     if not jobs and source is None:
         return Outcome({})
-    with connected(), temporary_folder() as temporary:
+    agenda = Agenda({job.name: job.parent for job in jobs}, seconds, runtime.max_retries)
+    agenda.open = source is not None
+    for stage, reason in (diverged or {}).items():
+        agenda.conclude(stage, "diverged", reason)
+    if agenda.exhausted and source is None:
+        return Outcome(agenda.outcomes)
+    uri = jobs[0].store if source is None else source.uri
+    with connected(), temporary_folder() as temporary, Recorder(open_store(uri), runtime.max_retries) as record:
         gpu = use_gpu(runtime)
-        check_store(jobs[0].store if source is None else source.uri)
-        agenda = Agenda({job.name: job.parent for job in jobs}, seconds, runtime.max_retries)
-        agenda.open = source is not None
-        searcher = StageSearcher(agenda, capacity(runtime, gpu), source)
+        check_store(uri)
+        searcher = StageSearcher(agenda, capacity(runtime, gpu), source, record)
         shown = display(agenda)
         scheduler = GangScheduler(searcher, Drain(agenda, brake, shown.note), runtime.idle_seconds, source)
         tuner = tune.Tuner(
@@ -106,7 +116,7 @@ def execute(
             tune_config=_tune_config(searcher, scheduler),
             run_config=_run_config(name, temporary, [shown, *callbacks]),
         )
-        with _quiet_tune(), _interruptible(brake), shown.showing():
+        with _quiet_tune(), _interruptible(brake, agenda), shown.showing(), losses_end_trials():
             tuner.fit()
     return Outcome(agenda.outcomes, brake.reason)
 
@@ -151,11 +161,12 @@ def _trial_name(trial: Any) -> str:
 
 
 @contextmanager
-def _interruptible(brake: Brake) -> Iterator[None]:
+def _interruptible(brake: Brake, agenda: Agenda) -> Iterator[None]:
     """Stop the run on SIGINT or SIGTERM: at the first signal cleanly, at the second by killing the trials.
 
     Raises:
-        KeyboardInterrupt: a signal arrived; raised at the end of the run, or immediately at the third signal.
+        KeyboardInterrupt: a signal arrived; raised at the end of the run, or immediately at the third signal. Its text
+            says how the stages ended.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread can handle signals
@@ -166,7 +177,7 @@ def _interruptible(brake: Brake) -> Iterator[None]:
         nonlocal signals
         signals += 1
         if signals > 2:
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(ended(agenda))
         brake.stop("interrupted", 0.0 if brake.reason else STOP_SECONDS)
 
     # `ray job stop` and batch systems send SIGTERM. Ray's own handler for it would end the process immediately.
@@ -177,7 +188,7 @@ def _interruptible(brake: Brake) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
     if signals:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(ended(agenda))
 
 
 @contextmanager

@@ -4,22 +4,25 @@ A stage whose trial was lost is offered again as a new trial. Tune's own retry i
 good if the warm actor that it was to reuse has died, and may wait for ever for one that was being reset.
 """
 
-import textwrap
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from ray import cloudpickle
+from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from stilts.plan.job import StageJob
 from stilts.run.cluster.drain import Drain
-from stilts.run.gang.gang import LostRank, StoreAway
+from stilts.run.gang.gang import LostRank
+from stilts.run.gang.losses import brief, cause_of, shortened
 from stilts.run.ray_private import actor_of, controller_of, has_idle_actor, release_idle_actors
 from stilts.run.tune_adapter.trial import Drained
-from stilts.schedule.agenda import Agenda, Cause, StageOutcome
+from stilts.schedule.agenda import Agenda, StageOutcome
+from stilts.schedule.causes import Cause
 
 
 class StageSource(Protocol):
@@ -48,11 +51,18 @@ class StageSearcher(Searcher):
         agenda: notes how every stage ends.
         capacity: returns how many trials may run or wait for resources now.
         source: offers further stages when none of the agenda is ready.
+        record: called with the name and outcome of a stage each time that an attempt at it has ended.
     """
 
-    def __init__(self, agenda: Agenda, capacity: Callable[[], int], source: StageSource | None = None) -> None:
+    def __init__(
+        self,
+        agenda: Agenda,
+        capacity: Callable[[], int],
+        source: StageSource | None = None,
+        record: Callable[[str, StageOutcome], None] = lambda name, outcome: None,
+    ) -> None:
         super().__init__()
-        self._agenda, self._capacity, self._source = agenda, capacity, source
+        self._agenda, self._capacity, self._source, self._record = agenda, capacity, source, record
         self._jobs: dict[str, StageJob] = {}
         self._stages: dict[str, str] = {}
         self._losses: dict[str, tuple[str, Cause]] = {}
@@ -91,6 +101,7 @@ class StageSearcher(Searcher):
             details = result.get("error", ""), result.get("traceback", ""), result.get("time_total_s", 0.0)
             self._agenda.finish(name, result["status"], *details)
         outcome = self._agenda.outcomes[name]
+        self._record(name, outcome)
         if name in self._jobs and outcome.status != "waiting" and self._source is not None:
             self._source.ended(name, outcome)
 
@@ -105,14 +116,27 @@ class StageSearcher(Searcher):
         """Does nothing: every launch makes a new plan."""
 
 
-def _reason(trial: Trial) -> tuple[str, str]:
-    """Return the last line of the error that Tune has just noted for a trial, shortened, and the name of its class."""
-    text = Path(trial.error_file).read_text() if trial.error_file else ""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\t")]
-    kind, separator, message = (lines or ["Tune gave no reason"])[-1].partition(": ")
-    name = kind.rpartition(".")[2] if separator else ""
-    ours = name in (LostRank.__name__, StoreAway.__name__, Drained.__name__)
-    return textwrap.shorten(message if ours else kind + separator + message, 240, placeholder=" ..."), name
+def _loss(trial: Trial) -> tuple[str, Cause | None]:
+    """Return why a trial was lost, in one line, and the cause if the error that Tune has just noted tells it."""
+    error = _noted(trial)
+    if error is None:
+        return "Tune gave no reason", None
+    inner = error.cause if isinstance(error, RayTaskError) else error
+    if isinstance(inner, LostRank):
+        return shortened(str(inner)), None if inner.cause == "process" else inner.cause
+    if isinstance(inner, Drained):
+        return shortened(str(inner)), None
+    cause = cause_of(error)
+    return brief(error), None if cause == "process" else cause
+
+
+def _noted(trial: Trial) -> BaseException | None:
+    """The error that Tune has noted for a trial."""
+    path = trial.pickled_error_file
+    if not path or not Path(path).exists():
+        return None
+    error = cloudpickle.loads(Path(path).read_bytes())
+    return error if isinstance(error, BaseException) else None
 
 
 class GangScheduler(FIFOScheduler):
@@ -142,9 +166,8 @@ class GangScheduler(FIFOScheduler):
         self._drain.on_end(trial)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        reason, name = _reason(trial)
-        cause = self._drain.on_loss(trial)
-        self._searcher.explain(trial.trial_id, reason, "store" if name == StoreAway.__name__ else cause)
+        reason, cause = _loss(trial)
+        self._searcher.explain(trial.trial_id, reason, self._drain.on_loss(trial, cause))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         controller = controller_of(tune_controller)

@@ -14,13 +14,24 @@ from safetensors.torch import load_file
 
 from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT, StageSpec
-from stilts.ledger.record import drop_weights, read_stage, take_inventory
+from stilts.ledger.record import (
+    clear_failure,
+    drop_weights,
+    read_ending,
+    read_failure,
+    read_stage,
+    take_inventory,
+    write_failure,
+)
 from stilts.plan.todo import missing_jobs
 from stilts.results.training import training_table
+from stilts.run.stage import stage
 from stilts.run.stage.stage import run_stage
 from stilts.session import Session
 from stilts.show.training import training_grids
+from stilts.storage.lease import holder
 from stilts.tasks.base import get_task
+from stilts.train.loop import Diverged
 from stilts.train.model import Model, as_trained
 from stilts.train.ranks import Ranks
 from tests.tiny import TINY
@@ -280,3 +291,57 @@ def test_what_every_stage_learned_is_a_table(session: Session, done: dict[str, A
     assert shown["anli_plus"][4] == "33.3"
     if not nli["learned"]:
         assert any(note.startswith("anli_plus: dev is not above chance") for note in grid.notes)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Session:
+    """An experiment with nothing in its store."""
+    text = ROUNDED.replace("store: store", f"store: {tmp_path / 'store'}").replace(
+        "targets: [tatoeba, xnli]", "targets: [xnli]"
+    )
+    text = text.replace("intermediates: {none: [], mnli: [mnli]}", "intermediates: {none: []}").replace(
+        "  tasks: {mnli: {train: nli.jsonl}}\n", ""
+    )
+    (tmp_path / "fresh.yaml").write_text(text)
+    session = Session.open(tmp_path / "fresh.yaml")
+    for ref in session.data:
+        session.catalog.materialise(ref)
+    return session
+
+
+def test_why_a_stage_failed_is_in_the_store_when_its_lease_is_released_and_a_success_removes_it(
+    fresh: Session, ranks: Ranks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(attempt: object, model: object) -> None:
+        raise ValueError("bad data")
+
+    base, target = fresh.plan().jobs.values()
+    run_stage(base, ranks, lambda report: None)
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "evaluate_stage", broken)
+        with pytest.raises(ValueError, match="bad data"):
+            run_stage(target, ranks, lambda report: None)
+    failure = read_failure(fresh.store, target.name)
+    assert failure is not None
+    assert (failure["status"], failure["attempt"], failure["rank"]) == ("failed", 1, 0)
+    assert "in broken" in failure["traceback"]
+    assert holder(fresh.store, f"stages/{target.name}") is None
+    run_stage(fresh.plan().jobs[target.spec.key], ranks, lambda report: None)
+    assert read_ending(fresh.store, target.name) is None
+
+
+def test_a_stage_that_diverged_for_another_driver_meanwhile_is_not_trained_again(
+    fresh: Session, ranks: Ranks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, target = fresh.plan().jobs.values()
+    run_stage(base, ranks, lambda report: None)
+    ended = {"status": "diverged", "error": "the loss is nan at step 3", "attempt": 1, "pid": 7}
+    write_failure(fresh.store, target.name, ended)
+    with monkeypatch.context() as patched:
+        patched.setattr(stage, "stage_model", lambda attempt, scratch: pytest.fail("it is trained again"))
+        with pytest.raises(Diverged, match="nan at step 3"):
+            run_stage(target, ranks, lambda report: None)
+    assert (read_failure(fresh.store, target.name) or {})["pid"] == 7
+    clear_failure(fresh.store, target.name)
+    run_stage(target, ranks, lambda report: None)
+    assert fresh.plan().jobs == {}
