@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from stilts.experiment.recipe import MOST, Frozen, Positive, PositiveNumber
 
@@ -21,6 +21,10 @@ class Runtime(Frozen):
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 1
     """ZeRO stage of DeepSpeed: what the ranks of a trial shard. 0: nothing, 1: optimizer states, 2: gradients, too,
     3: parameters, too."""
+    engine: Literal["auto", "deepspeed", "torch"] = "auto"
+    """What trains a stage. deepspeed: DeepSpeed, which shards over the ranks of a trial; torch: torch's fused AdamW on
+    flat buffers, on one rank; auto: deepspeed for several ranks and for ZeRO 3, else torch. They give the same weights
+    up to fp32 rounding."""
     tokens_per_micro_batch: Positive = 8192
     """Padded tokens of one forward and backward pass of one rank. Lower it if memory runs out: it changes neither the
     batch size nor any key, and a stage resumes with the new value."""
@@ -45,3 +49,11 @@ class Runtime(Frozen):
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
     """Where loss, speed and scores are logged, one run per stage. tensorboard: event files in the results folder; wandb
     and mlflow: as their environment variables say (WANDB_API_KEY or WANDB_MODE=offline, MLFLOW_TRACKING_URI)."""
+
+    @model_validator(mode="after")
+    def _one_rank_for_torch(self) -> "Runtime":
+        if self.engine == "torch" and (self.ranks > 1 or self.zero_stage == 3):
+            raise ValueError(
+                "engine: torch trains on one rank and shards nothing; leave it out, or set ranks: 1 and zero_stage: 1"
+            )
+        return self

@@ -36,11 +36,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from stilts.encoders.checkpoint_files import safetensors_problems
-from stilts.train.deepspeed import optimizer_state, restore_optimizer_state
+from stilts.train.engine import Engine
 from stilts.train.ranks import Ranks
 
 log = logging.getLogger(__name__)
 
+LAYOUT = 2
+"""Which tensors a state holds. It is part of the digest, so that a state of another layout is not continued. 2: of the
+input embeddings the rows in use (`rows.py`)."""
 STATE, BEST, META, MANIFEST = "state.safetensors", "best.safetensors", "state.json", "manifest.json"
 
 
@@ -61,14 +64,14 @@ class ResumeStore:
     newer: Callable[[int], Path | None] | None = None
     confirm: Callable[[], None] = lambda: None
 
-    def save(self, engine: Any, meta: dict[str, Any], best: dict[str, torch.Tensor] | None, ranks: Ranks) -> None:
+    def save(self, engine: Engine, meta: dict[str, Any], best: dict[str, torch.Tensor] | None, ranks: Ranks) -> None:
         """Write a new state, which replaces the old one (collective).
 
         Args:
             meta: plain JSON, which `find` returns again.
             best: the weights with the best dev score so far; None if there are none.
         """
-        tensors = dict(optimizer_state(engine, keep=ranks.leader))
+        tensors = dict(engine.state(keep=ranks.leader))
         if ranks.leader:
             self._write(tensors, meta, best)
         ranks.barrier()
@@ -152,10 +155,10 @@ class ResumeState:
             for name, parameter in model.named_parameters():
                 parameter.data = fetch(f"weight.{name}", parameter.shape).to(parameter.device)
 
-    def load_optimizer(self, engine: Any, steps: Mapping[str | None, int]) -> None:
-        """Put weights, moments and step counts (see `restore_optimizer_state`) into a fresh engine."""
+    def load_optimizer(self, engine: Engine, steps: Mapping[str | None, int]) -> None:
+        """Put weights, moments and step counts (see `Engine.restore`) into a fresh engine."""
         with self._tensors() as fetch:
-            restore_optimizer_state(engine, fetch, steps)
+            engine.restore(fetch, steps)
 
     def best(self) -> dict[str, torch.Tensor] | None:
         """The weights with the best dev score so far, on the CPU of every rank; None if there are none."""

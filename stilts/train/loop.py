@@ -4,7 +4,7 @@ Each optimizer step trains on a batch of one task, which the step schedule choos
 arranged in micro-batches, which are distributed over the ranks. The loss of a step is the sum of the losses of its
 tokens or sequences divided by their number on all ranks, so that neither the number of ranks nor the size of the
 micro-batches changes the result. In a mixture, a step updates the encoder and the head of its task; the other heads
-keep their weights and their optimizer state (`deepspeed.py`).
+keep their weights and their optimizer state (`optimizer.py`).
 
 Invariants:
 
@@ -33,12 +33,13 @@ from stilts.experiment.runtime import Runtime
 from stilts.identity.canonical import digest
 from stilts.identity.stage import EXAMPLE_FIELDS, Mixing
 from stilts.train.batch import collate
-from stilts.train.checkpoint import ResumeState, ResumeStore
-from stilts.train.deepspeed import full_weights, make_engine, optimizer_step, release, set_learning_rate
+from stilts.train.checkpoint import LAYOUT, ResumeState, ResumeStore
+from stilts.train.engine_choice import make_engine
 from stilts.train.features import Features
 from stilts.train.model import Model
 from stilts.train.precision import set_precision
 from stilts.train.ranks import Preempted, Ranks, Stopped, deterministic
+from stilts.train.rows import RowsInUse, decay_factor, restore_rows, use_rows
 from stilts.train.step_schedule import Source, StepSchedule, TrainPart
 
 log = logging.getLogger(__name__)
@@ -193,6 +194,7 @@ class _Run:
         self.dev_score = dev_score if recipe.selection == "best-dev" else None
         self.watch, self.report, self.resume = watch, report, resume
         self.best: dict[str, torch.Tensor] | None = None
+        self.rows: RowsInUse | None = None
         parts = {source.task: PartResult() for source in schedule.sources}
         self.result = TrainResult(steps=self.steps, parts=parts)
         self.started = time.monotonic()
@@ -207,11 +209,13 @@ class _Run:
         except (Diverged, Preempted, Stopped):
             self.engine.destroy()  # frees the memory for the next stage that this gang trains
             raise
-        weights = full_weights(self.engine) if self.best is None else self.best
-        release(self.engine, self.model, weights, self.ranks.device)
-        self.model.eval()
         if self.best is None:
             self.result.best_step = self.steps
+        self.engine.release(self.engine.weights() if self.best is None else self.best)
+        if self.rows is not None:
+            self._decay_other_rows(self.result.best_step)
+            restore_rows(self.model, self.rows)
+        self.model.eval()
         self.result.seconds += time.monotonic() - self.started
         return self.result
 
@@ -220,6 +224,7 @@ class _Run:
         state = self._resumable()
         set_precision(self.model, "fp32")
         self.model.to(self.ranks.device)
+        self.rows = use_rows(self.model, [source.features.ids.values for source in self.schedule.sources])
         if state is not None:
             state.load_weights(self.model)
         if self.runtime.gradient_checkpointing:
@@ -247,7 +252,13 @@ class _Run:
     def _identity(self) -> str:
         """Digest of the recipe and the data. A resume state can only be continued if its digest is the same."""
         recipe = {name: value for name, value in self.recipe.model_dump().items() if name not in EXAMPLE_FIELDS}
-        return digest([recipe, self.schedule.fingerprint()])
+        return digest([recipe, self.schedule.fingerprint(), LAYOUT])
+
+    def _decay_other_rows(self, step: int) -> None:
+        """Apply the weight decay of the first steps to the embedding's rows that are not trained."""
+        if self.rows is not None and self.recipe.weight_decay:
+            rates = [learning_rate(self.recipe, earlier, self.steps) for earlier in range(step)]
+            self.rows.decay(decay_factor(rates, self.recipe.weight_decay))
 
     def _micro_batches(self, source: Source, rows: Features) -> list[MicroBatch]:
         """The micro-batches of this rank in one step."""
@@ -277,10 +288,9 @@ class _Run:
             loss = self.engine(self._collate(source, rows, micro_batch or _first_item(rows)))
             loss = loss * (1.0 if micro_batch else 0.0)
             with deterministic(self.ranks.device):
-                self.engine.backward(loss * (self.ranks.world / count), scale_wrt_gas=False)
+                self.engine.backward(loss / count)
             total += loss.detach()
-        set_learning_rate(self.engine, learning_rate(self.recipe, step, self.steps), source.head.name)
-        optimizer_step(self.engine)
+        self.engine.step(learning_rate(self.recipe, step, self.steps), source.head.name)
         due = time.monotonic() - self.saved >= self.runtime.checkpoint_seconds
         events = float(self.ranks.drain.is_set()), float(self.ranks.halt.is_set())
         loss_sum, save, drain, halt = self.ranks.sum(total.item(), float(due and self.ranks.leader), *events)
@@ -335,10 +345,11 @@ class _Run:
     def _evaluate(self, step: int) -> None:
         assert self.dev_score is not None
         self.engine.eval()
+        self._decay_other_rows(step)
         scores = dict(self.dev_score())
         score = fmean(scores.values())
         if not self.result.dev or score > max(value for _, value in self.result.dev):
-            self.best = full_weights(self.engine)
+            self.best = self.engine.weights()
             self.result.best_step = step
         self.result.dev.append((step, score))
         self.result.dev_parts.append(scores)

@@ -93,9 +93,12 @@ class FamilyHead:
 
     Attributes:
         family: name of the family.
+        reads_embeddings: whether the head reads the input embeddings (`HeadInput.embeddings`), so that each step gives
+            every row of them a gradient.
     """
 
     family: str
+    reads_embeddings = False
 
     def module(self, spec: HeadSpec, config: Any, embedding: int) -> nn.Module | None:
         """Return a new head, or None if the family has none. Linear layers are initialised by the caller.

@@ -49,6 +49,7 @@ class MaskedLanguageModelling(TokenUnits):
     """A word of the vocabulary per masked token. The tokens are drawn for each optimizer step."""
 
     family = "mlm"
+    reads_embeddings = True
 
     def module(self, spec: HeadSpec, config: Any, embedding: int) -> nn.Module:
         if not architecture(config.model_type).transform:

@@ -1,0 +1,74 @@
+"""Engine: what the training loop needs of a model under training. There are two (`engine_choice.py`).
+
+`FlatEngine` (`flat.py`) trains on one rank, where there is nothing to shard. `DeepSpeedEngine` (`deepspeed.py`) shards
+the state of the optimizer, the gradients or the weights over the ranks of a gang. Both update fp32 master weights with
+AdamW, accumulate and clip gradients in fp32, and give the same weights up to fp32 rounding.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+import torch
+
+from stilts.train.batch import Batch
+
+Fetch = Callable[[str, torch.Size], torch.Tensor]
+"""Returns the unsharded tensor with a name and a shape, on the engine's device."""
+
+
+class Engine(Protocol):
+    """A model under training, with its gradients and its optimizer. All methods but `__call__` are collective.
+
+    Attributes:
+        gradient_norm: norm of the last step's gradient before clipping, a scalar on the device; None before the first
+            step.
+    """
+
+    gradient_norm: torch.Tensor | None
+
+    def train(self) -> Any:
+        """Switch the model to training mode (dropout)."""
+
+    def eval(self) -> Any:
+        """Switch the model to evaluation mode."""
+
+    def __call__(self, batch: Batch) -> torch.Tensor:
+        """Return the fp32 sum of the losses of a micro-batch."""
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add the gradient of a loss to that of the step."""
+
+    def step(self, rate: float, head: str) -> None:
+        """Clip the gradient, run one optimizer step, and set the gradient to zero.
+
+        Args:
+            rate: learning rate.
+            head: name of the head that is updated together with the encoder.
+        """
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """The unsharded fp32 master weights by parameter name, as copies on the CPU of every rank."""
+
+    def state(self, keep: bool) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield the unsharded fp32 weight and both moments of every parameter, as copies on the CPU.
+
+        The names are `weight.NAME`, `exp_avg.NAME` and `exp_avg_sq.NAME`. They depend neither on the number of ranks
+        nor on the engine. Step counts are not included, because they follow from the step schedule.
+
+        Args:
+            keep: whether to yield the tensors on this rank. A rank without `keep` takes part in the collectives only.
+        """
+
+    def restore(self, fetch: Fetch, steps: Mapping[str | None, int]) -> None:
+        """Load weights, moments and step counts.
+
+        Args:
+            steps: number of optimizer steps that have updated each head, by name; under None, the number of all steps,
+                each of which has updated the encoder.
+        """
+
+    def release(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Destroy the engine and turn its model back into a plain one with these weights and without gradients."""
+
+    def destroy(self) -> None:
+        """Free the memory of the engine. The model cannot be used any more."""

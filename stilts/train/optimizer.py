@@ -1,0 +1,86 @@
+"""AdamW as stages use it: parameter groups, and heads that rest while a mixture trains another task.
+
+Heads of a mixture. An optimizer step updates the encoder and the head of one task. The other heads keep their weights,
+moments and step counts, as torch's optimizers do for parameters without a gradient (`HeadAdamW`). For each step of its
+task, a head is therefore updated as if the task were trained alone.
+"""
+
+import re
+from typing import Any
+
+import torch
+from torch import nn
+
+from stilts.train.model import Model
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+BETAS = (0.9, 0.999)
+
+_NO_DECAY = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)|mask_emb")
+"""Matches the lower-case names of parameters without weight decay: the patterns of transformers' `Trainer`, and
+`mask_emb` of XLNet, which is used in pretraining only and never has a gradient, so that decay alone would change it."""
+
+
+class HeadAdamW(torch.optim.AdamW):
+    """AdamW that skips parameter groups whose `active` is False, with their weights, moments and step counts.
+
+    Attributes:
+        grad_scale: a scalar by which torch's fused kernel divides the gradient while it reads it; may be missing.
+    """
+
+    grad_scale: torch.Tensor
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        groups = self.param_groups
+        self.param_groups = [group for group in groups if group["active"]]
+        try:
+            return super().step(closure)
+        finally:
+            self.param_groups = groups
+
+    def select(self, rate: float, head: str | None = None) -> None:
+        """Set the learning rate of the next step and select the parameters that it updates.
+
+        Args:
+            head: name of the head that is updated together with the encoder. It has no effect if the model has only
+                one head, which is always updated.
+        """
+        for group in self.param_groups:
+            group["active"] = group["head"] in (None, head)
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+
+def parameter_groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
+    """Parameter groups of the optimizer: one with and one without weight decay, for the encoder and for each head.
+
+    As in transformers, weight decay applies to everything except biases and the weights of layer norms. If the model
+    has several heads, the groups of a head have its name as `head`. All other groups have `head: None`.
+    """
+    groups: dict[tuple[str | None, float], list[nn.Parameter]] = {}
+    several = len(model.heads) > 1
+    modules: list[tuple[str | None, nn.Module]] = [(None, model.encoder)]
+    modules += [(name if several else None, head) for name, head in model.heads.items()]
+    for owner, module in modules:
+        decayed = _decayed_names(module)
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad:
+                decay = weight_decay if name in decayed else 0.0
+                groups.setdefault((owner, decay), []).append(parameter)
+    return [
+        {"params": parameters, "weight_decay": decay, "head": head, "active": True}
+        for (head, decay), parameters in groups.items()
+    ]
+
+
+def _decayed_names(module: nn.Module) -> set[str]:
+    """Names, relative to the module, of the parameters that weight decay applies to."""
+    names = set()
+    for prefix, part in module.named_modules():
+        for name, _ in part.named_parameters(prefix=prefix, recurse=False):
+            if not isinstance(part, nn.LayerNorm | nn.RMSNorm) and not _NO_DECAY.search(name.lower()):
+                names.add(name)
+    return names
