@@ -15,6 +15,7 @@ from stilts.cli.exit_codes import BROKEN_PIPE, DEFECT, FAILED, LIMIT_REACHED, ME
 from stilts.errors import LimitReached, StiltsError
 from stilts.experiment.secrets import redact
 from stilts.version import __version__
+from stilts.waiting import NoAnswer, become_interactive, become_patient
 
 START, RUN, RESULTS, STORE, MACHINE = "Start", "Run", "Results", "Store", "Machine"
 """Panels of the help, in the order in which a new user needs the commands."""
@@ -70,11 +71,16 @@ app.add_typer(data_app, name="data", rich_help_panel=START)
 
 def main() -> None:
     """Entry point: run a command, and turn errors into messages and exit codes (`cli/exit_codes.py`)."""
+    become_interactive()
     try:
         app()
     except LimitReached as limit:
         progress_console().print(f"[bold yellow]stopped:[/] {escape(str(limit))}", soft_wrap=True, highlight=False)
         sys.exit(LIMIT_REACHED)
+    except NoAnswer as error:
+        complain(str(error))
+        sys.stdout.flush()
+        os._exit(FAILED)  # a thread that still waits for the server would keep the process
     except StiltsError as error:
         complain(str(error))
         sys.exit(FAILED)
@@ -90,6 +96,8 @@ def main() -> None:
             "Nothing that was stored is lost. STILTS_DEBUG=1 shows the traceback; please report it."
         )
         sys.exit(DEFECT)
+    finally:
+        become_patient()
 
 
 @app.callback(invoke_without_command=True)

@@ -80,8 +80,12 @@ def progress_console() -> Console:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Ctrl-C and SIGTERM (`ray job stop`, a batch system) end a run with a message and exit code INTERRUPTED."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Ctrl-C and SIGTERM (`ray job stop`, a batch system) end a run with a message and exit code INTERRUPTED.
+
+    A second signal, while the first one is being obeyed, ends the process at once.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         yield
     except KeyboardInterrupt as interrupt:  # typer would end in a bare "Aborted"
@@ -90,4 +94,6 @@ def interruptible() -> Iterator[None]:
 
 
 def _interrupt(number: int, frame: Any) -> None:
+    for either in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(either, signal.SIG_DFL)
     raise KeyboardInterrupt

@@ -7,6 +7,7 @@ function must change when a release of Ray changes one.
 """
 
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import _raylet
-from ray._private import ray_constants, services
+from ray._private import ray_constants, services, utils
 from ray._private.state import state
 from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.core.generated import autoscaler_pb2, common_pb2, gcs_pb2
@@ -57,6 +58,32 @@ def _clusters_disabled() -> Iterator[None]:
             os.environ[variable] = value
 
 
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Keep the process's own handler of SIGTERM while Ray starts or connects.
+
+    Ray replaces it by one that ends the process at once, with exit status 15 and without a message. A process that has
+    no handler of its own gets Ray's.
+    """
+    before = utils.set_sigterm_handler
+    if callable(signal.getsignal(signal.SIGTERM)):
+        utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = before
+
+
+def bootstrap_address(address: str) -> str | None:
+    """`HOST:PORT` of the control service (GCS) that an address means; None for `auto` where no Ray runs.
+
+    Raises:
+        ValueError: the address has no form that Ray knows.
+    """
+    found = services.canonicalize_bootstrap_address(address)
+    return None if found is None else str(found)
+
+
 # --- nodes -------------------------------------------------------------------------------------------------
 
 
@@ -87,10 +114,10 @@ class ClusterClient:
     """
 
     def __init__(self, address: str) -> None:
-        found = services.canonicalize_bootstrap_address(address)
+        found = bootstrap_address(address)
         if found is None:
             raise ConnectionError("no Ray runs on this machine")
-        self._client = _raylet.GcsClient(address=str(found))  # type: ignore[attr-defined]  # compiled
+        self._client = _raylet.GcsClient(address=found)  # type: ignore[attr-defined]  # compiled
 
     def living_nodes(self) -> dict[str, str]:
         """Addresses of the nodes that are alive, by node id."""

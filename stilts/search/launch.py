@@ -16,13 +16,14 @@ from stilts.ledger.mark import mark_of
 from stilts.ledger.needs import declarations
 from stilts.ledger.record import take_inventory
 from stilts.plan.todo import missing_jobs
+from stilts.run.cluster.connect import connected
 from stilts.run.cluster.drain import Brake
 from stilts.run.cluster.ray_job import check_job
 from stilts.run.display import Display
 from stilts.run.launch import check_hub_models, check_limits, diverged_before, prepare, tell_waiting
 from stilts.run.meter import NO_LIMITS, Limits, Meter
 from stilts.run.result import CONTINUE, RunResult
-from stilts.run.tune_adapter.execute import connected, execute
+from stilts.run.tune_adapter.execute import execute
 from stilts.search.figures import save_search
 from stilts.search.result import TuneResult
 from stilts.search.session import SearchSession

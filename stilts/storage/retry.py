@@ -1,8 +1,8 @@
 """Retries of requests to a bucket that fail for a reason that may pass.
 
 A request that failed for such a reason (no connection, a timeout, status 5xx or 429) is repeated after growing, random
-pauses, for `RETRY_SECONDS` in all. A request that cannot succeed (no such bucket, no permission) raises at once, and
-the message says what to do.
+pauses, for `RETRY_SECONDS` in all, or for less time in an interactive command (`stilts/waiting.py`). A request that
+cannot succeed (no such bucket, no permission) raises at once, and the message says what to do.
 
 This is not done by tenacity or stamina: how long to go on depends on the error, and the last error must become a
 message for people, which would be most of the code below again.
@@ -10,6 +10,7 @@ message for people, which would be most of the code below again.
 
 import random
 import re
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -18,6 +19,7 @@ from obstore.exceptions import BaseError
 
 from stilts.errors import StiltsError
 from stilts.storage.protocol import Unreachable
+from stilts.waiting import gave_up, noticed, patience
 
 RETRY_SECONDS = 300.0
 """A store that has not answered for so long counts as unreachable; the attempt that needs it is repeated as a whole."""
@@ -61,38 +63,48 @@ _CREDENTIALS = (
 Answer = TypeVar("Answer")
 
 
-def retried(ask: Callable[[], Answer], what: str) -> Answer:
+def retried(ask: Callable[[], Answer], what: str, uri: str, *, transfer: bool = False) -> Answer:
     """Make a request, and repeat it while it fails for a reason that may pass.
 
     Args:
         what: the action and its place, for messages: `reading s3://bucket/a`.
+        uri: the URI that opens the store.
+        transfer: whether the request transfers a large file, which takes long even if the server answers.
 
     Raises:
         StiltsError: the request cannot succeed.
-        Unreachable: the request has failed for `RETRY_SECONDS`.
+        Unreachable: the request has failed for `RETRY_SECONDS`, or for the time that an interactive command waits.
         FileNotFoundError: there is no such object.
     """
     began, pause = time.monotonic(), FIRST_PAUSE
-    while True:
-        try:
-            return ask()
-        except StiltsError:
-            raise
-        except Exception as error:
-            waited = time.monotonic() - began + pause
-            advice, patience = _judge(error)
-            if advice and waited > patience:
-                raise StiltsError(f"{what}: {advice} ({_brief(error)})") from error
-            if isinstance(error, FileNotFoundError | FileExistsError) or not isinstance(error, BaseError):
+    server = f"the store {uri}"
+    with noticed(server, working=transfer) as wait:
+        while True:
+            try:
+                return ask()
+            except StiltsError:
                 raise
-            if waited > RETRY_SECONDS:
-                raise Unreachable(
-                    f"{what}: the store has not answered for {time.monotonic() - began:.0f} s ({_brief(error)}); what "
-                    "is stored is safe: run the same command again when it is back"
-                ) from error
-        # Random, so that gangs that lost the store at the same time do not come back at the same time.
-        time.sleep(pause * random.uniform(0.5, 1.0))
-        pause = min(2 * pause, LONGEST_PAUSE)
+            except Exception as error:
+                waited = time.monotonic() - began + pause
+                advice, limit = _judge(error)
+                if advice and waited > limit:
+                    raise StiltsError(f"{what}: {advice} ({_brief(error)})") from error
+                if isinstance(error, FileNotFoundError | FileExistsError) or not isinstance(error, BaseError):
+                    raise
+                if waited > patience(server, RETRY_SECONDS):
+                    gave_up(server)
+                    raise Unreachable(_unreachable(what, uri, time.monotonic() - began, error)) from error
+                wait.failed(_cause(error) or _brief(error))
+            # Random, so that gangs that lost the store at the same time do not come back at the same time.
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(2 * pause, LONGEST_PAUSE, patience(server, RETRY_SECONDS) / 15)
+
+
+def _unreachable(what: str, uri: str, seconds: float, error: Exception) -> str:
+    return (
+        f"{what}: the store has not answered for {seconds:.0f} s ({_brief(error)}). What is stored is safe: run the "
+        f"same command again when it is back; `stilts doctor --store {shlex.quote(uri)}` looks for the cause"
+    )
 
 
 def permanent(error: Exception) -> str | None:
@@ -115,6 +127,16 @@ def _advice(error: Exception, table: Sequence[tuple[str, str]]) -> str | None:
 
 
 def _brief(error: Exception) -> str:
-    """The message of an error in one line, without the debugging output that obstore appends."""
+    """The message of an error in one line: with the cause, which obstore tells in its debugging output alone."""
     text = re.sub(r"\s+", " ", str(error).split("\n\nDebug source")[0]).strip()
+    text = re.sub(r"^Generic \w+ error: Error performing | in [\d.]+(s|ms|µs|ns)(?= - )", "", text)
+    text = text.replace("HTTP error: error sending request", _cause(error) or "no connection")
     return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _cause(error: Exception) -> str | None:
+    """Why no connection was made or no answer came: `Connection refused`."""
+    debugging = str(error).partition("\n\nDebug source")[2]
+    if found := re.search(r'(?:message|error): "([^"]+)"', debugging):
+        return found[1].removeprefix("failed to lookup address information: ")
+    return "no answer" if re.search(r"TimedOut|kind: Timeout", debugging) else None

@@ -109,7 +109,7 @@ def test_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
         raise GenericError("Generic S3 error: error sending request")
 
     with pytest.raises(Unreachable):
-        retry.retried(fail, "reading")
+        retry.retried(fail, "reading", "s3://b")
     assert 200 < now[0] <= retry.RETRY_SECONDS
     assert 15 < len(pauses) < 40
     assert all(0.5 * retry.FIRST_PAUSE * 2**i <= pause for i, pause in enumerate(pauses[:6]))
@@ -183,7 +183,7 @@ def test_refusals_are_explained_at_once(text: str, advice: str) -> None:
         raise GenericError(text)
 
     with pytest.raises(StiltsError, match=f"writing s3://b/a: .*{advice}"):
-        retry.retried(ask, "writing s3://b/a")
+        retry.retried(ask, "writing s3://b/a", "s3://b")
     assert len(asked) == 1
 
 
@@ -212,16 +212,16 @@ def test_credentials_are_waited_for_a_while(text: str, advice: str, monkeypatch:
     monkeypatch.setattr(retry.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(retry.time, "sleep", lambda seconds: now.append(now.pop() + seconds))
     with pytest.raises(StiltsError, match=advice) as error:
-        retry.retried(lambda: _raise(GenericError(text)), "reading")
+        retry.retried(lambda: _raise(GenericError(text)), "reading", "s3://b")
     assert not isinstance(error.value, Unreachable)
     assert 10 < now[0] <= retry.CREDENTIALS_SECONDS
 
 
 def test_a_mistake_of_the_program_is_not_repeated() -> None:
     with pytest.raises(ZeroDivisionError):
-        retry.retried(lambda: 1 / 0, "reading")
+        retry.retried(lambda: 1 / 0, "reading", "s3://b")
     with pytest.raises(PermissionError):
-        retry.retried(lambda: _raise(PermissionError(13, "of this machine's disk")), "reading")
+        retry.retried(lambda: _raise(PermissionError(13, "of this machine's disk")), "reading", "s3://b")
 
 
 def _raise(error: Exception) -> None:

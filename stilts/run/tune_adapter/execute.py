@@ -15,16 +15,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
-from stilts.errors import StiltsError
 from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
 from stilts.run.cluster.cluster import capacity, check_store, use_gpu
+from stilts.run.cluster.connect import connected
 from stilts.run.cluster.drain import STOP_SECONDS, Brake, Drain
 from stilts.run.display import Display
-from stilts.run.ray_private import losses_end_trials, start_local
+from stilts.run.ray_private import losses_end_trials
 from stilts.run.recorder import Recorder
 from stilts.run.temporary import temporary_folder
 from stilts.run.tune_adapter.searcher import GangScheduler, StageSearcher, StageSource
@@ -32,6 +31,7 @@ from stilts.run.tune_adapter.trial import StageTrial, resources
 from stilts.schedule.agenda import Agenda, StageOutcome
 from stilts.schedule.progress import ended
 from stilts.storage.open import open_store
+from stilts.waiting import become_patient
 
 STAGE_FUNCTION = "stilts.run.stage.stage:run_stage"
 
@@ -117,6 +117,7 @@ def execute(
             run_config=_run_config(name, temporary, [shown, *callbacks]),
         )
         with _quiet_tune(), _interruptible(brake, agenda), shown.showing(), losses_end_trials():
+            become_patient()
             tuner.fit()
     return Outcome(agenda.outcomes, brake.reason)
 
@@ -189,37 +190,6 @@ def _interruptible(brake: Brake, agenda: Agenda) -> Iterator[None]:
             signal.signal(number, handler)
     if signals:
         raise KeyboardInterrupt(ended(agenda))
-
-
-@contextmanager
-def connected() -> Iterator[None]:
-    """Connect to the cluster at RAY_ADDRESS, or start a local cluster; disconnect or stop it at the end.
-
-    A connection that exists already is used and stays open.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    address = os.environ.get("RAY_ADDRESS")
-    _start(address)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _start(address: str | None) -> None:
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    try:
-        if address:
-            ray.init(address=address, **quiet)
-        else:
-            start_local(**quiet)
-    except Exception as error:
-        where = f"the Ray cluster at {address} (RAY_ADDRESS)" if address else "a local Ray cluster"
-        token = " If it asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN, if ~/.ray has none)."
-        hint = token if address else ""
-        raise StiltsError(f"cannot connect to {where}: {type(error).__name__}: {error}.{hint}") from error
 
 
 def _restore(variable: str, value: str | None) -> None:

@@ -16,6 +16,7 @@ from obstore.store import GCSStore, S3Store
 
 from stilts.errors import StiltsError
 from stilts.storage.uri import Location
+from stilts.waiting import patience
 
 AWS = "https://s3.amazonaws.com"
 CONNECT_SECONDS = 10
@@ -65,7 +66,10 @@ def connect(location: Location) -> Clients:
     _process = _process or os.getpid()
     settings = _s3_settings(location) if location.kind == "s3" else _gcs_settings(location)
     store = S3Store if location.kind == "s3" else GCSStore
-    retries = {"max_retries": PART_RETRIES, "retry_timeout": timedelta(seconds=PART_RETRY_SECONDS)}
+    retries = {
+        "max_retries": PART_RETRIES,
+        "retry_timeout": timedelta(seconds=patience(location.uri, PART_RETRY_SECONDS)),
+    }
 
     def view(seconds: int, retry_config: Any) -> S3Store | GCSStore:
         options: Any = {

@@ -220,7 +220,8 @@ class ObjectStore:
         return manifest
 
     def _upload(self, source: Path, path: str) -> dict[str, int | str]:
-        return upload(source, self._clients.objects, self._clients.files, path, f"writing {self._at(path)}")
+        what = f"writing {self._at(path)}"
+        return upload(source, self._clients.objects, self._clients.files, path, what, self.uri)
 
     def _tree(self, path: str) -> dict[str, Any] | None:
         """Content of the object that names the tree at a path; None if there is no tree."""
@@ -273,7 +274,7 @@ class ObjectStore:
 
     def _download_file(self, path: str, size: int, target: Path, ranges: ThreadPoolExecutor) -> None:
         try:
-            download(self._objects, path, size, target, ranges, f"reading {self._at(path)}")
+            download(self._objects, path, size, target, ranges, f"reading {self._at(path)}", self.uri)
         except FileNotFoundError:
             raise Corrupt(f"{self._at(path)} is missing; run the experiment again to rebuild it") from None
 
@@ -308,7 +309,7 @@ class ObjectStore:
         check_process()
         with self._making:
             if self._made is None:
-                self._made = retried(lambda: connect(self.location), f"opening {self.location}")
+                self._made = retried(lambda: connect(self.location), f"opening {self.location}", self.uri)
             return self._made
 
     @property
@@ -319,7 +320,7 @@ class ObjectStore:
         return f"{self.location}/{path}"
 
     def _ask(self, act: str, path: str, ask: Callable[[], Answer]) -> Answer:
-        return retried(ask, f"{act} {self._at(path)}")
+        return retried(ask, f"{act} {self._at(path)}", self.uri)
 
     def _token(self, path: str) -> str | None:
         return self._ask("reading", path, lambda: obstore.get(self._objects, path).attributes.get(_TOKEN))

@@ -24,12 +24,12 @@ MAX_PARTS = 10_000
 """S3 and Google take no more for one object."""
 
 
-def upload(source: Path, objects: Any, files: Any, path: str, what: str) -> dict[str, int | str]:
+def upload(source: Path, objects: Any, files: Any, path: str, what: str, uri: str) -> dict[str, int | str]:
     """Upload a file, and return its entry in a manifest. The object appears when all of it has arrived.
 
     Args:
         objects, files: as in `Clients`.
-        what: describes the request in messages, as in `retried`.
+        what, uri: describe the request in messages, as in `retried`.
     """
     size = source.stat().st_size
     part = max(PART, size // MAX_PARTS + 1)
@@ -45,7 +45,7 @@ def upload(source: Path, objects: Any, files: Any, path: str, what: str) -> dict
                 _upload_parts(files, path, _hashed(reader, part, digest.update), part, size)
         return digest.hexdigest()
 
-    return {"bytes": size, "sha256": retried(send, what)}
+    return {"bytes": size, "sha256": retried(send, what, uri, transfer=True)}
 
 
 def _upload_parts(files: Any, path: str, parts: Iterator[bytes], part: int, size: int) -> None:
@@ -65,11 +65,12 @@ def _hashed(reader: BinaryIO, part: int, update: Callable[[bytes], None]) -> Ite
         yield content
 
 
-def download(objects: Any, path: str, size: int, target: Path, ranges: ThreadPoolExecutor, what: str) -> None:
+def download(objects: Any, path: str, size: int, target: Path, ranges: ThreadPoolExecutor, what: str, uri: str) -> None:
     """Download an object of known size to a file that is on disk when this returns.
 
     Args:
         ranges: carries out the requests, each for `CHUNK` bytes.
+        what, uri: describe the requests in messages, as in `retried`.
 
     Raises:
         FileNotFoundError: there is no such object.
@@ -77,7 +78,9 @@ def download(objects: Any, path: str, size: int, target: Path, ranges: ThreadPoo
 
     def fetch(offset: int) -> None:
         length = min(CHUNK, size - offset)
-        content = retried(lambda: obstore.get_range(objects, path, start=offset, length=length), what)
+        content = retried(
+            lambda: obstore.get_range(objects, path, start=offset, length=length), what, uri, transfer=True
+        )
         os.pwrite(out.fileno(), content, offset)
 
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -62,4 +62,4 @@ def test_a_region_that_cannot_be_asked_is_asked_again(monkeypatch: pytest.Monkey
     monkeypatch.setattr(clients, "AWS", "http://127.0.0.1:1")
     monkeypatch.setattr(retry, "RETRY_SECONDS", 0.5)
     with pytest.raises(Unreachable, match=r"opening .*the region of the bucket cannot be asked"):
-        retry.retried(lambda: clients._region(Location("s3", "mine", "x")), "opening s3://mine/x")
+        retry.retried(lambda: clients._region(Location("s3", "mine", "x")), "opening s3://mine/x", "s3://mine/x")

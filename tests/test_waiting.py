@@ -1,0 +1,176 @@
+"""Waits for servers: what is said, when, and how they end. The servers are real sockets."""
+
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from stilts import waiting
+from stilts.storage.bucket import clients
+from stilts.storage.open import open_store
+from stilts.storage.protocol import Unreachable
+from stilts.waiting import NoAnswer, bounded, noticed
+from tests.servers import KEYS, TcpProxy, free_port, s3_uri
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A line after 0.2 s, an end after 1 s, and no memory of earlier tests."""
+    monkeypatch.setenv("STILTS_CACHE", str(tmp_path / "cache"))
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(waiting, "NOTICE_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "INTERACTIVE_SECONDS", 1.0)
+    monkeypatch.setattr(waiting, "_mode", waiting._Mode())
+    monkeypatch.setattr(waiting, "_watcher", waiting._Watcher())
+    monkeypatch.setattr(clients, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(clients, "REQUEST_SECONDS", 1)
+
+
+@contextmanager
+def black_hole() -> Iterator[str]:
+    """The address of a server that accepts connections and never says anything."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(64)
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+class TestNoticed:
+    def test_a_quick_answer_is_not_spoken_of(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with noticed("the store s3://b"):
+            pass
+        time.sleep(0.4)
+        assert capsys.readouterr() == ("", "")
+
+    def test_a_slow_answer_is(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with noticed("the store s3://b") as wait:
+            wait.failed("connection refused")
+            _until(lambda: bool(seen := capsys.readouterr().err) and _is(seen, "(connection refused)"))
+
+    def test_one_server_is_named_once_by_many_waits(self, capsys: pytest.CaptureFixture[str]) -> None:
+        def wait() -> None:
+            with noticed("the store s3://b"):
+                time.sleep(0.8)
+
+        threads = [threading.Thread(target=wait) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with noticed("the store s3://b"):
+            time.sleep(0.4)
+        with noticed("the hub"):
+            time.sleep(0.4)
+        assert capsys.readouterr().err.splitlines() == ["waiting for the store s3://b", "waiting for the hub"]
+
+    def test_a_long_wait_is_repeated(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(waiting, "REPEAT_SECONDS", 0.2)
+        with noticed("the hub"):
+            time.sleep(1.0)
+        assert 2 <= len(capsys.readouterr().err.splitlines()) <= 5
+
+    def test_a_transfer_counts_from_its_first_failure(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with noticed("the store s3://b", working=True) as wait:
+            time.sleep(0.5)
+            assert capsys.readouterr().err == ""
+            wait.failed("connection reset")
+            time.sleep(0.5)
+            assert capsys.readouterr().err == "waiting for the store s3://b (connection reset)\n"
+
+    def test_secrets_are_hidden(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with noticed("the study at postgresql://me:hunter22@db/optuna"):
+            time.sleep(0.5)
+        said = capsys.readouterr().err
+        assert "db/optuna" in said
+        assert "hunter22" not in said
+
+
+class TestBounded:
+    def test_it_returns_what_comes_late(self, capsys: pytest.CaptureFixture[str]) -> None:
+        waiting.become_interactive()
+        assert bounded(lambda: time.sleep(0.5) or 7, "the hub", "wait") == 7
+        assert "waiting for the hub; this command ends after 1 s" in capsys.readouterr().err
+
+    def test_it_ends_and_says_what_to_do(self) -> None:
+        waiting.become_interactive()
+        release = threading.Event()
+        began = time.monotonic()
+        with pytest.raises(NoAnswer, match="the hub has not answered for 1 s; ask the doctor"):
+            bounded(release.wait, "the hub", "ask the doctor")
+        assert time.monotonic() - began < 5
+        release.set()
+
+    def test_nobody_waits_for_a_trial(self) -> None:
+        assert bounded(lambda: time.sleep(1.3) or 7, "the hub", "wait") == 7
+
+    def test_errors_pass(self) -> None:
+        waiting.become_interactive()
+        with pytest.raises(ZeroDivisionError):
+            bounded(lambda: 1 / 0, "the hub", "wait")
+
+
+class TestStores:
+    def test_a_closed_port(self, capsys: pytest.CaptureFixture[str]) -> None:
+        waiting.become_interactive()
+        uri = s3_uri(f"127.0.0.1:{free_port()}", "bucket/x")
+        _ends(uri)
+        assert f"waiting for the store {uri} (Connection refused)" in capsys.readouterr().err
+
+    def test_a_server_that_says_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
+        waiting.become_interactive()
+        with black_hole() as address:
+            _ends(s3_uri(address, "bucket/x"))
+        assert capsys.readouterr().err.count("waiting for the store") == 1
+
+    def test_what_follows_does_not_wait_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A command that ends releases its leases, for example."""
+        waiting.become_interactive()
+        uri = s3_uri(f"127.0.0.1:{free_port()}", "bucket/x")
+        _ends(uri)
+        monkeypatch.setattr(waiting, "INTERACTIVE_SECONDS", 1000.0)
+        began = time.monotonic()
+        with pytest.raises(Unreachable):
+            open_store(uri).write("a", b"")
+        assert time.monotonic() - began < 100
+
+    def test_a_server_that_comes_late(self, s3_endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+        waiting.become_interactive()
+        with TcpProxy(s3_endpoint) as proxy:
+            proxy.stall()
+            threading.Timer(0.6, proxy.resume).start()
+            assert open_store(s3_uri(proxy.endpoint, f"bucket/{uuid.uuid4().hex}")).read("a") is None
+        assert "waiting for the store" in capsys.readouterr().err
+
+    def test_a_trial_waits_longer(self, s3_endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+        with TcpProxy(s3_endpoint) as proxy:
+            proxy.cut()
+            threading.Timer(2.0, proxy.resume).start()
+            assert open_store(s3_uri(proxy.endpoint, f"bucket/{uuid.uuid4().hex}")).read("a") is None
+        said = capsys.readouterr().err
+        assert said.count("waiting for the store") == 1
+        assert "this command ends" not in said
+
+
+def _ends(uri: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match=r"has not answered for \d+ s .*`stilts doctor --store 's3://bucket/x\?"):
+        open_store(uri).read("a")
+    assert 0.2 < time.monotonic() - began < 20
+
+
+def _is(said: str, reason: str) -> bool:
+    assert said == f"waiting for the store s3://b {reason}\n"
+    return True
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
