@@ -108,14 +108,19 @@ class Session:
             self._declare()
 
     def _declare(self) -> None:
+        self.write_declaration(self.needs())
+
+    def write_declaration(self, needs: Needs) -> None:
+        """Write the resolved declaration with a list of needs. The caller must hold the lease `CLEANING`."""
         name = digest(self.experiment.model_dump(mode="json"))[:SHORT]
-        declare(self.store, self.experiment.name, name, resolved_yaml(self.experiment), self._needs())
+        declare(self.store, self.experiment.name, name, resolved_yaml(self.experiment), needs)
         record_revisions(self.declared or self.experiment, self.experiment, self.store)
         path = _known_path(self.experiment)
         noted = json.loads(self.store.read(path) or b"{}")
         self.store.write(path, json.dumps({**noted, **self.known.answers}).encode())
 
-    def _needs(self) -> Needs:
+    def needs(self) -> Needs:
+        """What the experiment needs of its store."""
         return needs_of(self.expansion, [*(ref.path for ref in self.data), *self.catalog.folders])
 
     def complete_declarations(self) -> None:
@@ -123,7 +128,7 @@ class Session:
         lacking = [found for found in unlisted(self.store, self.experiment.name) if self._is_mine(found)]
         if not lacking:
             return
-        needs = self._needs()
+        needs = self.needs()
         with Lease(self.store, CLEANING):
             for found in lacking:
                 list_needs(self.store, found, needs)

@@ -41,9 +41,10 @@ class Runtime(Frozen):
     """How often a trial is restarted after one of its processes was killed. An error of the program is not retried.
     Preemptions (spot machines, a stop of the run) are not counted. Nodes that die without notice are counted apart: a
     stage fails when it has lost more than ten of them."""
-    keep: Literal["none", "intermediate", "all"] = "intermediate"
-    """Which weights stay in the store. intermediate: those of stages that other stages start from; all: of every stage;
-    none: no weights after the end of the run."""
+    keep: Literal["none", "intermediate", "best", "all"] = "intermediate"
+    """Which weights stay in the store. intermediate: those of stages that other stages start from; best: these, and for
+    each base model and target those of the one stage with the best English dev score; all: of every stage; none: no
+    weights after the end of the run. Weights that another experiment of the store needs stay."""
     idle_seconds: PositiveNumber = 60
     """Seconds after which an idle gang releases its GPUs."""
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)

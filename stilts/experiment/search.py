@@ -168,7 +168,7 @@ class Search(Frozen):
     stopping: Stopping | None = None
     """Stop trials early. Empty: every trial trains to its end."""
     study: str | None = None
-    """Database of the Optuna study, such as `postgresql://HOST/NAME`. Empty: `study.db` in the results folder."""
+    """Database of the Optuna study, such as `postgresql://HOST/NAME`. Empty: it lies in the store."""
 
     @model_validator(mode="after")
     def _one_subject(self) -> "Search":

@@ -15,6 +15,7 @@ Invariants:
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from typing import TypeVar
 
 from stilts.identity.stage import SHORT
 from stilts.ledger.garbage import IN_EXPERIMENT, IN_STAGE, RECORDS, GarbageFinder, Item
@@ -22,7 +23,11 @@ from stilts.ledger.needs import CLEANING, forget
 from stilts.ledger.record import stage_path, take_inventory
 from stilts.plan.todo import Artifact
 from stilts.storage.lease import Lease
+from stilts.storage.links import link_above
 from stilts.storage.protocol import Store
+
+Found = TypeVar("Found")
+"""What is known of a piece of garbage."""
 
 
 def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waiting: Callable[[str], None]) -> list[Item]:
@@ -53,11 +58,16 @@ def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waitin
                 by_stage.setdefault(item.stage, []).append(item)
         for item in by_stage.pop(None, []):
             lease.check()
-            store.remove(item.path)
-            removed.append(item)
+            if link_above(store, item.path) is None:
+                store.remove(item.path)
+                removed.append(item)
         for name in filter(None, by_stage):
+
+            def garbage(artifact: Artifact, name: str = name) -> dict[str, Item]:
+                return {item.path: item for item in examination.of_stage(name, artifact) if item.path in paths}
+
             lease.check()
-            removed += _clean_stage(examination, name, paths, lease)
+            removed += remove_from_stage(store, name, garbage, lease).values()
     return removed
 
 
@@ -69,22 +79,33 @@ def _forget_rest(store: Store, folder: str) -> None:
         store.remove(folder)
 
 
-def _clean_stage(examination: GarbageFinder, name: str, paths: set[str], cleaning: Lease) -> list[Item]:
-    """Remove the garbage in the folder of one stage, unless somebody works on it."""
-    store = examination.store
+def remove_from_stage(
+    store: Store, name: str, find: Callable[[Artifact], dict[str, Found]], cleaning: Lease
+) -> dict[str, Found]:
+    """Remove garbage in the folder of one stage; return it. Removes nothing if somebody works on the stage.
+
+    Args:
+        find: returns the garbage by path. It is called while the lease of the stage is held.
+        cleaning: the lease `CLEANING`, which the caller holds.
+
+    Raises:
+        LeaseLost: another process has taken over one of the leases.
+    """
+    if link_above(store, f"{stage_path(name)}/record.json") is not None:
+        return {}
     stage = Lease(store, stage_path(name))
     with ExitStack() as stack:
         if not stage.acquire():
-            return []
+            return {}
         stack.push(stage)
-        found = take_inventory(store, {name[-SHORT:]}).get(name[-SHORT:], Artifact(name))
-        items = [item for item in examination.of_stage(name, found) if item.path in paths]
-        for item in items:
-            for path in _in_order(store, name, item.path):
+        short = name[-SHORT:]
+        found = find(take_inventory(store, {short}).get(short, Artifact(name)))
+        for item in found:
+            for path in _in_order(store, name, item):
                 cleaning.check()
                 stage.check()
                 store.remove(path)
-    return items
+    return found
 
 
 def _in_order(store: Store, name: str, path: str) -> Iterator[str]:

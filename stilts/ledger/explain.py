@@ -9,6 +9,7 @@ from stilts.identity.stage import SHORT
 from stilts.ledger.record import read_stage
 from stilts.plan.expand import Expansion
 from stilts.plan.graph import Node
+from stilts.plan.keep import kept_best
 from stilts.plan.todo import Artifact, Inventory, artifact_name
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
@@ -29,8 +30,9 @@ def explain_stage(expansion: Expansion, inventory: Inventory, store: Store, want
     """
     node = _find(expansion, inventory, wanted)
     name = artifact_name(node, inventory)
-    keeps_all = expansion.experiment.runtime.keep == "all"
-    verdict = _verdict(node, inventory.get(node.key[:SHORT]), keeps_all)
+    keep = expansion.experiment.runtime.keep
+    wanted_now = keep == "all" or kept_best(expansion, inventory).get(node.key[:SHORT], False)
+    verdict = _verdict(node, inventory.get(node.key[:SHORT]), keep if wanted_now else "")
     if node.key[:SHORT] in inventory and inventory[node.key[:SHORT]].trained:
         return {"stage": name, "verdict": verdict, "nearest": None, "differences": []}
     found = nearest_stage(node.spec.payload(), _stored_payloads(store))
@@ -54,12 +56,13 @@ def _find(expansion: Expansion, inventory: Inventory, wanted: str) -> Node:
     )
 
 
-def _verdict(node: Node, artifact: Artifact | None, keeps_all: bool) -> str:
+def _verdict(node: Node, artifact: Artifact | None, keep: str) -> str:
+    """Args: keep: the policy that keeps the weights of the stage; empty if none does."""
     if artifact is None or not artifact.trained:
         return "not in the store"
     missing = [path for path in node.evaluations if path not in artifact.evaluations]
-    if not missing and keeps_all and not artifact.weights:
-        return "trained, but its weights were not kept, so it trains again for runtime.keep: all"
+    if not missing and keep and not artifact.weights:
+        return f"trained, but its weights were not kept, so it trains again for runtime.keep: {keep}"
     if not missing:
         return "done: it is reused"
     if artifact.weights:

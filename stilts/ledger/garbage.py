@@ -1,8 +1,9 @@
 """Garbage: finds what a store contains and no stored experiment needs.
 
-Needed is the union of what the stored declarations list (`ledger/needs.py`). Everything else that stilts has written is
+Needed is what the stored declarations need together (`ledger/needed.py`). Everything else that stilts has written is
 garbage: stages that no experiment names; evaluations that none names, weights that no setting of `keep` keeps, and
 resume states of finished stages; data and features; orphaned files. What stilts has not written is reported and kept.
+Nothing is removed through a symbolic link, because it may lead out of the store.
 
 Invariant: while there is a declaration without a list of its needs, only orphaned files are garbage.
 """
@@ -10,17 +11,22 @@ Invariant: while there is a declaration without a list of its needs, only orphan
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from stilts.errors import StiltsError, nearest
 from stilts.identity.stage import SHORT, DataRef
-from stilts.ledger.needs import CLEANING, Declaration, Needs, StageNeeds, dead_runs, declarations, runs
+from stilts.ledger.needed import Needed
+from stilts.ledger.needs import CLEANING, TRIALS, Declaration, Needs, dead_runs, declarations, runs
+from stilts.ledger.orphans import is_orphan
 from stilts.ledger.record import MODEL_CARD, stage_path, take_inventory
 from stilts.plan.todo import Artifact
 from stilts.storage.lease import FOLDER, holder
+from stilts.storage.links import link_above
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
+from stilts.tasks.base import all_tasks
 
 OLD_LEASE_SECONDS = 86400.0
 """Leases of a removed stage are kept for so long. No process is paused for longer and then continues."""
@@ -29,16 +35,19 @@ ORPHAN_SECONDS = 600.0
 
 RECORDS = (".record.json", ".tsv", ".jsonl", ".json")
 """Suffixes of the files of an evaluation, the record first."""
-_RESUME = ("resume", "resume.writing", "resume.old")
-IN_STAGE = ("record.json", "failure.json", "evaluations", MODEL_CARD, "weights", *_RESUME)
+RESUME = ("resume", "resume.writing", "resume.old")
+IN_STAGE = ("record.json", "failure.json", "evaluations", MODEL_CARD, "weights", *RESUME)
 """What the folder of a stage contains beside the leases, in the order of removal."""
-IN_EXPERIMENT = ("known", "spent", "runs", "search")
+IN_EXPERIMENT = ("known", "spent", "runs", "search", "study", TRIALS)
 _TABLE = re.compile(r"[^.][^/]*?-[0-9a-f]{12}\.arrow")
 _GENERATED = re.compile(r"generated-[0-9a-f]{12}")
 _INDEX = re.compile(r"[0-9a-f]{24}\.json")
 _CHECKPOINT = re.compile(r"[0-9a-f]{12}")
-"""Patterns of names: tables of data and features, the generated corpus, the index of source files, and base models by
-their keys."""
+_DOCTOR = re.compile(r"[0-9a-f]{32}")
+_RUN = re.compile(r"experiments/[^/]+/runs/[0-9a-f]{12}")
+_NOTHING = re.compile(r"(?!)")
+"""Patterns of names: tables of data and features, the generated corpus, the index of source files, base models by their
+keys, what `stilts doctor` writes, folders of runs, and none."""
 _IN_STORE = ("store.json", "stages", "data", "features", "checkpoints", "experiments", CLEANING, "doctor")
 
 
@@ -106,13 +115,16 @@ class GarbageFinder:
         if not stored and not any(_is_stage(name) for name in store.list("stages")):
             raise StiltsError(f"{store.uri} is no store of stilts: it has neither experiments nor stages")
         self.found.forgotten = _select(stored, forgotten)
+        for declaration in self.found.forgotten:
+            if link := link_above(store, declaration.path):
+                raise StiltsError(f"{store.uri}/{link} is a link, through which nothing is removed: remove the link")
         self.kept = [declaration for declaration in stored if declaration not in self.found.forgotten]
         self.found.unlisted = [declaration for declaration in self.kept if declaration.needs is None]
         self.found.running = self._running({declaration.name for declaration in stored})
         self.needs = [declaration.needs for declaration in self.kept if declaration.needs is not None]
         self.inventory = take_inventory(store)
-        self.evaluated = {short: artifact.evaluations for short, artifact in self.inventory.items()}
-        self.stages = self._union()
+        self.needed = Needed(self.needs, lambda keys: {k: self.inventory[k] for k in keys & self.inventory.keys()})
+        self.tasks = self._tasks(stored)
         self._orphans()
         if not self.found.unlisted:
             self._stages()
@@ -120,6 +132,7 @@ class GarbageFinder:
             self._features()
             self._checkpoints()
         self._unknown()
+        self._leave_links()
         self._sizes()
 
     def _running(self, names: set[str]) -> dict[str, str]:
@@ -142,45 +155,26 @@ class GarbageFinder:
         measure = self.store.measure(path)
         return 0 if measure is None else measure.bytes
 
-    # --- what is needed ----------------------------------------------------------------------------------
-
-    def _union(self) -> dict[str, StageNeeds]:
-        """What all experiments together need of each stage; `keeps` says whether its weights are needed now."""
-        union: dict[str, StageNeeds] = {}
-        for needs in self.needs:
-            unfinished = any(self._lacks(short, stage) for short, stage in needs.stages.items())
-            for short, stage in needs.stages.items():
-                keeps = stage.keeps or self._lacks(short, stage) or (stage.feeds and unfinished)
-                known = union.get(short)
-                union[short] = StageNeeds(
-                    name=stage.name,
-                    keeps=keeps or (known is not None and known.keeps),
-                    feeds=stage.feeds or (known is not None and known.feeds),
-                    tasks=stage.tasks,
-                    evaluations=stage.evaluations if known is None else _merged(known.evaluations, stage.evaluations),
-                )
-        return union
-
-    def _lacks(self, short: str, stage: StageNeeds) -> bool:
-        """Whether evaluations of a stage are missing."""
-        return not self.evaluated.get(short, frozenset()) >= set(stage.evaluations)
-
-    def _trains(self, short: str) -> bool:
-        """Whether a needed stage has yet to be trained, or again because its weights are needed and gone."""
-        artifact = self.inventory.get(short)
-        return artifact is None or not artifact.trained or (self.stages[short].keeps and not artifact.weights)
+    def _tasks(self, stored: Sequence[Declaration]) -> set[str]:
+        """Tasks of which stilts has written data, in `data/TASK`."""
+        declared = (path for one in stored if one.needs is not None for path in one.needs.data)
+        indexed = (_indexed(self.store, file) for file in self.store.list("data/index"))
+        folders = (path.split("/") for path in (*declared, *indexed))
+        return {*all_tasks(), *(parts[1] for parts in folders if len(parts) == 3 and parts[0] == "data")}
 
     # --- what is not -------------------------------------------------------------------------------------
 
     def _orphans(self) -> None:
         for path in self.store.orphans():
-            self._add(path, "left by a killed process")
-        doctor = self.store.measure("doctor")
-        if doctor is not None and time.time() - doctor.modified > ORPHAN_SECONDS:
-            self._add("doctor", "left by stilts doctor")
+            if is_orphan(path, self.tasks):
+                self._add(path, "left by a killed process")
+        for name in self.store.list("doctor"):
+            doctor = self.store.measure(f"doctor/{name}")
+            if _DOCTOR.fullmatch(name) and doctor and time.time() - doctor.modified > ORPHAN_SECONDS:
+                self._add(f"doctor/{name}", "left by stilts doctor")
         for name in self.store.list("experiments"):
             for run in dead_runs(self.store, name):
-                measure = self.store.measure(run)
+                measure = self.store.measure(run) if _RUN.fullmatch(run) else None
                 if measure is not None and time.time() - measure.modified > ORPHAN_SECONDS:
                     self._add(run, "left by a killed run")
 
@@ -198,26 +192,23 @@ class GarbageFinder:
 
     def of_stage(self, name: str, artifact: Artifact) -> list[Item]:
         """Garbage in the folder of one stage, if nobody works on it."""
-        needed = self.stages.get(name[-SHORT:])
+        short = name[-SHORT:]
         artifact = artifact if artifact.name == name else Artifact(name)  # another folder has the same key
         folder = stage_path(name)
+        if link_above(self.store, f"{folder}/record.json") is not None:
+            return []
         there = set(self.store.list(folder))
-        if needed is None:
-            return self._whole_stage(name, folder, there)
+        if short not in self.needed:
+            return self._whole_stage(name, folder, there, artifact)
         items = []
-        for path in sorted(artifact.evaluations - set(needed.evaluations)):
+        for path in sorted(artifact.evaluations - self.needed.evaluations(short)):
             size = sum(self._size(f"{folder}/{path}{suffix}") for suffix in RECORDS)
             items.append(self._item(f"{folder}/{path}", "an evaluation that no experiment names", name, size))
-        if "weights" in there and artifact.trained and not needed.keeps:
-            dropped = [part for part in (MODEL_CARD, "weights") if part in there]
-            items += [self._item(f"{folder}/{part}", "weights that runtime.keep drops", name) for part in dropped]
-        if artifact.trained and (artifact.weights or not needed.keeps):
-            resumes = [part for part in _RESUME if part in there]
-            items += [self._item(f"{folder}/{part}", "resume state of a stage that is done", name) for part in resumes]
-        return items
+        unneeded = unneeded_parts(self.needed, short, artifact, there)
+        return items + [self._item(f"{folder}/{part}", why, name) for part, why in unneeded.items()]
 
-    def _whole_stage(self, name: str, folder: str, there: set[str]) -> list[Item]:
-        if there & set(IN_STAGE):
+    def _whole_stage(self, name: str, folder: str, there: set[str], artifact: Artifact) -> list[Item]:
+        if there & set(IN_STAGE) and (artifact.trained or FOLDER in there):  # otherwise stilts has not made the folder
             size = sum(self._size(f"{folder}/{part}") for part in there & set(IN_STAGE))
             return [self._item(folder, "a stage that no experiment names", name, size)]
         leases = self.store.measure(f"{folder}/{FOLDER}")
@@ -235,34 +226,27 @@ class GarbageFinder:
                 if folder not in needed:
                     self._add(folder, "data that no experiment names")
             else:
-                for file in self.store.list(folder):
-                    table = _table(file)
-                    if table is not None and f"{folder}/{table}" not in needed:
+                for file in self.store.list(folder) if name in self.tasks else ():
+                    if _TABLE.fullmatch(file) and f"{folder}/{file}" not in needed:
                         self._add(f"{folder}/{file}", "data that no experiment names")
 
     def _index(self, needed: set[str]) -> None:
         """Index entries of source files whose tables are garbage."""
         for file in self.store.list("data/index"):
-            content = self.store.read(f"data/index/{file}") or b""
-            try:
-                path = DataRef(**json.loads(content)).path
-            except (ValueError, TypeError):
-                path = ""
-            if _INDEX.fullmatch(file) and path not in needed:
-                self._add(f"data/index/{file}", "index of data that no experiment names", bytes=len(content))
+            if _INDEX.fullmatch(file) and _indexed(self.store, file) not in needed:
+                self._add(f"data/index/{file}", "index of data that no experiment names")
 
     def _features(self) -> None:
         """Features can be made again. They are kept for the tasks of stages that have yet to be trained."""
-        tasks = {task for short, stage in self.stages.items() if self._trains(short) for task in stage.tasks}
+        tasks = self.needed.tasks_to_train()
         for file in self.store.list("features"):
-            table = _table(file)
-            if table is not None and table.removesuffix(".arrow")[: -SHORT - 1] not in tasks:
+            if _TABLE.fullmatch(file) and file.removesuffix(".arrow")[: -SHORT - 1] not in tasks:
                 self._add(f"features/{file}", "features that no stage has to train on")
 
     def _checkpoints(self) -> None:
         """Local base models that no node has yet to store as a stage."""
         for name in self.store.list("checkpoints"):
-            if _CHECKPOINT.fullmatch(name) and not (name in self.stages and self._trains(name)):
+            if _CHECKPOINT.fullmatch(name) and not (name in self.needed and self.needed.trains(name)):
                 self._add(f"checkpoints/{name}", "a base model that is stored, or that no experiment names")
 
     # --- what is reported ------------------------------------------------------------------------------------
@@ -272,11 +256,13 @@ class GarbageFinder:
         for name in self.store.list("stages"):
             if not _is_stage(name):
                 found.append(stage_path(name))
-            elif name[-SHORT:] not in self.stages:
-                parts = self.store.list(stage_path(name))
-                found += [f"{stage_path(name)}/{part}" for part in parts if part not in (*IN_STAGE, FOLDER)]
+            elif name[-SHORT:] not in self.needed:
+                parts = set(self.store.list(stage_path(name)))
+                made = FOLDER in parts or name[-SHORT:] in self.inventory
+                strange = [part for part in sorted(parts) if part not in (*IN_STAGE, FOLDER)]
+                found += [f"{stage_path(name)}/{part}" for part in strange] if made else [stage_path(name)]
         found += [f"checkpoints/{name}" for name in self.store.list("checkpoints") if not _CHECKPOINT.fullmatch(name)]
-        found += [f"features/{file}" for file in self.store.list("features") if _table(file) is None]
+        found += [f"features/{file}" for file in self.store.list("features") if not _TABLE.fullmatch(file)]
         for name in self.store.list("experiments"):
             files = [f"experiments/{name}/{file}" for file in self.store.list(f"experiments/{name}")]
             known = (".yaml", ".json", *(f"/{part}" for part in IN_EXPERIMENT))
@@ -288,9 +274,18 @@ class GarbageFinder:
             elif not files:  # a file, or a folder of tables that went
                 found += [f"data/{name}"] if self.store.measure(f"data/{name}") is not None else []
             elif not _GENERATED.fullmatch(name):
-                found += [f"data/{name}/{file}" for file in files if _table(file) is None]
+                ours = _TABLE if name in self.tasks else _NOTHING
+                found += [f"data/{name}/{file}" for file in files if not ours.fullmatch(file)]
+        found += [f"doctor/{name}" for name in self.store.list("doctor") if not _DOCTOR.fullmatch(name)]
         leaving = {item.path for item in self.found.items}
         self.found.unknown = sorted(path for path in found if path not in leaving)
+
+    def _leave_links(self) -> None:
+        """Keep what can be reached only through a link, and report the link."""
+        links = {item.path: link_above(self.store, item.path) for item in self.found.items}
+        links |= {path: link_above(self.store, f"{path}/x") for path in map(stage_path, self.store.list("stages"))}
+        self.found.items = [item for item in self.found.items if links[item.path] is None]
+        self.found.unknown = sorted({*self.found.unknown, *filter(None, links.values())})
 
     def _sizes(self) -> None:
         """Sizes of what each experiment needs; each path is measured once."""
@@ -325,11 +320,29 @@ def _is_stage(name: str) -> bool:
     return bool(slug and dash) and len(key) == SHORT and set(key) <= set("0123456789abcdef")
 
 
-def _table(file: str) -> str | None:
-    """Name of the table to which a file of data or features belongs; None if it belongs to none."""
-    found = _TABLE.match(file)
-    return None if found is None else found.group()
+def _indexed(store: Store, file: str) -> str:
+    """Path of the table that an index entry names; empty if it cannot be read."""
+    with suppress(ValueError, TypeError):
+        return DataRef(**json.loads(store.read(f"data/index/{file}") or b"")).path
+    return ""
 
 
-def _merged(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
-    return one if one == other else tuple(dict.fromkeys((*one, *other)))
+def unneeded_parts(needed: Needed, short: str, artifact: Artifact, there: Collection[str]) -> dict[str, str]:
+    """The weights and resume states of a stage that no declaration needs now: parts of its folder, and why each goes.
+
+    Args:
+        short: the first `SHORT` digits of its key.
+        there: names in its folder.
+    """
+    named = short in needed
+    if named and not artifact.trained:
+        return {}
+    parts: dict[str, str] = {}
+    kept = named and needed.weights(short)
+    if not kept and "weights" in there:
+        why = "weights that runtime.keep drops" if named else "weights of a trial that is over"
+        parts |= {part: why for part in (MODEL_CARD, "weights") if part in there}
+    if artifact.weights or not kept:
+        why = "resume state of a stage that is done" if named else "resume state of a trial that is over"
+        parts |= {part: why for part in RESUME if part in there}
+    return parts

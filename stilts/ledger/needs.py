@@ -14,23 +14,28 @@ beside the lease (`ledger/progress.py`).
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT, StageSpec
 from stilts.plan.expand import Expansion
+from stilts.plan.keep import best_groups
 from stilts.storage.lease import Lease, holder
+from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Corrupt, Store
 
-SCHEMA = 1
+SCHEMA = 2
+"""Version of the format of lists. A list that uses nothing of version 2 (`best`, `open`) is written as version 1."""
 CLEANING = "clean"
 """Folder of the lease for declaring an experiment and for garbage collection."""
 
 _ROOT = "experiments"
 _RUNS = "runs"
+TRIALS = "trials"
+"""Folder of the declared trials of a search, in the folder of the search."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +65,25 @@ class Needs:
         stages: by the first 12 digits of their keys.
         data: paths of files and folders.
         written: when it was last run or planned, in seconds since 1970.
+        best: groups of stages. Of each group, the weights of the stage with the best dev score are kept
+            (`runtime.keep: best`).
+        open: whether more stages will be declared that start from those that feed, because a search is not over.
     """
 
     cells: int
     stages: dict[str, StageNeeds]
     data: tuple[str, ...]
     written: float
+    best: tuple[tuple[str, ...], ...] = ()
+    open: bool = False
 
 
 @dataclass(frozen=True)
 class Declaration:
-    """One stored declaration of an experiment, `NAME/DIGEST`. `needs` is None if an older stilts has written it."""
+    """One stored declaration: of an experiment, `NAME/DIGEST`, or of a trial of a search, `NAME/trials/NUMBER`.
+
+    `needs` is None if an older stilts has written it.
+    """
 
     name: str
     digest: str
@@ -94,12 +107,12 @@ def needs_of(expansion: Expansion, data: list[str]) -> Needs:
         feeds = bool(node.children)
         stages[node.key[:SHORT]] = StageNeeds(
             name=node.name,
-            keeps=keep == "all" or (keep == "intermediate" and feeds),
+            keeps=keep == "all" or (keep in ("intermediate", "best") and feeds),
             feeds=feeds,
             tasks=tuple(part.task for part in node.spec.parts) if isinstance(node.spec, StageSpec) else (),
             evaluations=tuple(node.evaluations),
         )
-    return Needs(len(expansion.cells), stages, tuple(data), time.time())
+    return Needs(len(expansion.cells), stages, tuple(data), time.time(), best_groups(expansion))
 
 
 def declare(store: Store, name: str, digest: str, text: str, needs: Needs) -> None:
@@ -119,18 +132,54 @@ def forget(store: Store, declaration: Declaration) -> None:
     store.remove(f"{_ROOT}/{declaration.id}.json")
 
 
+def trial_id(number: int) -> str:
+    """Name of the declaration of a search's trial, in the folder of the search."""
+    return f"{TRIALS}/{number}"
+
+
+def trial_declarations(store: Store, name: str) -> dict[int, Declaration]:
+    """The declared trials of a search, by number."""
+    found = _declared(store, name, TRIALS)
+    numbers = {declaration.digest.rpartition("/")[2]: declaration for declaration in found}
+    return {int(number): declaration for number, declaration in numbers.items() if number.isdecimal()}
+
+
+def let_weights_go(store: Store, declaration: Declaration, keys: Collection[str]) -> Declaration:
+    """Change a stored declaration, so that it does not keep the weights of some stages. Returns the changed one.
+
+    This needs no lease: whoever has read the earlier list keeps more than is necessary.
+
+    Args:
+        keys: the first 12 digits of the stages' keys.
+    """
+    needs = declaration.needs
+    if needs is None or not any(needs.stages[key].keeps for key in keys if key in needs.stages):
+        return declaration
+    changed = {key: replace(needs.stages[key], keeps=False) for key in keys if key in needs.stages}
+    fewer = replace(needs, stages={**needs.stages, **changed})
+    list_needs(store, declaration, fewer)
+    return replace(declaration, needs=fewer)
+
+
 def declarations(store: Store) -> list[Declaration]:
     """Every declaration in the store, by name.
 
     Raises:
         Corrupt: a list was written by a newer stilts.
     """
-    found = []
-    for name in store.list(_ROOT):
-        files = [file.rpartition(".") for file in store.list(f"{_ROOT}/{name}")]
-        for digest in sorted({stem for stem, _, ending in files if ending in ("yaml", "json")}):
-            found.append(Declaration(name, digest, _read(store, f"{_ROOT}/{name}/{digest}.json")))
-    return found
+    names = [(name, folder) for name in store.list(_ROOT) for folder in ("", TRIALS)]
+    found = parallel_map(store, lambda at: _declared(store, *at), names)
+    return [declaration for group in found for declaration in group]
+
+
+def _declared(store: Store, name: str, folder: str) -> list[Declaration]:
+    """The declarations of an experiment, or in a folder of it."""
+    at = f"{name}/{folder}" if folder else name
+    files = (file.rpartition(".") for file in store.list(f"{_ROOT}/{at}"))
+    digests = sorted({stem for stem, _, ending in files if stem and ending in ("yaml", "json")})
+    needs = parallel_map(store, lambda digest: _read(store, f"{_ROOT}/{at}/{digest}.json"), digests)
+    inside = [f"{folder}/{digest}" if folder else digest for digest in digests]
+    return [Declaration(name, digest, found) for digest, found in zip(inside, needs, strict=True)]
 
 
 def unlisted(store: Store, name: str) -> list[Declaration]:
@@ -194,12 +243,14 @@ def _to_json(needs: Needs) -> dict[str, Any]:
         evaluations = sets.setdefault(stage.evaluations, len(sets))
         stages[key] = {**vars(stage), "evaluations": evaluations}
     return {
-        "schema": SCHEMA,
+        "schema": SCHEMA if needs.best or needs.open else 1,
         "cells": needs.cells,
         "written": needs.written,
         "data": needs.data,
         "evaluations": list(sets),
         "stages": stages,
+        **({"best": needs.best} if needs.best else {}),
+        **({"open": True} if needs.open else {}),
     }
 
 
@@ -215,7 +266,8 @@ def _read(store: Store, path: str) -> Needs | None:
             )
             for key, stage in found["stages"].items()
         }
-        return Needs(found["cells"], stages, tuple(found["data"]), found["written"])
+        best = tuple(map(tuple, found.get("best", ())))
+        return Needs(found["cells"], stages, tuple(found["data"]), found["written"], best, bool(found.get("open")))
     except (
         ValueError,
         TypeError,

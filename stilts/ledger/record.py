@@ -186,7 +186,14 @@ def _artifact(store: Store, name: str, verify: bool) -> Artifact:
         weights=record is not None and _has_weights(store, name, record, verify),
         exact=record is None or record.get("weights_precision", "fp32") == "fp32",
         evaluations=frozenset(_evaluations(store, name, verify)),
+        dev=None if record is None else _dev_score(record),
     )
+
+
+def _dev_score(record: dict[str, Any]) -> float | None:
+    dev = record.get("dev")
+    score = dev.get("score") if isinstance(dev, dict) else None
+    return float(score) if isinstance(score, int | float) else None
 
 
 def _has_weights(store: Store, name: str, record: dict[str, Any], verify: bool) -> bool:

@@ -15,10 +15,12 @@ class StageJob:
         spec: the stage to train, or the base model to store.
         parent: NAME of the parent's artifact; None for a base model.
         evaluations: the evaluations that are missing.
-        keep_weights: whether the weights stay in the store.
+        keep_weights: whether the experiment keeps the weights (`runtime.keep`). Of a group of which the best is kept,
+            one stage stands for the best.
         trained: whether the record is there and the weights can be read, so that only evaluations are missing.
         store: URI of the store.
         needed: whether other stages of the experiment start from its weights. If these are gone, it is trained again.
+        wanted: whether the experiment keeps its weights, so that it is trained again where they alone are missing.
         watched: what the model is scored on at each dev evaluation during training.
         mark: identifier of the store. A node compares it with what it finds there, to make sure that it sees the same
             store as the driver; None skips the check.
@@ -33,8 +35,14 @@ class StageJob:
     store: str
     runtime: Runtime
     needed: bool = False
+    wanted: bool = False
     watched: tuple[Watched, ...] = ()
     mark: str | None = None
+
+    @property
+    def has_card(self) -> bool:
+        """Whether its weights get a model card, because they may be kept."""
+        return isinstance(self.spec, StageSpec) and (self.keep_weights or self.runtime.keep == "best")
 
     @property
     def rounds_weights(self) -> bool:

@@ -11,9 +11,12 @@ from stilts.plan.check_models import model_rows, model_warnings
 from stilts.plan.cost.estimate import Speed, StageCost, gpu_hours, peak_bytes, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
+from stilts.plan.keep import kept_best, kept_weights
 from stilts.plan.notes import idle_notes, notes
-from stilts.plan.todo import Inventory, missing_jobs
+from stilts.plan.todo import Artifact, Inventory, missing_jobs
 from stilts.tasks.base import get_task
+
+_NOTHING = Artifact("")
 
 
 @dataclass
@@ -52,7 +55,7 @@ def make_plan(expansion: Expansion, inventory: Inventory, store: str, records: I
         records: stage records of the store, from which the speed is measured.
     """
     runtime, cluster = expansion.experiment.runtime, expansion.experiment.cluster
-    jobs = missing_jobs(expansion.graph, inventory, store, runtime)
+    jobs = missing_jobs(expansion.graph, inventory, store, runtime, best=kept_best(expansion, inventory))
     rate = speed(runtime, records, cluster)
     costs = {key: rate.calibrated(cost, jobs[key]) for key, cost in stage_costs(expansion.graph, jobs).items()}
     return Plan(expansion, inventory, jobs, costs, rate)
@@ -63,13 +66,16 @@ def summarize(plan: Plan) -> dict[str, Any]:
 
     Counts of stages: `stages` is the number of distinct stages, `shared` of those that more than one cell uses,
     `unshared` the number of trainings if no cells shared any, `done` of those with nothing left to do, `to_train` of
-    those that must be trained, and `to_evaluate` of those whose weights are stored but whose evaluations are
-    incomplete. `unknown` lists sizes that are not known, `pins` and `unlike` describe data of the hub.
+    those that must be trained, `to_train_again` of those among them that were trained and whose weights were not kept,
+    and `to_evaluate` of those whose weights are stored but whose evaluations are incomplete. `keeps_weights` is the
+    number of stages whose weights stay in the end, by the policy `keep`. `unknown` lists sizes that are not known,
+    `pins` and `unlike` describe data of the hub.
     """
     graph, cells = plan.expansion.graph, plan.expansion.cells
     stages = graph.stages()
     bases = {node.key for node in graph if node.is_base}
     training = {key for key, job in plan.jobs.items() if key not in bases and not job.trained}
+    again = {key for key in training if plan.inventory.get(key[:SHORT], _NOTHING).trained}
     peak, end = peak_bytes(plan.costs, plan.expansion.experiment.runtime.max_parallel or 1)
     return {
         "experiment": plan.expansion.experiment.name,
@@ -79,6 +85,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "unshared": sum(len(cell.stages - bases) for cell in cells),
         "done": sum(node.key not in plan.jobs for node in stages),
         "to_train": len(training),
+        "to_train_again": len(again),
         "to_evaluate": sum(key not in training for key in plan.jobs if plan.jobs[key].evaluations),
         "evaluations": sum(len(node.evaluations) for node in graph),
         "evaluations_missing": sum(len(job.evaluations) for job in plan.jobs.values()),
@@ -87,6 +94,8 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "gpu_hours": round(sum(gpu_hours(cost, plan.speed) for cost in plan.costs.values()), 4),
         "speed": {"flops": plan.speed.flops, "source": plan.speed.source},
         "bytes": {"peak": peak, "end": end},
+        "keep": plan.expansion.experiment.runtime.keep,
+        "keeps_weights": kept_weights(plan.expansion),
         "left_out": [
             {"target": target, "split": split, "languages": list(languages)}
             for (target, split), languages in plan.expansion.left_out.items()

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import SHORT
@@ -20,6 +21,7 @@ class Artifact:
         evaluations: paths of its evaluation records (see `EvaluationSpec.path`).
         exact: whether its weights are the fp32 master weights, from which another stage can continue
             (`runtime.weights`).
+        dev: its score on the English dev set; None if it has none.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Artifact:
     weights: bool = False
     evaluations: frozenset[str] = field(default_factory=frozenset)
     exact: bool = True
+    dev: float | None = None
 
 
 Inventory = Mapping[str, Artifact]
@@ -40,16 +43,22 @@ def artifact_name(node: Node, inventory: Inventory) -> str:
 
 
 def missing_jobs(
-    graph: Graph, inventory: Inventory, store: str, runtime: Runtime, wanted: Collection[str] = ()
+    graph: Graph,
+    inventory: Inventory,
+    store: str,
+    runtime: Runtime,
+    wanted: Collection[str] = (),
+    best: Mapping[str, bool] = MappingProxyType({}),
 ) -> dict[str, StageJob]:
     """The jobs that a run has to do, by stage key, parents first; empty if nothing is missing.
 
     A node has a job if some of its evaluations are missing, or if its weights are missing and are needed: because a
-    child of it has to train, or because `runtime.keep` is `all`.
+    child of it has to train, because `runtime.keep` is `all`, or because they are the best.
 
     Args:
         store: URI of the store.
         wanted: keys of nodes whose weights are needed for another purpose, such as the trials of a search.
+        best: what `keep: best` keeps, by short key (see `plan.keep.kept_best`).
     """
     needs_weights = set(wanted)
     running: dict[str, Node] = {}
@@ -57,13 +66,14 @@ def missing_jobs(
         artifact = inventory.get(node.key[:SHORT], Artifact(node.name))
         lacks_weights = not (artifact.trained and artifact.weights and _serves(artifact, node.key in needs_weights))
         lacks_evaluation = any(path not in artifact.evaluations for path in node.evaluations)
-        if not lacks_evaluation and not (lacks_weights and (node.key in needs_weights or runtime.keep == "all")):
+        kept = runtime.keep == "all" or best.get(node.key[:SHORT], False)
+        if not lacks_evaluation and not (lacks_weights and (node.key in needs_weights or kept)):
             continue
         running[node.key] = node
         if lacks_weights and node.parent is not None:
             needs_weights.add(node.parent)
     return {
-        key: _job(running[key], graph, inventory, store, runtime, key in needs_weights)
+        key: _job(running[key], graph, inventory, store, runtime, key in needs_weights, best.get(key[:SHORT]))
         for key in graph.nodes
         if key in running
     }
@@ -74,7 +84,9 @@ def _serves(artifact: Artifact, continued: bool) -> bool:
     return artifact.exact or not continued
 
 
-def _job(node: Node, graph: Graph, inventory: Inventory, store: str, runtime: Runtime, continued: bool) -> StageJob:
+def _job(
+    node: Node, graph: Graph, inventory: Inventory, store: str, runtime: Runtime, continued: bool, best: bool | None
+) -> StageJob:
     artifact = inventory.get(node.key[:SHORT], Artifact(node.name))
     trained = artifact.trained and artifact.weights and _serves(artifact, continued)
     return StageJob(
@@ -82,11 +94,11 @@ def _job(node: Node, graph: Graph, inventory: Inventory, store: str, runtime: Ru
         spec=node.spec,
         parent=None if node.parent is None else artifact_name(graph.nodes[node.parent], inventory),
         evaluations=tuple(spec for path, spec in node.evaluations.items() if path not in artifact.evaluations),
-        # Weights that are already stored stay, because another experiment may need them for an intermediate stage.
-        keep_weights=runtime.keep == "all" or bool(node.children) or trained,
+        keep_weights=runtime.keep == "all" or bool(node.children) or trained or best is not None,
         trained=trained,
         watched=() if trained else tuple(node.watched.values()),
         store=store,
         runtime=runtime,
         needed=bool(node.children) or continued,
+        wanted=runtime.keep == "all" or best is True,
     )

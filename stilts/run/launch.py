@@ -12,10 +12,11 @@ from rich.progress import track
 from stilts.encoders.hub import hub_problems
 from stilts.encoders.pins import is_commit, moving_name
 from stilts.errors import LimitReached, Problems, StiltsError, counted
-from stilts.identity.stage import BaseSpec
+from stilts.identity.stage import SHORT, BaseSpec
 from stilts.ledger.base_checkpoint import publish_checkpoint
 from stilts.ledger.mark import mark_of
-from stilts.ledger.record import clear_failure, drop_weights, read_failure
+from stilts.ledger.record import clear_failure, read_failure, stage_path
+from stilts.ledger.settle import Settled, settle
 from stilts.ledger.spending import Spending
 from stilts.ledger.status import spending_of
 from stilts.plan.cost.estimate import SIZE_UNKNOWN
@@ -28,6 +29,7 @@ from stilts.run.display import Display
 from stilts.run.meter import NO_LIMITS, Limits, Meter
 from stilts.run.publisher import Publisher
 from stilts.run.result import CONTINUE, RunResult
+from stilts.run.settler import Settler
 from stilts.run.trackers.callback import Trackers, tracked_stages
 from stilts.run.trackers.open import open_trackers
 from stilts.run.tune_adapter.execute import execute
@@ -69,8 +71,42 @@ def launch(
         )
     check_job(session.store.uri)
     waiting = tell_waiting(console, "which cleans the store or begins another run")
-    with session.running(waiting) as run, Publisher(session.store, run) as publish:
-        return _launch(session, console, limits, publish, trackers, retry)
+    store, name = session.store, session.experiment.name
+    with session.running(waiting) as run, Publisher(store, run) as publish:
+        before = settle(store, name, waiting=waiting)
+        result = _launch(session, console, limits, publish, trackers, retry)
+        after = settle(store, name, waiting=waiting)
+        return replace(result, weights=tell_weights(session, [before, after], result.dropped, console))
+
+
+def tell_weights(
+    session: Session, settled: Sequence[Settled | None], dropped: Iterable[str], console: Console
+) -> dict[str, str]:
+    """Print which weights were dropped and which are kept, and why if none could be dropped.
+
+    Args:
+        settled: what was done at the start and at the end of the run.
+        dropped: stages whose weights were dropped in between.
+
+    Returns:
+        `kept` or `dropped` by the name of each stage of the experiment that has, or had, weights.
+    """
+    found = [one for one in settled if one is not None]
+    gone = {*dropped, *(name for one in found for name in one.dropped)}
+    store, keys = session.store, {key[:SHORT] for key in session.expansion.graph.nodes}
+    names = [name for name in store.list("stages") if name[-SHORT:] in keys]
+    there = parallel_map(store, lambda name: "weights" in store.list(stage_path(name)), names)
+    kept = {name for name, has in zip(names, there, strict=True) if has}
+    keep = session.experiment.runtime.keep
+    if gone:
+        console.print(
+            f"weights dropped of {counted(len(gone), 'stage')}, kept of {len(kept)} (runtime.keep: {keep}); to get "
+            "them back, set keep: all and run again: these stages are then trained again",
+            soft_wrap=True,
+        )
+    for reason in {one.kept_because for one in found if one.kept_because is not None}:
+        console.print(f"[yellow]no weights were dropped: {escape(reason)}[/]", soft_wrap=True)
+    return {**dict.fromkeys(sorted(gone), "dropped"), **dict.fromkeys(sorted(kept), "kept")}
 
 
 def tell_waiting(console: Console, why: str) -> Callable[[str], None]:
@@ -121,20 +157,18 @@ def _launch(
     seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
     mark = mark_of(session.store)
     jobs = [replace(job, mark=mark) for job in plan.jobs.values()]
-    with meter, trackers:
+    with meter, trackers, Settler(session.store) as settler:
         outcome = execute(
             jobs,
             runtime=experiment.runtime,
             name=experiment.name,
             seconds=seconds,
-            callbacks=[meter, trackers],
+            callbacks=[meter, trackers, settler],
             display=partial(Display, console=console, spent=meter.describe, publish=publish),
             brake=brake,
             diverged=diverged,
         )
-    if outcome.complete and experiment.runtime.keep == "none":
-        _drop_weights(session, plan)
-    return RunResult(outcome.stages, meter.spent, outcome.stopped)
+    return RunResult(outcome.stages, meter.spent, outcome.stopped, dropped=tuple(settler.dropped))
 
 
 def check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) -> None:
@@ -215,8 +249,3 @@ def _say_diverged(diverged: Mapping[str, str], console: Console) -> None:
             "same recipe and seed; --retry diverged tries again[/]",
             soft_wrap=True,
         )
-
-
-def _drop_weights(session: Session, plan: Plan) -> None:
-    new = [job.name for job in plan.jobs.values() if not job.trained]  # weights of the others are older than this run
-    parallel_each(session.store, lambda name: drop_weights(session.store, name), new)

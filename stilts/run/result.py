@@ -1,7 +1,7 @@
 """RunResult: what `stilts run` has done. Imports no Ray, so that it can be used anywhere."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -27,11 +27,16 @@ class RunResult(Displayed):
         stages: outcome of every stage that the store lacked when the run started, by name.
         spent: what all launches of the experiment have used together, this one included.
         stopped: the limit that ended the run early; None if no limit did.
+        dropped: stages whose weights were dropped while others ran.
+        weights: `kept` or `dropped` (`runtime.keep`) by the name of each stage of the experiment that has, or had,
+            weights.
     """
 
     stages: Mapping[str, StageOutcome]
     spent: Spending
     stopped: str | None = None
+    dropped: tuple[str, ...] = ()
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -55,11 +60,14 @@ class RunResult(Displayed):
 
     @property
     def table(self) -> "pd.DataFrame":
-        """A row per stage: stage, status, message, seconds of the last attempt, retries."""
+        """A row per stage: stage, status, message, seconds of the last attempt, retries, weights (kept or dropped)."""
         import pandas as pd
 
-        columns = ["stage", "status", "message", "seconds", "retries"]
-        rows = [(name, s.status, s.message, s.seconds, s.retries) for name, s in self.stages.items()]
+        columns = ["stage", "status", "message", "seconds", "retries", "weights"]
+        rows = [
+            (name, s.status, s.message, s.seconds, s.retries, self.weights.get(name, ""))
+            for name, s in self.stages.items()
+        ]
         return pd.DataFrame(rows, columns=columns)
 
     @property

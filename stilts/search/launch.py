@@ -5,16 +5,20 @@ the store, and stages that were running continue from their resume states. A lea
 a search at a time.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 import optuna
 from rich.console import Console
+from rich.markup import escape
 
+from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT
 from stilts.ledger.mark import mark_of
-from stilts.ledger.needs import declarations
+from stilts.ledger.needs import CLEANING
 from stilts.ledger.record import take_inventory
+from stilts.ledger.settle import settle
 from stilts.plan.todo import missing_jobs
 from stilts.run.cluster.connect import connected
 from stilts.run.cluster.drain import Brake
@@ -23,11 +27,15 @@ from stilts.run.display import Display
 from stilts.run.launch import check_hub_models, check_limits, diverged_before, prepare, tell_waiting
 from stilts.run.meter import NO_LIMITS, Limits, Meter
 from stilts.run.result import CONTINUE, RunResult
+from stilts.run.settler import Settler
 from stilts.run.tune_adapter.execute import execute
+from stilts.search.database import RetryingStorage
+from stilts.search.declared import Declarations
 from stilts.search.figures import save_search
+from stilts.search.proposals import Proposals
 from stilts.search.result import TuneResult
 from stilts.search.session import SearchSession
-from stilts.search.study import Proposals, best_of, drop_worse_weights, is_over, open_study, study_subject
+from stilts.search.study import best_of, is_over, open_study
 from stilts.search.trials import best_recipe, trials_table, write_trials
 from stilts.storage.lease import Lease
 
@@ -52,14 +60,39 @@ def tune(found: SearchSession, *, console: Console, limits: Limits = NO_LIMITS) 
             checked before training is wrong (see `run.launch.launch`).
         KeyboardInterrupt: the search was interrupted. The artifacts in the store stay.
     """
-    session = found.session
-    name = session.experiment.name
-    study = open_study(name, found.study, found.search, study_subject(found.subject))
-    check_job(session.store.uri)
+    store, name = found.session.store, found.session.experiment.name
+    check_job(store.uri)
     waiting = tell_waiting(console, "which cleans the store, or runs this search")
-    with session.running(waiting), Lease(session.store, f"experiments/{name}/search", waiting):
-        end = _tune(found, study, console, limits)
-    return _result(found, study, end)
+    with found.running(waiting), Lease(store, f"experiments/{name}/search", waiting):
+        study = open_study(found, lambda text: console.print(escape(text), soft_wrap=True))
+        declared = Declarations(found)
+        settle_search(found, study, declared, waiting)
+        end = _tune(found, study, declared, console, limits)
+        settle_search(found, study, declared, waiting)
+        return _result(found, study, end)
+
+
+def settle_search(
+    found: SearchSession, study: optuna.Study, declared: Declarations, waiting: Callable[[str], None] | None = None
+) -> None:
+    """Make the store agree with the study: what is declared, and whose weights are kept.
+
+    It can be done at any time, and again: a search that was killed after its last trial is finished by it. The best
+    trial is declared with its weights; what no declaration needs goes (`ledger/settle.py`).
+    """
+    store, best = found.session.store, best_of(study)
+    if best is not None:
+        configuration = found.subject.configure(best.params)
+        if not declared.holds(best.number, configuration):
+            with Lease(store, CLEANING, waiting):
+                declared.declare(best.number, configuration)
+    declared.reconcile(study)
+    if is_over(study, found.search):
+        with Lease(store, CLEANING, waiting):
+            found.write_declaration(over=True)
+    ended = [trial for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
+    stages = {name[-SHORT:] for trial in ended for name in trial.user_attrs.get("stages", ())}
+    settle(store, found.session.experiment.name, stages, waiting)
 
 
 def _result(found: SearchSession, study: optuna.Study, end: _End) -> TuneResult:
@@ -72,14 +105,16 @@ def _result(found: SearchSession, study: optuna.Study, end: _End) -> TuneResult:
     return TuneResult(title, table, patch, results, files, end.reason, end.limited)
 
 
-def _tune(found: SearchSession, study: optuna.Study, console: Console, limits: Limits) -> _End:
+def _tune(found: SearchSession, study: optuna.Study, declared: Declarations, console: Console, limits: Limits) -> _End:
     if is_over(study, found.search):
         console.print(f"[green]nothing to search[/]: all {found.search.trials} trials are over")
         return _End()
     session, brake = found.session, Brake()
     runtime, store = session.experiment.runtime, session.store
     meter = Meter(store, session.experiment.name, runtime, session.experiment.cluster, limits, brake)
-    check_limits(session.plan(), meter, limits, console)
+    plan = session.plan()
+    check_limits(plan, meter, limits, console)
+    session.check_disk(plan)
     inventory = take_inventory(store, {key[:SHORT] for key in session.expansion.graph.nodes}, verify=True)
     parents = {spec.parent for spec in found.subject.default.specs}
     missing = missing_jobs(session.expansion.graph, inventory, store.uri, runtime, parents)
@@ -95,43 +130,49 @@ def _tune(found: SearchSession, study: optuna.Study, console: Console, limits: L
             if not outcome.complete:
                 result = RunResult(outcome.stages, meter.spent, outcome.stopped)
                 return _End(result.reason, limited=outcome.stopped is not None)
-        return _search(found, study, console, brake, meter)
+        return _search(found, study, declared, console, brake, meter)
 
 
-def _search(found: SearchSession, study: optuna.Study, console: Console, brake: Brake, meter: Meter) -> _End:
-    experiment = found.session.experiment
-    proposals = Proposals(study, found.subject, found.session.store, partial(console.print, soft_wrap=True))
+def _search(
+    found: SearchSession, study: optuna.Study, declared: Declarations, console: Console, brake: Brake, meter: Meter
+) -> _End:
+    """Run the trials that are left.
+
+    Raises:
+        StiltsError: the study or the store could not be used any more. What ran has written its resume state.
+    """
+    experiment, settler = found.session.experiment, Settler(found.session.store)
+    if isinstance(study._storage, RetryingStorage):
+        study._storage.stopping = lambda: brake.reason is not None
+    proposals = Proposals(
+        found,
+        study,
+        declared,
+        tell=partial(console.print, soft_wrap=True),
+        stop=brake.stop,
+        let_go=lambda keys: settler.add(*keys),
+    )
 
     def progress() -> str:
         return "; ".join(filter(None, (proposals.progress(), meter.describe())))
 
-    execute(
-        (),
-        runtime=experiment.runtime,
-        name=experiment.name,
-        callbacks=[meter],
-        display=partial(Display, console=console, spent=progress),
-        brake=brake,
-        source=proposals,
-    )
+    with settler:
+        execute(
+            (),
+            runtime=experiment.runtime,
+            name=experiment.name,
+            callbacks=[meter, settler],
+            display=partial(Display, console=console, spent=progress),
+            brake=brake,
+            source=proposals,
+        )
+    if proposals.away:
+        raise StiltsError(
+            f"the search stopped before its end: {proposals.broken}. Its running trials have written their resume "
+            "states; then the same command continues"
+        )
     if proposals.broken is not None:
         return _End(proposals.broken)
     if brake.reason is not None:
         return _End(f"{brake.reason}; {proposals.progress()}. {CONTINUE}", limited=True)
-    _tidy(found, study)
     return _End()
-
-
-def _tidy(found: SearchSession, study: optuna.Study) -> None:
-    """Declare the best recipe in the store, and remove the weights of all other trials that no experiment needs."""
-    store = found.session.store
-    best = best_of(study)
-    if best is None:
-        return
-    found.of(found.subject.configure(best.params)).declare()
-    if found.session.experiment.runtime.keep == "all":
-        return
-    needs = [declared.needs for declared in declarations(store) if declared.needs is not None]
-    drop_worse_weights(
-        study, store, {key for n in needs for key, stage in n.stages.items() if stage.keeps or stage.feeds}
-    )

@@ -1,11 +1,14 @@
 """SearchSession: a search with its experiment and its store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stilts.experiment.load import load_tuning
 from stilts.experiment.search import Search, Tuning
+from stilts.identity.stage import SHORT
+from stilts.ledger.needs import running
 from stilts.ledger.revisions import pin_revisions
 from stilts.search.subject import Configuration, Subject
 from stilts.session import Session, open_sources
@@ -50,8 +53,27 @@ class SearchSession:
 
     @property
     def study(self) -> str:
-        """URL of the database of the Optuna study."""
-        return self.search.study or f"sqlite:///{(self.session.results / 'study.db').resolve()}"
+        """Folder of the Optuna study in the store."""
+        return f"experiments/{self.session.experiment.name}/study"
+
+    def running(self, waiting: Callable[[str], None]) -> AbstractContextManager[str]:
+        """The context of a run of the search, as `Session.running`.
+
+        The search is declared with the stages before the tuned one, and as open. Its trials are declared one by one
+        (`search/declared.py`).
+        """
+        name = self.session.experiment.name
+        return running(self.session.store, name, lambda: self.write_declaration(over=False), waiting)
+
+    def write_declaration(self, *, over: bool) -> None:
+        """Declare the search itself. The caller must hold the lease `CLEANING`.
+
+        Args:
+            over: whether all trials have ended. Until then, the stages before the tuned one keep their weights.
+        """
+        needs, tuned = self.session.needs(), {key[:SHORT] for key in self.subject.default.stages}
+        stages = {key: stage for key, stage in needs.stages.items() if key not in tuned}
+        self.session.write_declaration(replace(needs, stages=stages, best=(), open=not over))
 
     def of(self, configuration: Configuration) -> Session:
         """The session of the same chain with the values of another configuration."""

@@ -7,6 +7,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from stilts.errors import counted
 from stilts.plan.cost.price import priced
 from stilts.plan.summary import Plan, stage_rows
 
@@ -21,8 +22,9 @@ def show_plan(plan: Plan, console: Console) -> None:
         f"[bold]{figures['experiment']}[/]: {figures['cells']} cells, {figures['stages']} stages "
         f"({figures['shared']} shared; {figures['unshared']} trainings without sharing)"
     )
+    again = f" ({figures['to_train_again']} again: their weights were not kept)" if figures["to_train_again"] else ""
     console.print(
-        f"  done {figures['done']}   to train [bold]{figures['to_train']}[/]   "
+        f"  done {figures['done']}   to train [bold]{figures['to_train']}[/]{again}   "
         f"evaluations missing {figures['evaluations_missing']} of {figures['evaluations']}"
     )
     console.print(
@@ -31,6 +33,11 @@ def show_plan(plan: Plan, console: Console) -> None:
     )
     size = figures["bytes"]
     console.print(f"  disk: {gigabytes(size['peak'])} at the peak, {gigabytes(size['end'])} at the end")
+    dropped = figures["stages"] - figures["keeps_weights"]
+    console.print(
+        f"  weights (runtime.keep: {figures['keep']}): kept of {counted(figures['keeps_weights'], 'stage')}, dropped "
+        f"of {dropped} once nothing needs them"
+    )
     _show_price(plan, console)
     _show_models(figures, console)
     for lost in figures["left_out"]:

@@ -115,7 +115,7 @@ class LocalStore:
         for folder, folders, files in os.walk(self.root):
             for name in sorted([*folders, *files]):
                 path = Path(folder, name)
-                if _ORPHAN.fullmatch(name) and time.time() - _latest(path) > STALE_SECONDS:
+                if _ORPHAN.fullmatch(name) and not path.is_symlink() and time.time() - _latest(path) > STALE_SECONDS:
                     yield path.relative_to(self.root).as_posix()
             folders[:] = [name for name in folders if not _ORPHAN.fullmatch(name)]
 

@@ -260,19 +260,19 @@ def test_what_killed_processes_left(tmp_path: Path) -> None:
     experiment(store, tmp_path)
     left = [
         "stages/.aside-0123456789ab",
-        "data/.generated-x1",
-        "data/xnli/.test-en-0123456789ab.arrow-k3j2",
-        ".seen-ab",
+        "data/.generated-x1_abc9z",
+        "data/xnli/.test-en-0123456789ab.arrow-k3j2_xy9",
+        f".seen-{'ab' * 16}",
     ]
     for path in left:
         (store.root / path).mkdir(parents=True)
         (store.root / path / "big").write_bytes(bytes(1000))
-    store.write("doctor/abc", b"written by stilts doctor")
-    store.write("experiments/one/runs/dead/claims/1.json", b"")
+    store.write("doctor/" + "0f" * 16, b"written by stilts doctor")
+    store.write("experiments/one/runs/deaddeaddead/claims/1.json", b"")
     assert find_garbage(store).items == []
     age(store.root, STALE_SECONDS + 60)
     (store.root / left[0] / "big").write_bytes(bytes(1000))  # its writer lives
-    expected = {*left[1:], "doctor", "experiments/one/runs/dead"}
+    expected = {*left[1:], "doctor/" + "0f" * 16, "experiments/one/runs/deaddeaddead"}
     assert set(paths(find_garbage(store))) == expected
     cleaned(store)
     assert not any((store.root / path).exists() for path in expected)

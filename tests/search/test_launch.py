@@ -9,7 +9,9 @@ import optuna
 import pytest
 
 from stilts.ledger.record import read_stage
+from stilts.ledger.garbage import find_garbage
 from stilts.plan.summary import summarize
+from stilts.search.journal import StoreJournal
 from stilts.session import Session
 from stilts.storage.local import LocalStore
 from tests.tiny import TINY
@@ -82,6 +84,14 @@ def test_the_same_command_again_trains_nothing(trials: list[dict], folder: Path)
     assert json.loads(again.stdout) == trials
 
 
+def test_only_the_best_trial_keeps_its_weights_and_a_collector_finds_nothing(trials: list[dict], folder: Path) -> None:
+    store = LocalStore(folder / "store")
+    winner = max((t for t in trials if t["dev"] is not None), key=lambda t: t["dev"])["stages"][0]
+    stages = {stage for trial in trials for stage in trial["stages"]}
+    assert [stage for stage in stages if list(store.list(f"stages/{stage}/weights"))] == [winner]
+    assert not [item for item in find_garbage(store).items if not item.path.startswith("features/")]
+
+
 def test_an_experiment_with_the_best_recipe_finds_its_stage_trained(trials: list[dict], folder: Path) -> None:
     best = folder / "results" / "search" / "best.yaml"
     session = Session.open(folder / "grid.yaml", [f"store={folder / 'store'}"], [best])
@@ -92,8 +102,9 @@ def test_an_experiment_with_the_best_recipe_finds_its_stage_trained(trials: list
 
 def test_the_plots_and_the_study_are_there(trials: list[dict], folder: Path) -> None:
     results = folder / "results" / "search"
-    assert {"trials.md", "trials.parquet", "study.db"} <= {file.name for file in results.iterdir()}
+    assert {"trials.md", "trials.parquet", "best.yaml"} <= {file.name for file in results.iterdir()}
     drawn = {file.stem for file in results.glob("*.png")}
     assert {"search-history", "search-slice", "search-parallel", "search-intermediate"} <= drawn
-    study = optuna.load_study(study_name="search", storage=f"sqlite:///{results / 'study.db'}")
+    journal = StoreJournal(LocalStore(folder / "store"), "experiments/search/study")
+    study = optuna.load_study(study_name="search", storage=optuna.storages.JournalStorage(journal))
     assert [trial.number for trial in study.trials] == [trial["trial"] for trial in trials]

@@ -20,10 +20,8 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_study_lies_beside_the_results_unless_the_search_names_a_database(path: Path) -> None:
-    found = SearchSession.open(path)
-    assert found.study == f"sqlite:///{found.session.results.resolve()}/study.db"
-    assert SearchSession.open(path, ["search.study=mysql://host/db"]).study == "mysql://host/db"
+def test_the_study_lies_in_the_store(path: Path) -> None:
+    assert SearchSession.open(path).study == "experiments/search/study"
 
 
 def test_a_configuration_has_a_session_of_its_own_in_the_same_store(path: Path) -> None:

@@ -1,19 +1,27 @@
 """The trials of a search, with a real Optuna study in SQLite and a real store; only the training is replaced."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from stilts.errors import StiltsError
 from stilts.experiment.search import Space
+from stilts.ledger.garbage import find_garbage
+from stilts.ledger.needs import CLEANING, declarations, trial_declarations
 from stilts.ledger.record import read_stage, write_stage
+from stilts.ledger.settle import settle
 from stilts.schedule.agenda import StageOutcome
+from stilts.search.declared import Declarations
+from stilts.search.launch import settle_search, tune
+from stilts.search.proposals import FAILURES, Proposals
 from stilts.search.session import SearchSession
-from stilts.search.study import FAILURES, Proposals, distributions, drop_worse_weights, open_study, study_subject
+from stilts.search.study import distributions, open_study, study_subject
 from stilts.search.subject import Subject
-from stilts.storage.local import LocalStore
+from stilts.storage.lease import Lease
 from tests.search.studies import SEARCH
 
 Open = Callable[..., SearchSession]
@@ -31,10 +39,10 @@ class Driver:
 
     def __init__(self, found: SearchSession) -> None:
         self.found, self.store = found, found.session.store
-        name, subject = found.session.experiment.name, found.subject
-        self.study = open_study(name, found.study, found.search, study_subject(subject))
         self.said: list[str] = []
-        self.proposals = Proposals(self.study, subject, self.store, self.said.append)
+        self.study = open_study(found, self.said.append)
+        self.declared = Declarations(found)
+        self.proposals = Proposals(found, self.study, self.declared, self.said.append)
 
     def offer(self) -> str:
         job = self.proposals.offer()
@@ -241,27 +249,110 @@ def test_a_database_that_cannot_be_used_is_told(search: Open, tmp_path: Path) ->
         Driver(search("search.study=nonsense://host/name"))
 
 
-def test_weights_stay_of_the_best_and_of_what_others_need(search: Open) -> None:
-    driver = Driver(search("search.trials=3"))
-    stages = [driver.offer() for _ in range(3)]
-    for stage, score in zip(stages, (60.0, 70.0, 65.0), strict=True):
-        driver.train(stage, [(40, score)])
-    drop_worse_weights(driver.study, driver.store, {stages[2][-12:]})
-    assert [driver.weights(stage) for stage in stages] == [False, True, True]
-    assert all(read_stage(driver.store, stage) for stage in stages)
+def settled(driver: Driver) -> None:
+    settle_search(driver.found, driver.study, driver.declared)
 
 
-def test_weights_that_were_there_before_the_search_stay(search: Open) -> None:
-    found = search("recipe.learning_rate=5e-5", "search.trials=2")
+def test_weights_stay_of_the_best_of_running_trials_and_of_what_others_need(search: Open) -> None:
+    found = search("search.trials=5")
+    with found.running(lambda who: None):
+        driver = Driver(found)
+        stages = [driver.offer() for _ in range(5)]
+        for stage, score in zip(stages, (60.0, 70.0, 65.0), strict=False):
+            driver.train(stage, [(40, score)])
+        driver.store.write(f"stages/{stages[3]}/weights/model.safetensors", b"weights")
+        driver.store.write(f"stages/{stages[4]}/resume/state.json", b"{}")
+        other = found.of(found.subject.configure(driver.study.get_trials()[2].params))
+        runtime = other.experiment.runtime.model_copy(update={"keep": "all"})
+        named = other.experiment.model_copy(update={"name": "other", "runtime": runtime})
+        replace(other, experiment=named, expansion=replace(other.expansion, experiment=named)).declare()
+        keys = {stage[-12:] for stage in stages}
+        settle(driver.store, "search", keys)
+        assert [driver.weights(stage) for stage in stages] == [False, True, True, True, False]
+        assert list(driver.store.list(f"stages/{stages[4]}/resume"))
+        assert all(read_stage(driver.store, stage) for stage in stages[:3])
+
+
+def test_what_a_failed_trial_left_goes(search: Open) -> None:
+    found = search("search.trials=2")
+    with found.running(lambda who: None):
+        driver = Driver(found)
+        failed, good = driver.offer(), driver.offer()
+        driver.store.write(f"stages/{failed}/resume/state.json", b"{}")
+        driver.proposals.ended(failed, StageOutcome("failed", "ValueError: bad data"))
+        assert trial_declarations(driver.store, "search").keys() == {1}
+        driver.train(good, [(40, 60.0)])
+        settled(driver)
+    assert not list(driver.store.list(f"stages/{failed}/resume"))
+    assert driver.weights(good)
+
+
+def test_a_trial_is_declared_before_its_first_stage_is_offered(search: Open) -> None:
+    found = search("search.trials=2")
+    with found.running(lambda who: None):
+        driver = Driver(found)
+        stage = driver.offer()
+        (declared,) = (one for one in declarations(driver.store) if one.digest == "trials/0")
+        assert declared.needs is not None
+        assert declared.needs.stages[stage[-12:]].keeps
+        assert driver.store.read(declared.path)
+        driver.store.write(f"stages/{stage}/claims/1.json", b"{}")
+        driver.store.write(f"stages/{stage}/resume/state.json", b"{}")
+    assert not any(item.path.startswith("stages/") for item in find_garbage(driver.store).items)
+
+
+def test_a_search_that_was_killed_after_its_last_trial_is_finished_by_the_next(search: Open) -> None:
+    """Its driver died before it could let the weights go, close its declaration, and write the best recipe."""
+    found = search("search.trials=3", "recipe.learning_rate=5e-5")
+    with found.running(lambda who: None):
+        driver = Driver(found)
+        stages = [driver.offer() for _ in range(3)]
+        killed = Declarations(found)
+        for stage, score in zip(stages, (60.0, 70.0, 65.0), strict=True):
+            driver.train(stage, [(40, score)])
+        for number, trial in enumerate(driver.study.get_trials()):  # what it had declared before
+            killed.declare(number, found.subject.configure(trial.params))
+        settle(driver.store, "search")
+        assert all(driver.weights(stage) for stage in stages)
+    console = Console(quiet=True)
+    result = tune(found, console=console)
+    assert result.complete
+    assert [driver.weights(stage) for stage in stages] == [False, True, False]
+    assert "batch_size" in (result.results / "best.yaml").read_text()
+    (declared,) = (one for one in declarations(driver.store) if "trials" not in one.digest)
+    assert declared.needs is not None
+    assert not declared.needs.open
+    assert find_garbage(driver.store).items == []
+
+
+def test_a_search_keeps_the_weights_from_which_its_trials_start_until_it_is_over(search: Open) -> None:
+    """With `keep: none`, and between two trials, when nothing is running."""
+    found = search("search.trials=2", "runtime.keep=none")
+    base = next(node.name for node in found.session.expansion.graph if node.is_base)
     store = found.session.store
-    assert isinstance(store, LocalStore)
-    own = found.subject.default.expansion.graph.nodes[found.subject.default.stages[0]].name
-    write_stage(store, own, {"weights": {}, "dev": {"score": 50.0, "curve": [(40, 50.0)]}})
-    store.write(f"stages/{own}/weights/model.safetensors", b"weights")
-    driver = Driver(found)
-    driver.train(driver.offer(), [(40, 70.0)])
-    drop_worse_weights(driver.study, store, set())
-    assert driver.weights(own)
+    with found.running(lambda who: None):
+        driver = Driver(found)
+        write_stage(store, base, {"weights": {}})
+        store.write(f"stages/{base}/weights/model.safetensors", b"weights")
+        driver.train(driver.offer(), [(40, 60.0)])
+        settled(driver)
+        assert driver.weights(base)
+        driver.train(driver.offer(), [(40, 70.0)])
+        settled(driver)
+        assert not driver.weights(base)
+
+
+def test_a_collector_at_work_does_not_stop_the_search(search: Open) -> None:
+    """While other trials run, a trial that cannot be declared waits, and keeps its number."""
+    found = search("search.trials=2")
+    with found.running(lambda who: None):
+        driver = Driver(found)
+        first = driver.offer()
+        with Lease(driver.store, CLEANING):
+            assert driver.proposals.offer() is None
+        assert driver.offer() != first
+        assert driver.states() == ["RUNNING", "RUNNING"]
+        assert trial_declarations(driver.store, "search").keys() == {0, 1}
 
 
 @pytest.mark.parametrize(

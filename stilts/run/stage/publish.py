@@ -1,4 +1,4 @@
-"""Publishing of a stage: its weights and record, its model card, and the removal of files that are not kept.
+"""Publishing of a stage: its weights and record, its model card, and the removal of its resume states.
 
 Everything here is queued for the uploader of the leader, in the order of the calls.
 """
@@ -9,8 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from stilts.identity.stage import StageSpec
-from stilts.ledger.record import drop_weights, write_model_card, write_stage
+from stilts.ledger.record import write_model_card, write_stage
 from stilts.run.stage.attempt import Attempt
 from stilts.run.stage.model_card import model_card
 from stilts.run.stage.resume import ResumeCopies
@@ -50,16 +49,10 @@ def publish_stage(attempt: Attempt, weights: Path, payload: dict[str, Any], fact
 
 
 def publish_model_card(attempt: Attempt) -> None:
-    """Queue the model card of a stage whose weights are kept. It shows the scores that are stored by then."""
+    """Queue the model card of a stage whose weights may be kept. It shows the scores that are stored by then."""
     job, store = attempt.job, attempt.store
-    if job.keep_weights and isinstance(job.spec, StageSpec):
+    if job.has_card:
         attempt.submit(lambda: write_model_card(store, job.name, model_card(store, job.name)))
-
-
-def remove_unkept_weights(attempt: Attempt) -> None:
-    """Queue the removal of weights that are not kept, after all earlier writes."""
-    if not attempt.job.keep_weights:
-        attempt.submit(lambda: drop_weights(attempt.store, attempt.job.name))
 
 
 def remove_resume_states(attempt: Attempt, resume: ResumeStore, copies: ResumeCopies | None) -> None:

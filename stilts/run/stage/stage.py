@@ -6,10 +6,12 @@ ensures that a kill at any moment loses at most the work since the last resume s
 1. resume states, during training;
 2. the weights, then the stage's record;
 3. for each evaluation, the predictions, then the record;
-4. the model card if the weights are kept; otherwise the weights are removed;
+4. the model card if the experiment keeps the weights;
 5. the removal of what an earlier attempt wrote about its failure.
 
 A stage is done when the first four are in the store. If the stage fails, the rank that sees it writes why, at once.
+Weights that no declaration needs then are removed by the driver (`run/settler.py`), because only the lists of all
+declarations tell which those are.
 """
 
 import shutil
@@ -20,11 +22,11 @@ from dataclasses import replace
 
 from stilts.identity.stage import SHORT
 from stilts.ledger.mark import check_mark
-from stilts.ledger.record import clear_failure, drop_weights, read_failure, stage_path, take_inventory
+from stilts.ledger.record import clear_failure, read_failure, stage_path, take_inventory
 from stilts.plan.job import StageJob
 from stilts.run.stage.attempt import Attempt, Report
 from stilts.run.stage.ending import FailureRecord
-from stilts.run.stage.publish import publish_model_card, remove_unkept_weights
+from stilts.run.stage.publish import publish_model_card
 from stilts.run.stage.scoring import evaluate_stage
 from stilts.run.stage.training import stage_model
 from stilts.run.stage.uploader import Uploader
@@ -67,7 +69,6 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
             model = stage_model(attempt, scratch)
             evaluate_stage(attempt, model)
             publish_model_card(attempt)
-            remove_unkept_weights(attempt)
             attempt.submit(lambda: clear_failure(store, job.name))
             attempt.flush()
 
@@ -109,7 +110,7 @@ def _lacking(store: Store, job: StageJob) -> StageJob | None:
         return job
     missing = tuple(spec for spec in job.evaluations if spec.path not in artifact.evaluations)
     kept = artifact.weights and (artifact.exact or not job.needed)
-    if artifact.trained and not missing and (kept or not (job.needed or job.runtime.keep == "all")):
+    if artifact.trained and not missing and (kept or not (job.needed or job.wanted)):
         return None
     # If another stage starts from this one, rounded weights do not suffice: the plan has it trained again.
     serves = artifact.weights and (artifact.exact or job.trained or not job.needed)
@@ -119,15 +120,13 @@ def _lacking(store: Store, job: StageJob) -> StageJob | None:
 def _remove_orphans(store: Store, job: StageJob, done: bool) -> None:
     """Remove files that an attempt left behind if it was killed after it had written the stage's record.
 
-    These are resume states, the failure of an earlier attempt, and weights that are not kept.
+    These are resume states, and the failure of an earlier attempt.
 
     Args:
-        done: whether all evaluations are stored too, so that the weights are no longer needed.
+        done: whether all evaluations are stored too.
     """
     store.remove(f"{stage_path(job.name)}/resume")
     for folder in store.scratch(stage_path(job.name)).glob("resume*"):
         shutil.rmtree(folder, ignore_errors=True)
     if done:
         clear_failure(store, job.name)
-        if not job.keep_weights:
-            drop_weights(store, job.name)

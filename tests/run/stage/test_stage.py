@@ -23,6 +23,7 @@ from stilts.ledger.record import (
     take_inventory,
     write_failure,
 )
+from stilts.ledger.settle import settle
 from stilts.plan.todo import missing_jobs
 from stilts.results.training import training_table
 from stilts.run.stage import stage
@@ -93,6 +94,8 @@ def done(session: Session, ranks: Ranks) -> dict[str, Any]:
     reports: list[dict[str, Any]] = []
     for job in jobs:
         run_stage(job, ranks, reports.append)
+    session.declare()
+    settle(session.store, session.experiment.name)
     assert {"features of ccg", "features of mlm"} <= {report.get("phase") for report in reports}
     joint = next(job for job in jobs if isinstance(job.spec, StageSpec) and len(job.spec.parts) == 4)
     folder = Path(session.store.uri) / "stages" / joint.name
@@ -166,6 +169,7 @@ def test_what_another_driver_finished_meanwhile_is_not_trained_again(
     before = read_stage(store, job.name)
     run_stage(job, ranks, lambda report: None)
     assert read_stage(store, job.name) == before
+    settle(store, session.experiment.name)
     assert not take_inventory(store, {short})[short].weights
 
 
@@ -211,6 +215,7 @@ def test_what_an_attempt_left_that_was_killed_after_its_record_goes(
         (folder / name).mkdir(parents=True)
         (folder / name / "state.json").write_text("{}")
     run_stage(job, ranks, lambda report: None)
+    settle(store, session.experiment.name)
     assert sorted(path.name for path in folder.iterdir()) == ["claims", "evaluations", "record.json"]
     assert take_inventory(store, {short})[short].evaluations == found[short].evaluations
 

@@ -1,0 +1,60 @@
+"""Which orphaned files are those of stilts: in a folder that stilts makes, and with the name that its writer gives.
+
+A store may lie in a folder that also holds files of other programs. A name that only looks similar is not enough.
+"""
+
+import re
+from collections.abc import Collection
+
+from stilts.identity.stage import SHORT
+
+_KEY = rf"[0-9a-f]{{{SHORT}}}"
+_STAGE = rf"stages/[^/.][^/]*-{_KEY}"
+_RUN = r"experiments/[^/]+/runs/[0-9a-f]{12}"
+_FOLDERS = re.compile(
+    rf"\.|stages|{_STAGE}|{_STAGE}/(?:evaluations(?:/[^/]+)?|claims|resume(?:/[0-9]+)?)|data|data/index|features"
+    rf"|checkpoints|experiments|experiments/[^/]+(?:/(?:known|spent|study|trials|search|search/claims|runs))?"
+    rf"|{_RUN}(?:/claims)?|clean(?:/claims)?|doctor(?:/[0-9a-f]{{32}})?"
+)
+"""Folders in which stilts writes, without those of the tasks' data."""
+
+_ASIDE = re.compile(r"\.aside-[0-9a-f]{12}")
+_RANDOM = r"[a-z0-9_]{8}"
+"""What Python's `tempfile` adds to a name."""
+_TABLE = re.compile(rf"\.[^/]+-{_KEY}\.arrow-{_RANDOM}")
+_INDEX = re.compile(rf"\.[0-9a-f]{{24}}\.json-{_RANDOM}")
+_GENERATED = re.compile(rf"\.generated-{_RANDOM}")
+_SEEN = re.compile(r"\.seen-[0-9a-f]{32}")
+_TREE = re.compile(r"(.+)\.tree-[0-9a-f]{12}")
+_IN_DATA = re.compile(rf"[^/]+-{_KEY}\.arrow")
+_TREES = (
+    (re.compile(_STAGE), re.compile(r"weights|resume")),
+    (re.compile(rf"{_STAGE}/resume/[0-9]+"), re.compile(r"[0-9]+")),
+    (re.compile(r"data"), re.compile(rf"generated-{_KEY}")),
+    (re.compile(r"features"), _IN_DATA),
+    (re.compile(r"checkpoints"), re.compile(_KEY)),
+)
+"""Folders, and the names of the trees that stilts stores in them."""
+
+
+def is_orphan(path: str, tasks: Collection[str]) -> bool:
+    """Whether a path that looks orphaned was made by a writer of stilts.
+
+    Args:
+        tasks: tasks of which the store has data, in `data/TASK`.
+    """
+    parent, _, name = path.rpartition("/")
+    parent = parent or "."
+    of_task = parent.startswith("data/") and parent.removeprefix("data/") in tasks
+    if tree := _TREE.fullmatch(name):
+        return any(folder.fullmatch(parent) and names.fullmatch(tree[1]) for folder, names in _TREES) or (
+            of_task and _IN_DATA.fullmatch(tree[1]) is not None
+        )
+    writers = {
+        _ASIDE: of_task or _FOLDERS.fullmatch(parent) is not None,
+        _TABLE: of_task or parent == "features",
+        _INDEX: parent == "data/index",
+        _GENERATED: parent == "data",
+        _SEEN: parent == ".",
+    }
+    return any(there and pattern.fullmatch(name) is not None for pattern, there in writers.items())
