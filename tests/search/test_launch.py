@@ -8,8 +8,8 @@ from pathlib import Path
 import optuna
 import pytest
 
-from stilts.ledger.record import read_stage
 from stilts.ledger.garbage import find_garbage
+from stilts.ledger.record import read_stage
 from stilts.plan.summary import summarize
 from stilts.search.journal import StoreJournal
 from stilts.session import Session
@@ -89,7 +89,7 @@ def test_only_the_best_trial_keeps_its_weights_and_a_collector_finds_nothing(tri
     winner = max((t for t in trials if t["dev"] is not None), key=lambda t: t["dev"])["stages"][0]
     stages = {stage for trial in trials for stage in trial["stages"]}
     assert [stage for stage in stages if list(store.list(f"stages/{stage}/weights"))] == [winner]
-    assert not [item for item in find_garbage(store).items if not item.path.startswith("features/")]
+    assert not [item for item in find_garbage(store).items if item.path.startswith("stages/")]
 
 
 def test_an_experiment_with_the_best_recipe_finds_its_stage_trained(trials: list[dict], folder: Path) -> None:
