@@ -61,6 +61,7 @@ def forward(
             rows = batches[min(turn + ranks.rank, len(batches) - 1)]
             batch = collate(columns, rows, model.config.pad_token_id, ranks.device, False, model.last_token, head)
             outputs = model(batch, want).float().cpu().numpy()
+            ranks.heartbeat.beat()
             if turn + ranks.rank < len(batches):
                 done += zip(batch.order, head_of(family).by_sequence(outputs, batch.counts), strict=True)
     model.train(training)

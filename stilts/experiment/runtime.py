@@ -41,6 +41,10 @@ class Runtime(Frozen):
     """How often a trial is restarted after one of its processes was killed. An error of the program is not retried.
     Preemptions (spot machines, a stop of the run) are not counted. Nodes that die without notice are counted apart: a
     stage fails when it has lost more than ten of them."""
+    stall_seconds: PositiveNumber | None = None
+    """Seconds without progress after which a stage counts as stalled: its processes are ended, and it is repeated from
+    its resume state, at most three times. Phases without steps, such as tokenizing, get twelve times as long. Empty: 30
+    times the median time of a step, and at least 10 minutes."""
     keep: Literal["none", "intermediate", "best", "all"] = "intermediate"
     """Which weights stay in the store. intermediate: those of stages that other stages start from; best: these, and for
     each base model and target those of the one stage with the best English dev score; all: of every stage; none: no

@@ -290,6 +290,7 @@ class _Run:
             with deterministic(self.ranks.device):
                 self.engine.backward(loss / count)
             total += loss.detach()
+            self.ranks.heartbeat.beat()
         self.engine.step(learning_rate(self.recipe, step, self.steps), source.head.name)
         due = time.monotonic() - self.saved >= self.runtime.checkpoint_seconds
         events = float(self.ranks.drain.is_set()), float(self.ranks.halt.is_set())

@@ -52,6 +52,17 @@ class Stopped(StiltsError):
     """The stage was cancelled before its last step. None of its training is kept."""
 
 
+class Heartbeat:
+    """Counts the progress of one rank, so that another process can tell a slow stage from one that hangs."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def beat(self) -> None:
+        """Note progress. Cheap: call it for each micro-batch."""
+        self.count += 1
+
+
 @dataclass(frozen=True)
 class Ranks:
     """One process of a gang, with the collective operations of the gang.
@@ -64,6 +75,7 @@ class Ranks:
         device: device of the tensors of this rank.
         drain: set by another thread when this rank is preempted. The gang then stops as soon as its work is stored.
         halt: set by another thread when the stage is cancelled.
+        heartbeat: counts the progress of this rank; every collective operation that ends is progress.
     """
 
     rank: int
@@ -71,6 +83,7 @@ class Ranks:
     device: torch.device
     drain: threading.Event = field(default_factory=threading.Event, compare=False)
     halt: threading.Event = field(default_factory=threading.Event, compare=False)
+    heartbeat: Heartbeat = field(default_factory=Heartbeat, compare=False)
 
     @property
     def leader(self) -> bool:
@@ -81,21 +94,22 @@ class Ranks:
         """Wait until every rank has called this method."""
         if self.world > 1:
             dist.barrier()
+        self.heartbeat.beat()
 
     def broadcast(self, value: Any) -> Any:
         """Return the leader's value on every rank."""
-        if self.world == 1:
-            return value
         box = [value]
-        dist.broadcast_object_list(box, src=0, device=self.device)
+        if self.world > 1:
+            dist.broadcast_object_list(box, src=0, device=self.device)
+        self.heartbeat.beat()
         return box[0]
 
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks, in rank order, on every rank."""
-        if self.world == 1:
-            return [value]
-        values: list[Any] = [None] * self.world
-        dist.all_gather_object(values, value)
+        values: list[Any] = [value] * self.world
+        if self.world > 1:
+            dist.all_gather_object(values, value)
+        self.heartbeat.beat()
         return values
 
     def on_each_node(self, make: Callable[[], T]) -> T:
@@ -107,10 +121,13 @@ class Ranks:
     def sum(self, *values: float) -> list[float]:
         """Sums over the ranks, in float64. Every rank gets the same numbers."""
         if self.world == 1:
+            self.heartbeat.beat()
             return list(values)
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
-        return total.tolist()
+        found: list[float] = total.tolist()
+        self.heartbeat.beat()
+        return found
 
     def raise_if_draining(self) -> None:
         """Stop the stage if a rank is draining (collective). Call it only where all finished work is stored or queued.

@@ -67,6 +67,27 @@ def _store_unreachable_twice(job: StageJob, ranks: Any, attempt: int) -> None:
         raise Unreachable("the store has not answered for 300 s")
 
 
+def _freeze_once(job: StageJob, ranks: Any, attempt: int) -> None:
+    """The last rank is frozen while it works; the others wait for it in a collective operation."""
+    ranks.barrier()
+    if attempt == 0 and ranks.rank == ranks.world - 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    reduce(job, ranks, attempt)
+
+
+def _hang_once(job: StageJob, ranks: Any, attempt: int) -> None:
+    """Every rank answers and none does anything."""
+    if attempt == 0:
+        time.sleep(300)
+
+
+def _beat(job: StageJob, ranks: Any, attempt: int) -> None:
+    """Work for 6 s without a step, but with heartbeats."""
+    for _ in range(60):
+        time.sleep(0.1)
+        ranks.heartbeat.beat()
+
+
 def _witness(job: StageJob, ranks: Any, attempt: int) -> None:
     """Wait up to 20 s until this stage's trial is the only one that holds a placement group, and fail otherwise."""
     from ray.util import placement_group_table
@@ -145,6 +166,9 @@ _BEHAVIOURS = {
     "slow": _slow_once,
     "fenced": _lease_lost_once,
     "away": _store_unreachable_twice,
+    "freeze": _freeze_once,
+    "hang": _hang_once,
+    "beat": _beat,
     "witness": _witness,
     "walk": _walk,
     "endless": _until_halted,

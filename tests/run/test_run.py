@@ -16,6 +16,7 @@ from ray.util import placement_group_table
 from stilts.errors import StiltsError
 from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
+from stilts.run.tune_adapter import searcher
 from stilts.run.tune_adapter.execute import Outcome, execute
 from stilts.schedule.agenda import StageOutcome
 
@@ -205,13 +206,13 @@ def test_a_source_offers_stages_and_has_them_stopped_while_their_gang_stays_warm
 class Killer(tune.Callback):
     """Kills the process of the trial itself, once: when its stage reports, or when it has ended and stays warm."""
 
-    def __init__(self, stage: str, ended: bool) -> None:
-        self.stage, self.ended = stage, ended
+    def __init__(self, stage: str, ended: bool, signal: int = signal.SIGKILL) -> None:
+        self.stage, self.ended, self.signal = stage, ended, signal
 
     def on_trial_result(self, iteration: int, trials: list, trial: Trial, result: dict, **info: Any) -> None:
         if trial.config["stage"] == self.stage and (result["done"] if self.ended else "step" in result):
             self.stage = "none any more"
-            os.kill(result["pid"], signal.SIGKILL)
+            os.kill(result["pid"], self.signal)
 
 
 def test_a_killed_trial_is_retried_and_its_ranks_end(make_job: MakeJob) -> None:
@@ -229,6 +230,30 @@ def test_a_warm_trial_that_died_meanwhile_costs_its_heir_one_retry(make_job: Mak
     outcome = execute(jobs, runtime=Runtime(accelerator="cpu"), callbacks=[killer], stage_function=BEHAVE)
     assert outcome.complete
     assert outcome.stages["ok-heir"].retries == 1
+
+
+@pytest.mark.slow
+def test_a_trial_whose_own_process_is_frozen_is_killed_and_repeated(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searcher, "SILENT_SECONDS", 12.0)
+    job = make_job("hang-once")
+    freezer = Killer(job.name, ended=False, signal=signal.SIGSTOP)
+    outcome = execute([job], runtime=Runtime(accelerator="cpu"), callbacks=[freezer], stage_function=BEHAVE)
+    assert outcome.complete
+    assert dict(outcome.stages[job.name].lost) == {"stalled": 1}
+    assert_nothing_is_left(job)
+
+
+@pytest.mark.slow
+def test_a_frozen_rank_and_a_gang_that_hangs_are_noticed_and_their_stages_repeated(make_job: MakeJob) -> None:
+    jobs = [make_job("freeze-pair"), make_job("hang-pair", "freeze-pair"), make_job("beat-pair", "hang-pair")]
+    runtime = Runtime(ranks=2, accelerator="cpu", stall_seconds=3)
+    outcome = execute(jobs, runtime=runtime, stage_function=BEHAVE)
+    assert outcome.complete, outcome
+    lost = {name: dict(stage.lost) for name, stage in outcome.stages.items()}
+    assert lost == {"freeze-pair": {"stalled": 1}, "hang-pair": {"stalled": 1}, "beat-pair": {}}
+    assert_nothing_is_left(jobs[0])
 
 
 def test_an_idle_gang_lets_go(make_job: MakeJob) -> None:

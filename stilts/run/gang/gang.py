@@ -25,6 +25,8 @@ from stilts.schedule.causes import Cause
 
 CONNECT_SECONDS = 600.0
 PING_SECONDS = 60.0
+ANSWER_SECONDS = 2.0
+"""How long one call of `wait` waits for the progress of the ranks."""
 ROOT_SECONDS = 10.0
 """After a rank lost its connection to the others, how long the gang waits to learn whether another rank ended first."""
 RUNNING = "running"
@@ -90,8 +92,8 @@ class Rank:
 
     @ray.method(concurrency_group="control")
     def progress(self) -> dict[str, Any]:
-        """Return the latest report of the stage."""
-        return self._latest
+        """Return the latest report of the stage, with the number of this rank's heartbeats as `beats`."""
+        return {**self._latest, "beats": self._ranks.heartbeat.count}
 
     @ray.method(concurrency_group="control")
     def gpu(self) -> dict[str, Any]:
@@ -141,6 +143,7 @@ class Gang:
         ]
         self._on_gpus = gpu
         self._running: dict[ray.ObjectRef, int] = {}
+        self._asked: list[ray.ObjectRef] = []
         self._ended: dict[str, Any] = {"status": "done"}
         self._connect()
 
@@ -154,7 +157,7 @@ class Gang:
 
     def start(self, job: StageJob, stage_function: str) -> None:
         """Start a stage on every rank."""
-        self._ended = {"status": "done"}
+        self._ended, self._asked = {"status": "done"}, []
         self._running = {actor.run.remote(job, stage_function): rank for rank, actor in enumerate(self._ranks)}
 
     @property
@@ -204,19 +207,30 @@ class Gang:
         return result
 
     def _progress(self) -> dict[str, Any]:
+        """The latest report; empty if a rank does not answer: it holds the interpreter's lock, is frozen, or is dead.
+
+        The question stays open until it is answered, so that nothing waits for a rank.
+        """
+        if not self._asked:
+            ranks = self._ranks if self._on_gpus else []
+            self._asked = [self._ranks[0].progress.remote(), *(rank.gpu.remote() for rank in ranks)]
+        _, waiting = ray.wait(self._asked, num_returns=len(self._asked), timeout=ANSWER_SECONDS)
+        if waiting:
+            return {}
+        asked, self._asked = self._asked, []
         try:
-            latest: dict[str, Any] = ray.get(self._ranks[0].progress.remote(), timeout=PING_SECONDS)
-            gpus = ray.get([rank.gpu.remote() for rank in self._ranks], timeout=PING_SECONDS) if self._on_gpus else []
-        except RayError:
-            # The rank is compiling and holds the interpreter's lock, or is dead, which the next `wait` will notice.
+            latest, *gpus = ray.get(asked)
+        except RayError:  # the next `wait` will notice it
             return {}
         return {**latest, **combine(gpus)}
 
     def _check_alive(self) -> None:
         """Raise if a rank is gone: the errors that this causes in the others are not errors of the program."""
-        for rank, actor in enumerate(self._ranks):
+        pings = [actor.ping.remote() for actor in self._ranks]
+        ray.wait(pings, num_returns=len(pings), timeout=PING_SECONDS)
+        for rank, ping in enumerate(pings):
             try:
-                ray.get(actor.ping.remote(), timeout=PING_SECONDS)
+                ray.get(ping, timeout=0)
             except RayError as error:
                 raise _lost(f"rank {rank} was lost", error) from error
 

@@ -4,11 +4,13 @@ A stage whose trial was lost is offered again as a new trial. Tune's own retry i
 good if the warm actor that it was to reuse has died, and may wait for ever for one that was being reset.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import ray
 from ray import cloudpickle
 from ray.exceptions import RayTaskError
 from ray.tune.experiment import Trial
@@ -23,6 +25,10 @@ from stilts.run.ray_private import actor_of, controller_of, has_idle_actor, rele
 from stilts.run.tune_adapter.trial import Drained
 from stilts.schedule.agenda import Agenda, StageOutcome
 from stilts.schedule.causes import Cause
+
+SILENT_SECONDS = 1800.0
+"""A trial reports every few seconds, but may take up to twenty minutes to connect its ranks. One that has not reported
+for so long is frozen and is killed."""
 
 
 class StageSource(Protocol):
@@ -140,7 +146,7 @@ def _noted(trial: Trial) -> BaseException | None:
 
 
 class GangScheduler(FIFOScheduler):
-    """First in, first out. Notes why a trial was lost, drains and stops trials, and releases an idle gang.
+    """First in, first out. Notes why a trial was lost, drains, stops and kills trials, and releases an idle gang.
 
     Tune keeps at most one actor without a trial, for the next stage. Its GPUs stay reserved, and so does a node of an
     autoscaled cluster. The actor is therefore released after `idle_seconds`.
@@ -152,9 +158,11 @@ class GangScheduler(FIFOScheduler):
         super().__init__()
         self._searcher, self._drain, self._idle_seconds, self._source = searcher, drain, idle_seconds, source
         self._idle_since: float | None = None
+        self._heard: dict[Trial, float] = {}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         self._drain.on_result(trial, result["nodes"])
+        self._heard[trial] = time.monotonic()
         if self._source is not None and not result["done"]:
             stage, actor = trial.config["stage"], actor_of(trial)
             if self._source.reported(stage, result) and actor is not None:
@@ -164,17 +172,32 @@ class GangScheduler(FIFOScheduler):
 
     def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
         self._drain.on_end(trial)
+        self._heard.pop(trial, None)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         reason, cause = _loss(trial)
+        if self._is_silent(trial):
+            reason, cause = f"its process has not reported for {SILENT_SECONDS:.0f} s", "stalled"
+        self._heard.pop(trial, None)
         self._searcher.explain(trial.trial_id, reason, self._drain.on_loss(trial, cause))
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         controller = controller_of(tune_controller)
         self._drain.poll(controller)
+        self._kill_silent_trials()
         self._release_idle_gang(controller)
         # None: pending trials start in the order in which the searcher offered them.
         return None
+
+    def _kill_silent_trials(self) -> None:
+        """Kill the trials whose own process is frozen. Their gangs end with them."""
+        for trial in self._heard:
+            actor = actor_of(trial)
+            if actor is not None and self._is_silent(trial):
+                ray.kill(actor)
+
+    def _is_silent(self, trial: Trial) -> bool:
+        return time.monotonic() - self._heard.get(trial, math.inf) > SILENT_SECONDS
 
     def _release_idle_gang(self, controller: Any) -> None:
         if not has_idle_actor(controller):

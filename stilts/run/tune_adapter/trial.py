@@ -8,7 +8,9 @@ from ray.util.placement_group import PlacementGroup
 
 from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
-from stilts.run.gang.gang import PREEMPTED, RUNNING, STOPPED, Gang
+from stilts.run.gang.gang import RUNNING, Gang, LostRank
+from stilts.run.gang.watchdog import Watchdog
+from stilts.run.stage.ending import DONE, PREEMPTED, STOPPED
 
 REPORT_SECONDS = 2.0
 
@@ -77,10 +79,15 @@ class StageTrial(tune.Trainable):
             self._gang = Gang(_group(), self._runtime, self._gpu)
         if not self._gang.busy:
             self._gang.start(self._job, self._stage_function)
+            self._watchdog = Watchdog(self._runtime.stall_seconds)
         result = self._gang.wait(REPORT_SECONDS)
         if result["status"] == PREEMPTED:
             raise Drained(f"{self._drain_reason}; {result['error']}")
         ended = result["status"] != RUNNING
+        stalled = None if ended else self._watchdog.see(result)
+        if stalled is not None:
+            self.cleanup()
+            raise LostRank(stalled, "stalled")
         if ended and not self._stays_warm(result):
             self.cleanup()
         return {**result, "done": ended, "nodes": self._nodes}
@@ -88,7 +95,7 @@ class StageTrial(tune.Trainable):
     def _stays_warm(self, result: dict[str, Any]) -> bool:
         """Whether to keep the gang. Each engine of ZeRO 3, which only training uses, leaks the size of the model."""
         leaks = self._runtime.zero_stage == 3 and not self._job.trained
-        return result["status"] in ("done", STOPPED) and not leaks
+        return result["status"] in (DONE, STOPPED) and not leaks
 
     def cleanup(self) -> None:
         if self._gang is not None:
