@@ -225,20 +225,26 @@ def losses_end_trials() -> Iterator[None]:
     """Context in which the loss of a trial's process ends that trial and not the run, whatever Ray calls the loss.
 
     Tune expects only a `RayActorError` from a trial's process, or an error that it has raised itself. For every other
-    class, such as `OutOfMemoryError` from Ray's memory monitor, it ends the whole run with a `RuntimeError`.
+    class, such as `OutOfMemoryError` from Ray's memory monitor, it ends the whole run with a `RuntimeError`, or keeps
+    only the text of the error.
     """
     from ray.air.execution._internal.actor_manager import RayActorManager
 
-    handle = RayActorManager._actor_task_failed
+    task_failed, start_failed = RayActorManager._actor_task_failed, RayActorManager._actor_start_failed
 
-    def handled(manager: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
-        handle(manager, tracked_actor_task, _as_lost_actor(exception))
+    def on_task(manager: RayActorManager, tracked_actor_task: Any, exception: Exception) -> None:
+        task_failed(manager, tracked_actor_task, _as_lost_actor(exception))
 
-    RayActorManager._actor_task_failed = handled  # type: ignore[method-assign,assignment]
+    def on_start(manager: RayActorManager, tracked_actor: Any, exception: Exception) -> None:
+        start_failed(manager, tracked_actor, _as_lost_actor(exception))
+
+    RayActorManager._actor_task_failed = on_task  # type: ignore[method-assign,assignment]
+    RayActorManager._actor_start_failed = on_start  # type: ignore[method-assign,assignment]
     try:
         yield
     finally:
-        RayActorManager._actor_task_failed = handle  # type: ignore[method-assign]
+        RayActorManager._actor_task_failed = task_failed  # type: ignore[method-assign]
+        RayActorManager._actor_start_failed = start_failed  # type: ignore[method-assign]
 
 
 def _as_lost_actor(error: Exception) -> Exception:

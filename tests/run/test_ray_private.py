@@ -15,6 +15,7 @@ from ray._private import ray_constants
 from stilts.run import ray_private
 
 ROOT = Path(ray_private.__file__).parents[1]
+MANAGER = "ray.air.execution._internal.actor_manager:RayActorManager"
 CONTROLLER = "ray.tune.execution.tune_controller:TuneController"
 
 NAMES = {
@@ -35,7 +36,7 @@ NAMES = {
     "release_idle_actors": [f"{CONTROLLER}._cleanup_cached_actors"],
     "has_idle_actor": ["ray.tune.utils.object_cache:_ObjectCache.num_cached_objects"],
     "unfinished_trials": [f"{CONTROLLER}.get_live_trials", "ray.tune.experiment:Trial.is_finished"],
-    "losses_end_trials": ["ray.air.execution._internal.actor_manager:RayActorManager._actor_task_failed"],
+    "losses_end_trials": [f"{MANAGER}._actor_task_failed", f"{MANAGER}._actor_start_failed"],
     "end_trial": [
         f"{CONTROLLER}._schedule_trial_stop",
         "ray.tune.experiment:Trial.init_local_path",
@@ -47,10 +48,7 @@ NAMES = {
 ARGUMENTS = {
     "start_local": ("ray:init", ["_node_ip_address", "include_dashboard", "kwargs"]),
     "release_idle_actors": (f"{CONTROLLER}._cleanup_cached_actors", ["force_all"]),
-    "losses_end_trials": (
-        "ray.air.execution._internal.actor_manager:RayActorManager._actor_task_failed",
-        ["self", "tracked_actor_task", "exception"],
-    ),
+    "losses_end_trials": (f"{MANAGER}._actor_task_failed", ["self", "tracked_actor_task", "exception"]),
     "is_autoscaled": ("ray.autoscaler.v2.utils:is_autoscaler_v2", ["fetch_from_server"]),
 }
 
