@@ -250,6 +250,7 @@ _RUNTIMES: dict[str, Any] = {
     "weights": "bf16",
     "checkpoint_seconds": 5,
     "max_retries": 0,
+    "stall_seconds": 60,
     "keep": "all",
     "idle_seconds": 1,
     "trackers": ("mlflow",),
