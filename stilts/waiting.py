@@ -105,10 +105,11 @@ def bounded(call: Callable[[], Answer], server: str, advice: str) -> Answer:
 
         thread = threading.Thread(target=work, daemon=True, name="waits for a server")
         thread.start()
-        thread.join(INTERACTIVE_SECONDS)
+        thread.join(patience(server, INTERACTIVE_SECONDS))
         if errors:
             raise errors[0]
         if not answers:
+            gave_up(server)
             raise NoAnswer(f"{server} has not answered for {INTERACTIVE_SECONDS:.0f} s; {advice}")
         return answers[0]
 

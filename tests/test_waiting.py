@@ -157,6 +157,44 @@ class TestStores:
         assert "this command ends" not in said
 
 
+class TestOthers:
+    """Servers that accept connections and say nothing."""
+
+    def test_a_database(self, capsys: pytest.CaptureFixture[str]) -> None:
+        from stilts.search.database import open_database
+
+        waiting.become_interactive()
+        with black_hole() as address, pytest.raises(NoAnswer, match=r"database .* for 1 s; `stilts doctor -e SEARCH"):
+            open_database(f"postgresql+psycopg://me:hunter22@{address}/optuna")
+        said = capsys.readouterr().err
+        assert "waiting for the database of the study" in said
+        assert "hunter22" not in said
+
+    def test_the_hub(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        from huggingface_hub import HfApi
+
+        from stilts.encoders.hub import ask_hub
+
+        waiting.become_interactive()
+        with black_hole() as address, pytest.raises(NoAnswer, match=r"for 1 s; .*HF_HUB_OFFLINE=1"):
+            ask_hub(lambda: HfApi(endpoint=f"http://{address}").model_info("a/b", timeout=5))
+        assert "waiting for the Hugging Face hub at http" in capsys.readouterr().err
+
+    def test_a_tracker(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        pytest.importorskip("mlflow")
+        from stilts.run.trackers.open import open_trackers
+
+        waiting.become_interactive()
+        with black_hole() as address:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://{address}")
+            monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+            monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+            with pytest.raises(
+                NoAnswer, match=r"the tracker mlflow at http://127.* for 1 s; check MLFLOW_TRACKING_URI"
+            ):
+                open_trackers(["mlflow"], "name", tmp_path)
+
+
 def _ends(uri: str) -> None:
     began = time.monotonic()
     with pytest.raises(Unreachable, match=r"has not answered for \d+ s .*`stilts doctor --store 's3://bucket/x\?"):

@@ -1,16 +1,36 @@
 """Check a hub model before it is downloaded: from its small files and the headers of its weight files."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from stilts.encoders.checkpoint_checks import checkpoint_problems
 from stilts.encoders.checkpoint_files import CONFIG, EXTRAS, INDEX, TOKENIZERS, WEIGHTS, Tensor
 from stilts.encoders.configs import read_config
 from stilts.errors import StiltsError
+from stilts.waiting import NoAnswer, bounded
+
+Answer = TypeVar("Answer")
 
 _SMALL = [CONFIG, INDEX, *EXTRAS, *(name for group in TOKENIZERS for name in group)]
+
+
+def ask_hub(call: Callable[[], Answer]) -> Answer:
+    """Ask the Hugging Face hub. An interactive command waits for a limited time (`stilts/waiting.py`).
+
+    Raises:
+        NoAnswer: the hub did not answer in time.
+        Exception: what the hub's client raises.
+    """
+    from huggingface_hub.constants import ENDPOINT
+
+    advice = (
+        "`stilts doctor` checks the connection; HF_HUB_OFFLINE=1 uses only what is in the cache of this machine, and "
+        "HF_ENDPOINT names another hub"
+    )
+    return bounded(call, f"the Hugging Face hub at {ENDPOINT}", advice)
 
 
 def hub_problems(hub: str, revision: str, shape: Mapping[str, Any] | None = None) -> list[str]:
@@ -27,6 +47,8 @@ def hub_problems(hub: str, revision: str, shape: Mapping[str, Any] | None = None
         tensors = None
         if folder is None:
             folder, tensors = _described(hub, revision)
+    except NoAnswer:
+        raise  # the other models would wait as long
     except StiltsError as error:
         return [str(error)]
     found = [problem.replace(str(folder), f"{hub}@{revision}") for problem in checkpoint_problems(folder, tensors)]
@@ -55,9 +77,11 @@ def _described(hub: str, revision: str) -> tuple[Path, dict[str, Tensor]]:
 
     try:
         api = HfApi()
-        info = api.model_info(hub, revision=revision)
+        info = ask_hub(lambda: api.model_info(hub, revision=revision))
         names = {file.rfilename for file in info.siblings or ()}
-        folder = Path(snapshot_download(hub, revision=info.sha, allow_patterns=_SMALL))
+        folder = Path(ask_hub(lambda: snapshot_download(hub, revision=info.sha, allow_patterns=_SMALL)))
+    except NoAnswer:
+        raise
     except Exception as error:  # the hub client raises many kinds; each means that the model cannot be had
         reason = str(error).strip().partition("\n")[0]
         raise StiltsError(
@@ -76,7 +100,9 @@ def _described(hub: str, revision: str) -> tuple[Path, dict[str, Tensor]]:
     tensors: dict[str, Tensor] = {}
     for file in sorted(files):
         try:
-            header = api.parse_safetensors_file_metadata(hub, file, revision=info.sha)
+            header = ask_hub(partial(api.parse_safetensors_file_metadata, hub, file, revision=info.sha))
+        except NoAnswer:
+            raise
         except Exception as error:  # as above; also a header that is none
             reason = str(error).strip().partition("\n")[0]
             raise StiltsError(

@@ -62,8 +62,10 @@ def resolve_revision(hub: str, revision: str) -> str:
     cached = try_to_load_from_cache(hub, "config.json", revision=revision)
     if isinstance(cached, str) and (found := re.search(r"snapshots/([0-9a-f]{40})/", cached.replace("\\", "/"))):
         return found.group(1)
+    from stilts.encoders.hub import ask_hub
+
     try:
-        commit = HfApi().model_info(hub, revision=revision, timeout=10).sha
+        commit = ask_hub(lambda: HfApi().model_info(hub, revision=revision, timeout=10).sha)
     except Exception as error:  # the hub client raises many kinds; each means that it has no answer
         reason = str(error).strip().partition("\n")[0]
         raise StiltsError(moving_name(hub, revision, f" ({reason})")) from None

@@ -18,11 +18,14 @@ from optuna.storages import BaseStorage, RDBStorage, get_storage
 
 from stilts.errors import StiltsError
 from stilts.experiment.secrets import redact
+from stilts.waiting import Wait, bounded, gave_up, noticed, patience
 
 DATABASE_SECONDS = 120.0
 """A database that has not answered for so long ends the search. The same command continues it."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+
+_ADVICE = "`stilts doctor -e SEARCH.yaml` checks the connection"
 
 _PASSING = (
     sqlalchemy.exc.OperationalError,
@@ -44,6 +47,7 @@ def open_database(url: str) -> "RetryingStorage":
     """Open the storage of Optuna studies at an SQLAlchemy URL. Its operations are retried.
 
     Raises:
+        NoAnswer: the database does not answer an interactive command.
         Exception: of the database's driver or of SQLAlchemy: it cannot be used.
     """
     if url.startswith("sqlite:///"):
@@ -51,7 +55,16 @@ def open_database(url: str) -> "RetryingStorage":
     engine: dict[str, Any] = {"pool_pre_ping": True}
     if url.startswith(("postgresql:", "postgresql+psycopg", "mysql:", "mysql+")):
         engine["connect_args"] = {"connect_timeout": 10}
-    return RetryingStorage(get_storage(RDBStorage(url, engine_kwargs=engine)), redact(url))
+    storage = bounded(
+        lambda: get_storage(RDBStorage(url, engine_kwargs=engine)),
+        _server(redact(url)),
+        _ADVICE,
+    )
+    return RetryingStorage(storage, redact(url))
+
+
+def _server(place: str) -> str:
+    return f"the database of the study ({place})"
 
 
 class DatabaseAway(StiltsError):
@@ -87,7 +100,12 @@ class RetryingStorage(_Repeating):
         Raises:
             DatabaseAway: it failed for `DATABASE_SECONDS`, or no waiting mends the error.
         """
-        end, pause, tries = time.monotonic() + DATABASE_SECONDS, FIRST_PAUSE, 0
+        with noticed(_server(self._place)) as wait:
+            return self._repeat(wait, name, *arguments, **named)
+
+    def _repeat(self, wait: Wait, name: str, *arguments: Any, **named: Any) -> Any:
+        server = _server(self._place)
+        end, pause, tries = time.monotonic() + patience(server, DATABASE_SECONDS), FIRST_PAUSE, 0
         while True:
             tries += 1
             try:
@@ -99,10 +117,12 @@ class RetryingStorage(_Repeating):
             except (StorageInternalError, sqlalchemy.exc.SQLAlchemyError) as error:
                 cause = error.__cause__ if isinstance(error, StorageInternalError) else error
                 self._raise_permanent(cause or error)
+                wait.failed(_text(cause or error))
                 if time.monotonic() > end or self.stopping():
+                    gave_up(server)
                     raise DatabaseAway(
-                        f"the database of the study ({self._place}) does not answer: {_text(cause or error)}; check "
-                        "that it runs and that no other process locks it"
+                        f"{server} does not answer: {_text(cause or error)}; check that it runs and that no other "
+                        f"process locks it; {_ADVICE}"
                     ) from error
             time.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(2 * pause, LONGEST_PAUSE)

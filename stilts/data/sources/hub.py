@@ -28,6 +28,7 @@ import pyarrow as pa
 from stilts.data.sources.columns import RowReport, check_columns
 from stilts.data.sources.files import FORMATS
 from stilts.data.sources.text import tell_left_out, to_table
+from stilts.encoders.hub import ask_hub
 from stilts.errors import StiltsError
 from stilts.tasks.base import HubSource, Task
 from stilts.tasks.families import HubRows, get_family
@@ -195,9 +196,15 @@ def _dataset(source: HubSource, config: str, hub_split: str, local: bool, cache:
         pattern = source.files.replace("{config}", config).replace("{split}", hub_split)
         files = {"rows": f"{root}/{pattern}"}
         streaming = source.lines is not None
+        if not local:  # finds the files, and downloads none of them
+            ask_hub(lambda: datasets.load_dataset_builder("parquet", data_files=files, cache_dir=cache))
         return datasets.load_dataset("parquet", data_files=files, split="rows", cache_dir=cache, streaming=streaming)
     where: dict[str, Any] = {"revision": None if local else source.revision, "cache_dir": cache}
-    builder = datasets.load_dataset_builder(source.id, config or None, **where)
+
+    def find() -> Any:
+        return datasets.load_dataset_builder(source.id, config or None, **where)
+
+    builder = find() if local else ask_hub(find)
     options = {"streaming": source.lines is not None}
     if "csv" in type(builder.config).__name__.lower():
         options["keep_default_na"] = False

@@ -25,6 +25,7 @@ from stilts.run.trackers.base import Tracked, Tracker
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 from stilts.tasks.score import main_number
+from stilts.waiting import noticed
 
 CLOSE_SECONDS = 120.0
 """Time for the trackers to send everything at the end of a run."""
@@ -150,7 +151,8 @@ class Trackers(tune.Callback):
     def _each(self, tell: Callable[[Tracker], None]) -> None:
         for name, tracker in list(self._trackers.items()):
             try:
-                tell(tracker)
+                with noticed(f"the tracker {name}"):
+                    tell(tracker)
             except Exception as error:
                 del self._trackers[name]
                 why = redact(f"{type(error).__name__}: {error}")
