@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 # imported before the functions: no later import then replaces a function by a package.
 import stilts.plan
 import stilts.run  # noqa: F401
-from stilts.api import collect, explain, load, plan, report, run, score, status, submission, tune
+from stilts.api import collect, explain, load, logs, plan, report, run, score, status, submission, tune
 from stilts.version import __version__
 
 if TYPE_CHECKING:
-    from stilts.api.objects import Explanation, PlanResult, Report, Results, Scores, Status, Submission
+    from stilts.api.objects import Explanation, PlanResult, Report, Results, Scores, StageLogs, Status, Submission
     from stilts.errors import LimitReached, Problems, StiltsError
     from stilts.experiment.experiment import Experiment
     from stilts.experiment.mistakes import InvalidExperiment
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 _LAZY = {
     **dict.fromkeys(
-        ("Explanation", "PlanResult", "Report", "Results", "Scores", "Status", "Submission"), "stilts.api.objects"
+        ("Explanation", "PlanResult", "Report", "Results", "Scores", "StageLogs", "Status", "Submission"),
+        "stilts.api.objects",
     ),
     **dict.fromkeys(("LimitReached", "Problems", "StiltsError"), "stilts.errors"),
     "Experiment": "stilts.experiment.experiment",
@@ -60,6 +61,7 @@ __all__ = [
     "Results",
     "RunResult",
     "Scores",
+    "StageLogs",
     "Status",
     "StiltsError",
     "Store",
@@ -70,6 +72,7 @@ __all__ = [
     "collect",
     "explain",
     "load",
+    "logs",
     "open_store",
     "plan",
     "report",

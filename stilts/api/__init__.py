@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stilts.api.objects import Explanation, PlanResult, Report, Results, Scores, Status, Submission
+    from stilts.api.objects import Explanation, PlanResult, Report, Results, Scores, StageLogs, Status, Submission
     from stilts.experiment.experiment import Experiment
     from stilts.experiment.search import Tuning
     from stilts.results.analyse import Tables
@@ -249,6 +249,44 @@ def explain(experiment: "Experiment | str | os.PathLike[str]", stage: str) -> "E
 
     session = _session(experiment)
     return Explanation(**explain_stage(session.expansion, session.plan().inventory, session.store, stage))
+
+
+def logs(
+    stage: str,
+    *,
+    experiment: "Experiment | str | os.PathLike[str] | None" = None,
+    store: str = "stilts-store",
+    attempt: int | None = None,
+    rank: int | None = None,
+) -> "StageLogs":
+    """Why the last attempt at a stage ended, and the last lines that its ranks wrote; read from the store alone.
+
+    Output is copied to the store while a stage runs, and when an attempt ends that does not finish it, so that it can
+    be read when the machine is gone. It is removed when the stage is done.
+
+    Args:
+        stage: name of a stage, or an unambiguous beginning of its name or key.
+        experiment: look among its stages, in its store.
+        store: where to look if no experiment is given.
+        attempt: number of the attempt; the last one by default.
+        rank: all ranks by default.
+
+    Raises:
+        StiltsError: there is no such stage, or several; or no output of that attempt and rank, but of others.
+    """
+    from stilts.api.objects import StageLogs
+    from stilts.ledger.logs import match_stage, stage_log
+    from stilts.plan.summary import stage_rows
+    from stilts.storage.open import open_store
+
+    if experiment is None:
+        opened = open_store(store)
+        name = match_stage(opened.list("stages"), stage)
+    else:
+        session = _session(experiment)
+        opened, plan = session.store, session.plan()
+        name = match_stage([row["name"] for row in stage_rows(plan)], stage)
+    return StageLogs(stage_log(opened, name, attempt, rank))
 
 
 def submission(

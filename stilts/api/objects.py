@@ -12,11 +12,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from stilts.errors import Problems, StiltsError, nearest
+from stilts.ledger.logs import StageLog
 from stilts.ledger.spending import Spending
 from stilts.monitor.live import LiveRun
 from stilts.plan.summary import Plan, stage_rows
 from stilts.session import Session
 from stilts.show.display import Displayed
+from stilts.show.logs import show_log
 from stilts.show.plan import gigabytes, show_plan, show_simulation
 from stilts.show.status import show_status, spending_line
 
@@ -171,7 +173,7 @@ class Status(Displayed):
 
     def show(self, console: Console) -> None:
         """Print counts, a line per stage, and what was spent."""
-        show_status(self.states, console)
+        show_status(self.states, console, self.session.store.uri)
         if line := spending_line(self.session.experiment, self.session.store):
             console.print(line)
 
@@ -211,6 +213,25 @@ class Explanation(Displayed):
             for row in self.differences:
                 table.add_row(row["field"], escape(json.dumps(row["wanted"])), escape(json.dumps(row["stored"])))
             console.print(table)
+
+
+@dataclass(frozen=True)
+class StageLogs(Displayed):
+    """Why the last attempt at a stage ended, and what its ranks wrote last.
+
+    Attributes:
+        log: `stage`, `status`, `ending` (how the last attempt ended), `attempts` (of which there is output), `ranks`.
+    """
+
+    log: StageLog
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything in plain JSON types."""
+        return self.log.to_json()
+
+    def show(self, console: Console) -> None:
+        """Print the state, the reason and traceback of the last failure, and the last lines of each rank."""
+        show_log(self.log, console)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     (START, run.plan, "stilts plan first.yaml --set recipe.epochs=2"),
     (RUN, run.run, "stilts run first.yaml --max-gpu-hours 10"),
     (RUN, run.status, "stilts status first.yaml --watch"),
+    (RUN, run.logs, "stilts logs xlmr-mnli-s1-0a1b2c3d4e5f -e first.yaml --rank 0"),
     (RUN, run.tune, "stilts tune ray_jobs/tune_udpos.yaml"),
     (RESULTS, results.collect, "stilts collect first.yaml --baseline mnli"),
     (RESULTS, results.report, "stilts report first.yaml --out first.html"),

@@ -1,4 +1,4 @@
-"""plan, run, tune, status: an experiment or a search before, while and after it runs."""
+"""plan, run, tune, status, logs: an experiment or a search before, while and after it runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -135,3 +135,29 @@ def status(
         except KeyboardInterrupt:
             return
     emit(stilts.status(declared), as_json)
+
+
+def logs(
+    stage: Annotated[
+        str,
+        typer.Argument(help="Name of a stage, or an unambiguous beginning of its name or of its key."),
+    ],
+    experiment: Annotated[
+        Path | None,
+        typer.Option("--experiment", "-e", help="YAML file of an experiment that has the stage, in place of --store."),
+    ] = None,
+    store: Annotated[str, typer.Option(help="Store to look in.")] = "stilts-store",
+    rank: Annotated[int | None, typer.Option(min=0, help="Only this rank; default: all.")] = None,
+    attempt: Annotated[int | None, typer.Option(min=0, help="Number of the attempt; default: the last.")] = None,
+    patches: Patches = [],
+    overrides: Overrides = [],
+    as_json: Json = False,
+) -> None:
+    """Show why a stage failed, with its traceback, and the last lines that each rank wrote, on which machine.
+
+    All of it is in the store, also when the machine is gone. It is removed when the stage is done.
+    """
+    import stilts
+
+    declared = None if experiment is None else load(experiment, overrides, patches)
+    emit(stilts.logs(stage, experiment=declared, store=store, attempt=attempt, rank=rank), as_json)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from stilts.errors import StiltsError, nearest
 from stilts.identity.stage import SHORT, DataRef
+from stilts.ledger.logs import LOGS
 from stilts.ledger.needed import Needed
 from stilts.ledger.needs import CLEANING, TRIALS, Declaration, Needs, dead_runs, declarations, runs
 from stilts.ledger.orphans import is_orphan
@@ -36,7 +37,7 @@ ORPHAN_SECONDS = 600.0
 RECORDS = (".record.json", ".tsv", ".jsonl", ".json")
 """Suffixes of the files of an evaluation, the record first."""
 RESUME = ("resume", "resume.writing", "resume.old")
-IN_STAGE = ("record.json", "failure.json", "evaluations", MODEL_CARD, "weights", *RESUME)
+IN_STAGE = ("record.json", "failure.json", LOGS, "evaluations", MODEL_CARD, "weights", *RESUME)
 """What the folder of a stage contains beside the leases, in the order of removal."""
 IN_EXPERIMENT = ("known", "spent", "runs", "search", "study", TRIALS)
 _TABLE = re.compile(r"[^.][^/]*?-[0-9a-f]{12}\.arrow")

@@ -12,7 +12,7 @@ _KEY = rf"[0-9a-f]{{{SHORT}}}"
 _STAGE = rf"stages/[^/.][^/]*-{_KEY}"
 _RUN = r"experiments/[^/]+/runs/[0-9a-f]{12}"
 _FOLDERS = re.compile(
-    rf"\.|stages|{_STAGE}|{_STAGE}/(?:evaluations(?:/[^/]+)?|claims|resume(?:/[0-9]+)?)|data|data/index|features"
+    rf"\.|stages|{_STAGE}|{_STAGE}/(?:evaluations(?:/[^/]+)?|claims|logs|resume(?:/[0-9]+)?)|data|data/index|features"
     rf"|checkpoints|experiments|experiments/[^/]+(?:/(?:known|spent|study|trials|search|search/claims|runs))?"
     rf"|{_RUN}(?:/claims)?|clean(?:/claims)?|doctor(?:/[0-9a-f]{{32}})?"
 )

@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from stilts.ledger.logs import DEFAULT_STORE, log_command
 from stilts.schedule.agenda import Agenda
 from stilts.schedule.causes import CAUSES, again
 from stilts.schedule.progress import (
@@ -50,6 +51,7 @@ class Display(tune.Callback):
         console: where to write. A terminal gets the live view, anything else one line per event.
         spent: returns what the run has used so far, in words.
         publish: publishes the progress for other processes.
+        store: URI of the store, for the command that shows the log of a stage.
     """
 
     def __init__(
@@ -58,8 +60,9 @@ class Display(tune.Callback):
         console: Console | None = None,
         spent: Callable[[], str] = str,
         publish: Publish | None = None,
+        store: str = DEFAULT_STORE,
     ) -> None:
-        self._agenda, self._spent, self._publish = agenda, spent, publish
+        self._agenda, self._spent, self._publish, self._store = agenda, spent, publish, store
         self._console = console or Console(stderr=True)
         self._running: dict[str, _Running] = {}
         self._begin = time.monotonic()
@@ -136,6 +139,8 @@ class Display(tune.Callback):
         line.append(f"  [{self._summary()}]", style="dim")
         if reason:
             line.append(f"\n          {reason}")
+        if event not in ("start", "at", "done", "stopped", CAUSES["stop"].event, CAUSES["preemption"].event):
+            line.append(f"\n          {log_command(name, self._store)}", style="dim")
         self._console.print(line, soft_wrap=True)
 
     def _render(self) -> Group:

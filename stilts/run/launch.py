@@ -164,11 +164,13 @@ def _launch(
             name=experiment.name,
             seconds=seconds,
             callbacks=[meter, trackers, settler],
-            display=partial(Display, console=console, spent=meter.describe, publish=publish),
+            display=partial(Display, console=console, spent=meter.describe, publish=publish, store=session.store.uri),
             brake=brake,
             diverged=diverged,
         )
-    return RunResult(outcome.stages, meter.spent, outcome.stopped, dropped=tuple(settler.dropped))
+    return RunResult(
+        outcome.stages, meter.spent, outcome.stopped, dropped=tuple(settler.dropped), store=session.store.uri
+    )
 
 
 def check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stilts.errors import LimitReached, StiltsError
+from stilts.ledger.logs import DEFAULT_STORE, log_command
 from stilts.ledger.spending import Spending
 from stilts.schedule.agenda import StageOutcome
 from stilts.show.display import Displayed
@@ -30,6 +31,7 @@ class RunResult(Displayed):
         dropped: stages whose weights were dropped while others ran.
         weights: `kept` or `dropped` (`runtime.keep`) by the name of each stage of the experiment that has, or had,
             weights.
+        store: URI of the store, for the command that shows the log of a stage.
     """
 
     stages: Mapping[str, StageOutcome]
@@ -37,6 +39,7 @@ class RunResult(Displayed):
     stopped: str | None = None
     dropped: tuple[str, ...] = ()
     weights: Mapping[str, str] = field(default_factory=dict)
+    store: str = DEFAULT_STORE
 
     @property
     def complete(self) -> bool:
@@ -75,12 +78,16 @@ class RunResult(Displayed):
         """Why the run is not complete, with a line per failed stage; None if it is complete."""
         if self.complete:
             return None
-        lines = [f"{name}: {s.status}{': ' if s.message else ''}{s.message}" for name, s in self.failed.items()]
+        lines = [self._line(name, stage) for name, stage in self.failed.items()]
         said = [f"{len(lines)} of {len(self.stages)} stages did not end well:", *(f"  - {line}" for line in lines)]
         if self.stopped is None:
             return "\n".join(said)
         stopped = f"{self.stopped}; {len(self.waiting)} of {len(self.stages)} stages wait. {CONTINUE}"
         return "\n".join([*(said if lines else ()), stopped])
+
+    def _line(self, name: str, stage: StageOutcome) -> str:
+        log = f" (see `{log_command(name, self.store)}`)" if stage.status in ("failed", "diverged") else ""
+        return f"{name}: {stage.status}{': ' if stage.message else ''}{stage.message}{log}"
 
     def raise_if_incomplete(self) -> None:
         """Raise an error if any stage is not done.

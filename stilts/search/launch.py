@@ -125,10 +125,10 @@ def _tune(found: SearchSession, study: optuna.Study, declared: Declarations, con
         if jobs:
             console.print(f"{len(jobs)} stages before the one that is tuned")
             run = partial(execute, runtime=runtime, name=session.experiment.name, callbacks=[meter], brake=brake)
-            shown = partial(Display, console=console, spent=meter.describe)
+            shown = partial(Display, console=console, spent=meter.describe, store=store.uri)
             outcome = run(jobs, display=shown, diverged=diverged_before(store, jobs))
             if not outcome.complete:
-                result = RunResult(outcome.stages, meter.spent, outcome.stopped)
+                result = RunResult(outcome.stages, meter.spent, outcome.stopped, store=store.uri)
                 return _End(result.reason, limited=outcome.stopped is not None)
         return _search(found, study, declared, console, brake, meter)
 
@@ -162,7 +162,7 @@ def _search(
             runtime=experiment.runtime,
             name=experiment.name,
             callbacks=[meter, settler],
-            display=partial(Display, console=console, spent=progress),
+            display=partial(Display, console=console, spent=progress, store=found.session.store.uri),
             brake=brake,
             source=proposals,
         )

@@ -123,7 +123,7 @@ def _analyses(tables: Tables, *, brief: bool) -> Iterator[tuple[str, list[Grid]]
 
 def _print_failed(console: Console, results: pa.Table) -> None:
     for status, stage, error in failed_stages(results):
-        console.print(Text.assemble((status, "red"), f" {stage}: {error}"))
+        console.print(Text.assemble((status, "red"), f" {stage}: {error}", (f" (see `stilts logs {stage}`)", "dim")))
 
 
 def _failed_section(results: pa.Table) -> str:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stilts.experiment.experiment import Experiment
+from stilts.ledger.logs import DEFAULT_STORE, log_command
 from stilts.ledger.status import currency_of, spending_of
 from stilts.schedule.progress import RunProgress, duration, numbers, position, summary
 from stilts.storage.protocol import Store
@@ -22,14 +23,20 @@ ROWS = 20
 _COLOURS = {"done": "green", "running": "cyan", "failed": "red", "diverged": "red", "waiting": "dim"}
 
 
-def show_status(states: list[dict[str, Any]], console: Console) -> None:
-    """Print the number of stages in each state, then a table with a row per stage."""
+def show_status(states: list[dict[str, Any]], console: Console, store: str = DEFAULT_STORE) -> None:
+    """Print the number of stages in each state, then a table with a row per stage.
+
+    Args:
+        store: URI of the store, for the command that shows why a stage failed.
+    """
     counts = {state: sum(row["state"] == state for row in states) for state in _COLOURS}
     console.print("   ".join(f"[{_COLOURS[s]}]{s}[/] {n}" for s, n in counts.items() if n))
     table = Table("stage", "state", "detail", box=None, header_style="bold")
     for row in states:
         first_line = row["detail"].partition("\n")[0]
         table.add_row(row["name"], f"[{_COLOURS[row['state']]}]{row['state']}[/]", escape(first_line))
+        if row["state"] in ("failed", "diverged"):
+            table.add_row("", "", Text(log_command(row["name"], store), style="dim"))
     console.print(table)
 
 

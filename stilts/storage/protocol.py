@@ -19,6 +19,8 @@ Paths are relative, with forward slashes. Layout:
     stages/NAME/weights/                         Hugging Face layout
     stages/NAME/README.md                        model card of weights that are kept
     stages/NAME/evaluations/TASK/SPLIT-LG-KEY.*  predictions, then their record (.record.json)
+    stages/NAME/failure.json                     how the last attempt ended that did not finish the stage
+    stages/NAME/logs/ATTEMPT-rank-N.txt          the last lines of each rank's output, removed when the stage is done
     stages/NAME/claims/                          leases: who works on it
     stages/NAME/resume/                          state inside a stage, removed when the stage is done
     data/                                        canonical examples

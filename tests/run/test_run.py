@@ -9,16 +9,19 @@ from typing import Any
 
 import psutil
 import pytest
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.util import placement_group_table
 
 from stilts.errors import StiltsError
 from stilts.experiment.runtime import Runtime
+from stilts.ledger.logs import stage_log
 from stilts.plan.job import StageJob
 from stilts.run.tune_adapter import searcher
 from stilts.run.tune_adapter.execute import Outcome, execute
 from stilts.schedule.agenda import StageOutcome
+from stilts.storage.open import open_store
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -98,6 +101,19 @@ class TestOneRank:
         assert outcome.stages["die-root"].retries == 1
         assert [trace[0] for trace in traces(jobs[0])].count("die-root") == 2
 
+    def test_what_a_killed_rank_wrote_last_is_in_the_store_with_what_ray_says(
+        self, outcome: Outcome, jobs: list[StageJob]
+    ) -> None:
+        log = stage_log(open_store(jobs[0].store), "die-root")
+        (output,) = log.ranks
+        assert "die-root says this on attempt 0" in output.text
+        assert "a library says this of die-root" in output.text
+        assert "ok-" not in output.text
+        ray_says = output.text.partition("--- Ray ---")[2]
+        assert "connection error code 2. End of file" in " ".join(ray_says.split())
+        assert output.facts["pid"] == next(pid for name, _, pid, _ in traces(jobs[0]) if name == "die-root")
+        assert output.facts["ray_node"] in {node["NodeID"] for node in ray.nodes()}
+
     def test_a_lost_lease_is_retried_and_not_counted_as_a_lost_process(self, outcome: Outcome) -> None:
         assert (outcome.stages["fenced-child"].status, outcome.stages["fenced-child"].retries) == ("done", 0)
         assert outcome.stages["fenced-child"].lost["lease"] == 1
@@ -143,6 +159,12 @@ class TestTwoRanks:
         failed = outcome.stages["fail-pair"]
         assert (failed.status, failed.message) == ("failed", "ValueError: bad data in line 7")
         assert failed.seconds < 30
+
+    def test_the_output_of_both_ranks_is_kept(self, outcome: Outcome, jobs: list[StageJob]) -> None:
+        for name in ("fail-pair", "die-pair"):
+            ranks = stage_log(open_store(jobs[0].store), name).ranks
+            assert [output.rank for output in ranks] == [0, 1]
+            assert all(f"{name} says this on attempt 0" in output.text for output in ranks)
 
     def test_a_peer_that_dies_in_a_collective_is_a_loss_and_no_error_of_the_program(self, outcome: Outcome) -> None:
         assert (outcome.stages["die-pair"].status, outcome.stages["die-pair"].retries) == ("done", 1)

@@ -6,6 +6,7 @@ wait for it for ever. Reuse is for speed only: no stage may rely on what an earl
 
 import importlib
 import os
+import platform
 import socket
 import time
 from collections.abc import Callable
@@ -20,7 +21,9 @@ from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
 from stilts.run.gang.gpu import combine, gpu_facts
 from stilts.run.gang.losses import brief, cause_of
+from stilts.run.gang.lost_output import Place, save_output
 from stilts.run.stage.ending import DONE, LOST, PREEMPTED, STOPPED, describe
+from stilts.run.stage.output import begin_stage, output_files
 from stilts.schedule.causes import Cause
 
 CONNECT_SECONDS = 600.0
@@ -37,11 +40,13 @@ class LostRank(Exception):
 
     Attributes:
         cause: why.
+        rank: the rank that was lost, if it is known.
+        detail: the whole text of Ray's error.
     """
 
-    def __init__(self, reason: str, cause: Cause = "process") -> None:
+    def __init__(self, reason: str, cause: Cause = "process", rank: int | None = None, detail: str = "") -> None:
         super().__init__(reason, cause)  # both, so that the exception can be pickled
-        self.reason, self.cause = reason, cause
+        self.reason, self.cause, self.rank, self.detail = reason, cause, rank, detail
 
     def __str__(self) -> str:
         return self.reason
@@ -81,6 +86,7 @@ class Rank:
         self._latest = {}
         self._ranks.halt.clear()
         self._stage = job.name
+        begin_stage(job.name, self._facts())
         try:
             resolve(stage_function)(job, self._ranks, self._report)
         except (Exception, SystemExit) as error:
@@ -89,6 +95,15 @@ class Rank:
 
     def _report(self, progress: dict[str, Any]) -> None:
         self._latest = dict(progress)
+
+    @ray.method(concurrency_group="control")
+    def place(self) -> Place:
+        """Return where this rank runs, and where its output is."""
+        return Place(self._facts(), output_files())
+
+    def _facts(self) -> dict[str, Any]:
+        node = ray.get_runtime_context().get_node_id()
+        return {"rank": self._rank, "pid": os.getpid(), "node": platform.node(), "ray_node": node}
 
     @ray.method(concurrency_group="control")
     def progress(self) -> dict[str, Any]:
@@ -145,15 +160,16 @@ class Gang:
         self._running: dict[ray.ObjectRef, int] = {}
         self._asked: list[ray.ObjectRef] = []
         self._ended: dict[str, Any] = {"status": "done"}
-        self._connect()
+        self._places: list[Place] = []
 
-    def _connect(self) -> None:
+    def connect(self) -> None:
+        """Start the ranks and connect them with each other."""
         try:
+            self._places = ray.get([rank.place.remote() for rank in self._ranks], timeout=CONNECT_SECONDS)
             address, port = ray.get(self._ranks[0].address.remote(), timeout=CONNECT_SECONDS)
             ray.get([rank.connect.remote(address, port) for rank in self._ranks], timeout=CONNECT_SECONDS)
         except RayError as error:
-            self.kill()
-            raise _lost("the ranks could not be started", error) from error
+            raise _lost("the ranks could not be started", error, 0) from error
 
     def start(self, job: StageJob, stage_function: str) -> None:
         """Start a stage on every rank."""
@@ -203,7 +219,7 @@ class Gang:
         try:
             result: dict[str, Any] = ray.get(ref)
         except RayError as error:
-            raise _lost(f"rank {rank} was lost", error) from error
+            raise _lost(f"rank {rank} was lost", error, rank) from error
         return result
 
     def _progress(self) -> dict[str, Any]:
@@ -232,7 +248,7 @@ class Gang:
             try:
                 ray.get(ping, timeout=0)
             except RayError as error:
-                raise _lost(f"rank {rank} was lost", error) from error
+                raise _lost(f"rank {rank} was lost", error, rank) from error
 
     def drain(self) -> None:
         """Ask the stage to end as soon as no work is lost by it. It then ends as `preempted`, or as `done`."""
@@ -244,6 +260,13 @@ class Gang:
         for rank in self._ranks:
             rank.halt.remote(stage)
 
+    def save_output(self, job: StageJob, lost: LostRank | None = None) -> None:
+        """Copy the last lines that the ranks wrote in a stage to the store, also those of ranks that are gone."""
+        if lost is None:
+            save_output(job, self._places)
+        else:
+            save_output(job, self._places, lost.rank, lost.detail)
+
     def kill(self) -> None:
         """Kill every rank."""
         for rank in self._ranks:
@@ -251,5 +274,5 @@ class Gang:
         self._ranks, self._running = [], {}
 
 
-def _lost(what: str, error: RayError) -> LostRank:
-    return LostRank(f"{what}: {brief(error)}", cause_of(error))
+def _lost(what: str, error: RayError, rank: int) -> LostRank:
+    return LostRank(f"{what}: {brief(error)}", cause_of(error), rank, str(error))

@@ -7,9 +7,10 @@ ensures that a kill at any moment loses at most the work since the last resume s
 2. the weights, then the stage's record;
 3. for each evaluation, the predictions, then the record;
 4. the model card if the experiment keeps the weights;
-5. the removal of what an earlier attempt wrote about its failure.
+5. the removal of what earlier attempts wrote about their failure, and of the logs of the stage.
 
-A stage is done when the first four are in the store. If the stage fails, the rank that sees it writes why, at once.
+A stage is done when the first four are in the store. If the stage fails, the rank that sees it writes why, at once. In
+the meantime, every rank copies its last lines of output to the store.
 Weights that no declaration needs then are removed by the driver (`run/settler.py`), because only the lists of all
 declarations tell which those are.
 """
@@ -21,11 +22,13 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 
 from stilts.identity.stage import SHORT
+from stilts.ledger.logs import clear_logs
 from stilts.ledger.mark import check_mark
 from stilts.ledger.record import clear_failure, read_failure, stage_path, take_inventory
 from stilts.plan.job import StageJob
 from stilts.run.stage.attempt import Attempt, Report
 from stilts.run.stage.ending import FailureRecord
+from stilts.run.stage.output import OutputCopies
 from stilts.run.stage.publish import publish_model_card
 from stilts.run.stage.scoring import evaluate_stage
 from stilts.run.stage.training import stage_model
@@ -64,13 +67,16 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
         if missing is None:
             return
         failure.attempt = ranks.broadcast(lease.attempt)
-        with failure, Uploader(lease.check) if ranks.leader else nullcontext() as uploader, failure:
+        output = OutputCopies(store, job.name, failure.attempt)
+        with failure, Uploader(lease.check) if ranks.leader else nullcontext() as uploader, output, failure:
             attempt = Attempt(missing, store, ranks, report, lease, uploader)
             model = stage_model(attempt, scratch)
             evaluate_stage(attempt, model)
             publish_model_card(attempt)
             attempt.submit(lambda: clear_failure(store, job.name))
+            output.stop()
             attempt.flush()
+            attempt.submit(lambda: clear_logs(store, job.name))
 
 
 @contextmanager
@@ -130,3 +136,4 @@ def _remove_orphans(store: Store, job: StageJob, done: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)
     if done:
         clear_failure(store, job.name)
+        clear_logs(store, job.name)

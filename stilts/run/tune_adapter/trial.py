@@ -10,7 +10,7 @@ from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
 from stilts.run.gang.gang import RUNNING, Gang, LostRank
 from stilts.run.gang.watchdog import Watchdog
-from stilts.run.stage.ending import DONE, PREEMPTED, STOPPED
+from stilts.run.stage.ending import DIVERGED, DONE, FAILED, PREEMPTED, STOPPED
 
 REPORT_SECONDS = 2.0
 
@@ -75,22 +75,39 @@ class StageTrial(tune.Trainable):
             return {"status": RUNNING, "nodes": self._nodes}
         if self._drain_reason is not None and (self._gang is None or not self._gang.busy):
             raise Drained(self._drain_reason)
+        try:
+            result = self._advance()
+        except LostRank as lost:
+            if self._gang is not None:
+                self._gang.save_output(self._job, lost)
+            self.cleanup()
+            raise
+        if result["status"] == PREEMPTED:
+            raise Drained(f"{self._drain_reason}; {result['error']}")
+        ended = result["status"] != RUNNING
+        if ended and not self._stays_warm(result):
+            self.cleanup()
+        return {**result, "done": ended, "nodes": self._nodes}
+
+    def _advance(self) -> dict[str, Any]:
+        """Start what is not running yet, and wait for the stage for some seconds.
+
+        Raises:
+            LostRank: a rank was lost, or the gang makes no progress.
+        """
         if self._gang is None:
             self._gang = Gang(_group(), self._runtime, self._gpu)
+            self._gang.connect()
         if not self._gang.busy:
             self._gang.start(self._job, self._stage_function)
             self._watchdog = Watchdog(self._runtime.stall_seconds)
         result = self._gang.wait(REPORT_SECONDS)
-        if result["status"] == PREEMPTED:
-            raise Drained(f"{self._drain_reason}; {result['error']}")
-        ended = result["status"] != RUNNING
-        stalled = None if ended else self._watchdog.see(result)
+        if result["status"] in (FAILED, DIVERGED) and self._runtime.ranks > 1:
+            self._gang.save_output(self._job)  # the other ranks are about to be killed and cannot copy theirs
+        stalled = self._watchdog.see(result) if result["status"] == RUNNING else None
         if stalled is not None:
-            self.cleanup()
             raise LostRank(stalled, "stalled")
-        if ended and not self._stays_warm(result):
-            self.cleanup()
-        return {**result, "done": ended, "nodes": self._nodes}
+        return result
 
     def _stays_warm(self, result: dict[str, Any]) -> bool:
         """Whether to keep the gang. Each engine of ZeRO 3, which only training uses, leaks the size of the model."""

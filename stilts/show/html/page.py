@@ -19,6 +19,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from stilts.experiment.experiment import AVERAGES
+from stilts.ledger.logs import log_command
 from stilts.results.analyse import Tables
 from stilts.results.seed_statistics import Options
 from stilts.results.summary import summaries
@@ -193,6 +194,7 @@ def _shared(rows_of_tables: Mapping[str, TableRows], tables: Tables, facts: Fact
         "strength": strength,
         "is_significant": is_significant,
         "extent": extent,
+        "log_command": log_command,
         "along": along,
         "bar_length": bar_length,
     }
