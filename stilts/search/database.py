@@ -72,7 +72,7 @@ class DatabaseAway(StiltsError):
 
 
 def _repeated(name: str) -> Callable[..., Any]:
-    @wraps(getattr(BaseStorage, name))
+    @wraps(getattr(BaseStorage, name), updated=())  # not its mark as abstract
     def method(self: "RetryingStorage", *arguments: Any, **named: Any) -> Any:
         return self.repeat(name, *arguments, **named)
 

@@ -1,6 +1,5 @@
 """The trials of a search, with a real Optuna study in SQLite and a real store; only the training is replaced."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,50 +16,11 @@ from stilts.ledger.settle import settle
 from stilts.schedule.agenda import StageOutcome
 from stilts.search.declared import Declarations
 from stilts.search.launch import settle_search, tune
-from stilts.search.proposals import FAILURES, Proposals
-from stilts.search.session import SearchSession
-from stilts.search.study import distributions, open_study, study_subject
+from stilts.search.proposals import FAILURES
+from stilts.search.study import distributions, study_subject
 from stilts.search.subject import Subject
 from stilts.storage.lease import Lease
-from tests.search.studies import SEARCH
-
-Open = Callable[..., SearchSession]
-
-
-@pytest.fixture
-def search(tmp_path: Path) -> Open:
-    path = tmp_path / "search.yaml"
-    path.write_text(SEARCH.format(folder=tmp_path))
-    return lambda *overrides: SearchSession.open(path, overrides)
-
-
-class Driver:
-    """Does with the stage source what a run does, without Ray. A new driver stands for a new process of the search."""
-
-    def __init__(self, found: SearchSession) -> None:
-        self.found, self.store = found, found.session.store
-        self.said: list[str] = []
-        self.study = open_study(found, self.said.append)
-        self.declared = Declarations(found)
-        self.proposals = Proposals(found, self.study, self.declared, self.said.append)
-
-    def offer(self) -> str:
-        job = self.proposals.offer()
-        assert job is not None
-        return job.name
-
-    def train(self, stage: str, curve: list[tuple[int, float]]) -> None:
-        """End a stage: write its record with the curve of dev scores and the best of them."""
-        score = max(score for _, score in curve)
-        write_stage(self.store, stage, {"weights": {}, "dev": {"score": score, "curve": curve}})
-        self.store.write(f"stages/{stage}/weights/model.safetensors", b"weights")
-        self.proposals.ended(stage, StageOutcome("done", seconds=2.0))
-
-    def states(self) -> list[str]:
-        return [trial.state.name for trial in self.study.get_trials()]
-
-    def weights(self, stage: str) -> bool:
-        return bool(list(self.store.list(f"stages/{stage}/weights")))
+from tests.search.drivers import Driver, Open
 
 
 def test_trials_are_proposed_scored_and_counted(search: Open) -> None:
