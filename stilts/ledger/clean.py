@@ -17,12 +17,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
+from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT
-from stilts.ledger.garbage import IN_EXPERIMENT, IN_STAGE, RECORDS, GarbageFinder, Item
+from stilts.ledger.garbage import (
+    IN_EXPERIMENT,
+    IN_STAGE,
+    RECORDS,
+    GarbageFinder,
+    Item,
+    own_evaluations,
+    strange_evaluations,
+)
 from stilts.ledger.needs import CLEANING, forget
 from stilts.ledger.record import stage_path, take_inventory
 from stilts.plan.todo import Artifact
-from stilts.storage.lease import Lease
+from stilts.storage.lease import FOLDER, Lease
 from stilts.storage.links import link_above
 from stilts.storage.protocol import Store
 
@@ -39,9 +48,11 @@ def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waitin
         waiting: called with the holder of the lease while a run declares itself or another collector is at work.
 
     Raises:
-        StiltsError: there is no such experiment, or it is running.
+        StiltsError: there is no such experiment, or it is running, or its folder is a link.
         LeaseLost: this process was paused, and a run or another collector has taken over.
     """
+    if link := link_above(store, f"{CLEANING}/{FOLDER}/lease"):
+        raise StiltsError(f"{store.uri}/{link} is a link, through which nothing is written or removed: remove the link")
     paths = {item.path for item in wanted}
     removed: list[Item] = []
     with Lease(store, CLEANING, waiting) as lease:
@@ -72,9 +83,16 @@ def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waitin
 
 
 def _forget_rest(store: Store, folder: str) -> None:
-    """Remove what an experiment keeps beside its declarations, and its folder if that is empty then."""
-    for part in IN_EXPERIMENT:
-        store.remove(f"{folder}/{part}")
+    """Remove what an experiment keeps beside its declarations, and each folder that is empty then."""
+    for part, names in IN_EXPERIMENT.items():
+        for name in store.list(f"{folder}/{part}"):
+            if names.fullmatch(name) and link_above(store, f"{folder}/{part}/{name}") is None:
+                store.remove(f"{folder}/{part}/{name}")
+        _remove_if_empty(store, f"{folder}/{part}")
+    _remove_if_empty(store, folder)
+
+
+def _remove_if_empty(store: Store, folder: str) -> None:
     if not list(store.list(folder)):
         store.remove(folder)
 
@@ -91,7 +109,7 @@ def remove_from_stage(
     Raises:
         LeaseLost: another process has taken over one of the leases.
     """
-    if link_above(store, f"{stage_path(name)}/record.json") is not None:
+    if link_above(store, f"{stage_path(name)}/{FOLDER}/lease") is not None:
         return {}
     stage = Lease(store, stage_path(name))
     with ExitStack() as stack:
@@ -112,7 +130,12 @@ def _in_order(store: Store, name: str, path: str) -> Iterator[str]:
     """Paths that belong to an item of a stage, records first, without the leases."""
     if path == stage_path(name):
         there = set(store.list(path))
-        yield from (f"{path}/{part}" for part in IN_STAGE if part in there)
+        strange = strange_evaluations(store, path)
+        for part in (part for part in IN_STAGE if part in there):
+            if part == "evaluations" and strange:
+                yield from own_evaluations(store, path)
+            else:
+                yield f"{path}/{part}"
     elif path.startswith(f"{stage_path(name)}/evaluations/"):
         yield from (path + suffix for suffix in RECORDS)
     else:

@@ -39,7 +39,15 @@ RECORDS = (".record.json", ".tsv", ".jsonl", ".json")
 RESUME = ("resume", "resume.writing", "resume.old")
 IN_STAGE = ("record.json", "failure.json", LOGS, "evaluations", MODEL_CARD, "weights", *RESUME)
 """What the folder of a stage contains beside the leases, in the order of removal."""
-IN_EXPERIMENT = ("known", "spent", "runs", "search", "study", TRIALS)
+IN_EXPERIMENT = {
+    "known": re.compile(r"[0-9a-f]{12}\.json"),
+    "spent": re.compile(r"[^.].*\.json"),
+    "runs": re.compile(r"[0-9a-f]{12}"),
+    "search": re.compile(FOLDER),
+    "study": re.compile(r"[0-9]+\.json"),
+    TRIALS: re.compile(r"[0-9]+\.(?:json|yaml)"),
+}
+"""Folders that an experiment keeps beside its declarations, and the names of what stilts writes there."""
 _TABLE = re.compile(r"[^.][^/]*?-[0-9a-f]{12}\.arrow")
 _GENERATED = re.compile(r"generated-[0-9a-f]{12}")
 _INDEX = re.compile(r"[0-9a-f]{24}\.json")
@@ -209,8 +217,10 @@ class GarbageFinder:
         return items + [self._item(f"{folder}/{part}", why, name) for part, why in unneeded.items()]
 
     def _whole_stage(self, name: str, folder: str, there: set[str], artifact: Artifact) -> list[Item]:
-        if there & set(IN_STAGE) and (artifact.trained or FOLDER in there):  # otherwise stilts has not made the folder
-            size = sum(self._size(f"{folder}/{part}") for part in there & set(IN_STAGE))
+        made = artifact.trained or FOLDER in there  # otherwise stilts has not made the folder
+        parts = there & set(IN_STAGE)
+        if made and (parts - {"evaluations"} or any(own_evaluations(self.store, folder))):
+            size = sum(self._size(f"{folder}/{part}") for part in parts)
             return [self._item(folder, "a stage that no experiment names", name, size)]
         leases = self.store.measure(f"{folder}/{FOLDER}")
         if there == {FOLDER} and leases is not None and time.time() - leases.modified > OLD_LEASE_SECONDS:
@@ -262,6 +272,7 @@ class GarbageFinder:
                 made = FOLDER in parts or name[-SHORT:] in self.inventory
                 strange = [part for part in sorted(parts) if part not in (*IN_STAGE, FOLDER)]
                 found += [f"{stage_path(name)}/{part}" for part in strange] if made else [stage_path(name)]
+                found += strange_evaluations(self.store, stage_path(name)) if made else []
         found += [f"checkpoints/{name}" for name in self.store.list("checkpoints") if not _CHECKPOINT.fullmatch(name)]
         found += [f"features/{file}" for file in self.store.list("features") if not _TABLE.fullmatch(file)]
         for name in self.store.list("experiments"):
@@ -326,6 +337,23 @@ def _indexed(store: Store, file: str) -> str:
     with suppress(ValueError, TypeError):
         return DataRef(**json.loads(store.read(f"data/index/{file}") or b"")).path
     return ""
+
+
+def own_evaluations(store: Store, folder: str) -> Iterator[str]:
+    """Files of the evaluations in the folder of a stage, the records first."""
+    files = list(_evaluation_files(store, folder))
+    for records in (True, False):
+        yield from (f for f in files if f.endswith(RECORDS) and f.endswith(RECORDS[0]) is records)
+
+
+def strange_evaluations(store: Store, folder: str) -> list[str]:
+    """Files among the evaluations of a stage that stilts has not written."""
+    return [file for file in _evaluation_files(store, folder) if not file.endswith(RECORDS)]
+
+
+def _evaluation_files(store: Store, folder: str) -> Iterator[str]:
+    for task in store.list(f"{folder}/evaluations"):
+        yield from (f"{folder}/evaluations/{task}/{file}" for file in store.list(f"{folder}/evaluations/{task}"))
 
 
 def unneeded_parts(needed: Needed, short: str, artifact: Artifact, there: Collection[str]) -> dict[str, str]:
