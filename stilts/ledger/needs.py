@@ -90,6 +90,11 @@ class Declaration:
     needs: Needs | None
 
     @property
+    def is_trial(self) -> bool:
+        """Whether it is of a trial of a search."""
+        return self.digest.startswith(f"{TRIALS}/")
+
+    @property
     def id(self) -> str:
         return f"{self.name}/{self.digest}"
 

@@ -1,6 +1,7 @@
 """Displays the report of `stilts clean` in a terminal or as JSON."""
 
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stilts.errors import counted
 from stilts.ledger.garbage import GarbageReport, Item
+from stilts.ledger.needs import Needs
 from stilts.show.plan import gigabytes
 
 _ROWS = 40
@@ -41,7 +44,11 @@ def _experiments(found: GarbageReport) -> Table:
     for column in ("declared", "cells", "stages", "size"):
         table.add_column(column, justify="right")
     table.add_column("")
+    trials: dict[str, list[Needs]] = defaultdict(list)
     for declaration, size in found.declarations:
+        if declaration.is_trial and declaration.needs is not None:
+            trials[declaration.name].append(declaration.needs)
+            continue
         who = found.running.get(declaration.name)
         state = f"[cyan]running: {escape(who)}[/]" if who else ""
         needs = declaration.needs
@@ -50,6 +57,10 @@ def _experiments(found: GarbageReport) -> Table:
         else:
             figures = (_age(needs.written), f"{needs.cells}", f"{len(needs.stages)}", gigabytes(size))
             table.add_row(declaration.id, *figures, state)
+    for name, needs_of_trials in trials.items():
+        stages = {key for needs in needs_of_trials for key in needs.stages}
+        declared = _age(max(needs.written for needs in needs_of_trials))
+        table.add_row(f"{name}: {counted(len(needs_of_trials), 'trial')}", declared, "", f"{len(stages)}", "", "")
     return table
 
 

@@ -75,7 +75,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Session:
     return session
 
 
-@pytest.mark.parametrize("place", PLACES)
+QUICK = (
+    "all stages",
+    "a stage",
+    "weights",
+    "leases of a stage",
+    "data of a task",
+    "what doctor wrote",
+    "an experiment",
+)
+
+
+@pytest.mark.parametrize(
+    "place", [place if place in QUICK else pytest.param(place, marks=pytest.mark.slow) for place in PLACES]
+)
 def test_nothing_is_removed_through_a_link(whole: Session, tmp_path: Path, place: str) -> None:
     """A part of the store lies elsewhere."""
     session, store = whole, LocalStore(tmp_path / "store")

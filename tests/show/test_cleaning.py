@@ -6,7 +6,7 @@ import time
 from rich.console import Console
 
 from stilts.ledger.garbage import GarbageReport, Item
-from stilts.ledger.needs import Declaration, Needs
+from stilts.ledger.needs import Declaration, Needs, StageNeeds
 from stilts.show.cleaning import show_findings, to_json
 
 NEEDED = Declaration("study", "abc", Needs(cells=6, stages={}, data=(), written=time.time() - 3 * 86400))
@@ -60,3 +60,11 @@ def test_json_lists_every_item():
     ]
     assert (found["forgotten"], found["unlisted"], found["removed"]) == (["gone/123"], ["old/def"], None)
     assert to_json(FOUND, FOUND.items[:1])["removed"] == ["stages/[red]0"]
+
+
+def test_the_trials_of_a_search_share_a_row():
+    stage = StageNeeds("a", True, False, (), ())
+    needs = [Needs(1, {"base": stage, str(number): stage}, (), time.time()) for number in range(3)]
+    trials = [(Declaration("search", f"trials/{number}", one), 100) for number, one in enumerate(needs)]
+    (row,) = (line for line in printed(GarbageReport(declarations=trials)).splitlines() if "search" in line)
+    assert row.split() == ["search:", "3", "trials", "just", "now", "4"]
