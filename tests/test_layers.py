@@ -15,6 +15,7 @@ FLOORS = (
     *(
         "version",
         "errors",
+        "advice",
         "discovery",
         "statistics",
         "experiment",

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from stilts.advice import advice, explained
 from stilts.cli import data, machine, results, run, start, store
 from stilts.cli.base import complain, progress_console
 from stilts.cli.exit_codes import BROKEN_PIPE, DEFECT, FAILED, LIMIT_REACHED, MEANINGS
@@ -92,8 +93,11 @@ def main() -> None:
         if os.environ.get("STILTS_DEBUG"):
             sys.stderr.write(redact(traceback.format_exc()))
             sys.exit(FAILED)
+        if advice(error) is not None:
+            complain(explained(error))
+            sys.exit(FAILED)
         complain(
-            f"a defect of stilts, or something it did not foresee: {type(error).__name__}: {error}\n"
+            f"a defect of stilts, or something it did not foresee: {explained(error)}\n"
             "Nothing that was stored is lost. STILTS_DEBUG=1 shows the traceback; please report it."
         )
         sys.exit(DEFECT)

@@ -22,6 +22,18 @@ def test_defects_show_no_traceback_but_how_to_get_one(
     assert "STILTS_DEBUG" in err
 
 
+def test_no_network_is_no_defect(stilts: Run, experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: Any) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr("stilts.session.Session.of", unreachable)
+    code, _, err = stilts("plan", experiment)
+    assert code == 1
+    assert "Network is unreachable" in err
+    assert "a server cannot be reached" in err
+    assert "defect" not in err
+
+
 def test_the_command_line_is_frozen() -> None:
     import typer
 

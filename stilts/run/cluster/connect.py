@@ -19,6 +19,7 @@ from typing import Any
 import ray
 
 from stilts.errors import StiltsError
+from stilts.run.cluster.cpus import usable_cpus
 from stilts.run.ray_private import bootstrap_address, signals_kept, start_local
 from stilts.waiting import Wait, noticed, patience
 
@@ -84,7 +85,7 @@ def _start(address: str | None) -> None:
                 ray.init(address=address, **quiet)
         else:
             with signals_kept():
-                start_local(_temp_dir=_temporary_folder(), **quiet)
+                start_local(num_cpus=usable_cpus(), _temp_dir=_temporary_folder(), **quiet)
     except StiltsError:
         raise
     except (Exception, SystemExit) as error:  # Ray ends the process when the control service stops to answer

@@ -16,6 +16,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from stilts.advice import explained
 from stilts.errors import StiltsError
 from stilts.experiment.secrets import redact
 from stilts.ledger.record import read_ending, write_failure
@@ -51,7 +52,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     cause = _cause(error)
     return {
         "status": _STATUS.get(type(error).__name__, FAILED) if cause is None else LOST,
-        "error": redact(str(error) if isinstance(error, StiltsError) else f"{type(error).__name__}: {error}"),
+        "error": redact(str(error) if isinstance(error, StiltsError) else explained(error)),
         "traceback": redact("".join(traceback.format_exception(error))),
         **({} if cause is None else {"cause": cause}),
     }
