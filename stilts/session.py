@@ -1,7 +1,6 @@
 """Session: an experiment with its store, data and expansion. Every command and every API call starts from one."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,19 +9,19 @@ from pathlib import Path
 
 from stilts.data.known import KnownData, sources_are_elsewhere
 from stilts.data.prepare import ABSENT, Catalog
-from stilts.errors import StiltsError
 from stilts.experiment.experiment import Experiment
 from stilts.experiment.load import load_experiment, read_resolved, resolved_yaml
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, DataRef, StageSpec
 from stilts.ledger.data import unpublished
+from stilts.ledger.disk import check_room
 from stilts.ledger.needs import CLEANING, Declaration, Needs, declare, list_needs, needs_of, running, unlisted
 from stilts.ledger.record import read_stage, take_inventory
 from stilts.ledger.revisions import pin_revisions, record_revisions
+from stilts.plan.cost.disk import disk_need
 from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import Plan, make_plan
 from stilts.storage.lease import Lease
-from stilts.storage.local import LocalStore
 from stilts.storage.open import open_store
 from stilts.storage.parallel import parallel_each, parallel_map
 from stilts.storage.protocol import Store
@@ -170,20 +169,20 @@ class Session:
         found = {ref.task: ref.split for ref in reversed(self.data) if ref.identity.startswith(ABSENT)}
         return {task: self.catalog.ways(get_task(task), split) for task, split in sorted(found.items())}
 
-    def check_disk(self, plan: Plan) -> None:
-        """Check that the disk of a local store has room for the peak size of the plan.
+    def check_disk(self, plan: Plan, trials: int, *, search: bool = False) -> None:
+        """Check that there is room for a plan on the disk of a local store, and on the disks of this machine.
+
+        Where trials run on other machines, those machines' disks are not checked.
+
+        Args:
+            trials: number of trials that run at the same time.
+            search: whether the plan is that of a search, whose trials train stages like those of the plan.
 
         Raises:
-            StiltsError: too little is free; the message has both figures.
+            StiltsError: too little is free; the message has the path, both figures and what to do.
         """
-        if not isinstance(self.store, LocalStore):
-            return
-        need, free = plan.figures["bytes"]["peak"], shutil.disk_usage(self.store.scratch(".")).free
-        if need > free:
-            raise StiltsError(
-                f"the store {self.store.uri} has {free / 1e9:.1f} GB free and this run needs {need / 1e9:.1f} GB "
-                "at its peak; free some space, set runtime.keep: none, lower runtime.max_parallel, or move the store"
-            )
+        costs = make_plan(self.expansion, {}, self.store.uri, ()).costs if search else plan.costs
+        check_room(disk_need(costs, trials, search=search), self.store, trials)
 
 
 def open_sources(experiment: Experiment) -> tuple[Store, Catalog, KnownData]:

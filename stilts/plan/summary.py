@@ -8,7 +8,8 @@ from typing import Any
 from stilts.data.sources.pins import is_known
 from stilts.identity.stage import SHORT, DataRef, StageSpec
 from stilts.plan.check_models import model_rows, model_warnings
-from stilts.plan.cost.estimate import Speed, StageCost, gpu_hours, peak_bytes, speed, stage_costs
+from stilts.plan.cost.disk import declared_trials, disk_need
+from stilts.plan.cost.estimate import Speed, StageCost, gpu_hours, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
 from stilts.plan.keep import kept_best, kept_weights
@@ -76,7 +77,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
     bases = {node.key for node in graph if node.is_base}
     training = {key for key, job in plan.jobs.items() if key not in bases and not job.trained}
     again = {key for key in training if plan.inventory.get(key[:SHORT], _NOTHING).trained}
-    peak, end = peak_bytes(plan.costs, plan.expansion.experiment.runtime.max_parallel or 1)
+    need = disk_need(plan.costs, declared_trials(plan.expansion.experiment) or 1)
     return {
         "experiment": plan.expansion.experiment.name,
         "cells": len(cells),
@@ -93,7 +94,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "tokens": sum(cost.tokens for cost in plan.costs.values()),
         "gpu_hours": round(sum(gpu_hours(cost, plan.speed) for cost in plan.costs.values()), 4),
         "speed": {"flops": plan.speed.flops, "source": plan.speed.source},
-        "bytes": {"peak": peak, "end": end},
+        "bytes": {"peak": need.peak, "end": need.end},
         "keep": plan.expansion.experiment.runtime.keep,
         "keeps_weights": kept_weights(plan.expansion),
         "left_out": [

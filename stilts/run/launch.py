@@ -23,6 +23,7 @@ from stilts.plan.cost.estimate import SIZE_UNKNOWN
 from stilts.plan.cost.price import Expected, price
 from stilts.plan.job import StageJob
 from stilts.plan.summary import Plan
+from stilts.run.cluster.cluster import trials_at_once
 from stilts.run.cluster.drain import Brake
 from stilts.run.cluster.ray_job import check_job
 from stilts.run.display import Display
@@ -136,7 +137,7 @@ def _launch(
     experiment, brake = session.experiment, Brake()
     meter = Meter(session.store, experiment.name, experiment.runtime, experiment.cluster, limits, brake)
     check_limits(plan, meter, limits, console)
-    session.check_disk(plan)
+    session.check_disk(plan, trials_at_once(experiment))
     check_hub_models(plan.jobs.values())
     names = (*experiment.runtime.trackers, *more_trackers)
     trackers = Trackers(

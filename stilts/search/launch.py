@@ -20,6 +20,7 @@ from stilts.ledger.needs import CLEANING
 from stilts.ledger.record import take_inventory
 from stilts.ledger.settle import settle
 from stilts.plan.todo import missing_jobs
+from stilts.run.cluster.cluster import trials_at_once
 from stilts.run.cluster.connect import connected
 from stilts.run.cluster.drain import Brake
 from stilts.run.cluster.ray_job import check_job
@@ -114,7 +115,7 @@ def _tune(found: SearchSession, study: optuna.Study, declared: Declarations, con
     meter = Meter(store, session.experiment.name, runtime, session.experiment.cluster, limits, brake)
     plan = session.plan()
     check_limits(plan, meter, limits, console)
-    session.check_disk(plan)
+    session.check_disk(plan, trials_at_once(session.experiment), search=True)
     inventory = take_inventory(store, {key[:SHORT] for key in session.expansion.graph.nodes}, verify=True)
     parents = {spec.parent for spec in found.subject.default.specs}
     missing = missing_jobs(session.expansion.graph, inventory, store.uri, runtime, parents)

@@ -55,6 +55,7 @@ class StageCost:
         weight_bytes: bytes of the weights that stay in the store.
         resume_bytes: bytes of the resume state, which exists only while the stage trains.
         prediction_bytes: bytes of the stored predictions.
+        staged_bytes: bytes of the weights that are written to a temporary folder before they are stored.
         unknown: the sizes that nobody declares or measures. If there are any, the other figures are too low.
     """
 
@@ -64,6 +65,7 @@ class StageCost:
     weight_bytes: int = 0
     resume_bytes: int = 0
     prediction_bytes: int = 0
+    staged_bytes: int = 0
     unknown: tuple[str, ...] = ()
 
 
@@ -102,6 +104,7 @@ def _stage_cost(node: Node, job: StageJob, size: Shape | None, predicting: Predi
         weight_bytes=parameters * (2 if job.rounds_weights else 4) if job.keep_weights and not job.trained else 0,
         resume_bytes=0 if node.is_base or job.trained else parameters * (OPTIMIZER_BYTES + (4 if best else 0)),
         prediction_bytes=predicted * PREDICTION_BYTES,
+        staged_bytes=0 if job.trained else parameters * (2 if job.rounds_weights else 4),
         unknown=tuple(sorted(unknown)),
     )
 
@@ -278,14 +281,3 @@ def _gpus_expected() -> bool:
 def gpu_hours(cost: StageCost, rate: Speed) -> float:
     """GPU-hours (CPU-hours without GPUs) of a cost. A gang of R ranks takes 1/R of it as wall-clock time."""
     return cost.flops / rate.flops / 3600
-
-
-def peak_bytes(costs: Mapping[str, StageCost], parallel: int) -> tuple[int, int]:
-    """Bytes that a run adds to the store, as (maximum during the run, remainder after it).
-
-    The maximum assumes that the `parallel` largest stages run at the same time, each with its resume state and a copy
-    of the weights that is being written.
-    """
-    end = sum(cost.weight_bytes + cost.prediction_bytes for cost in costs.values())
-    working = sorted((cost.resume_bytes + cost.weight_bytes for cost in costs.values()), reverse=True)
-    return end + sum(working[:parallel]), end

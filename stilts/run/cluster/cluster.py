@@ -12,8 +12,11 @@ from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from stilts.errors import StiltsError
+from stilts.experiment.experiment import Experiment
 from stilts.experiment.runtime import Runtime
+from stilts.plan.cost.disk import declared_trials
 from stilts.run.cluster.autoscaler import startable
+from stilts.run.cluster.connect import connected
 from stilts.run.ray_private import draining_nodes, is_autoscaled
 from stilts.schedule.capacity import at_once
 from stilts.storage.open import local_folder
@@ -41,7 +44,7 @@ def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
     Raises:
         StiltsError: the cluster cannot run a single trial, not even when it has grown.
     """
-    bundle = {"CPU": runtime.cpus_per_rank} | ({"GPU": 1.0} if gpu else {})
+    bundle = _bundle(runtime, gpu)
     limit = runtime.max_parallel or 10**6
     growing = is_autoscaled()
     if not fitting(bundle, runtime.ranks, _nodes(), 1) and not startable([bundle] * runtime.ranks):
@@ -57,6 +60,31 @@ def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
         return answer
 
     return now
+
+
+def trials_at_once(experiment: Experiment) -> int:
+    """How many trials of an experiment run at the same time: as it declares, else as many as fit the cluster now.
+
+    Without RAY_ADDRESS, the cluster is this machine. An autoscaler may start more nodes than a cluster has now; only
+    the field `cluster` tells how many.
+    """
+    declared = declared_trials(experiment)
+    if declared is not None:
+        return declared
+    runtime = experiment.runtime
+    if os.environ.get("RAY_ADDRESS") or ray.is_initialized():
+        with connected():
+            nodes, gpu = _nodes(), use_gpu(runtime)
+    else:
+        gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+        nodes = [{"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(gpus)}]
+        gpu = runtime.accelerator == "gpu" or (runtime.accelerator == "auto" and gpus > 0)
+    return max(1, fitting(_bundle(runtime, gpu), runtime.ranks, nodes, 10**6))
+
+
+def _bundle(runtime: Runtime, gpu: bool) -> Resources:
+    """What one rank needs."""
+    return {"CPU": runtime.cpus_per_rank} | ({"GPU": 1.0} if gpu else {})
 
 
 def fitting(bundle: Resources, ranks: int, nodes: Sequence[Resources], limit: int) -> int:

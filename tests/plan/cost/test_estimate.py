@@ -8,7 +8,7 @@ import pytest
 from stilts.encoders.sizes import shape_of
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import BaseSpec
-from stilts.plan.cost.estimate import CPU_FLOPS, GPU_FLOPS, Speed, peak_bytes, speed, stage_costs
+from stilts.plan.cost.estimate import CPU_FLOPS, GPU_FLOPS, Speed, speed, stage_costs
 from stilts.plan.expand import Expansion
 from stilts.plan.summary import make_plan
 from stilts.plan.todo import missing_jobs
@@ -134,15 +134,6 @@ def test_a_task_is_timed_by_stages_on_it(expanded: Expand) -> None:
     seconds = {expansion.graph.nodes[key].slug.rsplit("-", 2)[-2]: (key, took) for key, took in plan.seconds().items()}
     assert seconds["xnli"][1] == pytest.approx(raw[seconds["xnli"][0]].flops / 1e14)
     assert seconds["pawsx"][1] == pytest.approx(raw[seconds["pawsx"][0]].flops / 1.5e14)
-
-
-def test_bytes_at_the_peak(expanded: Expand) -> None:
-    expansion = expanded(targets=["xnli", "pawsx"], languages=["en"])
-    costs = stage_costs(expansion.graph, missing_jobs(expansion.graph, {}, "/store", Runtime()))
-    parameters = shape_of(LARGE).parameters
-    end = 4 * parameters + 40 * 4000
-    assert peak_bytes(costs, 1) == (end + 16 * parameters, end)
-    assert peak_bytes(costs, 2) == (end + 32 * parameters, end)
 
 
 def test_curves_are_part_of_the_cost(expanded: Expand) -> None:
