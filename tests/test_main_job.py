@@ -161,7 +161,7 @@ def test_a_run_that_stops_at_its_limit_goes_on_to_the_same_table(finished: Path,
     experiment = write(tmp_path / "limited")
     run = stilts(experiment, "run", "--max-gpu-hours", "0.003")
     assert run.returncode == 3, run.stderr
-    assert "of 0.003 GPU-hours (--max-gpu-hours) are spent" in run.stderr
+    assert "of 0.003 CPU-hours (--max-gpu-hours) are spent" in run.stderr
     assert "failed" not in run.stderr
     before = records(experiment.parent)
     assert len(before) < STAGES

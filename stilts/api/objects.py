@@ -15,6 +15,7 @@ from stilts.errors import Problems, StiltsError, nearest
 from stilts.ledger.logs import StageLog
 from stilts.ledger.spending import Spending
 from stilts.monitor.live import LiveRun
+from stilts.plan.cost.estimate import hours_unit
 from stilts.plan.summary import Plan, stage_rows
 from stilts.session import Session
 from stilts.show.display import Displayed
@@ -66,7 +67,8 @@ class PlanResult(Displayed):
         """Print the figures, the stages, and what a simulation came to."""
         show_plan(self.plan, console)
         if self.simulation is not None:
-            show_simulation(self.simulation, console)
+            experiment = self.plan.expansion.experiment
+            show_simulation(self.simulation, console, hours_unit(experiment.runtime, experiment.cluster))
         for task, ways in self.absent.items():
             console.print(f"[yellow]{task}: sizes as declared; before a run, give {ways}[/]")
 

@@ -21,7 +21,10 @@ from stilts.cli.base import (
 SearchFile = Annotated[Path, typer.Argument(metavar="SEARCH", help="YAML file of the search.")]
 MaxGpuHours = Annotated[
     float | None,
-    typer.Option(min=0, help="Stop when all runs of the experiment together have used this many GPU-hours."),
+    typer.Option(
+        min=0,
+        help="Stop when all runs of the experiment together have used this many GPU-hours (CPU-hours without GPUs).",
+    ),
 ]
 MaxCost = Annotated[
     float | None,

@@ -197,7 +197,7 @@ def check_limits(plan: Plan, meter: Meter, limits: Limits, console: Console) -> 
     if reached := meter.reached():
         raise LimitReached(f"{reached}. {CONTINUE}")
     expected = Expected(plan.figures["gpu_hours"]) if cluster is None else price(plan, cluster)[0]
-    passed = limits.passed(meter.spent + Spending(expected.gpu_hours, expected.cost), meter.currency)
+    passed = limits.passed(meter.spent + Spending(expected.gpu_hours, expected.cost), meter.currency, meter.unit)
     if passed:
         console.print(f"[yellow]by the plan it takes {passed}: the run will stop there, and keep what is done[/]")
 

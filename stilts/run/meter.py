@@ -26,6 +26,7 @@ from stilts.errors import StiltsError
 from stilts.experiment.machines import Cluster
 from stilts.experiment.runtime import Runtime
 from stilts.ledger.spending import Spending, read_spending, write_spending
+from stilts.plan.cost.estimate import hours_unit
 from stilts.run.cluster.drain import Brake
 from stilts.run.ray_private import belongs_to_job
 from stilts.storage.protocol import Store
@@ -45,10 +46,10 @@ class Limits:
     gpu_hours: float | None = None
     cost: float | None = None
 
-    def passed(self, spent: Spending, currency: str) -> str | None:
+    def passed(self, spent: Spending, currency: str, unit: str = "GPU-hours") -> str | None:
         """Return `10.2 of 10 GPU-hours (--max-gpu-hours)` if that limit is reached; None if none is."""
         if self.gpu_hours is not None and spent.gpu_hours >= self.gpu_hours:
-            return f"{spent.gpu_hours:.4g} of {self.gpu_hours:.4g} GPU-hours (--max-gpu-hours)"
+            return f"{spent.gpu_hours:.4g} of {self.gpu_hours:.4g} {unit} (--max-gpu-hours)"
         if self.cost is not None and spent.cost >= self.cost:
             return f"{spent.cost:,.2f} of {self.cost:,.2f} {currency} (--max-cost)"
         return None
@@ -72,6 +73,7 @@ class Meter(tune.Callback):
         self._store, self._experiment, self.limits, self._brake = store, experiment, limits, brake
         self._runtime, self._cluster = runtime, cluster
         self.currency = cluster.currency if cluster is not None else ""
+        self.unit = hours_unit(runtime, cluster)
         self._launch = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
         self._mine = Spending(launches=1)
         self._others = read_spending(store, experiment, self.currency)
@@ -92,14 +94,14 @@ class Meter(tune.Callback):
 
     def reached(self) -> str | None:
         """Which limit is reached, in words; None if none is."""
-        passed = self.limits.passed(self.spent, self.currency)
+        passed = self.limits.passed(self.spent, self.currency, self.unit)
         return f"the limit is reached: {passed} are spent" if passed else None
 
     def describe(self) -> str:
         """What has been used so far, in a few words; empty if there are neither limits nor prices."""
         parts = []
         if self._cluster is not None or self.limits != NO_LIMITS:
-            parts.append(f"{self.spent.gpu_hours:,.2f} GPU-hours")
+            parts.append(f"{self.spent.gpu_hours:,.2f} {self.unit}")
         if self._cluster is not None:
             parts.append(f"{self.spent.cost:,.2f} {self.currency}")
         return ", ".join(parts)

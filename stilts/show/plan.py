@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stilts.errors import counted
+from stilts.plan.cost.estimate import hours_unit
 from stilts.plan.cost.price import priced
 from stilts.plan.summary import Plan, stage_rows
 
@@ -17,7 +18,7 @@ _ROWS = 40
 
 def show_plan(plan: Plan, console: Console) -> None:
     """Print the figures of a plan and its stages."""
-    figures = plan.figures
+    figures, unit = plan.figures, _unit(plan)
     console.print(
         f"[bold]{figures['experiment']}[/]: {figures['cells']} cells, {figures['stages']} stages "
         f"({figures['shared']} shared; {figures['unshared']} trainings without sharing)"
@@ -29,7 +30,7 @@ def show_plan(plan: Plan, console: Console) -> None:
     )
     console.print(
         f"  {figures['examples']:,} examples, {figures['tokens']:,} tokens, "
-        f"[bold]{figures['gpu_hours']:.2f} GPU-hours[/] ({figures['speed']['source']})"
+        f"[bold]{figures['gpu_hours']:,.2f} {unit}[/] ({figures['speed']['source']})"
     )
     size = figures["bytes"]
     console.print(f"  disk: {gigabytes(size['peak'])} at the peak, {gigabytes(size['end'])} at the end")
@@ -57,6 +58,11 @@ def show_plan(plan: Plan, console: Console) -> None:
     console.print(_stages(plan))
 
 
+def _unit(plan: Plan) -> str:
+    experiment = plan.expansion.experiment
+    return hours_unit(experiment.runtime, experiment.cluster)
+
+
 def show_notes(notes: Sequence[str], console: Console) -> None:
     """Print the notes that `stilts.plan.notes` found, one per line."""
     for note in notes:
@@ -74,15 +80,15 @@ def _show_price(plan: Plan, console: Console) -> None:
     found = priced(plan)
     if found is None:
         return
-    currency = found["currency"]
+    currency, unit = found["currency"], _unit(plan)
     console.print(
-        f"  cost: [bold]{found['cost']:,.2f} {currency}[/] expected, for {found['gpu_hours']:,.2f} GPU-hours; of these "
+        f"  cost: [bold]{found['cost']:,.2f} {currency}[/] expected, for {found['gpu_hours']:,.2f} {unit}; of these "
         f"{found['lost_gpu_hours']:,.2f} are lost to {found['interruptions']:,.1f} interruptions; "
         f"{found['hours_at_least']:,.2f} hours at least"
     )
     alone = found["by_node_type"]
     for name, one in alone.items() if len(alone) > 1 else ():
-        console.print(f"    all on {name}: {one['cost']:,.2f} {currency}, {one['lost_gpu_hours']:,.2f} GPU-hours lost")
+        console.print(f"    all on {name}: {one['cost']:,.2f} {currency}, {one['lost_gpu_hours']:,.2f} {unit} lost")
 
 
 def _stages(plan: Plan) -> Table | Group:
@@ -90,7 +96,7 @@ def _stages(plan: Plan) -> Table | Group:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("stage", no_wrap=True)
     table.add_column("to do")
-    for column in ("cells", "evaluations", "examples", "tokens", "GPU-hours"):
+    for column in ("cells", "evaluations", "examples", "tokens", _unit(plan)):
         table.add_column(column, justify="right")
     for row in rows[:_ROWS]:
         figures = (f"{row['cells']}", f"{row['evaluations']}", f"{row['examples']:,}", f"{row['tokens']:,}")
@@ -104,23 +110,27 @@ _FIGURES = {
     "hours": ("hours", ".2f"),
     "cost": ("cost ({currency})", ",.2f"),
     "utilisation": ("utilisation", ".1%"),
-    "gpu_hours": ("GPU-hours", ",.2f"),
-    "lost_gpu_hours": ("lost GPU-hours", ",.2f"),
+    "gpu_hours": ("{unit}", ",.2f"),
+    "lost_gpu_hours": ("lost {unit}", ",.2f"),
     "interruptions": ("interruptions", ",.1f"),
     "nodes": ("nodes at once", ",.1f"),
     "not_done": ("stages not done", ",.1f"),
 }
 
 
-def show_simulation(found: dict[str, Any], console: Console) -> None:
-    """Print the figures of a simulation: mean, least and most over its seeds."""
+def show_simulation(found: dict[str, Any], console: Console, unit: str = "GPU-hours") -> None:
+    """Print the figures of a simulation: mean, least and most over its seeds.
+
+    Args:
+        unit: what hours are counted in, as `hours_unit` returns it.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("simulated")
     for column in ("mean", "least", "most"):
         table.add_column(column, justify="right")
     for name, (label, form) in _FIGURES.items():
         if name != "not_done" or found[name]["most"]:
-            row = label.format(currency=found["currency"])
+            row = label.format(currency=found["currency"], unit=unit)
             table.add_row(row, *(format(found[name][column], form) for column in ("mean", "least", "most")))
     least, mean = found["hours_at_least"], found["hours"]["mean"]
     runs = "1 run" if found["seeds"] == 1 else f"{found['seeds']} runs, in which chance takes nodes at other moments"

@@ -14,6 +14,7 @@ from rich.text import Text
 from stilts.experiment.experiment import Experiment
 from stilts.ledger.logs import DEFAULT_STORE, log_command
 from stilts.ledger.status import currency_of, spending_of
+from stilts.plan.cost.estimate import hours_unit
 from stilts.schedule.progress import RunProgress, duration, numbers, position, summary
 from stilts.storage.protocol import Store
 
@@ -47,8 +48,9 @@ def spending_line(experiment: Experiment, store: Store) -> str:
         return ""
     currency = currency_of(experiment)
     cost = f", {spent.cost:,.2f} {currency}" if currency else ""
+    unit = hours_unit(experiment.runtime, experiment.cluster)
     launches = "1 launch" if spent.launches == 1 else f"{spent.launches} launches"
-    return f"spent: {spent.gpu_hours:,.3f} GPU-hours{cost} in {launches}"
+    return f"spent: {spent.gpu_hours:,.3f} {unit}{cost} in {launches}"
 
 
 def show_progress(progress: RunProgress, spent: str = "") -> Group:

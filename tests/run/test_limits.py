@@ -50,7 +50,7 @@ def test_the_limit_stops_the_run_and_a_higher_one_goes_on(make_job: Callable[...
     assert str(outcome.stopped).startswith("the limit is reached: ")
     assert "(--max-gpu-hours)" in str(outcome.stopped)
     assert {stage.status for stage in outcome.stages.values()} == {"waiting"}
-    assert re.search(r"of 3 done.*; \d\.\d\d GPU-hours, \d+\.\d\d USD]", said), "spent beside done"
+    assert re.search(r"of 3 done.*; \d\.\d\d [CG]PU-hours, \d+\.\d\d USD]", said), "spent beside done"
 
     store = LocalStore(Path(jobs[0].store))
     stored = read_spending(store, "grid", "USD")

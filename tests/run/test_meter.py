@@ -62,4 +62,5 @@ def test_a_limit_is_reached_and_says_so() -> None:
     assert Limits().passed(spent, "USD") is None
     assert Limits(gpu_hours=10.1, cost=25).passed(spent, "USD") is None
     assert "10 of 10 GPU-hours" in str(Limits(gpu_hours=10).passed(spent, "USD"))
+    assert "10 of 10 CPU-hours" in str(Limits(gpu_hours=10).passed(spent, "USD", "CPU-hours"))
     assert "24.50 of 20.00 EUR" in str(Limits(cost=20).passed(spent, "EUR"))

@@ -34,3 +34,13 @@ def test_languages_that_are_left_out_are_named() -> None:
     text = console.export_text()
     assert "panx: no test data, left out: sw\n" in text
     assert "panx: no train data, left out: de\n" in text
+
+
+def test_hours_are_those_of_the_device() -> None:
+    for accelerator, unit in (("gpu", "GPU-hours"), ("cpu", "CPU-hours")):
+        console = Console(width=200, record=True, file=io.StringIO())
+        declared = declare(runtime={"accelerator": accelerator}, cluster={"nodes": {"n": {"gpus": 1, "cpus": 8}}})
+        show_plan(make_plan(expand(declared, FakeData()), {}, "/store", []), console)
+        text = console.export_text()
+        assert text.count(unit) >= 3
+        assert text.count("PU-hours") == text.count(unit)

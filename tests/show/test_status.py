@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from stilts.experiment.experiment import Experiment
+from stilts.experiment.runtime import Runtime
 from stilts.ledger.spending import Spending, write_spending
 from stilts.schedule.progress import RunProgress, StageProgress
 from stilts.show.status import ROWS, show_progress, show_status, spending_line, whole_line
@@ -64,4 +65,6 @@ def test_spending_is_of_all_launches(tmp_path: Path):
     assert spending_line(experiment, store) == ""
     for launch, hours in (("a", 0.5), ("b", 0.25)):
         write_spending(store, "one", launch, Spending(hours, 0.0, 1), "")
-    assert spending_line(experiment, store) == "spent: 0.750 GPU-hours in 2 launches"
+    for accelerator, unit in (("gpu", "GPU-hours"), ("cpu", "CPU-hours")):
+        one = experiment.model_copy(update={"runtime": Runtime(accelerator=accelerator)})
+        assert spending_line(one, store) == f"spent: 0.750 {unit} in 2 launches"

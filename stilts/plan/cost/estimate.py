@@ -253,11 +253,9 @@ def speed(runtime: Runtime, records: Iterable[Mapping[str, Any]], cluster: Clust
         records: stage records of the store. Only those measured on the same kind of device (GPU or CPU) count.
     """
     declared: list[float] = []
+    gpu = uses_gpus(runtime, cluster)
     if cluster is not None:
-        gpu = cluster.use_gpu(runtime)
         declared = [cluster.nodes[name].flops or 0.0 for name, places in cluster.places(runtime).items() if places]
-    else:
-        gpu = runtime.accelerator == "gpu" or (runtime.accelerator == "auto" and _gpus_expected())
     kind = "gpu" if gpu else "cpu"
     measured: dict[tuple[str, ...], list[float]] = {}
     for record in records:
@@ -272,6 +270,21 @@ def speed(runtime: Runtime, records: Iterable[Mapping[str, Any]], cluster: Clust
         return Speed(fmean(declared), "declared in cluster:")
     flops = GPU_FLOPS if gpu else CPU_FLOPS
     return Speed(flops, f"assumed: {flops:.2g} operations per second and {kind.upper()}")
+
+
+def uses_gpus(runtime: Runtime, cluster: Cluster | None) -> bool:
+    """Whether ranks get GPUs: as declared, else if there is a cluster at RAY_ADDRESS or a GPU in this machine."""
+    if cluster is not None:
+        return cluster.use_gpu(runtime)
+    return runtime.accelerator == "gpu" or (runtime.accelerator == "auto" and _gpus_expected())
+
+
+def hours_unit(runtime: Runtime, cluster: Cluster | None) -> str:
+    """What the hours of an experiment are counted in: `GPU-hours`, or `CPU-hours` if its ranks get no GPUs.
+
+    A CPU-hour is an hour of one rank. In JSON and tables, the fields are named `gpu_hours` in either case.
+    """
+    return "GPU-hours" if uses_gpus(runtime, cluster) else "CPU-hours"
 
 
 def _gpus_expected() -> bool:
