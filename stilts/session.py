@@ -76,7 +76,7 @@ class Session:
     @property
     def results(self) -> Path:
         """The folder in which tables, figures and the report are written."""
-        return Path(self.experiment.results or f"results/{self.experiment.name}")
+        return Path(self.experiment.results or f"results/{self.experiment.name}").expanduser()
 
     def plan(self, *, verify: bool = False) -> Plan:
         """Compare the experiment with its store: what is done, and what is missing.

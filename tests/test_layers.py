@@ -17,6 +17,7 @@ FLOORS = (
         "errors",
         "advice",
         "discovery",
+        "places",
         "statistics",
         "experiment",
         "waiting",
@@ -141,7 +142,9 @@ def test_statistics_import_numpy_and_scipy_alone(module: str) -> None:
 @pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("stilts.storage")])
 def test_storage_knows_nothing_of_stages(module: str) -> None:
     ours = [name for name in _imports(MODULES[module]) if name.startswith("stilts")]
-    assert all(name.startswith(("stilts.storage", "stilts.errors", "stilts.waiting")) for name in ours), ours
+    assert all(
+        name.startswith(("stilts.storage", "stilts.errors", "stilts.waiting", "stilts.places")) for name in ours
+    ), ours
 
 
 def test_importing_stilts_is_light() -> None:

@@ -13,6 +13,7 @@ from stilts.experiment.recipe import SEED_PARTS, Frozen, Positive, Seed, SeedPar
 from stilts.experiment.regimes import RecipeFields, RegimeDecl, Stages, regime_of
 from stilts.experiment.runtime import Runtime
 from stilts.experiment.secrets import without_secrets
+from stilts.places import check_folder, check_store
 
 NONE = "none"
 """Name of the regime without an intermediate stage: the baseline of every comparison."""
@@ -231,6 +232,16 @@ class Experiment(Frozen):
             except ValueError as error:
                 raise ValueError(f"cluster: {error}") from None
         return self
+
+    @field_validator("store", mode="after")
+    @classmethod
+    def _is_a_store(cls, value: str) -> str:
+        return check_store(value)
+
+    @field_validator("results", mode="after")
+    @classmethod
+    def _is_a_folder(cls, value: str | None) -> str | None:
+        return value if value is None else check_folder(value, "./results")
 
     @field_validator("seeds", "splits", "languages", mode="after")
     @classmethod

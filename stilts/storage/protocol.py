@@ -40,6 +40,9 @@ from typing import Protocol
 
 from stilts.errors import StiltsError
 
+FOLDERS = ("stages", "data", "features", "checkpoints", "experiments", "clean", "doctor")
+"""Folders at the top of a store."""
+
 Manifest = dict[str, dict[str, int | str]]
 """Relative file path -> `{"bytes": n, "sha256": hex}`."""
 

@@ -14,11 +14,14 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from stilts.errors import StiltsError, nearest
 from stilts.storage.protocol import check_path
 
-SCHEMES = ("s3", "gs")
-
 _PARAMETERS = {"s3": ("region", "endpoint_override", "scheme"), "gs": ("endpoint_override", "scheme")}
 _SECRET = re.compile("key|secret|token|password|credential", re.IGNORECASE)
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]+")
+_BUCKET = {
+    "s3": re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"),
+    "gs": re.compile(r"(?!.*\.\.)[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]"),
+}
+"""Names that S3 and Google Cloud Storage give to buckets."""
+_LETTERS = {"s3": "lower-case letters, digits, '-' and '.'", "gs": "lower-case letters, digits, '-', '_' and '.'"}
 _WHERE = {
     "s3": "in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), a profile (AWS_PROFILE) or an instance role",
     "gs": "in the file that GOOGLE_APPLICATION_CREDENTIALS names, or a service account of the machine",
@@ -60,8 +63,11 @@ def parse_uri(uri: str) -> Location:
     Raises:
         StiltsError: it has credentials (which the message does not repeat), no bucket, or an unknown parameter.
     """
-    parts = urlsplit(uri)
-    kind = parts.scheme
+    kind = uri.partition("://")[0]
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        raise StiltsError(f"the store's {kind}:// URI is not valid: give it as {kind}://BUCKET/PREFIX") from None
     given = dict(parse_qsl(parts.query, keep_blank_values=True))
     endpoint, scheme = given.get("endpoint_override", ""), given.get("scheme", "https")
     if "@" in parts.netloc or "@" in endpoint or any(_SECRET.search(name) for name in given):
@@ -69,9 +75,14 @@ def parse_uri(uri: str) -> Location:
     for name in given:
         if name not in _PARAMETERS[kind]:
             raise StiltsError(f"store {uri!r}: no parameter {name!r}; {nearest(name, _PARAMETERS[kind])}")
-    prefix = parts.path.strip("/")
-    if not _BUCKET.fullmatch(parts.netloc) or parts.fragment:
+    prefix = parts.path.removeprefix("/").removesuffix("/")
+    if not parts.netloc or parts.fragment:
         raise StiltsError(f"store {uri!r}: give it as {kind}://BUCKET/PREFIX")
+    if not _BUCKET[kind].fullmatch(parts.netloc):
+        raise StiltsError(
+            f"store {uri!r}: {parts.netloc!r} is no name of a bucket (3 or more {_LETTERS[kind]}); "
+            f"give it as {kind}://BUCKET/PREFIX"
+        )
     if prefix:
         check_path(prefix)
     region = given.get("region", "")

@@ -498,7 +498,7 @@ def test_a_number_with_two_readings_is_refused(problems, number: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0123", "1:30", "1_000", "08", "0o17", "yes", "no", "y", "on", "off", "~x", "1e5", "="]
+    "text", ["0123", "1:30", "1_000", "08", "0o17", "yes", "no", "y", "on", "off", "~/x", "1e5", "="]
 )
 def test_in_quotes_it_is_text_and_is_written_so(load, text: str) -> None:
     experiment = load(_plus(f"results: '{text}'"))

@@ -27,7 +27,9 @@ def test_buckets_open_without_a_connection(uri: str, tmp_path: Path, monkeypatch
 
 
 def test_an_unknown_scheme_is_refused() -> None:
-    with pytest.raises(StiltsError, match="no storage for hdfs://; give a local or shared directory, s3:// or gs://"):
+    with pytest.raises(
+        StiltsError, match="no storage for hdfs://; give a local or shared directory, s3://BUCKET/PREFIX"
+    ):
         open_store("hdfs://name/x")
 
 
