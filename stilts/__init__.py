@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 # imported before the functions: no later import then replaces a function by a package.
 import stilts.plan
 import stilts.run  # noqa: F401
-from stilts.api import collect, explain, load, logs, plan, report, run, score, status, submission, tune
+from stilts.api import collect, debug, explain, load, logs, plan, report, run, score, status, submission, tune
 from stilts.version import __version__
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ __all__ = [
     "Tuning",
     "__version__",
     "collect",
+    "debug",
     "explain",
     "load",
     "logs",

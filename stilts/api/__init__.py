@@ -112,6 +112,29 @@ def run(
     return launch(_session(experiment), console=shown, limits=limits, trackers=trackers, retry=retry)
 
 
+def debug(
+    experiment: "Experiment | str | os.PathLike[str]", stage: str, *, console: "Console | None" = None
+) -> str | None:
+    """Run one stage in this process, without Ray, so that `breakpoint()`, `print` and a debugger work.
+
+    The lease and the result in the store are those of a run. What the stage raises is raised here.
+
+    Args:
+        stage: name of a stage whose parent is done, or an unambiguous beginning of its name or key.
+        console: displays progress; by default, nothing is displayed.
+
+    Returns:
+        Name of the stage; None if it was done already.
+
+    Raises:
+        StiltsError: there is no such stage, its parent is not done, or `runtime.ranks` is not 1.
+    """
+    from stilts.run.foreground import run_in_foreground
+    from stilts.show.display import quiet_console
+
+    return run_in_foreground(_session(experiment), stage, console or quiet_console())
+
+
 def tune(
     search: "Tuning | str | os.PathLike[str]",
     *,

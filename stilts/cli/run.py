@@ -1,7 +1,9 @@
 """plan, run, tune, status, logs: an experiment or a search before, while and after it runs."""
 
+import sys
+import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +19,11 @@ from stilts.cli.base import (
     print_json,
     progress_console,
 )
+from stilts.cli.exit_codes import FAILED
+from stilts.experiment.secrets import redact
+
+if TYPE_CHECKING:
+    from stilts.experiment.experiment import Experiment
 
 SearchFile = Annotated[Path, typer.Argument(metavar="SEARCH", help="YAML file of the search.")]
 MaxGpuHours = Annotated[
@@ -65,6 +72,13 @@ def run(
             help="Train stages again that diverged in an earlier run. Failed stages are always tried again.",
         ),
     ] = [],
+    debug: Annotated[
+        str,
+        typer.Option(
+            metavar="STAGE",
+            help="Run this stage alone, in this process and without Ray, so that print and breakpoint() work.",
+        ),
+    ] = "",
     patches: Patches = [],
     overrides: Overrides = [],
     as_json: Json = False,
@@ -73,6 +87,9 @@ def run(
     import stilts
 
     declared = load(experiment, overrides, patches)
+    if debug:
+        _debug(declared, debug)
+        return
     with interruptible():
         result = stilts.run(
             declared,
@@ -91,6 +108,21 @@ def run(
         console().print(f"[dim]{len(files)} files in {results.folder}[/]")
         console().print("[dim]`stilts collect` prints all analyses; `stilts report` makes a page of them[/]")
     result.raise_if_incomplete()
+
+
+def _debug(experiment: "Experiment", stage: str) -> None:
+    """Run one stage in this process. An error of the program is printed with its traceback."""
+    import stilts
+
+    try:
+        with interruptible():
+            name = stilts.debug(experiment, stage, console=progress_console())
+    except stilts.StiltsError:
+        raise
+    except Exception:
+        sys.stderr.write(redact(traceback.format_exc()))
+        raise typer.Exit(FAILED) from None
+    progress_console().print(f"[green]done[/] {name}" if name else "[green]done already[/]", highlight=False)
 
 
 def tune(
