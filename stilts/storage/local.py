@@ -21,6 +21,7 @@ from pathlib import Path
 
 from stilts.errors import StiltsError
 from stilts.storage.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
+from stilts.storage.verified import PREFIX, digests, forget
 
 STALE_SECONDS = 600.0
 """A writer that has not written anything for so long is considered dead."""
@@ -95,12 +96,13 @@ class LocalStore:
                 names = os.listdir(self._at(folder))
             except (FileNotFoundError, NotADirectoryError):
                 return
-        yield from sorted(name for name in names if not name.startswith(_ASIDE))
+        yield from sorted(name for name in names if not name.startswith((_ASIDE, PREFIX)))
 
     def remove(self, path: str) -> None:
         target = self._at(path)
         with _explained("remove", target):
             if target.is_dir() and not target.is_symlink():
+                forget(target)
                 shutil.rmtree(_set_aside(target), ignore_errors=True)
             else:
                 target.unlink(missing_ok=True)
@@ -123,6 +125,7 @@ class LocalStore:
         with self._writing(path) as aside:
             _clear_stale(aside.parent)
             manifest = _copy_tree(source, aside)
+            forget(self._at(path))
             _replace_tree(aside, self._at(path))
             return manifest
 
@@ -136,15 +139,12 @@ class LocalStore:
     def fetch_tree(self, path: str, manifest: Manifest) -> Path:
         check_names(manifest)
         folder = self._at(path)
+        _check_sizes(folder, manifest)
+        with _explained("read", folder):
+            found = digests(folder, list(manifest))
         for name, expected in manifest.items():
-            file = folder / name
-            with _explained("read", file):
-                try:
-                    intact = file.stat().st_size == expected["bytes"] and _sha256(file) == expected["sha256"]
-                except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-                    raise Corrupt(f"{file} is missing; run the experiment again to rebuild it") from None
-            if not intact:
-                raise Corrupt(f"{file} is not what was written (its digest differs); run again to rebuild it")
+            if found[name] != (expected["bytes"], expected["sha256"]):
+                raise _damaged(folder / name, missing=found[name] is None)
         if manifest:
             _refuse_strangers(folder, manifest)
         return folder
@@ -230,6 +230,25 @@ def _replace_tree(new: Path, target: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _check_sizes(folder: Path, manifest: Manifest) -> None:
+    """Refuse a tree of which a file is missing or has another size, before anything is hashed."""
+    for name, expected in manifest.items():
+        file = folder / name
+        with _explained("read", file):
+            try:
+                size = file.stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                raise _damaged(file, missing=True) from None
+        if size != expected["bytes"]:
+            raise _damaged(file, missing=False)
+
+
+def _damaged(file: Path, *, missing: bool) -> Corrupt:
+    if missing:
+        return Corrupt(f"{file} is missing; run the experiment again to rebuild it")
+    return Corrupt(f"{file} is not what was written (its digest differs); run again to rebuild it")
+
+
 def _refuse_strangers(folder: Path, manifest: Manifest) -> None:
     """Refuse files that the manifest does not name: one might be a pickle that runs code when it is loaded."""
     for file in folder.rglob("*"):
@@ -306,11 +325,6 @@ def _copy_synced(source: Path, target: Path) -> dict[str, int | str]:
         writer.flush()
         os.fsync(writer.fileno())
     return {"bytes": size, "sha256": digest.hexdigest()}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _sync_folder(folder: Path) -> None:

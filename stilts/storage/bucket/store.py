@@ -41,6 +41,7 @@ from stilts.storage.cache import Cache
 from stilts.storage.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
 from stilts.storage.retry import retried
 from stilts.storage.uri import Location
+from stilts.storage.verified import digests, hash_file
 
 STALE_SECONDS = 86400.0
 """Age after which a tree that no object names counts as orphaned. The upload of a large file can take hours."""
@@ -263,7 +264,7 @@ class ObjectStore:
                 size = int(manifest[name]["bytes"])
                 for _ in range(2 if there[name] == size else 0):
                     self._download_file(f"{folder}/{name}", size, target / name, ranges)
-                    if _sha256(target / name) == manifest[name]["sha256"]:
+                    if hash_file(target / name) == manifest[name]["sha256"]:
                         return
                 self.write(f"{folder}/{_DAMAGED}", name.encode())
                 raise Corrupt(
@@ -288,7 +289,8 @@ class ObjectStore:
         there = {own.name} if tree["single"] else set(_files(own))
         if there != tree["files"].keys():
             return None
-        same = all(_is_same(folder / name, expected) for name, expected in tree["files"].items())
+        found = digests(folder, list(tree["files"]))
+        same = all(found[name] == (file["bytes"], file["sha256"]) for name, file in tree["files"].items())
         return own if same else None
 
     def _clear_stale(self, path: str) -> None:
@@ -378,12 +380,3 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _sizes(manifest: Manifest) -> dict[str, int]:
     return {name: int(file["bytes"]) for name, file in manifest.items()}
-
-
-def _is_same(path: Path, expected: dict[str, int | str]) -> bool:
-    return path.stat().st_size == expected["bytes"] and _sha256(path) == expected["sha256"]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
