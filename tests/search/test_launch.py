@@ -1,13 +1,17 @@
 """A whole search on generated data: Ray, gangs, training, the study, and the experiment that takes its best recipe."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import optuna
 import pytest
 
+from stilts.ledger.clean import clean
 from stilts.ledger.garbage import find_garbage
 from stilts.ledger.record import read_stage
 from stilts.plan.summary import summarize
@@ -108,3 +112,35 @@ def test_the_plots_and_the_study_are_there(trials: list[dict], folder: Path) -> 
     journal = StoreJournal(LocalStore(folder / "store"), "experiments/search/study")
     study = optuna.load_study(study_name="search", storage=optuna.storages.JournalStorage(journal))
     assert [trial.number for trial in study.trials] == [trial["trial"] for trial in trials]
+
+
+def test_a_collector_takes_nothing_from_a_search_that_runs_is_killed_and_ends(tmp_path: Path) -> None:
+    """With `keep: none`, so that nothing but the search itself protects the base model from which its trials start."""
+    (tmp_path / "grid.yaml").write_text(EXPERIMENT.replace("max_steps: 4", "max_steps: 12"))
+    (tmp_path / "search.yaml").write_text(SEARCH.replace("stopping: {min_steps: 2, reduction: 2}", ""))
+    command = [sys.executable, "-m", "stilts", "tune", "search.yaml", f"--set=store={tmp_path / 'store'}"]
+    command += ["--set=runtime.keep=none", "--json"]
+    store = LocalStore(tmp_path / "store")
+    results, removed = [], []
+    for kills in (True, False):
+        search = subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        while search.poll() is None:
+            if list(store.list("experiments")):
+                removed += clean(store, find_garbage(store).items, (), lambda who: None)
+            ended = [name for name in store.list("stages") if (read_stage(store, name) or {}).get("train")]
+            if kills and ended:
+                os.killpg(search.pid, signal.SIGKILL)
+            time.sleep(0.2)
+        results.append(search.communicate())
+        found = find_garbage(store)
+        assert not [item for item in found.items if item.path.startswith("stages/") and "resume" not in item.path]
+    assert search.returncode == 0, results[-1][1]
+    trials = json.loads(results[-1][0])
+    assert [trial["state"] for trial in trials] == ["done"] * 3
+    stages = {stage for trial in trials for stage in trial["stages"]}
+    assert all(read_stage(store, stage) for stage in stages)
+    winner = max(trials, key=lambda trial: trial["dev"])["stages"][0]
+    assert [name for name in store.list("stages") if list(store.list(f"stages/{name}/weights"))] == [winner]
+    assert not any(item.path == f"stages/{stage}" for item in removed for stage in stages)
