@@ -53,7 +53,7 @@ def open_database(url: str) -> "RetryingStorage":
     if url.startswith("sqlite:///"):
         Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     engine: dict[str, Any] = {"pool_pre_ping": True}
-    if url.startswith(("postgresql:", "postgresql+psycopg", "mysql:", "mysql+")):
+    if url.startswith(("postgresql:", "postgresql+psycopg", "mysql:", "mysql+pymysql", "mysql+mysqldb")):
         engine["connect_args"] = {"connect_timeout": 10}
     storage = bounded(
         lambda: get_storage(RDBStorage(url, engine_kwargs=engine)),

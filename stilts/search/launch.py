@@ -13,12 +13,13 @@ import optuna
 from rich.console import Console
 from rich.markup import escape
 
-from stilts.errors import StiltsError
+from stilts.errors import StiltsError, counted
 from stilts.identity.stage import SHORT
 from stilts.ledger.mark import mark_of
 from stilts.ledger.needs import CLEANING
 from stilts.ledger.record import take_inventory
 from stilts.ledger.settle import settle
+from stilts.plan.job import StageJob
 from stilts.plan.todo import missing_jobs
 from stilts.run.cluster.cluster import trials_at_once
 from stilts.run.cluster.connect import connected
@@ -37,6 +38,7 @@ from stilts.search.proposals import Proposals
 from stilts.search.result import TuneResult
 from stilts.search.session import SearchSession
 from stilts.search.study import best_of, is_over, open_study
+from stilts.search.subject import Configuration
 from stilts.search.trials import best_recipe, trials_table, write_trials
 from stilts.storage.lease import Lease
 
@@ -107,7 +109,9 @@ def _result(found: SearchSession, study: optuna.Study, end: _End) -> TuneResult:
 
 
 def _tune(found: SearchSession, study: optuna.Study, declared: Declarations, console: Console, limits: Limits) -> _End:
-    if is_over(study, found.search):
+    over = is_over(study, found.search)
+    jobs = _lost_best(found, study) if over else _before(found)
+    if over and not jobs:
         console.print(f"[green]nothing to search[/]: all {found.search.trials} trials are over")
         return _End()
     session, brake = found.session, Brake()
@@ -116,22 +120,50 @@ def _tune(found: SearchSession, study: optuna.Study, declared: Declarations, con
     plan = session.plan()
     check_limits(plan, meter, limits, console)
     session.check_disk(plan, trials_at_once(session.experiment), search=True)
-    inventory = take_inventory(store, {key[:SHORT] for key in session.expansion.graph.nodes}, verify=True)
-    parents = {spec.parent for spec in found.subject.default.specs}
-    missing = missing_jobs(session.expansion.graph, inventory, store.uri, runtime, parents)
-    jobs = [replace(job, mark=mark_of(store)) for job in missing.values()]
     check_hub_models(jobs)
     prepare(session, jobs, console)
     with connected(), meter:
         if jobs:
-            console.print(f"{len(jobs)} stages before the one that is tuned")
+            what = "of the best trial, which the store has lost" if over else "before the one that is tuned"
+            console.print(f"{counted(len(jobs), 'stage')} {what}")
             run = partial(execute, runtime=runtime, name=session.experiment.name, callbacks=[meter], brake=brake)
             shown = partial(Display, console=console, spent=meter.describe, store=store.uri)
             outcome = run(jobs, display=shown, diverged=diverged_before(store, jobs))
             if not outcome.complete:
                 result = RunResult(outcome.stages, meter.spent, outcome.stopped, store=store.uri)
                 return _End(result.reason, limited=outcome.stopped is not None)
+        if over:
+            return _End()
         return _search(found, study, declared, console, brake, meter)
+
+
+def _before(found: SearchSession) -> list[StageJob]:
+    """The jobs of the stages before the tuned one that the store lacks."""
+    subject = found.subject
+    jobs = _missing(found, subject.default, {spec.parent for spec in subject.default.specs})
+    return [job for key, job in jobs.items() if key not in subject.default.stages]
+
+
+def _lost_best(found: SearchSession, study: optuna.Study) -> list[StageJob]:
+    """The jobs that bring back the stages of the best trial of a search that is over; none if they are stored."""
+    best = best_of(study)
+    if best is None:
+        return []
+    configuration = found.subject.configure(best.params)
+    return list(_missing(found, configuration, set(configuration.stages)).values())
+
+
+def _missing(found: SearchSession, configuration: Configuration, wanted: set[str]) -> dict[str, StageJob]:
+    """The jobs of a configuration that the store lacks, by key.
+
+    Args:
+        wanted: keys of the stages whose weights are needed.
+    """
+    store, graph = found.session.store, configuration.expansion.graph
+    inventory = take_inventory(store, {key[:SHORT] for key in graph.nodes}, verify=True)
+    missing = missing_jobs(graph, inventory, store.uri, found.session.experiment.runtime, wanted)
+    mark = mark_of(store) if missing else None
+    return {key: replace(job, mark=mark) for key, job in missing.items()}
 
 
 def _search(

@@ -1,6 +1,8 @@
 """A driver of a search without Ray: a real study and a real store; only the training is replaced."""
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 from stilts.ledger.record import write_stage
 from stilts.schedule.agenda import StageOutcome
@@ -30,8 +32,10 @@ class Driver:
     def train(self, stage: str, curve: list[tuple[int, float]]) -> None:
         """End a stage: write its record with the curve of dev scores and the best of them."""
         score = max(score for _, score in curve)
-        write_stage(self.store, stage, {"weights": {}, "dev": {"score": score, "curve": curve}})
-        self.store.write(f"stages/{stage}/weights/model.safetensors", b"weights")
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "model.safetensors").write_bytes(b"weights")
+            manifest = self.store.put_tree(Path(folder), f"stages/{stage}/weights")
+        write_stage(self.store, stage, {"weights": manifest, "dev": {"score": score, "curve": curve}})
         self.proposals.ended(stage, StageOutcome("done", seconds=2.0))
 
     def states(self) -> list[str]:

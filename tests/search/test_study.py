@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import constants
 from rich.console import Console
 
-from stilts.errors import StiltsError
+from stilts.errors import Problems, StiltsError
 from stilts.experiment.search import Space
 from stilts.ledger.garbage import find_garbage
 from stilts.ledger.needs import CLEANING, declarations, trial_declarations
@@ -283,6 +284,20 @@ def test_a_search_that_was_killed_after_its_last_trial_is_finished_by_the_next(s
     assert declared.needs is not None
     assert not declared.needs.open
     assert find_garbage(driver.store).items == []
+
+
+def test_a_best_stage_that_the_store_has_lost_is_trained_again(search: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The study remembers the trial; what it recommends must be there."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    found = search("search.trials=1", "models.base.revision=refs/pr/9")
+    with found.running(lambda who: None):
+        driver = Driver(found)
+        stage = driver.offer()
+        driver.train(stage, [(40, 60.0)])
+    assert tune(found, console=Console(quiet=True)).complete
+    driver.store.remove(f"stages/{stage}")
+    with pytest.raises(Problems, match="refs/pr/9"):  # it begins to train, and the base model is not on this machine
+        tune(found, console=Console(quiet=True))
 
 
 def test_a_search_keeps_the_weights_from_which_its_trials_start_until_it_is_over(search: Open) -> None:
