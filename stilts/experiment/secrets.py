@@ -4,52 +4,51 @@ An experiment needs none: libraries read theirs from the environment or from the
 So a declaration that holds one is refused, because all of it is stored and part of it is hashed into keys; what else is
 written or printed, errors above all, may quote one, and goes through `redact`.
 
-Known are the values of environment variables whose names say that they are secret, and what tokens of common services
-and credentials in a URI look like.
+A secret is recognised by the name of its environment variable, by its value wherever that appears, and by its form
+(`secret_forms`).
 """
 
+import json
 import os
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from stilts.experiment.mistakes import Location, Mistake
+from stilts.experiment.secret_forms import find_secrets
 
 _NAME = re.compile(
-    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|ACCESS_KEY(_ID)?|PRIVATE_KEY|SECRET_KEY)(_|$)"
+    r"PASSW(OR)?D(_|$)|(^|_)(TOKENS?|SECRETS?|PASS|PASSPHRASE|CREDENTIALS?|DSN|AUTH|BEARER|COOKIE)(_|$)|._PWD$"
+    r"|(API|ACCESS|ACCOUNT|STORAGE|PRIVATE|SECRET|SIGNING|ENCRYPTION|MASTER|AUTH|SSH|DEPLOY|SUBSCRIPTION|KAGGLE)"
+    r"_?KEYS?(_|$)|CONNECTION_STRING$|(^|_)(DATABASE|DB|REDIS|MONGO(DB)?|POSTGRES(QL)?|MYSQL|AMQP|BROKER)_UR[IL]$"
 )
+_NO_SECRET_NAME = re.compile(r"_(PATH|FILE|DIR|SOCK|MODE|TYPE|NAME|HEADER|ENDPOINT|TTL|URL)$|^OLDPWD$")
+_ADDRESS = re.compile(r"_UR[IL]$|_DSN$")
 _SHORTEST = 8
 """Characters. A shorter value, such as `true`, would be found everywhere."""
-
-_LOOKS = re.compile(
-    r"hf_[A-Za-z0-9]{20,}"
-    r"|(?:AKIA|ASIA)[A-Z0-9]{16}"
-    r"|gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,}"
-    r"|AIza[\w-]{35}"
-    r"|wandb_v\d_\w{20,}"
-    r"|xox[abpr]-[\w-]{10,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+_SHORTEST_LINE = 24
+"""Characters of a line of a secret with several lines."""
+_COMMON = frozenset(
+    ("password", "postgres", "username", "localhost", "anonymous", "disabled", "required", "undefined", "changeme")
 )
-_IN_URI = re.compile(
-    r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://)(?P<secret>[^\s/@'\"]+)@"
-    r"|(?P<name>[?&](?:[\w.-]*(?:key|secret|token|password|credential|signature)[\w.-]*)=)(?P<value>[^\s&'\"]+)",
-    re.IGNORECASE,
-)
+"""Values that are found in many texts and keep nobody out."""
 
 
 def is_secret_name(name: str) -> bool:
     """Whether an environment variable's name says that its value is secret; a path to a file of secrets is none."""
-    return _NAME.search(name.upper()) is not None and not name.upper().endswith(("_PATH", "_FILE", "_DIR"))
+    upper = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper()
+    match = _NAME.search(upper)
+    return match is not None and (match.group().endswith(("URL", "URI")) or not _NO_SECRET_NAME.search(upper))
 
 
 def holds_secret(text: str, environment: Mapping[str, str] | None = None) -> str | None:
     """What kind of secret a text holds, in words that do not repeat it; None where it holds none."""
     for name, value in _known(environment):
-        if value in text:
+        if _occurs(value, text):
             return f"the value of the environment variable {name}"
-    if _LOOKS.search(text):
-        return "what looks like a token or key"
-    return "credentials in a URI" if _IN_URI.search(text) else None
+    found = find_secrets(text)
+    return found[0].kind if found else None
 
 
 NO_SECRETS = (
@@ -68,6 +67,8 @@ def without_secrets(data: Any, environment: Mapping[str, str] | None = None) -> 
         if isinstance(value, list):
             return [clean(item, (*location, i)) for i, item in enumerate(value)]
         kind = holds_secret(value, environment) if isinstance(value, str) else None
+        if kind is None and isinstance(value, str) and location and find_secrets(f'"{location[-1]}": "{value[:200]}"'):
+            kind = "a value under the name of a secret"
         if kind is None:
             return value
         found.append(Mistake(location, f"holds {kind}; {NO_SECRETS}"))
@@ -79,14 +80,46 @@ def without_secrets(data: Any, environment: Mapping[str, str] | None = None) -> 
 def redact(text: str, environment: Mapping[str, str] | None = None) -> str:
     """The text without the secrets that are known: `[NAME]` in place of an environment variable's value."""
     for name, value in _known(environment):
-        text = text.replace(value, f"[{name}]")
-    text = _LOOKS.sub("[secret]", text)
-    return _IN_URI.sub(lambda m: f"{m['before']}[secret]@" if m["before"] else f"{m['name']}[secret]", text)
+        if value in text:
+            text = _pattern(value).sub(f"[{name}]", text) if value.isalnum() else text.replace(value, f"[{name}]")
+    parts, end = [], 0
+    for found in find_secrets(text):
+        parts += [text[end : found.start], "[secret]"]
+        end = found.end
+    return "".join([*parts, text[end:]])
+
+
+def _occurs(value: str, text: str) -> bool:
+    return value in text and (not value.isalnum() or _pattern(value).search(text) is not None)
+
+
+def _pattern(value: str) -> re.Pattern[str]:
+    """Finds a value; one of letters or of digits alone only as a whole word, since it may be part of others."""
+    plain = (value.isalpha() and (value.islower() or value.isupper())) or value.isdigit()
+    return re.compile(rf"(?<!\w){re.escape(value)}(?!\w)" if plain else re.escape(value))
 
 
 def _known(environment: Mapping[str, str] | None) -> list[tuple[str, str]]:
     """Names and values of secret variables, the longest value first: one may be part of another."""
-    found = os.environ if environment is None else environment
-    # A path is no secret, and messages need it (GOOGLE_APPLICATION_CREDENTIALS).
-    secret = [(n, v) for n, v in found.items() if is_secret_name(n) and len(v) >= _SHORTEST and not os.path.exists(v)]
-    return sorted(secret, key=lambda pair: -len(pair[1]))
+    given = os.environ if environment is None else environment
+    found = {(name, form) for name, value in given.items() if _is_secret(name, value) for form in _forms(value)}
+    return sorted(found, key=lambda pair: (-len(pair[1]), pair[0]))
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """Whether a variable's value is to be kept out of texts.
+
+    A path is no secret, and messages need it (GOOGLE_APPLICATION_CREDENTIALS). An address without a password is none.
+    """
+    if not is_secret_name(name) or len(value) < _SHORTEST or value.lower() in _COMMON:
+        return False
+    if _ADDRESS.search(name.upper()) and not find_secrets(value):
+        return False
+    return not os.path.exists(value)
+
+
+def _forms(value: str) -> set[str]:
+    """How a secret is written in texts: as it is, as JSON, in a URI; and each line of one with several lines."""
+    lines = [line.strip() for line in value.splitlines()]
+    several = [line for line in lines if len(line) >= _SHORTEST_LINE] if len(lines) > 1 else []
+    return {value, value.strip(), json.dumps(value)[1:-1], repr(value)[1:-1], quote(value, safe=""), *several}

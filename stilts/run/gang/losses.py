@@ -60,7 +60,7 @@ def brief(error: BaseException) -> str:
 
 def shortened(text: str) -> str:
     """A reason in one line of bounded length, without secrets."""
-    return redact(textwrap.shorten(text, _REASON_CHARACTERS, placeholder=" ..."))
+    return textwrap.shorten(redact(text), _REASON_CHARACTERS, placeholder=" ...")
 
 
 def _memory(text: str) -> str | None:
