@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,24 +13,48 @@ from stilts.cli.base import Json, console, print_json
 
 
 def doctor(
-    store: Annotated[str, typer.Option(help="Store to which experiments will write.")] = "stilts-store",
+    store: Annotated[
+        str | None, typer.Option(help="Store to which experiments will write; default: that of FILE, or stilts-store.")
+    ] = None,
+    experiment: Annotated[
+        Path | None,
+        typer.Option("--experiment", "-e", metavar="FILE", help="YAML file of an experiment or a search to check for."),
+    ] = None,
+    study: Annotated[
+        str | None, typer.Option(metavar="URL", help="Database of a study; default: that of the search in FILE.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check the installation: versions, GPUs, DeepSpeed, disk, the store and Ray."""
+    """Check this machine and what it reaches: versions, GPUs, memory, disks, store, Ray, study, hub. Leaves nothing."""
     from stilts.monitor.doctor import diagnose, to_json
 
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
-    findings = diagnose(store, os.environ.get("RAY_ADDRESS"))
+    if experiment is not None:
+        declared_store, declared_study = _declared(experiment)
+        store, study = store or declared_store, study or declared_study
+    findings = diagnose(store or "stilts-store", os.environ.get("RAY_ADDRESS"), study)
     if as_json:
         print_json(to_json(findings))
     else:
         colour = {"ok": "green", "warning": "yellow", "failed": "red"}
         table = Table("check", "state", "found", box=None, header_style="bold")
         for finding in findings:
-            table.add_row(finding.check, f"[{colour[finding.state]}]{finding.state}[/]", escape(finding.found))
+            said = escape(finding.found) + (f"\n[bold]->[/] {escape(finding.remedy)}" if finding.remedy else "")
+            table.add_row(finding.check, f"[{colour[finding.state]}]{finding.state}[/]", said)
         console().print(table)
     if any(finding.state == "failed" for finding in findings):
         raise typer.Exit(1)
+
+
+def _declared(path: Path) -> tuple[str, str | None]:
+    """The store of an experiment or a search, and the database of the search's study, if it names one."""
+    from stilts.experiment.document import Document, parse_file
+    from stilts.experiment.load import load_experiment, load_tuning
+
+    if "search" not in parse_file(path, Document(str(path))):
+        return load_experiment(path).store, None
+    tuning = load_tuning(path)
+    return tuning.store, tuning.search.study
 
 
 def watch(

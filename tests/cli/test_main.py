@@ -49,7 +49,7 @@ def test_the_command_line_is_frozen() -> None:
     assert options == {
         "clean": ["--cache", "--forget", "--json", "--store", "--yes", "-y"],
         "collect": ["--baseline", "--difference", "--json", "--set", "--with", "experiment"],
-        "doctor": ["--json", "--store"],
+        "doctor": ["--experiment", "--json", "--store", "--study", "-e"],
         "fields": ["--json", "name"],
         "init": ["--out", "folder"],
         "logs": [

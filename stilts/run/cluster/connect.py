@@ -62,19 +62,6 @@ def connected() -> Iterator[None]:
         ray.shutdown()
 
 
-def resources_of(address: str) -> dict[str, float]:
-    """Return the total resources of the cluster at an address, by name (`CPU`, `GPU`, `memory` in bytes, ...).
-
-    Raises:
-        StiltsError: no cluster answers there.
-    """
-    try:
-        _start(address)
-        return dict(ray.cluster_resources())
-    finally:
-        ray.shutdown()
-
-
 def _start(address: str | None) -> None:
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     where = f"the Ray cluster at {address} (RAY_ADDRESS)" if address else "a local Ray cluster"
