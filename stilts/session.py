@@ -78,6 +78,11 @@ class Session:
         """The folder in which tables, figures and the report are written."""
         return Path(self.experiment.results or f"results/{self.experiment.name}").expanduser()
 
+    @property
+    def declaration(self) -> str:
+        """Name of its declaration in the store, `NAME/DIGEST`."""
+        return f"{self.experiment.name}/{digest(self.experiment.model_dump(mode='json'))[:SHORT]}"
+
     def plan(self, *, verify: bool = False) -> Plan:
         """Compare the experiment with its store: what is done, and what is missing.
 
@@ -111,7 +116,7 @@ class Session:
 
     def write_declaration(self, needs: Needs) -> None:
         """Write the resolved declaration with a list of needs. The caller must hold the lease `CLEANING`."""
-        name = digest(self.experiment.model_dump(mode="json"))[:SHORT]
+        name = self.declaration.rpartition("/")[2]
         declare(self.store, self.experiment.name, name, resolved_yaml(self.experiment), needs)
         record_revisions(self.declared or self.experiment, self.experiment, self.store)
         path = _known_path(self.experiment)

@@ -6,15 +6,15 @@ between the moment at which the needs are read and the removal. It looks only at
 measures no sizes, so that it costs little in a large store.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from stilts.identity.stage import SHORT
 from stilts.ledger.clean import remove_from_stage
 from stilts.ledger.garbage import RESUME, unneeded_parts
 from stilts.ledger.needed import Needed
-from stilts.ledger.needs import CLEANING, declarations
+from stilts.ledger.needs import CLEANING, Needs, declarations
 from stilts.ledger.record import stage_path, take_inventory
 from stilts.plan.todo import Artifact
 from stilts.storage.lease import Lease
@@ -29,10 +29,13 @@ class Settled:
     Attributes:
         dropped: names of the stages whose weights were removed.
         kept_because: why nothing was removed, because the needs of a declaration are not known; None if all are known.
+        kept_for: the declarations that need the weights of a stage, or may need them, by the name of each stage that
+            was looked at and has weights.
     """
 
     dropped: tuple[str, ...] = ()
     kept_because: str | None = None
+    kept_for: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def settle(
@@ -70,21 +73,32 @@ def settle(
             stored = declarations(store)
         except Corrupt as error:
             return Settled(kept_because=str(error))
-        needs = [(declaration.name, declaration.needs) for declaration in stored if declaration.needs is not None]
-        if len(needs) < len(stored):
+        if any(declaration.needs is None for declaration in stored):
             unlisted = next(declaration.id for declaration in stored if declaration.needs is None)
             return Settled(kept_because=f"an older stilts has declared {unlisted}, and did not list what it needs")
-        needed = Needed([one for _, one in needs], lambda keys: take_inventory(store, keys))
-        scope = {*stages, *(key for name, one in needs if name == experiment for key in one.stages)}
-        return Settled(_drop(store, needed, scope, lease))
+        listed = {declaration.id: declaration.needs for declaration in stored if declaration.needs is not None}
+        mine = (declaration.needs for declaration in stored if declaration.name == experiment)
+        scope = {*stages, *(key for needs in mine if needs is not None for key in needs.stages)}
+        names = [name for name in store.list("stages") if name[-SHORT:] in scope]
+        there = zip(names, parallel_map(store, lambda name: set(store.list(stage_path(name))), names), strict=True)
+        parts = {name: found for name, found in there if not found.isdisjoint({"weights", *RESUME})}
+        needed = Needed(list(listed.values()), lambda keys: take_inventory(store, keys))
+        dropped = _drop(store, needed, list(parts), lease)
+        kept = [name for name, found in parts.items() if "weights" in found and name not in dropped]
+        return Settled(dropped, kept_for={name: _needing(listed, name[-SHORT:]) for name in kept})
 
 
-def _drop(store: Store, needed: Needed, scope: Collection[str], lease: Lease) -> tuple[str, ...]:
-    def candidate(name: str) -> bool:
-        return not {"weights", *RESUME}.isdisjoint(store.list(stage_path(name)))
+def _needing(listed: Mapping[str, Needs], short: str) -> tuple[str, ...]:
+    """The declarations that keep the weights of a stage, or have stages that start from it or compete with it."""
+    return tuple(
+        id_
+        for id_, needs in listed.items()
+        if short in needs.stages
+        and (needs.stages[short].keeps or needs.stages[short].feeds or any(short in group for group in needs.best))
+    )
 
-    names = [name for name in store.list("stages") if name[-SHORT:] in scope]
-    names = [name for name, has in zip(names, parallel_map(store, candidate, names), strict=True) if has]
+
+def _drop(store: Store, needed: Needed, names: Sequence[str], lease: Lease) -> tuple[str, ...]:
     artifacts = needed.look({name[-SHORT:] for name in names})
 
     def parts(artifact: Artifact, name: str) -> dict[str, str]:

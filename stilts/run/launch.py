@@ -15,7 +15,7 @@ from stilts.errors import LimitReached, Problems, StiltsError, counted
 from stilts.identity.stage import SHORT, BaseSpec
 from stilts.ledger.base_checkpoint import publish_checkpoint
 from stilts.ledger.mark import mark_of
-from stilts.ledger.record import clear_failure, read_failure, stage_path
+from stilts.ledger.record import clear_failure, read_failure
 from stilts.ledger.settle import Settled, settle
 from stilts.ledger.spending import Spending
 from stilts.ledger.status import spending_of
@@ -77,32 +77,38 @@ def launch(
         before = settle(store, name, waiting=waiting)
         result = _launch(session, console, limits, publish, trackers, retry)
         after = settle(store, name, waiting=waiting)
-        return replace(result, weights=tell_weights(session, [before, after], result.dropped, console))
+        return replace(result, weights=tell_weights(session, [before, after], result, console))
 
 
 def tell_weights(
-    session: Session, settled: Sequence[Settled | None], dropped: Iterable[str], console: Console
+    session: Session, settled: Sequence[Settled | None], result: RunResult, console: Console
 ) -> dict[str, str]:
-    """Print which weights were dropped and which are kept, and why if none could be dropped.
+    """Print which weights were dropped and which are kept, and for whom where this experiment does not keep them.
 
     Args:
         settled: what was done at the start and at the end of the run.
-        dropped: stages whose weights were dropped in between.
 
     Returns:
         `kept` or `dropped` by the name of each stage of the experiment that has, or had, weights.
     """
     found = [one for one in settled if one is not None]
-    gone = {*dropped, *(name for one in found for name in one.dropped)}
-    store, keys = session.store, {key[:SHORT] for key in session.expansion.graph.nodes}
-    names = [name for name in store.list("stages") if name[-SHORT:] in keys]
-    there = parallel_map(store, lambda name: "weights" in store.list(stage_path(name)), names)
-    kept = {name for name, has in zip(names, there, strict=True) if has}
+    gone = {*result.dropped, *(name for one in found for name in one.dropped)}
+    nodes = {node.key[:SHORT]: node for node in session.expansion.graph}
+    kept = {name: ids for one in found[-1:] for name, ids in one.kept_for.items() if name[-SHORT:] in nodes}
     keep = session.experiment.runtime.keep
     if gone:
         console.print(
             f"weights dropped of {counted(len(gone), 'stage')}, kept of {len(kept)} (runtime.keep: {keep}); to get "
             "them back, set keep: all and run again: these stages are then trained again",
+            soft_wrap=True,
+        )
+    strange = {} if keep in ("all", "best") or not result.complete else kept
+    strange = {name: ids for name, ids in strange.items() if keep == "none" or not nodes[name[-SHORT:]].children}
+    others = sorted({id_ for ids in strange.values() for id_ in ids} - {session.declaration})
+    if others:
+        console.print(
+            f"weights of {counted(len(strange), 'stage')} that runtime.keep: {keep} would drop are kept, because other "
+            f"declarations in the store need them: {', '.join(others)}; `stilts clean --forget` lets one go",
             soft_wrap=True,
         )
     for reason in {one.kept_because for one in found if one.kept_because is not None}:

@@ -19,6 +19,8 @@ from stilts.ledger.settle import settle
 from stilts.storage.local import LocalStore
 from stilts.storage.protocol import Store
 
+_JOIN_SECONDS = 10.0
+
 
 class Settler(tune.Callback):
     """Tune callback; use it as the context of the run.
@@ -52,9 +54,9 @@ class Settler(tune.Callback):
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stop after the stages that are being looked at."""
+        """Stop after the stages that are being looked at. A store that does not answer does not hold up the end."""
         self._stop.set()
-        self._thread.join()
+        self._thread.join(_JOIN_SECONDS)
 
     def _work(self) -> None:
         waiting: set[str] = set()

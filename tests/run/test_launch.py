@@ -48,8 +48,10 @@ def test_weights_that_another_experiment_needs_stay(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     session = experiment(store, tmp_path, keep="none")
     finish(session, tmp_path, leaves=True)
-    experiment(store, tmp_path, "two", "[none, hellaswag]", "[tatoeba, xnli]", keep="all")
-    run(session)
+    other = experiment(store, tmp_path, "two", "[none, hellaswag]", "[tatoeba, xnli]", keep="all")
+    said = run(session)[0]
+    assert "weights of 4 stages that runtime.keep: none would drop are kept" in said
+    assert f"need them: {other.declaration};" in said
     assert weights(session) == {"xlm-roberta", "xlm-roberta-hellaswag-s1", "xlm-roberta-xnli-s1"} | {
         "xlm-roberta-hellaswag-xnli-s1"
     }
