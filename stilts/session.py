@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,10 +18,12 @@ from stilts.ledger.disk import check_room
 from stilts.ledger.needs import CLEANING, Declaration, Needs, declare, list_needs, needs_of, running, unlisted
 from stilts.ledger.record import read_stage, take_inventory
 from stilts.ledger.revisions import pin_revisions, record_revisions
+from stilts.os_errors import DiskFull, NotWritable
 from stilts.plan.cost.disk import disk_need
 from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import Plan, make_plan
 from stilts.storage.lease import Lease
+from stilts.storage.local import LocalStore
 from stilts.storage.open import open_store
 from stilts.storage.parallel import parallel_each, parallel_map
 from stilts.storage.protocol import Store
@@ -128,12 +130,15 @@ class Session:
         return needs_of(self.expansion, [*(ref.path for ref in self.data), *self.catalog.folders])
 
     def complete_declarations(self) -> None:
-        """Add the list of needs to declarations of this experiment that an older version stored without one."""
+        """Add the list of needs to declarations of this experiment that an older version stored without one.
+
+        A store that cannot be written stays as it is.
+        """
         lacking = [found for found in unlisted(self.store, self.experiment.name) if self._is_mine(found)]
         if not lacking:
             return
         needs = self.needs()
-        with Lease(self.store, CLEANING):
+        with suppress(DiskFull, NotWritable), Lease(self.store, CLEANING):
             for found in lacking:
                 list_needs(self.store, found, needs)
 
@@ -193,7 +198,9 @@ class Session:
 def open_sources(experiment: Experiment) -> tuple[Store, Catalog, KnownData]:
     """The store of an experiment, its sources of data, and what is known of that data."""
     store = open_store(experiment.store)
-    catalog = Catalog(experiment.data, store.scratch("."))
+    # A local folder is not made here: what only reads needs no write.
+    root = store.root if isinstance(store, LocalStore) else store.scratch(".")
+    catalog = Catalog(experiment.data, root)
     noted = store.read(_known_path(experiment)) if sources_are_elsewhere(experiment.data) else None
     return store, catalog, KnownData(catalog, None if noted is None else json.loads(noted))
 

@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from stilts.cli.base import complain, progress_console
 from stilts.cli.exit_codes import BROKEN_PIPE, DEFECT, FAILED, LIMIT_REACHED, MEANINGS
 from stilts.errors import LimitReached, StiltsError
 from stilts.experiment.secrets import redact
+from stilts.os_errors import explain
 from stilts.version import __version__
 from stilts.waiting import NoAnswer, become_interactive, become_patient
 
@@ -95,6 +97,10 @@ def main() -> None:
             sys.exit(FAILED)
         if advice(error) is not None:
             complain(explained(error))
+            sys.exit(FAILED)
+        known = explain(error, "use", Path(getattr(error, "filename", None) or "a file"))
+        if known is not None:
+            complain(str(known))
             sys.exit(FAILED)
         complain(
             f"a defect of stilts, or something it did not foresee: {explained(error)}\n"

@@ -14,8 +14,10 @@ from rich.markup import escape
 
 from stilts.cli.exit_codes import INTERRUPTED
 from stilts.experiment.secrets import redact
+from stilts.os_errors import DiskFull, NotWritable
 
 if TYPE_CHECKING:
+    from stilts.api.objects import Results
     from stilts.experiment.experiment import Experiment
 
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="YAML file of the experiment.")]
@@ -56,6 +58,16 @@ def emit(result: Printable, as_json: bool) -> None:
         print_json(result.to_json())
     else:
         result.show(console())
+
+
+def write_tables(results: "Results") -> list[Path]:
+    """Write the tables of results. Where that is not possible, warn and return no files: they can still be printed."""
+    try:
+        return results.write()
+    except (DiskFull, NotWritable) as error:
+        warning = f"the tables are not written: {error}"
+        progress_console().print(f"[bold yellow]warning:[/] {escape(redact(warning))}", soft_wrap=True, highlight=False)
+        return []
 
 
 def complain(message: str) -> None:

@@ -17,6 +17,7 @@ from stilts.cli.base import (
     load,
     print_json,
     progress_console,
+    write_tables,
 )
 
 Baseline = Annotated[str, typer.Option(metavar="REGIME", help="Regime to which the others are compared.")]
@@ -39,12 +40,13 @@ def collect(
 
     declared = load(experiment, overrides, patches)
     results = stilts.collect(declared, baseline=baseline, difference=difference, console=progress_console())
-    files = results.write()
+    files = write_tables(results)
     if as_json:
         print_json(results.to_json())
         return
     results.show(console())
-    console().print(f"[dim]{len(files)} files in {results.folder}[/]")
+    if files:
+        console().print(f"[dim]{len(files)} files in {results.folder}[/]")
 
 
 def report(

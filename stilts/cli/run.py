@@ -18,6 +18,7 @@ from stilts.cli.base import (
     load,
     print_json,
     progress_console,
+    write_tables,
 )
 from stilts.cli.exit_codes import FAILED
 from stilts.experiment.secrets import redact
@@ -100,12 +101,13 @@ def run(
             console=progress_console(),
         )
     results = stilts.collect(declared, console=progress_console())
-    files = results.write()
+    files = write_tables(results)
     if as_json:
         print_json(results.to_json())
     else:
         results.show_scores(console())
-        console().print(f"[dim]{len(files)} files in {results.folder}[/]")
+        if files:
+            console().print(f"[dim]{len(files)} files in {results.folder}[/]")
         console().print("[dim]`stilts collect` prints all analyses; `stilts report` makes a page of them[/]")
     result.raise_if_incomplete()
 

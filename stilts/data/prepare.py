@@ -6,6 +6,7 @@ tells whether it changed since, and only then is it read again. Local folders la
 each time. Hub data is identified by its pinned revision and downloaded by `materialise` alone.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -29,6 +30,7 @@ from stilts.errors import StiltsError
 from stilts.experiment.data import DataDecl, TaskSource
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, DataRef
+from stilts.os_errors import DiskFull, NotWritable, explained
 from stilts.tasks.base import HubSource, Task, all_tasks, check_language, private_language
 
 INDEX_VERSION = 5
@@ -56,11 +58,13 @@ class Catalog:
 
     Everything it writes lies below `root`: `data/TASK/...arrow` (canonical tables), `data/index` (what was read),
     `data/generated-*` (the generated corpus). Files appear complete or not at all, so several processes may share it.
+    Where the root cannot be written, `has` and `ref` read the sources and write nothing there; `materialise` raises.
     """
 
     def __init__(self, data: DataDecl, root: Path) -> None:
         self.data = data
         self.root = Path(root)
+        self._unwritten: dict[str, StiltsError] = {}
 
     def has(self, task: Task, split: str, language: str) -> bool:
         """Whether the split exists in this language: its files exist, or the hub source declares it."""
@@ -131,6 +135,8 @@ class Catalog:
             raise StiltsError(
                 f"the {ref.split} data of {ref.task} ({ref.language}) changed since the plan was made; plan again"
             )
+        if ref.path in self._unwritten:
+            raise self._unwritten[ref.path]
         return path
 
     def _source(self, task: Task, split: str) -> tuple[str, ...] | HubSource | None:
@@ -203,7 +209,21 @@ class Catalog:
 
         (path,) = self.folders
         folder = self.root / path
-        if not folder.is_dir():
+        if folder.is_dir():
+            return folder
+        try:
+            self._generate(folder)
+        except (DiskFull, NotWritable):  # for a plan, the corpus is made where this process may write
+            self._own = tempfile.TemporaryDirectory(prefix="stilts-generated-")
+            generated.generate(self.data.generate, Path(self._own.name))
+            return Path(self._own.name)
+        return folder
+
+    def _generate(self, folder: Path) -> None:
+        from stilts.data.sources import generated
+
+        assert self.data.generate is not None
+        with explained("write", folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
             temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".generated-"))
             try:
@@ -215,7 +235,6 @@ class Catalog:
                     raise
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
-        return folder
 
     def _labels(self, task: Task, split: str, language: str) -> Path | None:
         layout = LAYOUTS.get(task.folder or "")
@@ -248,8 +267,12 @@ class Catalog:
         identity = f"sha256:{digest_table(table)}"
         tokens = estimated_tokens(table, language)
         ref = DataRef(task.name, split, language, identity, table.num_rows, tokens, labelled)
-        if not (self.root / ref.path).is_file():
-            write_table(table, self.root / ref.path)
+        self._unwritten.pop(ref.path, None)
+        try:
+            if not (self.root / ref.path).is_file():
+                write_table(table, self.root / ref.path)
+        except (DiskFull, NotWritable) as error:
+            self._unwritten[ref.path] = error
         return ref
 
     def _index_path(self, task: Task, split: str, language: str, files: Sequence[Path]) -> Path:
@@ -270,10 +293,14 @@ class Catalog:
     def _remember(self, index: Path, ref: DataRef, files: Sequence[Path]) -> None:
         if time.time() - max(path.stat().st_mtime for path in files if path.is_file()) < RACY_SECONDS:
             return
-        index.parent.mkdir(parents=True, exist_ok=True)
         temporary = index.with_name(f".{index.name}-{os.getpid()}")
-        temporary.write_text(json.dumps(vars(ref)))
-        os.replace(temporary, index)
+        with contextlib.suppress(OSError):  # it only saves reading the source again
+            try:
+                index.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_text(json.dumps(vars(ref)))
+                os.replace(temporary, index)
+            finally:
+                temporary.unlink(missing_ok=True)
 
     def ways(self, task: Task, split: str) -> str:
         """Return, for messages, how the data of a split can be given."""

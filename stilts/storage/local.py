@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stilts.errors import StiltsError
+from stilts.os_errors import explained
 from stilts.storage.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
 from stilts.storage.verified import PREFIX, digests, forget
 
@@ -30,17 +31,6 @@ _CHUNK = 1 << 20
 _ASIDE = ".aside-"
 _ORPHAN = re.compile(r"\.(?:aside|generated|seen)-.+|\..+\.(?:arrow|json)-\w+")
 """Temporary names of this store, of the generated corpus, of the cluster's check of the store, and of tables."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_REFUSED = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.EEXIST,
-    errno.ENAMETOOLONG,
-    errno.EOPNOTSUPP,
-)
 _AWAY = (
     errno.ESTALE,
     errno.ETIMEDOUT,
@@ -73,13 +63,13 @@ class LocalStore:
                 return None
 
     def write(self, path: str, content: bytes) -> None:
-        with self._writing(path) as aside:
+        with self._writing(path, len(content)) as aside:
             _write_synced(aside, content)
             os.replace(aside, self._at(path))
             _sync_folder(aside.parent)
 
     def create(self, path: str, content: bytes) -> bool:
-        with self._writing(path) as aside:
+        with self._writing(path, len(content)) as aside:
             _write_synced(aside, content)
             try:
                 os.link(aside, self._at(path))
@@ -122,7 +112,7 @@ class LocalStore:
             folders[:] = [name for name in folders if not _ORPHAN.fullmatch(name)]
 
     def put_tree(self, source: Path, path: str) -> Manifest:
-        with self._writing(path) as aside:
+        with self._writing(path, sum(found.st_size for found in _stats(source))) as aside:
             _clear_stale(aside.parent)
             manifest = _copy_tree(source, aside)
             forget(self._at(path))
@@ -168,39 +158,33 @@ class LocalStore:
         return self.root / check_path(path)
 
     @contextlib.contextmanager
-    def _writing(self, path: str) -> Iterator[Path]:
-        """Give a free name beside the target, and remove what is there at the end."""
+    def _writing(self, path: str, need: int | None = None) -> Iterator[Path]:
+        """Give a free name beside the target, and remove what is there at the end. `need` are bytes to be written."""
         target = self._at(path)
         aside = _aside(target)
-        with _explained("write", target):
+        with _explained("write", target, need):
             _make_folder(target.parent)
             try:
                 yield aside
             finally:
-                if aside.is_dir():
-                    shutil.rmtree(aside, ignore_errors=True)
-                else:
-                    aside.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # the folder may be one that cannot be written
+                    if aside.is_dir():
+                        shutil.rmtree(aside, ignore_errors=True)
+                    else:
+                        aside.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def _explained(act: str, target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise StiltsError(
-                f"the disk of the store is full (writing {target}); nothing that was stored is lost: free some space "
-                "and run the same command again"
-            ) from error
-        if error.errno in _REFUSED:
-            where = "" if error.filename in (None, str(target)) else f" ({error.filename})"
-            raise StiltsError(f"the store cannot {act} {target}: {error.strerror}{where}") from error
-        if error.errno in _AWAY:
-            raise Unreachable(
-                f"the file system of the store does not answer ({act} {target}: {error.strerror})"
-            ) from error
-        raise
+def _explained(act: str, target: Path, need: int | None = None) -> Iterator[None]:
+    with explained(act, target, what="the store", need=need):
+        try:
+            yield
+        except OSError as error:
+            if error.errno in _AWAY:
+                raise Unreachable(
+                    f"the file system of the store does not answer ({act} {target}: {error.strerror})"
+                ) from error
+            raise
 
 
 def _aside(target: Path) -> Path:

@@ -18,6 +18,7 @@ from typing import TypeVar
 from obstore.exceptions import BaseError
 
 from stilts.errors import StiltsError
+from stilts.os_errors import NotWritable
 from stilts.storage.protocol import Unreachable
 from stilts.waiting import gave_up, noticed, patience
 
@@ -33,6 +34,9 @@ _NO_BUCKET = (
     r"NoSuchBucket|bucket does not exist|(list request).*status code: 404",
     "there is no such bucket; create it, or correct the URI",
 )
+_FORBIDDEN = (
+    "these credentials may not do that; their role needs to list, read, write and delete below the store's prefix"
+)
 _PERMANENT = (
     _NO_BUCKET,
     (
@@ -41,7 +45,7 @@ _PERMANENT = (
     ),
     (
         r"AccessDenied|AllAccessDisabled|status (code: )?403",
-        "these credentials may not do that; their role needs to list, read, write and delete below the store's prefix",
+        _FORBIDDEN,
     ),
     (
         r"PermanentRedirect|status (code: )?301|AuthorizationHeaderMalformed|IllegalLocationConstraint",
@@ -88,7 +92,8 @@ def retried(ask: Callable[[], Answer], what: str, uri: str, *, transfer: bool = 
                 waited = time.monotonic() - began + pause
                 advice, limit = _judge(error)
                 if advice and waited > limit:
-                    raise StiltsError(f"{what}: {advice} ({_brief(error)})") from error
+                    kind = NotWritable if advice == _FORBIDDEN else StiltsError
+                    raise kind(f"{what}: {advice} ({_brief(error)})") from error
                 if isinstance(error, FileNotFoundError | FileExistsError) or not isinstance(error, BaseError):
                     raise
                 if waited > patience(server, RETRY_SECONDS):

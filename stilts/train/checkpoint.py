@@ -36,6 +36,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from stilts.encoders.checkpoint_files import safetensors_problems
+from stilts.os_errors import explained
 from stilts.train.engine import Engine
 from stilts.train.ranks import Ranks
 
@@ -73,7 +74,9 @@ class ResumeStore:
         """
         tensors = dict(engine.state(keep=ranks.leader))
         if ranks.leader:
-            self._write(tensors, meta, best)
+            need = sum(tensor.nbytes for state in (tensors, best or {}) for tensor in state.values())
+            with explained("write", self.path, what="the resume state", need=need):
+                self._write(tensors, meta, best)
         ranks.barrier()
 
     def _write(
@@ -83,12 +86,16 @@ class ResumeStore:
         writing, old = self._sibling("writing"), self._sibling("old")
         shutil.rmtree(writing, ignore_errors=True)
         fresh = writing / uuid.uuid4().hex
-        fresh.mkdir(parents=True)
-        save_file(tensors, fresh / STATE)
-        if best is not None:
-            save_file(best, fresh / BEST)
-        self._write_meta(fresh, meta)
-        self.confirm()
+        try:
+            fresh.mkdir(parents=True)
+            save_file(tensors, fresh / STATE)
+            if best is not None:
+                save_file(best, fresh / BEST)
+            self._write_meta(fresh, meta)
+            self.confirm()
+        except Exception:
+            shutil.rmtree(writing, ignore_errors=True)  # a half written state would keep the disk full
+            raise
         shutil.rmtree(old, ignore_errors=True)
         if self.path.exists():
             self.path.rename(old)

@@ -87,7 +87,8 @@ def _fills_up(store: LocalStore, tmp_path: Path) -> None:
     assert store.read("a") == b"old"
     assert store.read("b") is None
     assert store.fetch_tree("w", manifest).is_dir()
-    assert sorted(os.listdir(store.root)) == ["a", "w"]
+    assert list(store.list(".")) == ["a", "w"]
+    assert not [name for name in os.listdir(store.root) if name.startswith(".aside")]
     store.write("a", b"new")
     assert store.read("a") == b"new"
 

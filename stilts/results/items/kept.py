@@ -5,6 +5,7 @@ and gold alone, so they are cached under the digests of both, in one Parquet fil
 examples. The folder can be removed at any time. Writing a file drops the counts that are not needed any more.
 """
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stilts.errors import StiltsError
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.results.items.counts import Counts
@@ -47,7 +49,8 @@ class Kept:
     def write(self, spec: EvaluationSpec, counts: Mapping[str, Counts]) -> None:
         """Replace the cached counts of predictions on an evaluation's examples by these."""
         columns = {f"{name}.{i}": part for name, found in counts.items() for i, part in enumerate(found.T)}
-        self._files.write(_name(spec), parquet(pa.table(columns)))
+        with contextlib.suppress(StiltsError):  # it only saves time: the tables can be made without it
+            self._files.write(_name(spec), parquet(pa.table(columns)))
 
 
 def _name(spec: EvaluationSpec) -> str:

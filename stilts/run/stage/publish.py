@@ -3,17 +3,23 @@
 Everything here is queued for the uploader of the leader, in the order of the calls.
 """
 
+import logging
 import platform
 import time
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from stilts.experiment.secrets import redact
 from stilts.ledger.record import write_model_card, write_stage
 from stilts.run.stage.attempt import Attempt
 from stilts.run.stage.model_card import model_card
 from stilts.run.stage.resume import ResumeCopies
+from stilts.storage.protocol import Store
 from stilts.train.checkpoint import ResumeStore
+
+log = logging.getLogger(__name__)
 
 _VERSIONS = ("stilts", "torch", "transformers", "deepspeed", "ray", "pyarrow")
 
@@ -52,7 +58,15 @@ def publish_model_card(attempt: Attempt) -> None:
     """Queue the model card of a stage whose weights may be kept. It shows the scores that are stored by then."""
     job, store = attempt.job, attempt.store
     if job.has_card:
-        attempt.submit(lambda: write_model_card(store, job.name, model_card(store, job.name)))
+        attempt.submit(partial(_write_card, store, job.name))
+
+
+def _write_card(store: Store, name: str) -> None:
+    """Write the model card. It is for readers only, so a failure is logged and the stage counts as done."""
+    try:
+        write_model_card(store, name, model_card(store, name))
+    except Exception as error:
+        log.warning("%s: the model card could not be written: %s", name, redact(f"{error}"))
 
 
 def remove_resume_states(attempt: Attempt, resume: ResumeStore, copies: ResumeCopies | None) -> None:

@@ -1,0 +1,89 @@
+"""Errors of file systems as messages: which path, how much room was needed, and what to do.
+
+Every place that writes to a disk passes its OSErrors through `explained`, so that a full disk, a read-only one or a
+path that is too long is told in the same words wherever it happens.
+"""
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stilts.errors import StiltsError
+
+
+class DiskFull(StiltsError):
+    """There is no room for a file, or a quota or a limit on the size of files is reached."""
+
+
+class NotWritable(StiltsError):
+    """This process may not write there, or the file system is read-only."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+_REMEDIES = {
+    errno.ENOTDIR: "a part of the path is a file; give another path",
+    errno.EISDIR: "a folder is in the place of the file; remove it, or give another path",
+    errno.EEXIST: "a file is in the place of the folder; remove it, or give another path",
+    errno.ENOTEMPTY: "the folder is not empty; remove it, or give another path",
+    errno.ENAMETOOLONG: "give a shorter path or shorter names",
+    errno.ELOOP: "its links lead in a circle; correct them",
+    errno.EOPNOTSUPP: "its file system cannot do that; give a folder on another one",
+    errno.EIO: "the disk reports an error of its hardware or network; look at the system's log and check the disk",
+    errno.EMFILE: "this process has too many files open; raise the limit with `ulimit -n`",
+    errno.ENFILE: "this machine has too many files open; raise fs.file-max",
+    errno.ENOMEM: "the machine has no memory left",
+}
+_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|File too large|os error (?:28|122|27)\b")
+
+
+@contextmanager
+def explained(act: str, path: Path, *, what: str = "", need: int | None = None) -> Iterator[None]:
+    """Turn errors of the file system into a StiltsError with the path and the remedy. Other errors pass.
+
+    Args:
+        act: `write`, `read` or `remove`.
+        what: of which the path is a part: `the store`.
+        need: bytes that are to be written, where that is known.
+    """
+    try:
+        yield
+    except StiltsError:
+        raise
+    except Exception as error:
+        message = explain(error, act, path, what=what, need=need)
+        if message is None:
+            raise
+        raise message from error
+
+
+def explain(error: Exception, act: str, path: Path, *, what: str = "", need: int | None = None) -> StiltsError | None:
+    """The StiltsError for an error of the file system; None for any other error. Arguments as in `explained`."""
+    number = error.errno if isinstance(error, OSError) else None
+    # safetensors and Arrow write files themselves, and raise errors of their own.
+    if number in FULL or (number is None and _NO_SPACE.search(str(error))):
+        size = "" if need is None else f", which needs {_size(need)}"
+        reason = "; files may not be larger here, see `ulimit -f`" if number == errno.EFBIG else ""
+        where = f"the disk of {what}" if what else "the disk"
+        return DiskFull(
+            f"{where} is full (writing {path}{size}{reason}); nothing that was stored is lost: free some space and run "
+            "the same command again"
+        )
+    if not isinstance(error, OSError):
+        return None
+    inner = "" if error.filename in (None, str(path)) else f" ({error.filename})"
+    subject = f"{what} cannot {act}" if what else f"cannot {act}"
+    if number in READ_ONLY:
+        remedy = "give this user the permission to write there, mount it for writing, or name another folder"
+        if act == "read":
+            remedy = "give this user the permission to read it"
+        return NotWritable(f"{subject} {path}: {error.strerror}{inner}; {remedy}")
+    if number in _REMEDIES:
+        return StiltsError(f"{subject} {path}: {error.strerror}{inner}; {_REMEDIES[number]}")
+    return None
+
+
+def _size(need: int) -> str:
+    return f"{need / 1e9:.1f} GB" if need >= 1e9 else f"{need / 1e6:.1f} MB"
