@@ -5,12 +5,13 @@ everything else continues.
 """
 
 import heapq
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from stilts.schedule.causes import Cause, bound, final_message
+from stilts.schedule.causes import Cause, bound, final_message, pause
 
 Status = Literal["waiting", "running", "done", "stopped", "failed", "diverged", "not run"]
 
@@ -49,17 +50,22 @@ class Agenda:
         parents: parent of each stage. A parent that is not a key itself is done already.
         seconds: estimated seconds by stage; 1 if unknown.
         max_retries: how often a stage may be retried after the loss of a process.
+        clock: returns seconds; a retry may have to wait.
 
     Attributes:
         open: whether stages may still be added.
     """
 
     def __init__(
-        self, parents: Mapping[str, str | None], seconds: Mapping[str, float] | None = None, max_retries: int = 0
+        self,
+        parents: Mapping[str, str | None],
+        seconds: Mapping[str, float] | None = None,
+        max_retries: int = 0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.outcomes = {name: StageOutcome() for name in parents}
         self.seconds = {name: float((seconds or {}).get(name, 1.0)) for name in parents}
-        self.max_retries = max_retries
+        self.max_retries, self._clock = max_retries, clock
         self.stopped = self.open = False
         self.running: set[str] = set()
         self._children: dict[str, list[str]] = {name: [] for name in parents}
@@ -72,6 +78,7 @@ class Agenda:
         self._order = {name: i for i, name in enumerate(parents)}
         self.chain = self._chains(roots)
         self._ready: list[tuple[float, int, str]] = []
+        self._paused: dict[str, float] = {}
         for name in roots:
             self._push(name)
 
@@ -99,7 +106,7 @@ class Agenda:
     @property
     def exhausted(self) -> bool:
         """Whether no stage is running and none can start."""
-        return not self.running and (self.stopped or not self._ready)
+        return not self.running and (self.stopped or not (self._ready or self._paused))
 
     def stop(self) -> None:
         """Start no further stage. Those that have not ended stay `waiting`."""
@@ -107,6 +114,9 @@ class Agenda:
 
     def take(self) -> str | None:
         """Return the next stage and mark it as running; None if none is ready."""
+        for name in [name for name, due in self._paused.items() if due <= self._clock()]:
+            del self._paused[name]
+            self._push(name)
         if self.stopped or not self._ready:
             return None
         name = heapq.heappop(self._ready)[2]
@@ -138,7 +148,7 @@ class Agenda:
             return False
         outcome.status, outcome.message = "waiting", reason
         self.running.remove(name)
-        self._push(name)
+        self._paused[name] = self._clock() + pause(cause, outcome.lost[cause])
         return True
 
     def conclude(self, name: str, status: Status, message: str) -> None:

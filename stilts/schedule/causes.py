@@ -35,13 +35,18 @@ class Rule:
         event: word for the loss in the lines of a run, of at most 9 letters.
         what: the loss as the beginning of a sentence that continues with a number, such as `its node was lost`.
         remedy: what a person can do if it happens again and again; empty if nothing.
+        pause: seconds before the first retry, which double with each further loss up to `LONGEST_PAUSE`. What lasts for
+            minutes, such as a node that has too little memory, would otherwise use up all retries in seconds.
     """
 
     most: float
     event: str
     what: str
     remedy: str = ""
+    pause: float = 0.0
 
+
+LONGEST_PAUSE = 300.0
 
 CAUSES: dict[Cause, Rule] = {
     "process": Rule(3, "lost", "one of its processes was lost", "see what ended it, or raise runtime.max_retries"),
@@ -62,14 +67,18 @@ CAUSES: dict[Cause, Rule] = {
         "Ray killed one of its processes because the node had too little memory",
         "end other programs on the node, lower runtime.max_parallel, or raise runtime.cpus_per_rank so that fewer "
         "trials share a node",
+        pause=15.0,
     ),
     "object store": Rule(
         3,
         "memory",
         "the object store of Ray on its node was full",
         "start Ray with a larger --object-store-memory, or end other programs that use this Ray cluster",
+        pause=15.0,
     ),
-    "disk": Rule(3, "disk", "the disk of its node was full", "free some space on the node, or use another TMPDIR"),
+    "disk": Rule(
+        3, "disk", "the disk of its node was full", "free some space on the node, or use another TMPDIR", pause=15.0
+    ),
     "gpu": Rule(3, "lost", "its GPU failed", "check the GPU with nvidia-smi, and take its node out of the cluster"),
     "stalled": Rule(
         3, "stalled", "it made no progress for too long", "see what it waits for, or raise runtime.stall_seconds"
@@ -81,6 +90,11 @@ CAUSES: dict[Cause, Rule] = {
 def bound(cause: Cause, max_retries: int) -> float:
     """Largest number of losses of one stage in one run for this cause."""
     return max_retries if cause == "process" else CAUSES[cause].most
+
+
+def pause(cause: Cause, times: int) -> float:
+    """Seconds between a loss and the retry."""
+    return min(LONGEST_PAUSE, CAUSES[cause].pause * 2.0 ** (times - 1))
 
 
 def final_message(cause: Cause, times: int, reason: str) -> str:
@@ -95,4 +109,7 @@ def again(cause: Cause, times: int, max_retries: int) -> str:
     most = bound(cause, max_retries)
     if cause == "stop":
         return "continues with the next run"
-    return "continues" if math.isinf(most) else f"retry {times} of {most:.0f}"
+    if math.isinf(most):
+        return "continues"
+    seconds = pause(cause, times)
+    return f"retry {times} of {most:.0f}" + (f" in {seconds:.0f} s" if seconds else "")

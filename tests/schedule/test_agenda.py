@@ -115,18 +115,28 @@ def test_a_stage_that_is_added_starts_and_ends_as_the_others() -> None:
     assert (agenda.outcomes["late"].status, agenda.exhausted) == ("stopped", True)
 
 
+class Clock:
+    """Each reading is an hour after the last, so that no pause is left."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 3600
+        return self.now
+
+
 def test_every_cause_has_a_bound_of_its_own() -> None:
-    agenda = Agenda({"a": None}, max_retries=1)
+    agenda = Agenda({"a": None}, max_retries=1, clock=Clock())
     for cause, rule in CAUSES.items():
         for _ in range(1 if cause == "process" else int(min(rule.most, 30))):
-            agenda.take()
+            assert agenda.take() == "a"
             assert agenda.lose("a", "gone", cause), cause
     assert agenda.outcomes["a"].retries == 1
 
 
 @pytest.mark.parametrize("cause", [cause for cause, rule in CAUSES.items() if math.isfinite(rule.most)])
 def test_the_end_of_a_bound_says_in_one_line_what_happened_and_what_to_do(cause: Cause) -> None:
-    agenda = Agenda({"a": None, "b": "a"}, max_retries=3)
+    agenda = Agenda({"a": None, "b": "a"}, max_retries=3, clock=Clock())
     for _ in range(int(bound(cause, 3))):
         agenda.take()
         assert agenda.lose("a", "gone", cause)
@@ -156,4 +166,23 @@ def test_a_concluded_stage_and_its_descendants_are_not_run() -> None:
 def test_nothing_is_left_where_every_root_is_concluded() -> None:
     agenda = Agenda({"bad": None, "child": "bad"})
     agenda.conclude("bad", "diverged", "the loss is nan")
+    assert agenda.exhausted
+
+
+def test_a_retry_after_a_lack_of_memory_waits_longer_each_time_while_other_stages_go_on() -> None:
+    now = [0.0]
+    agenda = Agenda({"a": None, "b": None}, clock=lambda: now[0])
+    assert agenda.take() == "a"
+    agenda.lose("a", "too little memory", "memory")
+    assert agenda.take() == "b"
+    assert agenda.take() is None
+    agenda.finish("b", "done")
+    assert not agenda.exhausted
+    for pause in (15, 30, 60, 120):
+        now[0] += pause - 1
+        assert agenda.take() is None
+        now[0] += 1
+        assert agenda.take() == "a"
+        agenda.lose("a", "too little memory", "memory")
+    agenda.stop()
     assert agenda.exhausted

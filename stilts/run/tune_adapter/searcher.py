@@ -80,7 +80,7 @@ class StageSearcher(Searcher):
             return None
         name = self._agenda.take() or self._offered()
         if name is None:
-            return None if self._agenda.running else Searcher.FINISHED
+            return Searcher.FINISHED if self._agenda.exhausted else None
         self._stages[trial_id] = name
         return {"stage": name, **({"job": self._jobs[name]} if name in self._jobs else {})}
 
