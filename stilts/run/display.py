@@ -10,6 +10,7 @@ from ray import tune
 from ray.tune.experiment import Trial
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.text import Text
 
 from stilts.ledger.logs import DEFAULT_STORE, log_command
@@ -131,6 +132,11 @@ class Display(tune.Callback):
     def note(self, text: str) -> None:
         """Show a line that is not about one stage."""
         self._console.print(Text(f"{time.strftime('%H:%M:%S')} {text}", style="yellow"), soft_wrap=True)
+
+    def fail(self, text: str) -> None:
+        """Leave the live view and show an error, because the process is about to end without leaving its contexts."""
+        self._live.stop()
+        self._console.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
 
     def _say(self, event: str, name: str, detail: str = "", reason: str = "") -> None:
         line = Text(f"{time.strftime('%H:%M:%S')} ")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import _raylet
-from ray._private import ray_constants, services, utils
+from ray._private import ray_constants, services, utils, worker
 from ray._private.state import state
 from ray.autoscaler.v2.utils import is_autoscaler_v2
 from ray.core.generated import autoscaler_pb2, common_pb2, gcs_pb2
@@ -41,6 +41,16 @@ def start_local(**options: Any) -> None:
     """
     with _clusters_disabled():
         ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **options)
+
+
+def kill_local() -> None:
+    """Kill the processes of the local cluster that this process has started; does nothing if it has started none.
+
+    `ray.shutdown` does the same, but may wait for a cluster that does not answer.
+    """
+    node = worker._global_node
+    if node is not None and node.is_head():
+        node.kill_all_processes(check_alive=False, allow_graceful=False)
 
 
 @contextmanager

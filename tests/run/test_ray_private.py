@@ -23,6 +23,11 @@ NAMES = {
         "ray._private.ray_constants:ENABLE_RAY_CLUSTER",
         "ray._private.ray_constants:ENABLE_RAY_CLUSTERS_ENV_VAR",
     ],
+    "kill_local": [
+        "ray._private.worker:_global_node",
+        "ray._private.node:Node.is_head",
+        "ray._private.node:Node.kill_all_processes",
+    ],
     "draining_nodes": ["ray._private.state:state.get_draining_nodes"],
     "ClusterClient": [
         "ray._raylet:GcsClient",
@@ -48,6 +53,7 @@ NAMES = {
 ARGUMENTS = {
     "start_local": ("ray:init", ["_node_ip_address", "include_dashboard", "kwargs"]),
     "release_idle_actors": (f"{CONTROLLER}._cleanup_cached_actors", ["force_all"]),
+    "kill_local": ("ray._private.node:Node.kill_all_processes", ["check_alive", "allow_graceful"]),
     "losses_end_trials": (f"{MANAGER}._actor_task_failed", ["self", "tracked_actor_task", "exception"]),
     "is_autoscaled": ("ray.autoscaler.v2.utils:is_autoscaler_v2", ["fetch_from_server"]),
 }

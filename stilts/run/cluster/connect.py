@@ -35,7 +35,7 @@ SHORT_TEMPORARY = Path("/tmp/ray")
 _LONGEST_FOLDER = 107 - len("/session_2026-12-31_23-59-59_999999_4194304/sockets/plasma_store")
 """Characters of the folder below which Ray makes Unix sockets, whose paths have at most 107."""
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 """The first bytes of an HTTP/2 connection, with an empty frame of settings."""
 
 _HEAD = 9
@@ -141,7 +141,7 @@ def _answers(found: tuple[str, int], address: str, wait: Wait) -> bool:
         with socket.create_connection(found, ATTEMPT_SECONDS) as connection:
             if os.environ.get("RAY_USE_TLS") == "1":
                 return True  # the server answers only what is encrypted
-            connection.sendall(_PREFACE)
+            connection.sendall(PREFACE)
             head = connection.recv(_HEAD)
     except TimeoutError:
         wait.failed("it accepts connections or drops packets, and says nothing")

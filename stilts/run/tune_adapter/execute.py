@@ -6,34 +6,45 @@ interrupted run is continued by launching it again.
 
 import logging
 import os
+import shutil
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.exceptions import RayError
+from ray.tune import TuneError
 
+from stilts.errors import StiltsError
 from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
 from stilts.run.cluster.cluster import capacity, check_store, use_gpu
 from stilts.run.cluster.connect import connected
 from stilts.run.cluster.drain import STOP_SECONDS, Brake, Drain
+from stilts.run.cluster.head_watch import HeadWatch
 from stilts.run.display import Display
-from stilts.run.ray_private import losses_end_trials
+from stilts.run.gang.losses import brief, cause_of
+from stilts.run.ray_private import kill_local, losses_end_trials
 from stilts.run.recorder import Recorder
 from stilts.run.temporary import temporary_folder
 from stilts.run.tune_adapter.searcher import GangScheduler, StageSearcher, StageSource
 from stilts.run.tune_adapter.trial import StageTrial, resources
 from stilts.schedule.agenda import Agenda, StageOutcome
+from stilts.schedule.causes import CAUSES
 from stilts.schedule.progress import ended
 from stilts.storage.open import open_store
 from stilts.waiting import become_patient
 
 STAGE_FUNCTION = "stilts.run.stage.stage:run_stage"
+
+_FAILED = "the Ray cluster of this run failed"
+_SAFE = "What is stored is safe: when the cluster is back, the same command continues"
 
 _TUNE_ENVIRONMENT = {
     # The searcher limits the number of trials. Tune's own limit would allow a single pending one.
@@ -105,7 +116,7 @@ def execute(
     if agenda.exhausted and source is None:
         return Outcome(agenda.outcomes)
     uri = jobs[0].store if source is None else source.uri
-    with connected(), temporary_folder() as temporary, Recorder(open_store(uri), runtime.max_retries) as record:
+    with told(), connected(), temporary_folder() as temporary, Recorder(open_store(uri), runtime.max_retries) as record:
         gpu = use_gpu(runtime)
         check_store(uri)
         searcher = StageSearcher(agenda, capacity(runtime, gpu), source, record)
@@ -116,10 +127,34 @@ def execute(
             tune_config=_tune_config(searcher, scheduler),
             run_config=_run_config(name, temporary, [shown, *callbacks]),
         )
-        with _quiet_tune(), _interruptible(brake, agenda), shown.showing(), losses_end_trials():
+        end = partial(_end_process, shown, agenda, temporary)
+        with _quiet_tune(), _interruptible(brake, agenda), shown.showing(), losses_end_trials(), HeadWatch(end):
             become_patient()
             tuner.fit()
     return Outcome(agenda.outcomes, brake.reason)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Context in which an error of Ray's becomes one line that says what to do.
+
+    Raises:
+        StiltsError: Ray failed.
+    """
+    try:
+        yield
+    except (RayError, TuneError) as error:
+        raise StiltsError(f"{_FAILED}: {brief(error)}; {CAUSES[cause_of(error)].remedy}. {_SAFE}") from error
+
+
+def _end_process(shown: Display, agenda: Agenda, temporary: Path, reason: str) -> None:
+    """End this process, whose cluster is lost: calls to Ray may never return."""
+    try:
+        shown.fail(f"{_FAILED}: {reason}; {ended(agenda)}. {_SAFE}")
+        kill_local()
+        shutil.rmtree(temporary, ignore_errors=True)
+    finally:
+        os._exit(1)
 
 
 def _trainable(jobs: Sequence[StageJob], runtime: Runtime, gpu: bool, stage_function: str) -> Any:
