@@ -191,6 +191,14 @@ def test_a_failed_stage_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert "diverged" in run.stderr
     statuses = {(row["intermediate"], row["status"]) for row in scores(experiment.parent)}
     assert statuses == {("none", "ok"), ("mnli", "not run")}
+    (failure,) = experiment.parent.glob("store/stages/*/failure.json")
+    written = failure.read_bytes()
+    # The same stage would diverge again, so it is not trained again and Ray is not started.
+    same = stilts(experiment, "run", "--set", "recipes.mnli.adam_epsilon=1e-300", "--set", "targets=[xnli]")
+    assert same.returncode == 1
+    assert "diverged in an earlier run" in same.stderr
+    assert "--retry diverged tries again" in same.stderr
+    assert failure.read_bytes() == written
     again = stilts(experiment, "run", "--set", "targets=[xnli]")
     assert again.returncode == 0, again.stderr
     assert {row["status"] for row in scores(experiment.parent)} == {"ok"}
