@@ -52,7 +52,8 @@ def read_progress(store: Store, run: str) -> RunReport | None:
         found = json.loads(store.read(_path(run)) or b"")
         stages = tuple(StageProgress(**stage) for stage in found["running"])
         left = None if found["left"] is None else float(found["left"])
-        progress = RunProgress(float(found["seconds"]), left, dict(found["counts"]), stages)
+        failures = {str(name): str(reason) for name, reason in dict(found.get("failures", {})).items()}
+        progress = RunProgress(float(found["seconds"]), left, dict(found["counts"]), stages, failures)
         return RunReport(str(found["driver"]), float(found["time"]), progress)
     except (ValueError, KeyError, TypeError):
         return None

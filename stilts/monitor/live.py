@@ -99,7 +99,8 @@ def _line(report: RunReport, spent: str) -> str:
     """The progress of the run, then of each stage: `12:30:05 3 of 12 done, ...; spent: ... | NAME step 12/40 | ...`."""
     whole = "; ".join(filter(None, (whole_line(report.progress), spent)))
     stages = [f"{stage.name} {', '.join(facts(stage.latest))}" for stage in report.progress.running]
-    return " | ".join([f"{time.strftime('%H:%M:%S', time.localtime(report.time))} {whole}", *stages])
+    failures = [f"{name} {reason}" for name, reason in report.progress.failures.items()]
+    return " | ".join([f"{time.strftime('%H:%M:%S', time.localtime(report.time))} {whole}", *stages, *failures])
 
 
 def _dead_driver(run: LiveRun) -> str:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stilts.schedule.agenda import Agenda, Status
@@ -12,6 +12,9 @@ REPORTED = (
 )  # fmt: skip
 """Fields that the leading rank of a stage reports, if they are known. `eta`: seconds. `gpu_use`: percent,
 the mean over its GPUs; `gpu_memory` and `gpu_memory_total`: bytes, of its fullest GPU."""
+
+FAILURES = 5
+"""How many of the stages that failed are named in the progress of a run."""
 
 _OTHERS: tuple[Status, ...] = ("running", "waiting", "stopped", "failed", "diverged", "not run")
 
@@ -39,12 +42,14 @@ class RunProgress:
         left: estimated seconds to its end; None if there is no estimate.
         counts: stages by status.
         running: the running stages, in the order in which they started.
+        failures: stages that failed or diverged, as `diverged: REASON` by name; at most `FAILURES` of them.
     """
 
     seconds: float
     left: float | None
     counts: Mapping[str, int]
     running: tuple[StageProgress, ...]
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def stages(self) -> int:
@@ -54,7 +59,17 @@ class RunProgress:
 def progress_of(agenda: Agenda, seconds: float, running: tuple[StageProgress, ...]) -> RunProgress:
     """Return the progress of a run with this agenda."""
     left = remaining(agenda, len(running), {stage.name: stage.seconds for stage in running})
-    return RunProgress(seconds, left, counts_of(agenda), running)
+    return RunProgress(seconds, left, counts_of(agenda), running, _failures(agenda))
+
+
+def _failures(agenda: Agenda) -> dict[str, str]:
+    ended = agenda.outcomes.items()
+    said = {
+        name: f"{outcome.status}: {outcome.message.partition(chr(10))[0]}"
+        for name, outcome in ended
+        if outcome.status in ("failed", "diverged")
+    }
+    return dict(list(said.items())[-FAILURES:])
 
 
 def counts_of(agenda: Agenda) -> dict[str, int]:

@@ -54,7 +54,7 @@ def spending_line(experiment: Experiment, store: Store) -> str:
 
 
 def show_progress(progress: RunProgress, spent: str = "") -> Group:
-    """A table of the running stages, with a progress bar of the run below it.
+    """A table of the running stages, with the failed ones and a progress bar of the run below it.
 
     Args:
         spent: text about what the run has spent so far.
@@ -74,7 +74,11 @@ def show_progress(progress: RunProgress, spent: str = "") -> Group:
     whole = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=max(1, progress.stages), completed=progress.counts["done"], width=40)
     whole.add_row(bar, Text(whole_line(progress, spent)))
-    return Group(table, *more, whole)
+    failures = [
+        Text(f"{name} {reason}", style="red", no_wrap=True, overflow="ellipsis")
+        for name, reason in progress.failures.items()
+    ]
+    return Group(table, *more, *failures, whole)
 
 
 def whole_line(progress: RunProgress, spent: str = "") -> str:

@@ -11,7 +11,8 @@ from stilts.schedule.progress import RunProgress, StageProgress
 from stilts.storage.local import LocalStore
 
 RUN = "experiments/exp/runs/0123456789ab"
-PROGRESS = RunProgress(12.5, None, {"done": 1, "running": 1}, (StageProgress("a-0", 3.0, {"step": 4, "loss": 0.5}),))
+RUNNING = StageProgress("a-0", 3.0, {"step": 4, "loss": 0.5})
+PROGRESS = RunProgress(12.5, None, {"done": 1, "running": 1, "failed": 1}, (RUNNING,), {"b-0": "failed: bad data"})
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from stilts.schedule.agenda import Agenda
-from stilts.schedule.progress import counts_of, duration, facts, remaining, summary
+from stilts.schedule.progress import counts_of, duration, ended, facts, progress_of, remaining, summary
 
 
 @pytest.fixture
@@ -42,3 +42,19 @@ def test_what_was_reported_in_words() -> None:
     assert facts({}) == ["starting"]
     gpu = {"step": 1, "gpu_use": 97.4, "gpu_memory": 12.3e9, "gpu_memory_total": 80e9}
     assert facts(gpu) == ["step 1", "GPU 97%, 12.3/80.0 GB"]
+
+
+def test_failures_are_named_with_their_reasons() -> None:
+    agenda = Agenda({name: None for name in "abcd"})
+    for _ in range(4):
+        agenda.take()
+    agenda.finish("a", "done")
+    agenda.finish("b", "failed", "bad data\nin line 7")
+    agenda.finish("c", "diverged", "the loss is nan")
+    agenda.finish("d", "diverged", "the loss is inf")
+    assert progress_of(agenda, 1.0, ()).failures == {
+        "b": "failed: bad data",
+        "c": "diverged: the loss is nan",
+        "d": "diverged: the loss is inf",
+    }
+    assert ended(agenda) == "1 of 4 done, 1 failed: b: bad data, 2 diverged: c: the loss is nan and 1 more"
