@@ -1,6 +1,10 @@
 """Waits for servers: what is said, when, and how they end. The servers are real sockets."""
 
+import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -15,6 +19,7 @@ from stilts.storage.bucket import clients
 from stilts.storage.open import open_store
 from stilts.storage.protocol import Unreachable
 from stilts.waiting import NoAnswer, bounded, noticed
+from tests.conftest import ROOT
 from tests.servers import KEYS, TcpProxy, free_port, s3_uri
 
 
@@ -193,6 +198,82 @@ class TestOthers:
                 NoAnswer, match=r"the tracker mlflow at http://127.* for 1 s; check MLFLOW_TRACKING_URI"
             ):
                 open_trackers(["mlflow"], "name", tmp_path)
+
+
+PLANNED = """\
+name: tiny
+store: s3://bucket/{name}
+models: {{tiny: {{init: {{config: {{model_type: xlm-roberta, hidden_size: 16, num_hidden_layers: 1,
+  num_attention_heads: 2}}, tokenizer: {{vocab_size: 300}}}}}}}}
+seeds: [1]
+intermediates: [none]
+targets: {{xnli: {{languages: [en]}}}}
+recipe: {{max_steps: 2}}
+data: {{xtreme: xtreme, tasks: {{mlm: {{train: "{{lang}}.txt"}}}}}}
+languages: present
+"""
+
+
+@pytest.mark.slow
+class TestCommands:
+    """The true command, with the true times."""
+
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        (tmp_path / "xtreme" / "xnli").mkdir(parents=True)
+        for split in ("train", "dev"):
+            (tmp_path / "xtreme" / "xnli" / f"{split}-en.tsv").write_text("A.\tB.\tentailment\nA.\tC.\tneutral\n")
+        (tmp_path / "xtreme" / "xnli" / "test-en.tsv").write_text("A.\tB.\n")
+        (tmp_path / "en.txt").write_text("A man eats.\n")
+        (tmp_path / "tiny.yaml").write_text(PLANNED.format(name=uuid.uuid4().hex))
+        return tmp_path
+
+    def _run(self, folder: Path, *arguments: str, **variables: str) -> tuple[int, str, str, float]:
+        command = [sys.executable, "-m", "stilts", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "STILTS_CACHE": str(folder / "cache"), **variables}
+        began = time.monotonic()
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+        return done.returncode, done.stdout, done.stderr, time.monotonic() - began
+
+    @pytest.mark.parametrize("command", ["plan", "status", "collect"])
+    def test_a_dead_store(self, folder: Path, command: str) -> None:
+        code, out, err, took = self._run(
+            folder, command, "tiny.yaml", AWS_ENDPOINT_URL=f"http://127.0.0.1:{free_port()}"
+        )
+        assert (code, out) == (1, "")
+        line, error = err.splitlines()
+        assert line.startswith("waiting for the store s3://bucket/")
+        assert line.endswith("; this command ends after 30 s without an answer")
+        assert "`stilts doctor --store 's3://bucket/" in error
+        assert 20 < took < 60
+
+    def test_a_dead_cluster(self, folder: Path) -> None:
+        address = f"127.0.0.1:{free_port()}"
+        code, out, err, took = self._run(
+            folder, "run", "tiny.yaml", "--set", f"store={folder}/store", RAY_ADDRESS=address
+        )
+        assert (code, out) == (1, "")
+        assert f"waiting for the Ray cluster at {address} (RAY_ADDRESS) (Connection refused)" in err
+        assert "`stilts doctor` checks the connection" in err
+        assert 30 < took < 75
+
+    def test_a_store_that_takes_five_seconds(self, folder: Path, s3_endpoint: str) -> None:
+        with TcpProxy(s3_endpoint) as proxy:
+            proxy.stall()
+            threading.Timer(7.0, proxy.resume).start()
+            code, out, err, _ = self._run(
+                folder,
+                "plan",
+                "tiny.yaml",
+                "--json",
+                AWS_ENDPOINT_URL=f"http://{proxy.endpoint}",
+                AWS_REGION="us-east-1",
+            )
+        assert code == 0
+        assert json.loads(out)["to_train"] == 1
+        assert "waiting for the store" in err
 
 
 def _ends(uri: str) -> None:

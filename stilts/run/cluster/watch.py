@@ -5,13 +5,18 @@ It polls the cloud's metadata service (`notices.py`) and, on a notice, marks the
 failures, retries with growing pauses, and logs when it succeeds again. SIGTERM and SIGINT end it.
 """
 
+import fcntl
+import hashlib
 import logging
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import IO, Any, TypeVar
 
 from stilts.errors import StiltsError
 from stilts.run.cluster.notices import Notice, NoticeSource, Unavailable, notice_source
@@ -30,7 +35,10 @@ def watch(
     every: float = 5.0,
     drain_on_rebalance: bool = False,
 ) -> None:
-    """Watch for notices until SIGTERM or SIGINT arrives.
+    """Watch for notices until SIGTERM or SIGINT arrives. Returns at once if another process watches in the same way.
+
+    `ray up` runs the start commands of a node again whenever the cluster is updated, and must not add a watcher each
+    time.
 
     Args:
         cloud: as `notices.notice_source` takes it.
@@ -48,10 +56,33 @@ def watch(
         signal.signal(number, _end)
     if cloud not in ("auto", "aws", "gcp"):
         notice_source(cloud)  # reports a wrong name at once
+    lock = _locked(f"{cloud} {address} {node}")
+    if lock is None:
+        log.info("another process of this user watches already; this one ends")
+        return
     name, ask = _patiently("the metadata service", lambda: notice_source(cloud), every, 60.0)
     nodes = _patiently("Ray", lambda: drain_node(address, node, None, "look"), every, 60.0)
     log.info("watching %s for notices about this machine, Ray node %s", name, nodes or "none so far")
-    _Watch(ask, address, node, every, drain_on_rebalance).run()
+    with lock:
+        _Watch(ask, address, node, every, drain_on_rebalance).run()
+
+
+def _locked(what: str) -> IO[bytes] | None:
+    """The open lock file of a watcher, which is released when the process ends; None if another process holds it."""
+    digest = hashlib.sha256(what.encode()).hexdigest()[:12]
+    path = Path(tempfile.gettempdir()) / f"stilts-watch-{os.getuid()}-{digest}.lock"
+    try:
+        # The file of another user is neither followed nor opened.
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+b")
+    except OSError as error:  # two watchers are better than none
+        log.warning("cannot tell whether another process watches: %s", error)
+        return open(os.devnull, "rb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
 
 
 def _end(number: int, frame: Any) -> None:

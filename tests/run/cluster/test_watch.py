@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from stilts.run.cluster.watch import _locked
 from tests.run.cluster.metadata import Metadata, serving
 from tests.waiting import wait_until
 
@@ -51,6 +53,38 @@ def test_a_cluster_out_of_reach_is_told_once_and_tried_again(
         assert len(watcher.log.read_text().splitlines()) == 1
     finally:
         assert watcher.end() == 0
+
+
+def test_one_process_watches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    first = _locked("aws auto here")
+    assert first is not None
+    assert _locked("aws auto here") is None
+    assert _locked("gcp auto here") is not None
+    first.close()
+    assert _locked("aws auto here") is not None
+
+
+@pytest.mark.slow
+def test_a_second_watcher_ends(metadata: tuple[Metadata, dict[str, str]], tmp_path: Path) -> None:
+    """`ray up` starts one each time that it updates a cluster."""
+    environment = {**metadata[1], "TMPDIR": str(tmp_path)}
+    options = ("--cloud", "aws", "--address", "nonsense")
+    (tmp_path / "again").mkdir()
+    first = Watcher(environment, tmp_path, *options)
+    try:
+        assert first.says("Ray: Ray cannot be asked")
+        second = Watcher(environment, tmp_path / "again", *options)
+        assert second.process.wait(timeout=60) == 0
+        assert "another process of this user watches already" in second.log.read_text()
+        assert first.process.poll() is None
+    finally:
+        assert first.end() == 0
+    third = Watcher(environment, tmp_path / "again", *options)
+    try:
+        assert third.says("Ray: Ray cannot be asked")
+    finally:
+        third.end()
 
 
 def test_a_wrong_cloud_is_told_at_once(metadata: tuple[Metadata, dict[str, str]], tmp_path: Path) -> None:
