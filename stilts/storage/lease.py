@@ -168,6 +168,11 @@ def holder(store: Store, path: str) -> str | None:
     return None if found is None or _over(found) else _describe(found)
 
 
+def is_newest(store: Store, path: str, attempt: int) -> bool:
+    """Whether no later attempt has taken over the lease on a folder; for processes that work with its holder."""
+    return max(_attempts(store, f"{path}/{FOLDER}"), default=0) == attempt
+
+
 def _attempts(store: Store, folder: str) -> list[int]:
     stems = (name.removesuffix(".json") for name in store.list(folder))
     return [int(stem) for stem in stems if stem.isdecimal()]

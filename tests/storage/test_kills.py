@@ -109,6 +109,7 @@ class Scene:
         store.publish("a/resume")
         self.resume(b"new resume")
         write_failure(store, "b", {"status": "failed", "error": "old", "attempt": 1})
+        store.create("stages/b/claims/2.json", b"{}")
 
     def _tree(self, name: str, content: bytes) -> Path:
         folder = self.tmp / name

@@ -19,8 +19,9 @@ from typing import Any
 from stilts.advice import explained
 from stilts.errors import StiltsError
 from stilts.experiment.secrets import redact
-from stilts.ledger.record import read_ending, write_failure
+from stilts.ledger.record import read_ending, stage_path, write_failure
 from stilts.schedule.causes import Cause
+from stilts.storage.lease import is_newest
 from stilts.storage.protocol import Store
 
 DONE, FAILED, DIVERGED, PREEMPTED, STOPPED, LOST = "done", "failed", "diverged", "preempted", "stopped", "lost"
@@ -128,6 +129,8 @@ class FailureRecord:
 
     def _write(self, record: dict[str, Any]) -> None:
         with suppress(StiltsError, OSError):  # the failure of the stage matters more, and the driver writes it again
+            if not is_newest(self._store, stage_path(self._name), self.attempt):
+                return  # another attempt is at work, whose files this one may have found missing
             before = read_ending(self._store, self._name)
             if before is None or before.get("attempt") != self.attempt or before["status"] == LOST:
                 write_failure(self._store, self._name, record)

@@ -66,6 +66,9 @@ def fail(record: FailureRecord, error: BaseException) -> None:
 
 
 def attempt(store: LocalStore, number: int, rank: int = 0) -> FailureRecord:
+    """The record of an attempt that holds the lease; attempt 0 does not know its number yet."""
+    if number:
+        store.create(f"stages/{NAME}/claims/{number}.json", b"{}")
     record = FailureRecord(store, NAME, rank)
     record.attempt = number
     return record
@@ -132,3 +135,10 @@ def test_what_a_lost_attempt_left_is_replaced_by_the_failure_of_the_next(local: 
     assert read_failure(local, NAME) is None
     fail(attempt(local, 2), ValueError("bad"))
     assert (read_failure(local, NAME) or {})["status"] == "failed"
+
+
+def test_an_attempt_that_was_taken_over_cannot_replace_the_failure_of_its_successor(local: LocalStore) -> None:
+    paused = attempt(local, 1)
+    fail(attempt(local, 2), Diverged("the loss is nan"))
+    fail(paused, FileNotFoundError("its files are gone"))
+    assert (read_failure(local, NAME) or {})["status"] == "diverged"
