@@ -11,7 +11,7 @@ from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.plan.todo import Artifact
 from stilts.storage.parallel import parallel_map
-from stilts.storage.protocol import Corrupt, Store
+from stilts.storage.protocol import Corrupt, Fence, Store
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +58,16 @@ def _is_whole(record: dict[str, Any], name: str) -> bool:
         return False
 
 
-def write_stage(store: Store, name: str, record: dict[str, Any]) -> None:
+def write_stage(store: Store, name: str, record: dict[str, Any], fence: Fence | None = None) -> None:
     """Write the record of a finished stage, after its weights.
 
     A stage is trained again if its weights were lost or not kept. The new record then replaces the old one, because it
     has the digests of the new weights.
+
+    Args:
+        fence: as for `Store.write`.
     """
-    store.write(f"{stage_path(name)}/record.json", _json({"schema": SCHEMA, **record}))
+    store.write(f"{stage_path(name)}/record.json", _json({"schema": SCHEMA, **record}), fence)
 
 
 def read_failure(store: Store, name: str) -> dict[str, Any] | None:
@@ -109,15 +112,26 @@ def _ending_path(name: str) -> str:
 
 
 def write_evaluation(
-    store: Store, name: str, spec: EvaluationSpec, predictions: bytes, suffix: str, record: dict[str, Any]
+    store: Store,
+    name: str,
+    spec: EvaluationSpec,
+    predictions: bytes,
+    suffix: str,
+    record: dict[str, Any],
+    fence: Fence | None = None,
 ) -> None:
-    """Store an evaluation: the predictions, then the record that names their digest."""
+    """Store an evaluation: the predictions, then the record that names their digest.
+
+    Args:
+        fence: as for `Store.write`.
+    """
     stem = f"{stage_path(name)}/{spec.path}"
-    store.write(stem + suffix, predictions)
+    store.write(stem + suffix, predictions, fence)
     digest = hashlib.sha256(predictions).hexdigest()
     file = {"suffix": suffix, "bytes": len(predictions), "sha256": digest}
     identity = {"task": spec.task, "split": spec.split, "language": spec.language, "key": spec.key}
-    store.write(stem + _RECORD, _json({"schema": SCHEMA, "stage": name, **identity, "predictions": file, **record}))
+    content = _json({"schema": SCHEMA, "stage": name, **identity, "predictions": file, **record})
+    store.write(stem + _RECORD, content, fence)
 
 
 def read_evaluation(store: Store, name: str, spec: EvaluationSpec) -> dict[str, Any] | None:

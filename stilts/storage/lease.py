@@ -1,17 +1,22 @@
 """Lease: the right of one attempt to work on a stage, so that two drivers never train the same stage at once.
 
 A lease is a file `claims/N.json` in the stage's folder. It is created exclusively; N counts the attempts, and the
-highest N is the holder. The holder renews its lease every `RENEW_SECONDS`. A lease that has not been renewed for
-`LEASE_SECONDS` has expired, and another attempt may take over by creating N + 1. An attempt that is no longer the
-highest has been taken over and must not write anything more. A holder that could not renew its lease for that long,
-because it was paused or cut off from the store, stops working until it has checked that it is still the highest
-(`confirm`).
+highest N is the holder. The holder renews its lease regularly: each heartbeat changes the file. Another attempt may
+take over when the file has not changed for the length of the lease. It first marks the file as `taken`, provided that
+it is still the one that it has watched, and then creates N + 1. An attempt that is no longer the highest, or whose file
+is marked, has been taken over and must not write anything more. A holder that could not renew its lease for that long,
+because it was paused or cut off from the store, stops working until it has checked that it still holds it (`confirm`).
+
+Clocks. Nobody compares the clocks of two machines. The holder measures the time since its last heartbeat, and whoever
+waits measures how long it has seen the same file, each on a clock of its own machine that nobody can set. The time of
+day in the file is for people only.
 
 Invariants: N only grows. A released lease is marked `released` and stays the highest. If it were removed, the next
 attempt could get the number of a paused attempt, and both would take themselves for the holder. What a paused attempt
 still writes to its own file is therefore always below the highest number, and nobody reads it.
 
-Expiry compares the clocks of different machines: they must agree within `LEASE_SECONDS - RENEW_SECONDS`.
+In a bucket every request costs money, so that heartbeats and looks are `BUCKET_FACTOR` times rarer there: an idle
+holder makes 60 requests an hour, and so does an attempt that waits.
 """
 
 import contextlib
@@ -20,17 +25,24 @@ import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from stilts.errors import StiltsError
+from stilts.storage.local import LocalStore
 from stilts.storage.protocol import Store, Unreachable
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 10.0
 WAIT_SECONDS = 1.0
+BUCKET_FACTOR = 6.0
+FORGOTTEN_SECONDS = 86400.0
+"""A lease whose last heartbeat is older than this by the time of day counts as abandoned. It is so long that clocks
+which are hours apart do no harm."""
 
 FOLDER = "claims"
 """Name of the folder of leases inside a leased folder. It is part of the store's format and must not change: drivers of
@@ -39,6 +51,67 @@ older versions look there."""
 
 class LeaseLost(StiltsError):
     """Another attempt holds the lease. This attempt must stop and must not write anything more."""
+
+
+@dataclass(frozen=True)
+class Periods:
+    """Times of the leases of one store, in seconds.
+
+    Attributes:
+        lease: how long a lease without a heartbeat holds.
+        renew: time between two heartbeats.
+        look: time between two looks at a lease that another attempt holds.
+    """
+
+    lease: float
+    renew: float
+    look: float
+
+    @classmethod
+    def of(cls, store: Store) -> "Periods":
+        """The times for a store on a file system, or in a bucket."""
+        if isinstance(store, LocalStore):
+            return cls(LEASE_SECONDS, RENEW_SECONDS, WAIT_SECONDS)
+        renew = RENEW_SECONDS * BUCKET_FACTOR
+        return cls(LEASE_SECONDS * BUCKET_FACTOR, renew, max(WAIT_SECONDS, renew))
+
+
+class LeaseWatch:
+    """Watches the lease on a folder, in order to take it over or to pass over what is leased.
+
+    Keep one object for as long as the lease is of interest: it knows for how long the heartbeat has stood still. The
+    first look makes three requests, later ones one, unless something has happened.
+    """
+
+    def __init__(self, store: Store, path: str) -> None:
+        self._store, self._folder = store, f"{path}/{FOLDER}"
+        self._lease = Periods.of(store).lease
+        self._seen: bytes | None = None
+        self._since = 0.0
+        self.attempt = 0
+        self.version: str | None = None
+        """Version of the highest lease's file, which must be marked before it is taken over; None if there is nothing
+        to mark."""
+
+    def holder(self) -> str | None:
+        """Return who holds the lease, as `host (process N)`, or None if it is free or has expired."""
+        if self._seen is not None:
+            who = self._look(self.attempt)
+            if who is not None:
+                return who
+        return self._look(max(_attempts(self._store, self._folder), default=0))
+
+    def _look(self, attempt: int) -> str | None:
+        now = _now()
+        found = self._store.read_version(_file(self._folder, attempt)) if attempt else None
+        content = None if found is None else _parsed(found[0])
+        if attempt != self.attempt or found is None or found[0] != self._seen:
+            self.attempt, self._seen, self._since = attempt, None if found is None else found[0], now
+        if found is None or content is None or _over(content):
+            self.version = None
+            return None
+        self.version = found[1]
+        return None if now - self._since > self._lease else _describe(content)
 
 
 class Lease:
@@ -57,15 +130,20 @@ class Lease:
     def __init__(self, store: Store, path: str, waiting: Callable[[str], None] | None = None) -> None:
         self._store = store
         self._folder = f"{path}/{FOLDER}"
+        self._watch = LeaseWatch(store, path)
         self._waiting = waiting
         self._stop = threading.Event()
+        self._writing = threading.Lock()
         self._renewed = 0.0
+        self._version = ""
+        self._id = uuid.uuid4().hex
+        self.periods = Periods.of(store)
         self.lost = False
         self.attempt = 0
 
     def __enter__(self) -> "Lease":
         while not self.acquire():
-            time.sleep(WAIT_SECONDS)
+            time.sleep(self.periods.look)
         return self
 
     def __exit__(
@@ -75,9 +153,8 @@ class Lease:
         self._thread.join()
         # A lease that cannot be released expires by itself. The failure must not hide how the stage ended.
         with contextlib.suppress(StiltsError, OSError):
-            self.lost = self.lost or not self._held()
+            self.lost = self.lost or not self._held() or not self._write(released=True)
             if not self.lost:
-                self._write(released=True)
                 for attempt in _attempts(self._store, self._folder):
                     if attempt < self.attempt:
                         self._store.remove(_file(self._folder, attempt))
@@ -97,7 +174,7 @@ class Lease:
     @property
     def lapsed(self) -> bool:
         """Whether the lease has expired or is lost, so that another attempt may be at work."""
-        return self.lost or time.time() - self._renewed > LEASE_SECONDS
+        return self.lost or _now() - self._renewed > self.periods.lease
 
     def confirm(self) -> None:
         """Make sure that no other attempt is at work. Call it before each piece of work.
@@ -110,7 +187,8 @@ class Lease:
         while self.lapsed:
             try:
                 self.check()
-                self._write()
+                if not self._write():
+                    raise self._taken()
                 self.check()
             except Unreachable:
                 time.sleep(WAIT_SECONDS)
@@ -118,7 +196,8 @@ class Lease:
     def acquire(self) -> bool:
         """Take the lease if it is free and return True; return False if another attempt holds it.
 
-        Leaving the context releases the lease.
+        Leaving the context releases the lease. Whether a heartbeat has stopped can only be seen by calling this method
+        of the same object again.
         """
         if not self._try():
             return False
@@ -127,33 +206,61 @@ class Lease:
         return True
 
     def _try(self) -> bool:
-        highest = max(_attempts(self._store, self._folder), default=0)
-        found = _read(self._store, self._folder, highest)
-        if found is not None and not _over(found):
+        who = self._watch.holder()
+        if who is not None:
             if self._waiting:
-                self._waiting(_describe(found))
+                self._waiting(who)
             return False
+        highest, version = self._watch.attempt, self._watch.version
+        if (
+            version is not None
+            and self._store.replace(_file(self._folder, highest), self._taken_mark(), version) is None
+        ):
+            return False  # its holder has come back, or somebody else was faster
         self.attempt = highest + 1
-        self._renewed = time.time()
+        self._renewed = _now()
+        path = _file(self._folder, self.attempt)
         # Since the listing, another attempt may have come and gone, and its successor may be at work: list again.
-        return self._store.create(_file(self._folder, self.attempt), _content()) and self._held()
+        if not self._store.create(path, self._content()) or not self._held():
+            return False
+        found = self._store.read_version(path)
+        self._version = "" if found is None else found[1]
+        return True
 
     def _renew(self) -> None:
-        while not self._stop.wait(RENEW_SECONDS):
+        while not self._stop.wait(self.periods.renew):
             # A short outage of the store must not end this thread. During a long one, the lease expires.
             with contextlib.suppress(StiltsError, OSError):
-                if not self._held():
+                # On a file system, replacing is not one step, and looking costs nothing.
+                if (isinstance(self._store, LocalStore) and not self._held()) or not self._write():
                     self.lost = True
                     return
-                self._write()
 
     def _held(self) -> bool:
         return max(_attempts(self._store, self._folder), default=0) == self.attempt
 
-    def _write(self, *, released: bool = False) -> None:
-        now = time.time()
-        self._store.write(_file(self._folder, self.attempt), _content(released=released))
-        self._renewed = now
+    def _write(self, *, released: bool = False) -> bool:
+        """Write a heartbeat; return False if another attempt has taken over."""
+        with self._writing:
+            now, path = _now(), _file(self._folder, self.attempt)
+            version = self._store.replace(path, self._content(released=released), self._version)
+            if version is None:
+                # The answer to an earlier heartbeat may have been lost; then the file is still ours.
+                found = self._store.read_version(path)
+                content = None if found is None else _parsed(found[0])
+                if found is None or content is None or content.get("id") != self._id or content.get("taken"):
+                    return False
+                version = self._store.replace(path, self._content(released=released), found[1])
+                if version is None:
+                    return False
+            self._version, self._renewed = version, now
+            return True
+
+    def _content(self, *, released: bool = False) -> bytes:
+        return _content(released=released, id=self._id)
+
+    def _taken_mark(self) -> bytes:
+        return _content(released=True, id=self._id, taken=True)
 
     def _taken(self) -> LeaseLost:
         return LeaseLost(
@@ -161,11 +268,38 @@ class Lease:
         )
 
 
-def holder(store: Store, path: str) -> str | None:
-    """Return who holds the lease on a folder, as `host (process N)`, or None if nobody alive does."""
+@dataclass(frozen=True)
+class Sighting:
+    """What one look at a lease shows; for people, because one look cannot tell a dead holder from a living one.
+
+    Attributes:
+        who: `host (process N)`.
+        age: seconds since the last heartbeat, by the time of day of two machines whose clocks may differ.
+        silent: whether several heartbeats are missing, by these clocks.
+    """
+
+    who: str
+    age: float
+    silent: bool
+
+
+def sighting(store: Store, path: str) -> Sighting | None:
+    """Look at the lease on a folder; None if it is free, or its holder is known to be dead."""
     folder = f"{path}/{FOLDER}"
-    found = _read(store, folder, max(_attempts(store, folder), default=0))
-    return None if found is None or _over(found) else _describe(found)
+    highest = max(_attempts(store, folder), default=0)
+    found = _parsed(store.read(_file(folder, highest)) or b"") if highest else None
+    if found is None or _over(found):
+        return None
+    age = time.time() - found["renewed"]
+    if age > FORGOTTEN_SECONDS:
+        return None
+    return Sighting(_describe(found), age, age > 2 * Periods.of(store).lease)
+
+
+def holder(store: Store, path: str) -> str | None:
+    """Return who holds the lease on a folder, as `host (process N)`; None if it is free (see `sighting`)."""
+    found = sighting(store, path)
+    return None if found is None else found.who
 
 
 def is_newest(store: Store, path: str, attempt: int) -> bool:
@@ -182,18 +316,21 @@ def _file(folder: str, attempt: int) -> str:
     return f"{folder}/{attempt}.json"
 
 
-def _read(store: Store, folder: str, attempt: int) -> dict[str, Any] | None:
-    """Content of a lease; None if there is none or the file is damaged."""
+def _parsed(content: bytes) -> dict[str, Any] | None:
+    """Content of a lease's file; None if it is damaged."""
     try:
-        return json.loads(store.read(_file(folder, attempt)) or b"null")
+        found = json.loads(content)
     except ValueError:
         return None
+    kinds = {"host": str, "boot": str, "pid": int, "started": str, "renewed": int | float, "released": bool}
+    whole = isinstance(found, dict) and all(isinstance(found.get(name), kind) for name, kind in kinds.items())
+    return found if whole else None
 
 
-def _content(*, released: bool = False) -> bytes:
+def _content(*, released: bool = False, id: str = "", taken: bool = False) -> bytes:
     pid = os.getpid()
-    lease = {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "started": _started(pid)}
-    return json.dumps({**lease, "renewed": time.time(), "released": released}).encode()
+    lease = {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "started": _started(pid), "id": id}
+    return json.dumps({**lease, "renewed": time.time(), "released": released, "taken": taken}).encode()
 
 
 def _describe(lease: dict[str, Any]) -> str:
@@ -201,10 +338,15 @@ def _describe(lease: dict[str, Any]) -> str:
 
 
 def _over(lease: dict[str, Any]) -> bool:
-    """Whether a lease is released or expired, or is held by a process of this machine that no longer exists."""
-    if lease["released"] or time.time() - lease["renewed"] > LEASE_SECONDS:
+    """Whether a lease is released or taken, or is held by a process of this machine that no longer exists."""
+    if lease["released"]:
         return True
     return lease["host"] == socket.gethostname() and lease["boot"] == _boot() and _gone(lease["pid"], lease["started"])
+
+
+def _now() -> float:
+    """Seconds on a clock of this machine that nobody can set, and that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def _boot() -> str:

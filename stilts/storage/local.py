@@ -21,7 +21,7 @@ from pathlib import Path
 
 from stilts.errors import StiltsError
 from stilts.os_errors import explained
-from stilts.storage.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
+from stilts.storage.protocol import Corrupt, Fence, Manifest, Measure, Unreachable, check_names, check_path
 from stilts.storage.verified import PREFIX, digests, forget
 
 STALE_SECONDS = 600.0
@@ -62,11 +62,13 @@ class LocalStore:
             except (FileNotFoundError, NotADirectoryError):
                 return None
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes, fence: Fence | None = None) -> None:
         with self._writing(path, len(content)) as aside:
             _write_synced(aside, content)
+            if fence is not None:
+                fence()
             os.replace(aside, self._at(path))
-            _sync_folder(aside.parent)
+            sync_folder(aside.parent)
 
     def create(self, path: str, content: bytes) -> bool:
         with self._writing(path, len(content)) as aside:
@@ -77,8 +79,22 @@ class LocalStore:
                 # NFS may repeat a request whose answer was lost. The link is ours if the file has two.
                 if aside.stat().st_nlink == 1:
                     return False
-            _sync_folder(aside.parent)
+            sync_folder(aside.parent)
             return True
+
+    def read_version(self, path: str) -> tuple[bytes, str] | None:
+        content = self.read(path)
+        return None if content is None else (content, _version(content))
+
+    def replace(self, path: str, content: bytes, version: str) -> str | None:
+        with self._writing(path, len(content)) as aside:
+            _write_synced(aside, content)
+            found = self.read(path)
+            if found is None or _version(found) != version:
+                return None
+            os.replace(aside, self._at(path))
+            sync_folder(aside.parent)
+        return _version(content)
 
     def list(self, folder: str) -> Iterator[str]:
         with _explained("read", self._at(folder)):
@@ -111,11 +127,13 @@ class LocalStore:
                     yield path.relative_to(self.root).as_posix()
             folders[:] = [name for name in folders if not _ORPHAN.fullmatch(name)]
 
-    def put_tree(self, source: Path, path: str) -> Manifest:
+    def put_tree(self, source: Path, path: str, fence: Fence | None = None) -> Manifest:
         with self._writing(path, sum(found.st_size for found in _stats(source))) as aside:
             _clear_stale(aside.parent)
             manifest = _copy_tree(source, aside)
             forget(self._at(path))
+            if fence is not None:
+                fence()
             _replace_tree(aside, self._at(path))
             return manifest
 
@@ -209,7 +227,7 @@ def _replace_tree(new: Path, target: Path) -> None:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             old.append(_set_aside(target))
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
     for folder in old:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -275,7 +293,7 @@ def _make_folder(folder: Path) -> None:
         return
     _make_folder(folder.parent)
     folder.mkdir(exist_ok=True)
-    _sync_folder(folder.parent)
+    sync_folder(folder.parent)
 
 
 def _write_synced(path: Path, content: bytes) -> None:
@@ -295,7 +313,7 @@ def _copy_tree(source: Path, target: Path) -> Manifest:
         else:
             manifest[name] = _copy_synced(item, target / name)
     for folder in [target, *(item for item in target.rglob("*") if item.is_dir())]:
-        _sync_folder(folder)
+        sync_folder(folder)
     return manifest
 
 
@@ -311,7 +329,20 @@ def _copy_synced(source: Path, target: Path) -> dict[str, int | str]:
     return {"bytes": size, "sha256": digest.hexdigest()}
 
 
-def _sync_folder(folder: Path) -> None:
+def _version(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def sync_tree(folder: Path) -> None:
+    """Make the files of a folder durable, and their names in it."""
+    for item in folder.iterdir():
+        with item.open("rb") as file:
+            os.fsync(file.fileno())
+    sync_folder(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -33,7 +33,7 @@ Paths are relative, with forward slashes. Layout:
     clean/                                       lease for declaring an experiment and for garbage collection
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -45,6 +45,10 @@ FOLDERS = ("stages", "data", "features", "checkpoints", "experiments", "clean", 
 
 Manifest = dict[str, dict[str, int | str]]
 """Relative file path -> `{"bytes": n, "sha256": hex}`."""
+
+
+Fence = Callable[[], None]
+"""Raises if the writer may not write any more, because it has lost its lease (`Lease.check`)."""
 
 
 class Corrupt(StiltsError):
@@ -100,11 +104,27 @@ class Store(Protocol):
     def read(self, path: str) -> bytes | None:
         """Return the content of a file, or None if there is none."""
 
-    def write(self, path: str, content: bytes) -> None:
-        """Write a file, atomically replacing what was there."""
+    def write(self, path: str, content: bytes, fence: Fence | None = None) -> None:
+        """Write a file, atomically replacing what was there.
+
+        Args:
+            fence: called directly before the file is replaced; if it raises, nothing is written. In a bucket, what
+                another writer has written after that call is never replaced. On a file system, a writer that is paused
+                between the call and the next system call can replace it.
+        """
 
     def create(self, path: str, content: bytes) -> bool:
         """Write a file that must not exist; return False if it does."""
+
+    def read_version(self, path: str) -> tuple[bytes, str] | None:
+        """Return the content of a file and its version, which `replace` takes; None if there is no file."""
+
+    def replace(self, path: str, content: bytes, version: str) -> str | None:
+        """Write a file if it still has a version; return the new version, or None if it was changed or removed.
+
+        In a bucket this is one step of the server. A file system has no such step: the file is compared directly
+        before it is replaced, so that a writer that is paused at that very moment can replace what it has not seen.
+        """
 
     def list(self, folder: str) -> Iterator[str]:
         """Names directly inside a folder; none if there is no such folder."""
@@ -118,8 +138,8 @@ class Store(Protocol):
     def orphans(self) -> Iterator[str]:
         """Paths of orphaned files and folders: left by killed writers, and not written to for `STALE_SECONDS`."""
 
-    def put_tree(self, source: Path, path: str) -> Manifest:
-        """Copy a local folder to a path, atomically replacing what was there."""
+    def put_tree(self, source: Path, path: str, fence: Fence | None = None) -> Manifest:
+        """Copy a local folder to a path, atomically replacing what was there. `fence` is as for `write`."""
 
     def has_tree(self, path: str, manifest: Manifest) -> bool:
         """Whether a stored tree matches its manifest, as far as this can be checked without fetching it."""

@@ -37,6 +37,7 @@ from safetensors.torch import load_file, save_file
 
 from stilts.encoders.checkpoint_files import safetensors_problems
 from stilts.os_errors import explained
+from stilts.storage.local import sync_folder, sync_tree
 from stilts.train.engine import Engine
 from stilts.train.ranks import Ranks
 
@@ -92,6 +93,7 @@ class ResumeStore:
             if best is not None:
                 save_file(best, fresh / BEST)
             self._write_meta(fresh, meta)
+            sync_tree(fresh)
             self.confirm()
         except Exception:
             shutil.rmtree(writing, ignore_errors=True)  # a half written state would keep the disk full
@@ -100,6 +102,7 @@ class ResumeStore:
         if self.path.exists():
             self.path.rename(old)
         fresh.rename(self.path)
+        sync_folder(self.path.parent)  # the older state goes only when the new one has its name on the disk
         for folder in (old, writing):
             shutil.rmtree(folder, ignore_errors=True)
         if self.saved is not None:

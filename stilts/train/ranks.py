@@ -5,9 +5,11 @@ import os
 import platform
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,6 +65,50 @@ class Heartbeat:
         self.count += 1
 
 
+MEET_SECONDS = 3600.0
+"""How long ranks wait for a slow one. It is longer than the leader's own patience with a store that is away."""
+COLLECTIVE_SECONDS = 600.0
+"""Timeout of one collective operation. Ranks enter one only when all of them are there."""
+_LOOK_SECONDS = 10.0
+
+
+class Meeting:
+    """Lets the ranks of a gang wait for each other outside of collective operations.
+
+    A collective operation that a rank is late for fails after its timeout, in NCCL for the whole process. Before an
+    operation for which a rank may be late, because it reads from the store, encodes data or writes a resume state, the
+    ranks therefore meet in the key-value store of the process group, where a wait may take any time.
+
+    Args:
+        store: key-value store of the process group.
+    """
+
+    def __init__(self, store: dist.Store, world: int) -> None:
+        self._store, self._world, self._number = dist.PrefixStore("meeting", store), world, 0
+
+    def wait(self) -> None:
+        """Return when every rank has called this method as often as this one.
+
+        Raises:
+            RuntimeError: a rank was not there after MEET_SECONDS, or the rank that keeps the store is gone.
+        """
+        self._number += 1
+        here, complete = f"{self._number}", f"{self._number} complete"
+        if self._store.add(here, 1) == self._world:
+            self._store.set(complete, "")
+            if self._number > 1:  # everybody has left the meeting before
+                self._store.delete_key(f"{self._number - 1}")
+                self._store.delete_key(f"{self._number - 1} complete")
+            return
+        until = time.monotonic() + MEET_SECONDS
+        while True:
+            try:
+                return self._store.wait([complete], timedelta(seconds=_LOOK_SECONDS))
+            except dist.DistStoreError as error:
+                if time.monotonic() > until:
+                    raise RuntimeError(f"the ranks did not meet within {MEET_SECONDS:.0f} s") from error
+
+
 @dataclass(frozen=True)
 class Ranks:
     """One process of a gang, with the collective operations of the gang.
@@ -76,6 +122,7 @@ class Ranks:
         drain: set by another thread when this rank is preempted. The gang then stops as soon as its work is stored.
         halt: set by another thread when the stage is cancelled.
         heartbeat: counts the progress of this rank; every collective operation that ends is progress.
+        meeting: where the ranks wait for each other before collective operations; None for a single rank.
     """
 
     rank: int
@@ -84,21 +131,26 @@ class Ranks:
     drain: threading.Event = field(default_factory=threading.Event, compare=False)
     halt: threading.Event = field(default_factory=threading.Event, compare=False)
     heartbeat: Heartbeat = field(default_factory=Heartbeat, compare=False)
+    meeting: Meeting | None = field(default=None, compare=False)
 
     @property
     def leader(self) -> bool:
         """Whether this is rank 0, which writes to the store and reports progress."""
         return self.rank == 0
 
+    def _meet(self) -> None:
+        if self.meeting is not None:
+            self.meeting.wait()
+
     def barrier(self) -> None:
         """Wait until every rank has called this method."""
-        if self.world > 1:
-            dist.barrier()
+        self._meet()
         self.heartbeat.beat()
 
     def broadcast(self, value: Any) -> Any:
         """Return the leader's value on every rank."""
         box = [value]
+        self._meet()
         if self.world > 1:
             dist.broadcast_object_list(box, src=0, device=self.device)
         self.heartbeat.beat()
@@ -107,6 +159,7 @@ class Ranks:
     def gather(self, value: Any) -> list[Any]:
         """Return the values of all ranks, in rank order, on every rank."""
         values: list[Any] = [value] * self.world
+        self._meet()
         if self.world > 1:
             dist.all_gather_object(values, value)
         self.heartbeat.beat()
@@ -123,6 +176,7 @@ class Ranks:
         if self.world == 1:
             self.heartbeat.beat()
             return list(values)
+        self._meet()
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
         found: list[float] = total.tolist()
@@ -194,10 +248,17 @@ def connect(
     backend = "gloo" if device.type == "cpu" else "nccl"
     _keep_to_interface(address)
     store = _meeting_point(rank, world, address, port, listener)
-    dist.init_process_group(backend, store=store, rank=rank, world_size=world)
+    dist.init_process_group(
+        backend,
+        store=store,
+        rank=rank,
+        world_size=world,
+        timeout=timedelta(seconds=COLLECTIVE_SECONDS),
+        device_id=device if device.type == "cuda" else None,
+    )
     # DeepSpeed uses the process group that exists.
     deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
-    return Ranks(rank, world, device)
+    return Ranks(rank, world, device, meeting=Meeting(store, world) if world > 1 else None)
 
 
 def _meeting_point(rank: int, world: int, address: str, port: int, listener: socket.socket | None) -> dist.Store:

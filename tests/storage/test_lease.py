@@ -13,7 +13,7 @@ import pytest
 
 from stilts.errors import StiltsError
 from stilts.storage import lease as leases
-from stilts.storage.lease import Lease, LeaseLost, holder
+from stilts.storage.lease import Lease, LeaseLost, holder, sighting
 from stilts.storage.protocol import Store, Unreachable
 
 STAGE = "stages/a-0123456789ab"
@@ -23,13 +23,15 @@ STAGE = "stages/a-0123456789ab"
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "LEASE_SECONDS", 0.6)
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(leases, "BUCKET_FACTOR", 1.0)
 
 
 _HOLDER = """
 import sys, time
 from stilts.storage import lease as leases
 from stilts.storage.open import open_store
-leases.LEASE_SECONDS, leases.RENEW_SECONDS = float(sys.argv[2]), float(sys.argv[3])
+leases.LEASE_SECONDS, leases.RENEW_SECONDS, leases.BUCKET_FACTOR = float(sys.argv[2]), float(sys.argv[3]), 1.0
 store = open_store(sys.argv[1])
 with leases.Lease(store, sys.argv[4], lambda who: print("waiting", flush=True)) as lease:
     print("held", lease.attempt, flush=True)
@@ -202,16 +204,16 @@ def test_a_late_lease_below_the_highest_does_not_hold(store: Store, monkeypatch:
 
 @pytest.mark.usefixtures("fast")
 def test_renewal_outlasts_the_lease_and_a_store_out_of_reach(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    write, failures = type(store).write, iter([StiltsError("full"), OSError("gone")])
+    replace, failures = type(store).replace, iter([StiltsError("full"), OSError("gone")])
 
-    def failing(self: Store, path: str, content: bytes) -> None:
+    def failing(self: Store, path: str, content: bytes, version: str) -> str | None:
         error = next(failures, None)
         if error:
             raise error
-        write(self, path, content)
+        return replace(self, path, content, version)
 
     with Lease(store, STAGE) as lease:
-        monkeypatch.setattr(type(store), "write", failing)
+        monkeypatch.setattr(type(store), "replace", failing)
         time.sleep(1.2)
         assert lease._thread.is_alive()
         assert _held(store)
@@ -225,12 +227,12 @@ def test_a_holder_that_could_not_renew_makes_sure_before_it_continues(
     """Cut off from the store for longer than the lease, with nobody else interested; and with somebody."""
     reachable = threading.Event()
     reachable.set()
-    write, listed = type(store).write, type(store).list
+    replace, listed = type(store).replace, type(store).list
 
-    def writing(self: Store, path: str, content: bytes) -> None:
+    def replacing(self: Store, path: str, content: bytes, version: str) -> str | None:
         if not reachable.is_set():
             raise Unreachable("away")
-        write(self, path, content)
+        return replace(self, path, content, version)
 
     def listing(self: Store, folder: str) -> Iterator[str]:
         if not reachable.is_set():
@@ -239,7 +241,7 @@ def test_a_holder_that_could_not_renew_makes_sure_before_it_continues(
 
     with Lease(store, STAGE) as lease:
         with monkeypatch.context() as broken:
-            broken.setattr(type(store), "write", writing)
+            broken.setattr(type(store), "replace", replacing)
             broken.setattr(type(store), "list", listing)
             reachable.clear()
             lease.confirm()  # the lease still runs
@@ -250,6 +252,7 @@ def test_a_holder_that_could_not_renew_makes_sure_before_it_continues(
             lease.confirm()
             assert time.monotonic() - began > 0.3
             assert not lease.lapsed
+        store.write(f"{STAGE}/claims/1.json", leases._content(released=True, id="successor", taken=True))
         store.create(f"{STAGE}/claims/2.json", leases._content())
         time.sleep(0.8)
         with pytest.raises(LeaseLost):
@@ -270,12 +273,84 @@ def test_an_error_after_the_lease_was_lost_is_that_loss(store: Store) -> None:
     assert isinstance(raised.value.__cause__, FileNotFoundError)
 
 
-def test_another_machine_waits_for_the_lease(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    gone = {"host": "elsewhere", "boot": "b", "pid": 2**22 + 1, "started": "1", "released": False}
-    store.write(f"{STAGE}/claims/1.json", json.dumps({**gone, "renewed": time.time() - 50}).encode())
+def _elsewhere(renewed: float, **more: object) -> bytes:
+    """A lease of another machine, whose clock shows `renewed`."""
+    gone = {"host": "elsewhere", "boot": "b", "pid": 2**22 + 1, "started": "1", "released": False, "id": "x"}
+    return json.dumps({**gone, "renewed": renewed, **more}).encode()
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("ahead", [-3600.0, 0.0, 3600.0])
+def test_a_lease_is_taken_over_when_its_heartbeat_stands_still(store: Store, ahead: float) -> None:
+    """Whatever the clock of its machine says, in its past or in its future."""
+    store.write(f"{STAGE}/claims/1.json", _elsewhere(time.time() + ahead))
+    lease, began = Lease(store, STAGE), time.monotonic()
+    with lease:
+        assert 0.6 < time.monotonic() - began < 5
+        assert lease.attempt == 2
+
+
+@pytest.mark.usefixtures("fast")
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+def test_a_beating_lease_is_never_taken_over(store: Store, ahead: float) -> None:
+    """The holder's clock is an hour apart, and its heartbeat goes on for several lengths of a lease."""
+    lease = Lease(store, STAGE)
+    for beat in range(16):
+        store.write(f"{STAGE}/claims/1.json", _elsewhere(time.time() + ahead, beat=beat))
+        assert not lease.acquire()
+        time.sleep(0.15)
+
+
+@pytest.mark.usefixtures("fast")
+def test_a_holder_that_comes_back_in_time_keeps_its_lease(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its heartbeat arrives after the other one has decided, and before that one has marked it as taken."""
+    store.write(f"{STAGE}/claims/1.json", _elsewhere(0.0))
+    lease = Lease(store, STAGE)
+    assert not lease.acquire()
+    time.sleep(0.8)
+    replace = type(store).replace
+
+    def late(self: Store, path: str, content: bytes, version: str) -> str | None:
+        store.write(path, _elsewhere(1.0))
+        return replace(self, path, content, version)
+
+    with monkeypatch.context() as racing:
+        racing.setattr(type(store), "replace", late)
+        assert not lease.acquire()
+    assert list(store.list(f"{STAGE}/claims")) == ["1.json"]
+    assert not lease.acquire()  # it watches the new heartbeat from the beginning
+
+
+def test_a_lease_that_was_marked_is_lost_and_free(store: Store) -> None:
+    """Who took it over died before it could create its own."""
+    with Lease(store, STAGE) as lease:
+        store.write(f"{STAGE}/claims/1.json", leases._content(released=True, id="other", taken=True))
+        assert not lease._write()
+        with Lease(store, STAGE) as other:
+            assert other.attempt == 2
+        with pytest.raises(LeaseLost):
+            lease.check()
+
+
+def test_a_heartbeat_whose_answer_was_lost_is_no_loss(store: Store) -> None:
+    with Lease(store, STAGE) as lease:
+        version = lease._version
+        assert lease._write()
+        lease._version = version  # as if the answer had not arrived
+        assert lease._write()
+        lease.check()
+
+
+def test_one_look_says_who_and_how_long_ago(store: Store) -> None:
+    store.write(f"{STAGE}/claims/1.json", _elsewhere(time.time() - 50))
     assert holder(store, STAGE) == f"elsewhere (process {2**22 + 1})"
-    store.write(f"{STAGE}/claims/1.json", json.dumps({**gone, "renewed": time.time() - 61}).encode())
-    assert not _held(store)
+    store.write(f"{STAGE}/claims/1.json", _elsewhere(time.time() - 3600))
+    found = sighting(store, STAGE)
+    assert found is not None
+    assert found.silent
+    assert found.age == pytest.approx(3600, abs=60)
+    store.write(f"{STAGE}/claims/1.json", _elsewhere(time.time() - 90000))
+    assert sighting(store, STAGE) is None
 
 
 def test_a_reused_process_id_is_not_the_holder(store: Store) -> None:
@@ -309,11 +384,11 @@ def test_files_of_others_among_the_leases_are_passed_over(store: Store) -> None:
 
 
 def test_a_release_that_fails_is_not_an_error_of_the_stage(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(self: Store, path: str, content: bytes) -> None:
+    def full(self: Store, path: str, content: bytes, version: str) -> None:
         raise StiltsError("full")
 
     lease = Lease(store, STAGE).__enter__()
-    monkeypatch.setattr(type(store), "write", full)
+    monkeypatch.setattr(type(store), "replace", full)
     lease.__exit__(None, None, None)
 
 

@@ -1,5 +1,8 @@
-"""What determinism is promised for."""
+"""What determinism is promised for, and how ranks wait for each other."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from stilts.train.batch import collate
 from stilts.train.features import Features, in_blocks
 from stilts.train.masking import mask_tokens
-from tests.train.toys import load_model, make_features
+from tests.train.toys import free_port, load_model, make_features
 
 RAISING = {
     "_embedding_bag",
@@ -74,3 +77,23 @@ def test_no_operation_of_a_backward_pass_lacks_a_deterministic_form(base: Path, 
         loss.backward()
     assert len(seen.names) > 5
     assert not seen.names & {*RAISING, "cumsum"}
+
+
+@pytest.mark.parametrize("late", [0, pytest.param(1, marks=pytest.mark.slow)])
+def test_ranks_wait_for_a_late_one_longer_than_a_collective_may_take(late: int):
+    """Each kind of operation after two seconds, with a timeout of one."""
+    script, port = Path(__file__).with_name("meeting_of_two.py"), free_port()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    gang = [
+        subprocess.Popen(
+            [sys.executable, script, str(rank), str(port), str(late)],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=120)[0] for process in gang]
+    assert [process.returncode for process in gang] == [0, 0], said
+    assert all("met" in text for text in said)

@@ -47,9 +47,9 @@ def publish_stage(attempt: Attempt, weights: Path, payload: dict[str, Any], fact
     }
 
     def write() -> None:
-        manifest = attempt.store.put_tree(weights, f"{attempt.path}/weights")
-        attempt.lease.check()
-        write_stage(attempt.store, job.name, {**record, "weights": manifest})
+        fence = attempt.lease.check
+        manifest = attempt.store.put_tree(weights, f"{attempt.path}/weights", fence)
+        write_stage(attempt.store, job.name, {**record, "weights": manifest}, fence)
 
     attempt.submit(write)
 

@@ -118,4 +118,5 @@ def _submit(attempt: Attempt, spec: EvaluationSpec, found: Evaluated) -> None:
         "extra": found.extra,
     }
     ending = f".{suffix(spec.task)}"
-    attempt.submit(partial(write_evaluation, attempt.store, attempt.job.name, spec, found.predictions, ending, record))
+    write = partial(write_evaluation, attempt.store, attempt.job.name, spec, found.predictions, ending, record)
+    attempt.submit(lambda: write(attempt.lease.check))

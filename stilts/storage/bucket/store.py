@@ -38,7 +38,7 @@ from stilts.errors import StiltsError
 from stilts.storage.bucket.clients import Clients, check_process, connect
 from stilts.storage.bucket.transfer import download, upload
 from stilts.storage.cache import Cache
-from stilts.storage.protocol import Corrupt, Manifest, Measure, Unreachable, check_names, check_path
+from stilts.storage.protocol import Corrupt, Fence, Manifest, Measure, Unreachable, check_names, check_path
 from stilts.storage.retry import retried
 from stilts.storage.uri import Location
 from stilts.storage.verified import digests, hash_file
@@ -86,9 +86,18 @@ class ObjectStore:
         except FileNotFoundError:
             return None
 
-    def write(self, path: str, content: bytes) -> None:
+    def write(self, path: str, content: bytes, fence: Fence | None = None) -> None:
         check_path(path)
-        self._ask("writing", path, lambda: obstore.put(self._objects, path, content))
+        if fence is None:
+            self._ask("writing", path, lambda: obstore.put(self._objects, path, content))
+            return
+        # The version is read before the fence is asked: whoever takes over later changes it, and the write fails.
+        while True:
+            before = self.read_version(path)
+            fence()
+            done = self.create(path, content) if before is None else self.replace(path, content, before[1])
+            if done or self.read(path) == content:  # the answer to the write may have been lost
+                return
 
     def create(self, path: str, content: bytes) -> bool:
         check_path(path)
@@ -108,6 +117,30 @@ class ObjectStore:
             return True
 
         return self._ask("creating", path, ask)
+
+    def read_version(self, path: str) -> tuple[bytes, str] | None:
+        check_path(path)
+
+        def ask() -> tuple[bytes, str]:
+            found = obstore.get(self._objects, path)
+            return bytes(found.bytes()), _version(found.meta)
+
+        try:
+            return self._ask("reading", path, ask)
+        except FileNotFoundError:
+            return None
+
+    def replace(self, path: str, content: bytes, version: str) -> str | None:
+        check_path(path)
+
+        def ask() -> str | None:
+            try:
+                put = obstore.put(self._objects, path, content, mode=json.loads(version), use_multipart=False)
+            except (PreconditionError, FileNotFoundError):
+                return None
+            return _version(put)
+
+        return self._ask("replacing", path, ask)
 
     def list(self, folder: str) -> Iterator[str]:
         check_path(folder)
@@ -159,9 +192,9 @@ class ObjectStore:
 
     # --- trees ---------------------------------------------------------------------------------------------
 
-    def put_tree(self, source: Path, path: str) -> Manifest:
+    def put_tree(self, source: Path, path: str, fence: Fence | None = None) -> Manifest:
         check_path(path)
-        return self._put(path, _files(source), single=False)
+        return self._put(path, _files(source), single=False, fence=fence)
 
     def has_tree(self, path: str, manifest: Manifest) -> bool:
         check_path(path)
@@ -205,7 +238,7 @@ class ObjectStore:
 
     # --- layout of trees -------------------------------------------------------------------------------------
 
-    def _put(self, path: str, files: dict[str, Path], *, single: bool) -> Manifest:
+    def _put(self, path: str, files: dict[str, Path], *, single: bool, fence: Fence | None = None) -> Manifest:
         before = self._tree(path)
         folder = f"{path}{_TREE}{uuid.uuid4().hex[:12]}"
         with ThreadPoolExecutor(PARALLEL) as pool:
@@ -214,7 +247,7 @@ class ObjectStore:
         if self._listed(folder) != _sizes(manifest):
             raise Unreachable(f"{self._at(folder)}: what arrived is not what was sent; run the same command again")
         tree = {"tree": folder.rpartition("/")[2], "single": single, "files": manifest}
-        self.write(path, json.dumps(tree).encode())
+        self.write(path, json.dumps(tree).encode(), fence)
         if before:
             self._delete_below(_folder(path, before))
         self._clear_stale(path)
@@ -350,8 +383,17 @@ class ObjectStore:
     def _delete(self, paths: builtins.list[str]) -> None:
         if not paths:
             return
-        with contextlib.suppress(FileNotFoundError):
+        try:
             self._ask("removing", paths[0], lambda: obstore.delete(self._objects, paths))
+        except FileNotFoundError:
+            # Google Cloud refuses to remove what is gone already, and leaves the others of the request.
+            for path in paths if len(paths) > 1 else ():
+                self._delete([path])
+
+
+def _version(meta: Any) -> str:
+    """What identifies the content of an object to the server: an entity tag, and on Google Cloud a generation."""
+    return json.dumps({name: meta[name] for name in ("e_tag", "version") if meta.get(name)})
 
 
 def _is_tree(name: str) -> bool:
