@@ -16,6 +16,9 @@ class Runtime(Frozen):
     """auto: one GPU per rank if the cluster has GPUs, else the CPU."""
     cpus_per_rank: PositiveNumber = 1
     """CPU cores that Ray reserves for each rank."""
+    memory_per_rank: Annotated[float, Field(ge=0, le=10**6)] | None = None
+    """GB of the machine's memory that Ray reserves for each rank, so that no more trials start than fit. Empty: an
+    estimate from the size of the model and the tokens of a micro-batch. 0: none is reserved."""
     max_parallel: Positive | None = None
     """Largest number of trials that run at the same time. Empty: as many as fit the cluster."""
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 1

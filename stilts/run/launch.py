@@ -20,6 +20,7 @@ from stilts.ledger.settle import Settled, settle
 from stilts.ledger.spending import Spending
 from stilts.ledger.status import spending_of
 from stilts.plan.cost.estimate import SIZE_UNKNOWN
+from stilts.plan.cost.memory import rank_bytes
 from stilts.plan.cost.price import Expected, price
 from stilts.plan.job import StageJob
 from stilts.plan.summary import Plan
@@ -174,6 +175,7 @@ def _launch(
             display=partial(Display, console=console, spent=meter.describe, publish=publish, store=session.store.uri),
             brake=brake,
             diverged=diverged,
+            memory=lambda gpu: rank_bytes(plan.expansion.graph, plan.jobs, experiment.runtime, gpu=gpu),
         )
     return RunResult(
         outcome.stages, meter.spent, outcome.stopped, dropped=tuple(settler.dropped), store=session.store.uri

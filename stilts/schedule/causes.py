@@ -65,8 +65,8 @@ CAUSES: dict[Cause, Rule] = {
         5,
         "memory",
         "Ray killed one of its processes because the node had too little memory",
-        "end other programs on the node, lower runtime.max_parallel, or raise runtime.cpus_per_rank so that fewer "
-        "trials share a node",
+        "lower runtime.tokens_per_micro_batch (it changes no key), raise runtime.memory_per_rank or lower "
+        "runtime.max_parallel so that fewer trials share a node, or end other programs there",
         pause=15.0,
     ),
     "object store": Rule(

@@ -19,6 +19,7 @@ from stilts.ledger.mark import mark_of
 from stilts.ledger.needs import CLEANING
 from stilts.ledger.record import take_inventory
 from stilts.ledger.settle import settle
+from stilts.plan.cost.memory import rank_bytes
 from stilts.plan.job import StageJob
 from stilts.plan.todo import missing_jobs
 from stilts.run.cluster.cluster import trials_at_once
@@ -126,7 +127,14 @@ def _tune(found: SearchSession, study: optuna.Study, declared: Declarations, con
         if jobs:
             what = "of the best trial, which the store has lost" if over else "before the one that is tuned"
             console.print(f"{counted(len(jobs), 'stage')} {what}")
-            run = partial(execute, runtime=runtime, name=session.experiment.name, callbacks=[meter], brake=brake)
+            run = partial(
+                execute,
+                runtime=runtime,
+                name=session.experiment.name,
+                callbacks=[meter],
+                brake=brake,
+                memory=partial(_memory, found),
+            )
             shown = partial(Display, console=console, spent=meter.describe, store=store.uri)
             outcome = run(jobs, display=shown, diverged=diverged_before(store, jobs))
             if not outcome.complete:
@@ -135,6 +143,12 @@ def _tune(found: SearchSession, study: optuna.Study, declared: Declarations, con
         if over:
             return _End()
         return _search(found, study, declared, console, brake, meter)
+
+
+def _memory(found: SearchSession, gpu: bool) -> float:
+    """Bytes that one rank of a trial needs with the default configuration."""
+    graph = found.subject.default.expansion.graph
+    return rank_bytes(graph, graph.nodes, found.session.experiment.runtime, gpu=gpu)
 
 
 def _before(found: SearchSession) -> list[StageJob]:
@@ -198,6 +212,7 @@ def _search(
             display=partial(Display, console=console, spent=progress, store=found.session.store.uri),
             brake=brake,
             source=proposals,
+            memory=partial(_memory, found),
         )
     if proposals.away:
         raise StiltsError(

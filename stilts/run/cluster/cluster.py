@@ -36,15 +36,18 @@ def use_gpu(runtime: Runtime) -> bool:
     return runtime.accelerator == "gpu"
 
 
-def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
+def capacity(runtime: Runtime, gpu: bool, bundle: Resources | None = None) -> Callable[[], int]:
     """Return a function that tells how many trials may run or wait for resources now.
 
     Its answer is refreshed every `REFRESH_SECONDS`.
 
+    Args:
+        bundle: what one rank reserves (see `rank_bundle`); by default, no memory.
+
     Raises:
         StiltsError: the cluster cannot run a single trial, not even when it has grown.
     """
-    bundle = _bundle(runtime, gpu)
+    bundle = _bundle(runtime, gpu) if bundle is None else bundle
     limit = runtime.max_parallel or 10**6
     growing = is_autoscaled()
     if not fitting(bundle, runtime.ranks, _nodes(), 1) and not startable([bundle] * runtime.ranks):
@@ -60,6 +63,46 @@ def capacity(runtime: Runtime, gpu: bool) -> Callable[[], int]:
         return answer
 
     return now
+
+
+def rank_bundle(runtime: Runtime, gpu: bool, memory: float, note: Callable[[str], None]) -> Resources:
+    """What Ray reserves for one rank.
+
+    Ray offers about 70 % of the memory that was free on a node when it started there. If no node offers what one trial
+    is estimated to need, less is reserved, so that the trial starts all the same.
+
+    Args:
+        memory: bytes; 0 reserves none.
+        note: called with a warning if less memory is reserved than was asked for.
+
+    Raises:
+        StiltsError: `runtime.memory_per_rank` asks for more than any node offers.
+    """
+    plain, ranks = _bundle(runtime, gpu), runtime.ranks
+    if memory < 1:
+        return plain
+    wanted = {**plain, "memory": float(int(memory))}
+    nodes = _nodes()
+    if fitting(wanted, ranks, nodes, 1) or startable([wanted] * ranks):
+        return wanted
+    if not fitting(plain, ranks, nodes, 1):
+        return plain  # only the autoscaler can start it, and says that it has no node with so much memory
+    offered = largest_memory(plain, ranks, nodes)
+    said = f"one rank needs {memory / 1e9:.1f} GB of memory, and Ray offers {offered / 1e9:.1f} GB for it"
+    if runtime.memory_per_rank is not None:
+        raise StiltsError(f"runtime.memory_per_rank: {said}; lower it, or leave it out")
+    note(
+        f"by an estimate, {said}: trials run one at a time, and may be killed for lack of memory. Lower "
+        "runtime.tokens_per_micro_batch (it changes no key), or end other programs"
+    )
+    return {**plain, "memory": float(int(offered))}
+
+
+def largest_memory(bundle: Resources, ranks: int, nodes: Sequence[Resources]) -> float:
+    """The largest memory in bytes that each rank of one trial can reserve on these nodes beside the bundle."""
+    shares = {node.get("memory", 0.0) // share for node in nodes for share in range(1, ranks + 1)}
+    fits = (memory for memory in sorted(shares, reverse=True) if memory >= 1)
+    return next((memory for memory in fits if fitting({**bundle, "memory": memory}, ranks, nodes, 1)), 0.0)
 
 
 def trials_at_once(experiment: Experiment) -> int:

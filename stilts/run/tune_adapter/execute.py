@@ -24,7 +24,7 @@ from ray.tune import TuneError
 from stilts.errors import StiltsError
 from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
-from stilts.run.cluster.cluster import capacity, check_store, use_gpu
+from stilts.run.cluster.cluster import capacity, check_store, rank_bundle, use_gpu
 from stilts.run.cluster.connect import connected
 from stilts.run.cluster.drain import STOP_SECONDS, Brake, Drain
 from stilts.run.cluster.head_watch import HeadWatch
@@ -86,6 +86,7 @@ def execute(
     stage_function: str = STAGE_FUNCTION,
     source: StageSource | None = None,
     diverged: Mapping[str, str] | None = None,
+    memory: Callable[[bool], float] = lambda gpu: 0.0,
 ) -> Outcome:
     """Run stages, and return when none is running and none can start.
 
@@ -101,6 +102,7 @@ def execute(
             reports a dict (step, steps, loss, tokens_per_second, eta).
         source: offers more stages during the run.
         diverged: why stages diverged in an earlier run, by name. They and their descendants are not run.
+        memory: bytes of memory that one rank needs; called with whether it has a GPU.
 
     Raises:
         StiltsError: the cluster cannot be reached or can never run a trial, or its nodes do not see the same store.
@@ -119,11 +121,12 @@ def execute(
     with told(), connected(), temporary_folder() as temporary, Recorder(open_store(uri), runtime.max_retries) as record:
         gpu = use_gpu(runtime)
         check_store(uri)
-        searcher = StageSearcher(agenda, capacity(runtime, gpu), source, record)
         shown = display(agenda)
+        bundle = rank_bundle(runtime, gpu, memory(gpu), shown.note)
+        searcher = StageSearcher(agenda, capacity(runtime, gpu, bundle), source, record)
         scheduler = GangScheduler(searcher, Drain(agenda, brake, shown.note), runtime.idle_seconds, source)
         tuner = tune.Tuner(
-            _trainable(jobs, runtime, gpu, stage_function),
+            _trainable(jobs, runtime, gpu, bundle, stage_function),
             tune_config=_tune_config(searcher, scheduler),
             run_config=_run_config(name, temporary, [shown, *callbacks]),
         )
@@ -157,7 +160,9 @@ def _end_process(shown: Display, agenda: Agenda, temporary: Path, reason: str) -
         os._exit(1)
 
 
-def _trainable(jobs: Sequence[StageJob], runtime: Runtime, gpu: bool, stage_function: str) -> Any:
+def _trainable(
+    jobs: Sequence[StageJob], runtime: Runtime, gpu: bool, bundle: dict[str, float], stage_function: str
+) -> Any:
     """The Trainable of all trials, with its parameters and its resources."""
     trainable = tune.with_parameters(
         StageTrial,
@@ -166,7 +171,7 @@ def _trainable(jobs: Sequence[StageJob], runtime: Runtime, gpu: bool, stage_func
         gpu=gpu,
         stage_function=stage_function,
     )
-    return tune.with_resources(trainable, resources(runtime, gpu))
+    return tune.with_resources(trainable, resources(bundle, runtime.ranks))
 
 
 def _tune_config(searcher: StageSearcher, scheduler: GangScheduler) -> tune.TuneConfig:

@@ -19,10 +19,9 @@ class Drained(Exception):
     """The trial was asked to drain, and has ended. Not an error of the program."""
 
 
-def resources(runtime: Runtime, gpu: bool) -> tune.PlacementGroupFactory:
+def resources(bundle: dict[str, float], ranks: int) -> tune.PlacementGroupFactory:
     """Resources that one trial reserves: one bundle per rank, and nothing for the trial's own process."""
-    bundle = {"CPU": runtime.cpus_per_rank} | ({"GPU": 1.0} if gpu else {})
-    return tune.PlacementGroupFactory([{}, *([bundle] * runtime.ranks)], strategy="PACK")
+    return tune.PlacementGroupFactory([{}, *([bundle] * ranks)], strategy="PACK")
 
 
 class StageTrial(tune.Trainable):
