@@ -26,6 +26,8 @@ LOGS = "logs"
 """Name of the folder of logs in the folder of a stage."""
 MOST_BYTES = 80_000
 KEPT_ATTEMPTS = 3
+LISTED = 10
+"""Largest number of stages that an error message lists."""
 DEFAULT_STORE = "stilts-store"
 
 _FILE = re.compile(r"(\d+)-rank-(\d+)\.txt")
@@ -103,6 +105,8 @@ def match_stage(names: Iterable[str], wanted: str) -> str:
         shown = ", ".join(matches[:5]) + (f" and {len(matches) - 5} more" if len(matches) > 5 else "")
         raise StiltsError(f"{wanted!r} could be {len(matches)} stages: {shown}; give more of the name or of the key")
     hint = nearest(wanted, known) if known else "there is none at all"
+    if len(known) > LISTED and hint.startswith("valid:"):
+        hint = f"there are {len(known)}, which `stilts status` and `stilts plan` list"
     raise StiltsError(f"no stage {wanted!r}; {hint}")
 
 

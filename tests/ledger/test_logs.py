@@ -61,6 +61,11 @@ def test_what_is_not_one_stage_is_refused(wanted: str, said: str) -> None:
         match_stage([], wanted)
 
 
+def test_a_long_list_of_stages_is_not_printed() -> None:
+    with pytest.raises(StiltsError, match="there are 500, which `stilts status`"):
+        match_stage([f"stage-{i:012x}" for i in range(500)], "other")
+
+
 def test_the_last_attempt_is_shown_and_others_can_be_chosen(store: LocalStore) -> None:
     for attempt in (1, 2):
         for rank in (0, 1):
