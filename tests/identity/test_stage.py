@@ -251,6 +251,7 @@ _RUNTIMES: dict[str, Any] = {
     "checkpoint_seconds": 5,
     "max_retries": 0,
     "stall_seconds": 60,
+    "memory_per_rank": 2.0,
     "keep": "all",
     "idle_seconds": 1,
     "trackers": ("mlflow",),
