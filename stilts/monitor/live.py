@@ -21,6 +21,7 @@ from stilts.schedule.progress import duration, facts
 from stilts.show.status import show_progress, spending_line, whole_line
 from stilts.storage.lease import holder
 from stilts.storage.protocol import Store
+from stilts.waiting import become_patient
 
 LATE = 5
 """A driver is reported as late if its progress is older than LATE times the usual interval between writes."""
@@ -79,6 +80,7 @@ def watch(experiment: Experiment, store: Store, console: Console) -> None:
                 if live is None and run.report is not None and printed.get(run.driver) != run.report.time:
                     printed[run.driver] = run.report.time
                     console.print(Text(_line(run.report, spent)), soft_wrap=True)
+            become_patient()  # whoever watches for hours does not want to lose the display by an outage
             time.sleep(every)
     time.sleep(SETTLE_SECONDS)
     for run in live_runs(store, experiment.name):

@@ -1,12 +1,18 @@
 """run: bad data, too small machines and limits end it with one message before anything trains."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from stilts.ledger.spending import Spending, write_spending
 from stilts.storage.local import LocalStore
 from tests.cli.conftest import Run
+from tests.waiting import wait_until
 
 
 @pytest.mark.parametrize(
@@ -53,6 +59,26 @@ def test_too_little_disk_is_told_before_training(
     code, _, err = stilts("run", experiment)
     assert code == 1
     assert "GB free" in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_ray_starts_ends_cleanly(experiment: Path, number: signal.Signals) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    environment["PYTHONPATH"] = str(Path(__file__).resolve().parents[2])
+    command = [sys.executable, "-m", "stilts", "run", str(experiment)]
+    driver = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, cwd=experiment.parent)
+    started = psutil.Process(driver.pid)
+    try:
+        assert wait_until(lambda: any("gcs_server" in p.name() for p in started.children(recursive=True)), 120)
+        children = started.children(recursive=True)
+        driver.send_signal(number)
+        said = driver.communicate(timeout=60)[1]
+    finally:
+        driver.kill()
+    assert driver.returncode == 130
+    assert "interrupted; the same command continues from here" in " ".join(said.split())
+    assert wait_until(lambda: not any(p.is_running() and p.status() != "zombie" for p in children), 20)
 
 
 def test_limits_are_looked_at_before_anything_runs(stilts: Run, experiment: Path) -> None:
