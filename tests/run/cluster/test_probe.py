@@ -13,9 +13,11 @@ pytestmark = pytest.mark.slow
 
 
 def test_nodes_are_examined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with contextlib.closing(OwnRay()) as head:
         head.start(["--num-cpus=1", "--include-dashboard=false"], {})
         monkeypatch.setenv("RAY_ADDRESS", head.address)
+
         await_cluster(head.address)
         found = examine_cluster()
         assert found.resources["CPU"] == 1
