@@ -109,18 +109,20 @@ def pack(lengths: Sequence[int], max_length: int) -> list[Row]:
     """
     rows: list[Row] = []
     room: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+    before, place = 0, 0
+    for index in np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable").tolist():
         length = lengths[index]
         if length > max_length:
             raise ValueError(f"a sequence of {length} tokens does not fit a row of {max_length}")
-        for row, free in enumerate(room):
-            if length <= free:
-                rows[row].append(index)
-                room[row] -= length
-                break
-        else:
-            rows.append([index])
-            room.append(max_length - length)
+        if length != before:  # a row that had no room for a sequence has none for others of its length
+            before, place = length, 0
+        while place < len(room) and room[place] < length:
+            place += 1
+        if place == len(room):
+            rows.append([])
+            room.append(max_length)
+        rows[place].append(index)
+        room[place] -= length
     return rows
 
 
@@ -144,21 +146,20 @@ def split_packed(
     rows_each = max(1, budget // max_length)
     most = math.ceil(len(groups) / world)  # one group per micro-batch
     for count in range(min(most, math.ceil(sum(sizes) / (world * rows_each * max_length))), most + 1):
-        bins = _balance(groups, sizes, count * world)
-        packed = [_pack_bin(members, lengths, max_length) for members in bins]
-        if all(len(rows) <= rows_each for rows in packed):
+        packed = []
+        for members in _balance(groups, sizes, count * world):
+            packed.append(_pack_bin(members, lengths, max_length))
+            if len(packed[-1]) > rows_each and count < most:
+                break
+        else:
             break
     return [packed[rank::world] for rank in range(world)]
 
 
 def _groups(items: Sequence[int]) -> list[list[int]]:
-    groups: list[list[int]] = []
-    for index, item in enumerate(items):
-        if index and item == items[index - 1]:
-            groups[-1].append(index)
-        else:
-            groups.append([index])
-    return groups
+    """Indices of neighbours with equal values."""
+    starts = np.flatnonzero(np.diff(np.asarray(items, dtype=np.int64), prepend=-1)).tolist()
+    return [list(range(begin, end)) for begin, end in zip(starts, [*starts[1:], len(items)], strict=False)]
 
 
 def _balance(groups: list[list[int]], sizes: list[int], bins: int) -> list[list[int]]:

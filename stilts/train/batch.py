@@ -3,13 +3,14 @@
 Padded: each row holds one sequence. Packed: a row may hold several sequences, which do not attend to each other.
 """
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from stilts.data.batching import MicroBatch
-from stilts.train.features import Features, spans
+from stilts.train.features import Features, offsets_of, spans
 from stilts.train.heads import head_of
 
 
@@ -23,12 +24,14 @@ class Batch:
         positions: int64 [rows, width], index of the token within its sequence, from 0.
         types: int64 [rows, width], token type ids; None if the features have none.
         packed: whether rows may hold several sequences.
+        full: whether no row has padding.
         units: int64 [units], indices into the flattened [rows * width] hidden states.
         counts: number of units of each sequence.
         order: row number of each sequence in the features that the batch was made from.
         languages: language of each sequence; None if the features have no languages.
         targets: tensors that the family's loss reads (`FamilyHead.targets`); empty without gold labels.
         head: name of the model's head that reads the hidden states; None if the model has only one.
+        buffer: int64 [n], the memory of all tensors.
     """
 
     input_ids: torch.Tensor
@@ -36,12 +39,34 @@ class Batch:
     positions: torch.Tensor
     types: torch.Tensor | None
     packed: bool
+    full: bool
     units: torch.Tensor
     counts: list[int]
     order: list[int]
     languages: list[str] | None = None
     targets: dict[str, torch.Tensor] = field(default_factory=dict)
     head: str | None = None
+    buffer: torch.Tensor | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """Copy the batch to a device: one copy, which a GPU makes without the host waiting for it."""
+        if self.buffer is None or device == self.buffer.device:
+            return self
+        buffer = self.buffer.to(device, non_blocking=True)
+
+        def moved(tensor: torch.Tensor) -> torch.Tensor:
+            return buffer.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+        return replace(
+            self,
+            input_ids=moved(self.input_ids),
+            segments=moved(self.segments),
+            positions=moved(self.positions),
+            types=None if self.types is None else moved(self.types),
+            units=moved(self.units),
+            targets={name: moved(tensor) for name, tensor in self.targets.items()},
+            buffer=buffer,
+        )
 
 
 def collate(
@@ -53,6 +78,20 @@ def collate(
     last_token: bool = False,
     head: str | None = None,
 ) -> Batch:
+    """Arrange sequences in rows on the device; see `assemble`."""
+    return assemble(features, rows, pad_id, packed, last_token, head, pin=device.type == "cuda").to(device)
+
+
+def assemble(
+    features: Features,
+    rows: MicroBatch,
+    pad_id: int,
+    packed: bool,
+    last_token: bool = False,
+    head: str | None = None,
+    *,
+    pin: bool = False,
+) -> Batch:
     """Arrange sequences in rows, padded to the width of the longest row.
 
     Args:
@@ -61,34 +100,78 @@ def collate(
         packed: whether the model packs, that is, whether rows may hold several sequences.
         last_token: whether the class token is the last token of a sequence (XLNet) instead of the first.
         head: name of the head that reads the batch; None if the model has only one.
+        pin: whether a GPU will copy the batch, which needs pinned memory.
     """
-    order = [index for row in rows for index in row]
+    order = np.fromiter((index for row in rows for index in row), dtype=np.int64)
+    sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
     part = features.take(order)
     lengths = part.ids.lengths
-    row_of = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
-    number = np.concatenate([np.arange(len(row)) for row in rows])
-    before = np.concatenate([np.cumsum([0, *lengths[row_of == r][:-1]]) for r in range(len(rows))])
-    width = int(np.bincount(row_of, weights=lengths).max())
+    row_of = np.repeat(np.arange(len(rows)), sizes)
+    leading = offsets_of(sizes)[:-1]  # the first sequence of each row
+    ends = part.ids.offsets
+    before = ends[:-1] - np.repeat(ends[leading], sizes)
+    width = int(np.add.reduceat(lengths, leading).max())
     first = row_of * width + before
     tokens = spans(first, lengths)
-
-    def fill(values: np.ndarray, empty: int) -> torch.Tensor:
-        flat = np.full(len(rows) * width, empty, dtype=np.int64)
-        flat[tokens] = values
-        return torch.from_numpy(flat.reshape(len(rows), width)).to(device)
-
+    number = np.arange(1, len(order) + 1) - np.repeat(leading, sizes)
     family = head_of(part.family)
     units, counts = family.units(part, first, tokens, last_token)
+    shape = len(rows), width
+    arrays: dict[str, _Array] = {
+        "input_ids": _Placed(shape, tokens, part.ids.values, pad_id),
+        "segments": _Placed(shape, tokens, np.repeat(number, lengths), 0),
+        "positions": _Placed(shape, tokens, tokens - np.repeat(first, lengths), 0),
+        "units": units,
+        **{f"{_TARGET}{name}": value for name, value in family.targets(part).items()},
+    }
+    if part.types is not None:
+        arrays["types"] = _Placed(shape, tokens, part.types.values, 0)
+    buffer, tensors = _laid_out(arrays, pin)
     return Batch(
-        input_ids=fill(part.ids.values, pad_id),
-        segments=fill(np.repeat(number + 1, lengths), 0),
-        positions=fill(spans(np.zeros_like(first), lengths), 0),
-        types=None if part.types is None else fill(part.types.values, 0),
+        input_ids=tensors["input_ids"],
+        segments=tensors["segments"],
+        positions=tensors["positions"],
+        types=tensors.get("types"),
         packed=packed,
-        units=torch.from_numpy(units).to(device),
+        full=len(tokens) == len(rows) * width,
+        units=tensors["units"],
         counts=counts.tolist(),
-        order=order,
+        order=order.tolist(),
         languages=None if part.language is None else [part.languages[code] for code in part.language],
-        targets={name: torch.from_numpy(value).to(device) for name, value in family.targets(part).items()},
+        targets={name.removeprefix(_TARGET): value for name, value in tensors.items() if name.startswith(_TARGET)},
         head=head,
+        buffer=buffer,
     )
+
+
+_TARGET = "target "
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """An array of `shape` that has the values at the given places of its flat form, and `empty` elsewhere."""
+
+    shape: tuple[int, int]
+    places: np.ndarray
+    values: np.ndarray
+    empty: int
+
+    def write(self, flat: np.ndarray) -> None:
+        flat.fill(self.empty)
+        flat[self.places] = self.values
+
+
+_Array = _Placed | np.ndarray
+
+
+def _laid_out(arrays: dict[str, _Array], pin: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Write integer arrays into one int64 buffer; return it and the views of it, by name."""
+    sizes = [math.prod(array.shape) for array in arrays.values()]
+    buffer = torch.empty(sum(sizes), dtype=torch.int64, pin_memory=pin)
+    for flat, array in zip(np.split(buffer.numpy(), np.cumsum(sizes)[:-1]), arrays.values(), strict=True):
+        if isinstance(array, _Placed):
+            array.write(flat)
+        else:
+            flat[:] = array.ravel()
+    views = buffer.split(sizes)
+    return buffer, {name: part.view(array.shape) for part, (name, array) in zip(views, arrays.items(), strict=True)}

@@ -76,7 +76,7 @@ class DeepSpeedEngine:
 
     def __init__(self, model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) -> None:
         self.module = model
-        self.gradient_norm: torch.Tensor | None = None
+        self.gradient_norm = torch.zeros((), device=ranks.device)
         self._world, self._device = ranks.world, ranks.device
         self._engine = _initialize(model, recipe, runtime, ranks)
         _create_moments(self._engine)
@@ -95,11 +95,16 @@ class DeepSpeedEngine:
         # DeepSpeed averages the gradients over the ranks; those of a step are summed.
         self._engine.backward(loss * self._world, scale_wrt_gas=False)
 
+    def forget_gradient(self) -> None:
+        self._engine.zero_grad()
+        self._engine.optimizer.zero_grad()
+
     def step(self, rate: float, head: str) -> None:
         self._optimizer.select(rate, head)
         self._engine.step()
         norm = self._engine.get_global_grad_norm()
-        self.gradient_norm = None if norm is None else torch.as_tensor(norm)
+        if norm is not None:
+            self.gradient_norm = torch.as_tensor(norm, dtype=torch.float32, device=self._device)
         # ZeRO 3 keeps gradients in a flat buffer that DeepSpeed does not clear. If the next step computes no gradient
         # for a parameter, such as the head of another task, its old gradient would be applied again.
         stale = getattr(self._engine.optimizer, "grad_partitions_flat_buffer", None)

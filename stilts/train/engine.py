@@ -20,11 +20,11 @@ class Engine(Protocol):
     """A model under training, with its gradients and its optimizer. All methods but `__call__` are collective.
 
     Attributes:
-        gradient_norm: norm of the last step's gradient before clipping, a scalar on the device; None before the first
+        gradient_norm: norm of the last step's gradient before clipping, a scalar on the device; 0 before the first
             step.
     """
 
-    gradient_norm: torch.Tensor | None
+    gradient_norm: torch.Tensor
 
     def train(self) -> Any:
         """Switch the model to training mode (dropout)."""
@@ -37,6 +37,9 @@ class Engine(Protocol):
 
     def backward(self, loss: torch.Tensor) -> None:
         """Add the gradient of a loss to that of the step."""
+
+    def forget_gradient(self) -> None:
+        """Set the gradient to zero, to begin a step anew. One rank only."""
 
     def step(self, rate: float, head: str) -> None:
         """Clip the gradient, run one optimizer step, and set the gradient to zero.

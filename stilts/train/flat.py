@@ -39,7 +39,7 @@ class FlatEngine:
 
     def __init__(self, model: Model, recipe: Recipe, device: torch.device) -> None:
         self.module = model
-        self.gradient_norm: torch.Tensor | None = None
+        self.gradient_norm = torch.zeros((), device=device)
         self._max_norm = recipe.max_grad_norm
         groups = parameter_groups(model, recipe.weight_decay)
         self._places, bounds = _layout(groups)
@@ -97,6 +97,10 @@ class FlatEngine:
         if self._partial is not self._gradient:
             self._gradient += self._partial
             self._partial.zero_()
+
+    def forget_gradient(self) -> None:
+        self._gradient.zero_()
+        self._partial.zero_()
 
     @torch.no_grad()
     def step(self, rate: float, head: str) -> None:

@@ -23,19 +23,16 @@ from dataclasses import asdict, dataclass, field
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 import torch
 
-from stilts.data.batching import MicroBatch, split_packed, split_padded
 from stilts.errors import StiltsError
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
 from stilts.identity.canonical import digest
 from stilts.identity.stage import EXAMPLE_FIELDS, Mixing
-from stilts.train.batch import collate
 from stilts.train.checkpoint import LAYOUT, ResumeState, ResumeStore
 from stilts.train.engine_choice import make_engine
-from stilts.train.features import Features
+from stilts.train.feed import Feed, StepBatches
 from stilts.train.model import Model
 from stilts.train.precision import set_precision
 from stilts.train.ranks import Preempted, Ranks, Stopped, deterministic
@@ -139,7 +136,8 @@ def train(
         watch: returns further scores with the current weights, which are recorded next to those of `dev_score` and do
             not influence the selection. It is called on every rank.
         report: called on the leader about once per second and after each dev evaluation, with a dict of `step`,
-            `steps`, `loss`, `tokens_per_second`, `examples` and `eta` (seconds). In a mixture the dict also has
+            `steps`, `loss`, `gradient_norm` (before clipping), `learning_rate`, `tokens_per_second`, `examples` and
+            `eta` (seconds). In a mixture the dict also has
             `phase`, the task of the step; after the first dev evaluation also `dev`, the last score, and `curve`, all
             scores so far, as in `TrainResult.dev`.
         resume: storage of resume states; an interrupted stage continues from the newest one.
@@ -174,6 +172,23 @@ def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
     return recipe.learning_rate * (steps - step) / max(1.0, steps - warmup)
 
 
+@dataclass(frozen=True)
+class _Pending:
+    """A step whose loss the host has not read yet.
+
+    Attributes:
+        step: number of the step, from 1.
+        sums: returns the sum of the losses over the ranks, the norm of the gradient, and how many ranks ask for a
+            resume state, a drain and a halt; waits for the device.
+        seconds: time that the host took for the step.
+    """
+
+    step: int
+    batches: StepBatches
+    sums: Callable[[], list[float]]
+    seconds: float
+
+
 class _Run:
     """The state of one call of `train`: the engine, the counters and the curves."""
 
@@ -200,6 +215,10 @@ class _Run:
         self.started = time.monotonic()
         self.saved = self.reported = self.started
         self.window_tokens, self.window_seconds = 0, 0.0
+        self.feed = Feed(model, schedule, ranks, runtime.tokens_per_micro_batch)
+        self.pending: _Pending | None = None
+        self.asked = False, False, False
+        self.gradient_norm = 0.0
 
     def run(self) -> TrainResult:
         first = self._start()
@@ -209,6 +228,8 @@ class _Run:
         except (Diverged, Preempted, Stopped):
             self.engine.destroy()  # frees the memory for the next stage that this gang trains
             raise
+        finally:
+            self.feed.close()
         if self.best is None:
             self.result.best_step = self.steps
         self.engine.release(self.engine.weights() if self.best is None else self.best)
@@ -260,71 +281,98 @@ class _Run:
             rates = [learning_rate(self.recipe, earlier, self.steps) for earlier in range(step)]
             self.rows.decay(decay_factor(rates, self.recipe.weight_decay))
 
-    def _micro_batches(self, source: Source, rows: Features) -> list[MicroBatch]:
-        """The micro-batches of this rank in one step."""
-        lengths, items = rows.ids.lengths.tolist(), rows.together.tolist()
-        budget = self.runtime.tokens_per_micro_batch
-        if self.model.packs:
-            split = split_packed(lengths, items, source.recipe.max_length, budget, self.ranks.world)
-        else:
-            split = split_padded(lengths, items, budget, self.ranks.world)
-        return split[self.ranks.rank]
-
-    def _collate(self, source: Source, rows: Features, micro_batch: MicroBatch) -> Any:
-        model = self.model
-        pad, head = model.config.pad_token_id, source.head.name
-        return collate(rows, micro_batch, pad, self.ranks.device, model.packs, model.last_token, head)
-
     def _step(self, step: int) -> None:
+        """Train one step and start reading its loss; then take up the loss of the step before."""
         began = time.monotonic()
-        source, rows = self.schedule.step(step)
-        count = max(1, rows.units)
         self.engine.train()
+        batches = self.feed.step(step)
+        try:
+            total = self._gradients(step, batches)
+        except torch.OutOfMemoryError:
+            # Several ranks would have to agree on smaller batches in the middle of their reductions.
+            if self.ranks.world > 1 or not batches.divisible:
+                raise
+            batches, total = self._in_halves(step)
+        self.engine.step(learning_rate(self.recipe, step, self.steps), batches.source.head.name)
+        due = time.monotonic() - self.saved >= self.runtime.checkpoint_seconds
+        events = due and self.ranks.leader, self.ranks.drain.is_set(), self.ranks.halt.is_set()
+        sums = self.ranks.start_sum(total, self.engine.gradient_norm, *map(float, events))
+        earlier, self.pending = self.pending, _Pending(step + 1, batches, sums, time.monotonic() - began)
+        if earlier is not None:
+            self._count(earlier)
+        # One rank knows what it was asked for. Several learn it from the sums, which are read a step later.
+        self._after(step + 1, batches.source, *(events if self.ranks.world == 1 else self.asked))
+
+    def _gradients(self, step: int, batches: StepBatches) -> torch.Tensor:
+        """Add up the gradients of a step; return the sum of this rank's losses."""
         torch.manual_seed(_dropout_seed(self.recipe.seed_of("dropout"), step, self.ranks.rank))
         total = torch.zeros((), device=self.ranks.device)
-        for micro_batch in self._micro_batches(source, rows):
-            # All ranks must run the same number of reductions: in place of an empty micro-batch, one item runs with
-            # weight 0.
-            loss = self.engine(self._collate(source, rows, micro_batch or _first_item(rows)))
-            loss = loss * (1.0 if micro_batch else 0.0)
+        for batch, factor in batches.batches:
+            loss = self.engine(batch.to(self.ranks.device)) * factor
             with deterministic(self.ranks.device):
-                self.engine.backward(loss / count)
+                self.engine.backward(loss / batches.units)
             total += loss.detach()
             self.ranks.heartbeat.beat()
-        self.engine.step(learning_rate(self.recipe, step, self.steps), source.head.name)
-        due = time.monotonic() - self.saved >= self.runtime.checkpoint_seconds
-        events = float(self.ranks.drain.is_set()), float(self.ranks.halt.is_set())
-        loss_sum, save, drain, halt = self.ranks.sum(total.item(), float(due and self.ranks.leader), *events)
-        self._count(step + 1, source, rows, loss_sum / count, time.monotonic() - began)
-        if halt and step + 1 < self.steps:
-            raise Stopped(f"stopped after step {step + 1} of {self.steps}")
-        self._after(step + 1, source, save > 0, drain > 0)
+        return total
 
-    def _count(self, step: int, source: Source, rows: Features, loss: float, seconds: float) -> None:
+    def _in_halves(self, step: int) -> tuple[StepBatches, torch.Tensor]:
+        """Repeat a step that ran out of memory with half the token budget, as often as it takes."""
+        while True:
+            self.engine.forget_gradient()
+            if self.ranks.device.type == "cuda":
+                torch.cuda.empty_cache()
+            self.feed.halve()
+            log.warning("out of memory: micro-batches have at most %d tokens from now on", self.feed.budget)
+            batches = self.feed.step(step)
+            try:
+                return batches, self._gradients(step, batches)
+            except torch.OutOfMemoryError:
+                if not batches.divisible:
+                    raise
+
+    def _flush(self) -> None:
+        """Take up the loss of the last step, so that the curves are complete."""
+        earlier, self.pending = self.pending, None
+        if earlier is not None:
+            self._count(earlier)
+
+    def _count(self, done: "_Pending") -> None:
+        """Note the loss of a step.
+
+        Raises:
+            Diverged: it is NaN or infinite.
+        """
+        loss_sum, norm, save, drain, halt = done.sums()
+        source, loss = done.batches.source, loss_sum / done.batches.units
         if not math.isfinite(loss):
             raise Diverged(
-                f"{source.task}: the loss is {loss} at step {step} of {self.steps} (learning rate "
+                f"{source.task}: the loss is {loss} at step {done.step} of {self.steps} (learning rate "
                 f"{self.recipe.learning_rate}, seed {self.recipe.seed}); lower learning_rate, or raise warmup"
             )
-        examples, tokens = int((rows.choice == 0).sum()), int(rows.ids.offsets[-1])
-        self.result.losses.append((step, loss))
+        self.asked = save > 0, drain > 0, halt > 0
+        self.gradient_norm = norm
+        self.result.losses.append((done.step, loss))
         part = self.result.parts[source.task]
         part.steps += 1
         part.losses = [*part.losses, loss][-LAST:]
         part.first = [*part.first, loss][:LAST]
         for counted in (self.result, part):
-            counted.examples += examples
-            counted.tokens += tokens
-        self.window_tokens += tokens
-        self.window_seconds += seconds
+            counted.examples += done.batches.examples
+            counted.tokens += done.batches.tokens
+        self.window_tokens += done.batches.tokens
+        self.window_seconds += done.seconds
 
-    def _after(self, step: int, source: Source, save: bool, drain: bool) -> None:
+    def _after(self, step: int, source: Source, save: bool, drain: bool, halt: bool) -> None:
         """After a step: evaluate on dev and save the resume state if they are due, and report.
 
         When draining, save the resume state and raise `Preempted`; the next attempt runs an evaluation that is due.
         """
         due = self._evaluation_due(step)
         preempted = drain and (due or step < self.steps)
+        if due or preempted or save or step == self.steps:
+            self._flush()
+        if halt and step < self.steps:
+            raise Stopped(f"stopped after step {step} of {self.steps}")
         if due and not preempted:
             self._evaluate(step)
         self._report(step, source, now=due)
@@ -364,12 +412,14 @@ class _Run:
         meta = {"run": self._identity(), "step": step, "result": {**asdict(self.result), "seconds": seconds}}
         self.resume.save(self.engine, json.loads(json.dumps(meta)), self.best, self.ranks)
         self.saved = time.monotonic()
+        self.asked = False, False, False
 
     def _report(self, step: int, source: Source, *, now: bool = False) -> None:
         if self.report is None or not self.ranks.leader:
             return
         if time.monotonic() - self.reported < REPORT_SECONDS and step < self.steps and not now:
             return
+        self._flush()
         rate = self.window_tokens / max(self.window_seconds, 1e-9)
         per_step = self.result.tokens / len(self.result.losses)
         self.report(
@@ -377,6 +427,8 @@ class _Run:
                 "step": step,
                 "steps": self.steps,
                 "loss": self.result.losses[-1][1],
+                "gradient_norm": self.gradient_norm,
+                "learning_rate": learning_rate(self.recipe, step - 1, self.steps),
                 "tokens_per_second": rate,
                 "examples": self.result.examples,
                 "eta": (self.steps - step) * per_step / max(rate, 1e-9),
@@ -385,10 +437,6 @@ class _Run:
             }
         )
         self.reported, self.window_tokens, self.window_seconds = time.monotonic(), 0, 0.0
-
-
-def _first_item(rows: Features) -> MicroBatch:
-    return [[row] for row in np.flatnonzero(rows.together == rows.together[0]).tolist()]
 
 
 def _dropout_seed(seed: int, step: int, rank: int) -> int:

@@ -181,6 +181,10 @@ class Model(nn.Module):
             inputs["attention_mask"] = batch.segments[:, None, :, None] == batch.segments[:, None, None, :]
             first = self.config.pad_token_id + 1 if self.architecture.after_padding else 0
             inputs["position_ids"] = batch.positions + first
+        elif self.packs:
+            # transformers would look for padding in a two-dimensional mask, and wait for the device.
+            if not batch.full:
+                inputs["attention_mask"] = _keys(batch.segments > 0)
         else:
             inputs["attention_mask"] = (batch.segments > 0).long()
         return self.encoder(**inputs)
@@ -207,6 +211,12 @@ class Model(nn.Module):
             save_file(state, out / HEAD_WEIGHTS)
         saved = {"heads": [asdict(spec) for spec in self.specs.values()]}
         (out / HEAD_CONFIG).write_text(json.dumps(saved, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _keys(real: torch.Tensor) -> torch.Tensor:
+    """A boolean attention mask [rows, 1, width, width]: every token attends to the real ones [rows, width]."""
+    rows, width = real.shape
+    return real[:, None, None, :].expand(rows, 1, width, width)
 
 
 def as_trained(task: Task, model: Model) -> Task:

@@ -183,6 +183,25 @@ class Ranks:
         self.heartbeat.beat()
         return found
 
+    def start_sum(self, total: torch.Tensor, norm: torch.Tensor, *flags: float) -> Callable[[], list[float]]:
+        """Start to sum a loss and flags over the ranks; return a function that waits for the sums.
+
+        On a GPU, nothing waits for the device until that function is called.
+
+        Args:
+            total: scalar on the device, which is summed.
+            norm: scalar on the device, equal on all ranks, which is not.
+        """
+        if self.world == 1:
+            return torch.stack(
+                [total.double(), norm.double(), *(torch.zeros_like(total).double() for _ in flags)]
+            ).tolist
+        scalars = [torch.full((), value, dtype=torch.float64, device=self.device) for value in flags]
+        sums = torch.stack([total.double(), torch.zeros_like(total).double(), *scalars])
+        dist.all_reduce(sums)
+        sums[1] += norm
+        return sums.tolist
+
     def raise_if_draining(self) -> None:
         """Stop the stage if a rank is draining (collective). Call it only where all finished work is stored or queued.
 

@@ -85,8 +85,8 @@ def contrast(vectors: torch.Tensor, texts: list[int], queries: list[int]) -> tor
     """Loss of pairs in one block; equal numbers are equal texts."""
     count = len(texts)
     targets = {
-        "pair": torch.arange(count).repeat(2),
-        "side": torch.arange(2).repeat_interleave(count),
+        "queries": torch.arange(count),
+        "texts": torch.arange(count, 2 * count),
         "block": torch.zeros(2 * count, dtype=torch.long),
         "text": torch.tensor([*queries, *texts]),
     }

@@ -318,3 +318,44 @@ def test_languages_are_mixed_by_the_exponent(base: Path, ranks: Ranks):
     table = table.append_column("language", pa.array(["aa"] * 36 + ["bb"] * 4))
     result, _ = run(base, ranks, "mlm", features=table, language_exponent=0.3, max_steps=2)
     assert all(math.isfinite(loss) for loss in curve(result))
+
+
+def test_a_step_that_runs_out_of_memory_is_repeated_in_halves(base, ranks, monkeypatch):
+    """The result is that of the small batches; without dropout also that of the large ones."""
+    recipe = Recipe(learning_rate=1e-3, max_steps=4, batch_size=8, max_length=32, precision="fp32", selection="last")
+    parts = one_part(make_features("classification"), "classification", recipe)
+    weights = []
+    for limit in (10**9, 100):
+        model = load_model(base, "classification")
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        model.config.attention_probs_dropout_prob = 0.0
+        for module in model.modules():
+            if hasattr(module, "dropout") and isinstance(module.dropout, float):
+                module.dropout = 0.0
+        forward, refused = model.forward, []
+
+        def scarce(batch, *args, forward=forward, limit=limit, refused=refused):
+            if batch.input_ids.numel() > limit:
+                refused.append(batch.input_ids.numel())
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return forward(batch, *args)
+
+        monkeypatch.setattr(model, "forward", scarce)
+        train(model, parts, recipe, Runtime(tokens_per_micro_batch=256), ranks)
+        weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+        assert bool(refused) == (limit == 100)
+    assert torch.allclose(*weights, atol=1e-4)
+
+
+def test_an_item_that_does_not_fit_alone_is_an_error(base, ranks, monkeypatch):
+    recipe = Recipe(learning_rate=1e-3, max_steps=4, batch_size=8, max_length=32, selection="last")
+    model = load_model(base, "classification")
+
+    def never(*args):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(model, "forward", never)
+    with pytest.raises(torch.OutOfMemoryError):
+        train(model, one_part(make_features("classification"), "classification", recipe), recipe, Runtime(), ranks)

@@ -98,17 +98,14 @@ def test_the_loss_is_transformers_own_for_a_classifier(base: Path):
 
 def test_padding_takes_no_part_in_a_windows_softmax():
     logits = torch.zeros(5, 2)
-    targets = {"start": torch.tensor([0, 1]), "end": torch.tensor([0, 1]), "lengths": torch.tensor([2, 3])}
+    tokens = torch.tensor([[0, 1, 5], [2, 3, 4]])
+    targets = {"start": torch.tensor([0, 1]), "end": torch.tensor([0, 1]), "tokens": tokens}
     assert head_of("span_qa").loss_sum(logits, targets).item() == pytest.approx(np.log(2) + np.log(3))
 
 
 def test_choices_compete_within_their_item():
     logits = torch.zeros(5, 1)
-    targets = {
-        "labels": torch.tensor([1, 2]),
-        "group": torch.tensor([1, 0, 1, 0, 1]),
-        "choice": torch.tensor([0, 0, 1, 1, 2]),
-    }
+    targets = {"labels": torch.tensor([1, 2]), "choices": torch.tensor([[1, 3, 5], [0, 2, 4]])}
     assert head_of("multiple_choice").loss_sum(logits, targets).item() == pytest.approx(np.log(2) + np.log(3))
 
 

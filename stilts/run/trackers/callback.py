@@ -31,6 +31,8 @@ CLOSE_SECONDS = 120.0
 """Time for the trackers to send everything at the end of a run."""
 _REPORTED = {
     "loss": "loss",
+    "gradient_norm": "gradient_norm",
+    "learning_rate": "learning_rate",
     "tokens_per_second": "tokens_per_second",
     "gpu_use": "gpu/use",
     "gpu_memory": "gpu/memory",
@@ -39,7 +41,7 @@ _REPORTED = {
 
 
 class Trackers(tune.Callback):
-    """Logs the loss, tokens per second and GPU use of each step, dev scores, and the final scores by language.
+    """Logs loss, gradient norm, learning rate, speed and GPU use of each step, and the scores on dev and at the end.
 
     Use it as the context of the run. A tracker that fails is reported and not used any more; the run continues.
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from torch import nn
 
 from stilts.encoders.architectures import Architecture
@@ -206,6 +207,22 @@ class TokenHead(nn.Module):
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """[u, hidden] -> [u, outputs]"""
         return self.output(self.dropout(states))
+
+
+def arranged(scores: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """Arrange scores in rows; a place that is the number of scores gets minus infinity.
+
+    Args:
+        scores: [n, ...].
+        places: int64 [rows, longest], indices of scores.
+    """
+    return torch.cat([scores, scores.new_full((1, *scores.shape[1:]), float("-inf"))])[places]
+
+
+def on_device(values: ArrayLike, device: torch.device) -> torch.Tensor:
+    """Copy integers to the device as int64, without waiting for it."""
+    tensor = torch.from_numpy(np.asarray(values, dtype=np.int64))
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def head_dropout(config: Any) -> float:

@@ -42,7 +42,9 @@ class DualEncoder(FamilyHead):
     def targets(self, part: Features) -> dict[str, np.ndarray]:
         if part.block is None:
             return {}
-        return {"pair": part.item, "side": part.choice, "block": part.block, "text": _texts(part)}
+        order = np.argsort(part.item, kind="stable")
+        sides = {name: order[part.choice[order] == side] for side, name in enumerate(("queries", "texts"))}
+        return {**sides, "block": part.block, "text": _texts(part)}
 
     def loss_sum(self, logits: torch.Tensor, targets: dict[str, torch.Tensor]) -> torch.Tensor:
         return _contrast(logits, **targets)
@@ -58,18 +60,17 @@ def _texts(part: Features) -> np.ndarray:
 
 
 def _contrast(
-    vectors: torch.Tensor, pair: torch.Tensor, side: torch.Tensor, block: torch.Tensor, text: torch.Tensor
+    vectors: torch.Tensor, queries: torch.Tensor, texts: torch.Tensor, block: torch.Tensor, text: torch.Tensor
 ) -> torch.Tensor:
-    """Sum the cross entropies of queries (side 0) over the texts (side 1) of their block; their own text is right.
+    """Sum the cross entropies of the queries over the texts of their block; their own text is right.
 
     A text that equals the right one, or that is the right one of an equal query, is left out of the candidates: it is
     no negative.
 
     Args:
+        queries, texts: int64 [pairs], the rows of each pair's two sides.
         text: int64 [rows]; equal numbers are equal sequences.
     """
-    order = torch.argsort(pair, stable=True)
-    queries, texts = (order[side[order] == number] for number in (0, 1))
     scores = SCALE * vectors[queries] @ vectors[texts].T
     left_out = block[queries][:, None] != block[texts][None, :]
     left_out |= text[texts][:, None] == text[texts][None, :]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from stilts.train.features import Features
-from stilts.train.heads.base import FamilyHead, HeadSpec, SentenceHead, head_dropout
+from stilts.train.heads.base import FamilyHead, HeadSpec, SentenceHead, arranged, head_dropout
 from stilts.train.heads.registry import register
 
 
@@ -20,21 +20,16 @@ class MultipleChoice(FamilyHead):
         return SentenceHead(config.hidden_size, 1, head_dropout(config))
 
     def targets(self, part: Features) -> dict[str, np.ndarray]:
-        """Return the right choice of each item, and the item and the choice of each sequence."""
+        """Return the right choice of each item, and the sequences of each item in the order of its choices."""
         if "label" not in part.columns:
             return {}
         _, where, group = np.unique(part.item, return_index=True, return_inverse=True)
-        labels = part.numbers("label")[where].astype(np.int64)
-        return {"labels": labels, "group": group, "choice": part.choice.astype(np.int64)}
+        choices = np.full((len(where), int(part.choice.max()) + 1), len(part))
+        choices[group, part.choice] = np.arange(len(part))
+        return {"labels": part.numbers("label")[where].astype(np.int64), "choices": choices}
 
     def loss_sum(self, logits: torch.Tensor, targets: dict[str, torch.Tensor]) -> torch.Tensor:
-        return super().loss_sum(_by_item(logits[:, 0], targets["group"], targets["choice"]), targets)
+        return super().loss_sum(arranged(logits[:, 0], targets["choices"]), targets)
 
 
 register(MultipleChoice())
-
-
-def _by_item(logits: torch.Tensor, group: torch.Tensor, choice: torch.Tensor) -> torch.Tensor:
-    """Reshape [sequences] to [items, most choices], with minus infinity for choices that an item does not have."""
-    size = (int(group.max()) + 1, int(choice.max()) + 1)
-    return logits.new_full(size, float("-inf")).index_put((group, choice), logits)

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.rnn import pad_sequence
 
-from stilts.train.features import IGNORED, Features
-from stilts.train.heads.base import HeadInput, HeadSpec, TokenUnits, head_dropout
+from stilts.train.features import IGNORED, Features, spans
+from stilts.train.heads.base import HeadInput, HeadSpec, TokenUnits, head_dropout, on_device
 from stilts.train.heads.registry import register
 
 ARC_SIZE = 500
@@ -67,10 +67,11 @@ class BiaffineHead(nn.Module):
         heads = torch.cat([self.root.to(words.dtype).expand(len(words), 1, -1), words], dim=1)
         arcs = _pairs(self.arc_dependent(words), self.arcs, self.arc_head(heads))
         relations = _pairs(self.relation_dependent(words), self.relations, self.relation_head(heads))
-        lengths = torch.tensor(counts, device=states.device)
+        lengths = on_device(counts, states.device)
         arcs = arcs.masked_fill(_impossible(lengths, words.shape[1])[..., None], float("-inf"))
-        real = torch.arange(words.shape[1], device=states.device) < lengths[:, None]
-        return torch.cat([arcs, relations], dim=-1)[real]
+        starts = np.arange(len(counts)) * words.shape[1]
+        real = on_device(spans(starts, np.asarray(counts)), states.device)
+        return torch.cat([arcs, relations], dim=-1).flatten(0, 1)[real]
 
 
 def _pairs(dependents: torch.Tensor, forms: torch.Tensor, heads: torch.Tensor) -> torch.Tensor:

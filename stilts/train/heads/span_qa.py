@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from stilts.train.features import Features
-from stilts.train.heads.base import FamilyHead, HeadSpec, TokenHead, head_dropout
+from stilts.train.heads.base import FamilyHead, HeadSpec, TokenHead, arranged, head_dropout
 from stilts.train.heads.registry import register
 
 
@@ -29,27 +29,22 @@ class SpanQA(FamilyHead):
         if "start" not in part.columns:
             return {}
         ends = {name: part.numbers(name).astype(np.int64) for name in ("start", "end")}
-        return {**ends, "lengths": part.ids.lengths}
+        lengths = part.ids.lengths
+        columns = np.arange(lengths.max())
+        tokens = np.where(columns < lengths[:, None], part.ids.offsets[:-1, None] + columns, lengths.sum())
+        return {**ends, "tokens": tokens}
 
     def loss_sum(self, logits: torch.Tensor, targets: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the sum over windows of the mean of both ends' losses.
 
         The softmax of a window runs over its own tokens, never over padding.
         """
-        starts, ends = _windows(logits, targets["lengths"])
-        start = F.cross_entropy(starts, targets["start"], reduction="sum")
-        return (start + F.cross_entropy(ends, targets["end"], reduction="sum")) / 2
+        windows = arranged(logits, targets["tokens"])
+        start = F.cross_entropy(windows[..., 0], targets["start"], reduction="sum")
+        return (start + F.cross_entropy(windows[..., 1], targets["end"], reduction="sum")) / 2
 
     def by_sequence(self, outputs: np.ndarray, counts: list[int]) -> list[np.ndarray]:
         return np.split(outputs, np.cumsum(counts)[:-1])
 
 
 register(SpanQA())
-
-
-def _windows(logits: torch.Tensor, lengths: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Reshape [tokens, 2] to two tensors [windows, longest], with minus infinity after a window's end."""
-    padded = nn.utils.rnn.pad_sequence(
-        list(logits.split(lengths.tolist())), batch_first=True, padding_value=float("-inf")
-    )
-    return padded[..., 0], padded[..., 1]

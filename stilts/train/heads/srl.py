@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from stilts.train.heads.base import HeadInput, HeadSpec, OutputLayer, TokenUnits, head_dropout
+from stilts.train.heads.base import HeadInput, HeadSpec, OutputLayer, TokenUnits, head_dropout, on_device
 from stilts.train.heads.registry import register
 
 
@@ -30,8 +31,7 @@ class RoleHead(nn.Module):
             units: positions of the states in the batch: equal numbers are one state.
             counts: number of states of each sequence; the predicate's is the last.
         """
-        number = torch.tensor(counts, device=states.device)
-        predicate = torch.repeat_interleave(number.cumsum(0) - 1, number)
+        predicate = on_device(np.repeat(np.cumsum(counts) - 1, counts), states.device)
         marked = states + (units == units[predicate])[:, None] * self.indicator
         pairs = self.dropout(torch.cat([marked, marked[predicate]], dim=-1))
         return self.output(self.dropout(F.gelu(self.dense(pairs))))

@@ -1,0 +1,106 @@
+"""Feed: makes the batches of the next optimizer step in a thread, while the device computes the current one.
+
+The rows of a step are a pure function of its number (`step_schedule.py`), so they can be taken, masked, packed and
+laid out in pinned memory ahead of time. The result does not depend on whether they were.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from stilts.data.batching import MicroBatch, split_packed, split_padded
+from stilts.train.batch import Batch, assemble
+from stilts.train.features import Features
+from stilts.train.model import Model
+from stilts.train.ranks import Ranks
+from stilts.train.step_schedule import Source, StepSchedule
+
+
+@dataclass(frozen=True)
+class StepBatches:
+    """What one rank trains on in one optimizer step.
+
+    Attributes:
+        units: number of terms in the mean of the step's loss, on all ranks.
+        examples: number of examples on all ranks.
+        tokens: number of tokens on all ranks, without padding.
+        batches: micro-batches in the memory of the host, with the factor of their loss: 1, or 0 for a batch that stands
+            in where other ranks have one more, because all ranks must run the same number of reductions.
+        divisible: whether a smaller token budget would make smaller micro-batches.
+    """
+
+    source: Source
+    units: int
+    examples: int
+    tokens: int
+    batches: list[tuple[Batch, float]]
+    divisible: bool
+
+
+class Feed:
+    """The batches of each step, made one step ahead.
+
+    Args:
+        budget: maximum number of padded tokens in a micro-batch.
+    """
+
+    def __init__(self, model: Model, schedule: StepSchedule, ranks: Ranks, budget: int) -> None:
+        self._model, self._schedule, self._ranks, self.budget = model, schedule, ranks, budget
+        self._thread = ThreadPoolExecutor(1, "feed")
+        self._next: tuple[int, Future[StepBatches]] | None = None
+
+    def step(self, step: int) -> StepBatches:
+        """The batches of a step; those of the next one are made from now on."""
+        expected, self._next = self._next, None
+        made = expected[1].result() if expected is not None and expected[0] == step else self._make(step)
+        if step + 1 < self._schedule.steps:
+            self._next = step + 1, self._thread.submit(self._make, step + 1)
+        return made
+
+    def halve(self) -> None:
+        """Halve the token budget of the steps that have not been made."""
+        if self._next is not None:
+            self._next[1].cancel() or self._next[1].exception()
+        self._next, self.budget = None, max(1, self.budget // 2)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def _make(self, step: int) -> StepBatches:
+        source, rows = self._schedule.step(step)
+        micro_batches = self._split(source, rows)
+        return StepBatches(
+            source=source,
+            units=max(1, rows.units),
+            examples=int((rows.choice == 0).sum()),
+            tokens=int(rows.ids.offsets[-1]),
+            batches=[
+                (self._assemble(source, rows, batch or _first_item(rows)), 1.0 if batch else 0.0)
+                for batch in micro_batches
+            ],
+            divisible=any(len(batch) > 1 and _items(rows, batch) > 1 for batch in micro_batches),
+        )
+
+    def _split(self, source: Source, rows: Features) -> list[MicroBatch]:
+        lengths, items, world = rows.ids.lengths.tolist(), rows.together.tolist(), self._ranks.world
+        if self._model.packs:
+            split = split_packed(lengths, items, source.recipe.max_length, self.budget, world)
+        else:
+            split = split_padded(lengths, items, self.budget, world)
+        return split[self._ranks.rank]
+
+    def _assemble(self, source: Source, rows: Features, batch: MicroBatch) -> Batch:
+        model = self._model
+        pad, head = model.config.pad_token_id, source.head.name
+        pin = self._ranks.device.type == "cuda"
+        return assemble(rows, batch, pad, model.packs, model.last_token, head, pin=pin)
+
+
+def _first_item(rows: Features) -> MicroBatch:
+    return [[row] for row in np.flatnonzero(rows.together == rows.together[0]).tolist()]
+
+
+def _items(rows: Features, batch: MicroBatch) -> int:
+    return len({int(rows.together[row]) for sequences in batch for row in sequences})

@@ -1,0 +1,74 @@
+"""Batches made ahead: the same as those made in time, also after the budget was halved."""
+
+import threading
+
+import pytest
+import torch
+
+from stilts.experiment.recipe import Recipe
+from stilts.train.feed import Feed, StepBatches
+from stilts.train.step_schedule import StepSchedule
+from tests.train.toys import load_model, make_features, one_part
+
+
+@pytest.fixture
+def feed(base, ranks):
+    model = load_model(base, "tagging")
+    recipe = Recipe(learning_rate=1e-3, max_steps=6, batch_size=8, max_length=32)
+    made = Feed(
+        model, StepSchedule(model, one_part(make_features("tagging"), "tagging", recipe), recipe, None), ranks, 96
+    )
+    yield made
+    made.close()
+
+
+def tensors(batches: StepBatches) -> list[torch.Tensor]:
+    return [batch.buffer for batch, _ in batches.batches if batch.buffer is not None]
+
+
+def equal(one: StepBatches, other: StepBatches) -> bool:
+    pairs = zip(tensors(one), tensors(other), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_step_is_the_same_made_ahead_or_in_time(feed):
+    ahead = [feed.step(step) for step in range(6)]
+    assert all(equal(made, feed._make(step)) for step, made in enumerate(ahead))
+    assert not equal(ahead[0], ahead[1])
+    assert equal(feed.step(2), ahead[2])  # a step out of turn is made in time
+
+
+def test_the_next_step_is_made_in_another_thread(feed, monkeypatch):
+    threads, make = [], feed._make
+
+    def noting(step):
+        threads.append((step, threading.current_thread() is threading.main_thread()))
+        return make(step)
+
+    monkeypatch.setattr(feed, "_make", noting)
+    for step in range(6):
+        feed.step(step)
+    assert threads == [(0, True), *((step, False) for step in range(1, 6))]
+
+
+def test_half_a_budget_makes_more_batches_of_the_same_rows(feed):
+    whole = feed.step(0)
+    feed.halve()
+    half = feed.step(0)
+    assert feed.budget == 48
+    assert len(half.batches) > len(whole.batches)
+    assert (half.units, half.examples, half.tokens) == (whole.units, whole.examples, whole.tokens)
+    assert whole.divisible
+
+
+def test_an_error_of_the_thread_is_raised_at_its_step(feed, monkeypatch):
+    feed.step(0)
+    feed.step(1)
+
+    def broken(step):
+        raise ZeroDivisionError(step)
+
+    feed.halve()
+    monkeypatch.setattr(feed, "_make", broken)
+    with pytest.raises(ZeroDivisionError, match="2"):
+        feed.step(2)
