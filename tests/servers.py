@@ -106,8 +106,7 @@ class TcpProxy:
     """Passes bytes to and fro; can reset what is open and refuse what comes, or hold everything."""
 
     def __init__(self, target: str) -> None:
-        host, _, port = target.partition(":")
-        self._target = (host, int(port))
+        self.lead_to(target)
         self._port = free_port()
         self._open: set[socket.socket] = set()
         self._guard = threading.Lock()
@@ -139,6 +138,11 @@ class TcpProxy:
                     one.shutdown(socket.SHUT_RDWR)
             self._open.clear()
         self._flowing.set()  # or the threads that hold would never end
+
+    def lead_to(self, target: str) -> None:
+        """Pass the connections that are opened from now on to another endpoint."""
+        host, _, port = target.partition(":")
+        self._target = (host, int(port))
 
     def stall(self) -> None:
         """Take connections and bytes, and pass nothing on."""

@@ -1,23 +1,29 @@
 """Long run: grids with faults, one after the other, until a number of faults has been injected.
 
-    python -m tests.chaos --faults 60 --seed 7 --folder /tmp/chaos-7
+    python -m tests.chaos --faults 200 --seeds 4 --folder /tmp/chaos
 
-If it is stopped, the same command continues: finished bouts are not repeated, an unfinished one is started again.
+Each seed gets its share of the faults. If the run is stopped, the same command continues: finished bouts are not
+repeated, an unfinished one is started again. The report is printed after each bout.
 """
 
 import argparse
+import contextlib
 import itertools
 import random
 import shutil
 import sys
 from pathlib import Path
 
-from tests.chaos import grid, report, stores, trace
+from tests.chaos import database, disk, faults, grid, report, stores, trace
 from tests.chaos.bout import Bout
+from tests.chaos.database import Database, Sqlite
 from tests.chaos.nodes import Nodes
 
-GAP_SECONDS = (0.5, 5.0)
-DECK = ("rank", "trial", "node", "driver", "rank", "pause", "driver", "node", "rival", "cut")
+GAP_SECONDS = (0.2, 2.0)
+BOUT = 12
+"""Faults of one bout."""
+DECK = (*faults.KINDS, "rank", "node", "driver", "search")
+"""From these the faults of a bout are drawn."""
 
 
 def main() -> int:
@@ -26,51 +32,104 @@ def main() -> int:
         prog="tests.chaos", description="Inject faults into grids, and check that their results do not change."
     )
     parser.add_argument("--faults", type=int, default=60, help="total number of faults")
-    parser.add_argument("--seed", type=int, default=7, help="seed for the order and the times of the faults")
+    parser.add_argument("--seed", type=int, default=7, help="first seed for the order and the times of the faults")
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds, each of which gets as many faults")
     parser.add_argument("--folder", type=Path, default=Path("chaos"), help="folder for stores, logs and the trace")
     parser.add_argument("--stores", default="local,s3", help="kinds of stores, which are used in turn")
+    parser.add_argument("--kinds", help="kinds of faults, with commas between them; all of them if this is left out")
     arguments = parser.parse_args()
-    return run(arguments.folder.absolute(), arguments.faults, arguments.seed, arguments.stores.split(","))
+    lacking = faults.unavailable()
+    for kind, reason in lacking.items():
+        print(f"no faults of the kind {kind}: {reason}", flush=True)
+    if reason := database.postgres_unavailable():
+        print(f"no studies in PostgreSQL: {reason}", flush=True)
+    wanted = arguments.kinds.split(",") if arguments.kinds else DECK
+    deck = [kind for kind in wanted if kind not in lacking]
+    seeds = [arguments.seed + number for number in range(arguments.seeds)]
+    with Run(arguments.folder.absolute(), arguments.stores.split(","), deck) as run:
+        for number, seed in enumerate(seeds, 1):
+            run.inject(arguments.faults * number // len(seeds), seed)
+        print(report.report_text(report.read_log(run.log), trace.read(run.nodes.trace)), flush=True)
+    return int(any(line.get("problems") for line in report.read_log(run.log)))
 
 
-def run(folder: Path, faults: int, seed: int, kinds_of_store: list[str]) -> int:
-    """Run bouts until `faults` faults have been injected; return the exit code."""
-    folder.mkdir(parents=True, exist_ok=True)
-    log = folder / "faults.jsonl"
-    with Nodes(folder) as nodes, stores.buckets() as server:
-        expected = {ranks: _undisturbed(nodes, folder, ranks) for ranks in (1, 2)}
+class Run:
+    """Context manager: the cluster, the servers and the log of a run, in one folder.
+
+    Args:
+        kinds_of_store: used in turn.
+        deck: kinds of faults.
+    """
+
+    def __init__(self, folder: Path, kinds_of_store: list[str], deck: list[str]) -> None:
+        self.folder, self.log = folder, folder / "faults.jsonl"
+        self._kinds, self._deck = kinds_of_store, deck
+        self._open = contextlib.ExitStack()
+        self._expected: dict[int, grid.Result] = {}
+
+    def __enter__(self) -> "Run":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._server = self._open.enter_context(stores.buckets())
+        self._postgres = self._open.enter_context(database.postgres())
+        self.nodes = self._open.enter_context(Nodes(self.folder))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def inject(self, faults: int, seed: int) -> None:
+        """Run bouts with this seed until `faults` faults have been injected in the whole run."""
         for number in itertools.count():
-            # Each kind of store in turn; every other turn with two ranks.
-            kind, ranks = kinds_of_store[number % len(kinds_of_store)], 1 + (number // len(kinds_of_store)) % 2
-            name = f"{number + 1}-{kind}-{ranks}"
-            done = _done(log)
+            done = _done(self.log)
             if done >= faults:
-                break
-            if not _ended(log, name):
-                chance = random.Random(f"{seed} {name}")
-                deck = chance.sample(DECK, len(DECK))[: faults - done]
-                print(f"{done} faults done; {name}: {', '.join(deck)}", flush=True)
-                shutil.rmtree(folder / name, ignore_errors=True)
-                # Buckets do not outlast the server of an earlier run of this command.
-                store = (
-                    stores.Bucket(*server, f"bout-{name}") if kind == "s3" else stores.Local(folder / name / "store")
-                )
-                experiment = grid.write(folder / name, grid.FULL, store.uri, ranks)
-                one = Bout(nodes, store, experiment, deck, chance, GAP_SECONDS, log)
-                print("\n".join(one.run(expected[ranks])[1]), flush=True)
-                print(report.report_text(report.read_log(log), trace.read(nodes.trace)), flush=True)
-    return int(any(line.get("problems") for line in report.read_log(log)))
+                return
+            # Each kind of store in turn; every other turn with two ranks.
+            kind, ranks = self._kinds[number % len(self._kinds)], 1 + (number // len(self._kinds)) % 2
+            name = f"{seed}-{number + 1}-{kind}-{ranks}"
+            if not _ended(self.log, name):
+                chance = random.Random(name)
+                chosen = chance.sample(self._deck, min(BOUT, len(self._deck)))[: faults - done]
+                print(f"{done} faults done; {name}: {', '.join(chosen)}", flush=True)
+                self._bout(name, kind, ranks, chosen, chance)
 
+    def _bout(self, name: str, kind: str, ranks: int, chosen: list[str], chance: random.Random) -> None:
+        folder = self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)
+        expected = self._undisturbed(ranks)
+        # Buckets do not outlast the server of an earlier run of this command.
+        store = (
+            stores.Bucket(*self._server, f"bout-{name}")
+            if kind == "s3"
+            else stores.Local(folder / "store", small=not disk.unavailable())
+        )
+        with contextlib.closing(store):
+            study = self._study(folder, kind, ranks)
+            experiment = grid.write(folder, grid.FULL, store.uri, ranks, study.url)
+            one = Bout(self.nodes, store, study, experiment, chosen, chance, GAP_SECONDS, self.log)
+            print("\n".join(one.run(expected)[1]), flush=True)
+        print(report.report_text(report.read_log(self.log), trace.read(self.nodes.trace)), flush=True)
 
-def _undisturbed(nodes: Nodes, folder: Path, ranks: int) -> grid.Result:
-    """The outcome of the grid without faults. If the folder already has it, it is read from there."""
-    name, log = f"undisturbed-{ranks}", folder / "faults.jsonl"
-    if _ended(log, name):
-        return grid.result(folder / name / "grid.yaml", str(folder / name / "store" / "store"))
-    shutil.rmtree(folder / name, ignore_errors=True)
-    store = stores.Local(folder / name / "store")
-    experiment = grid.write(folder / name, grid.FULL, store.uri, ranks)
-    return Bout(nodes, store, experiment, [], random.Random(0), GAP_SECONDS, log).run()[0]
+    def _study(self, folder: Path, kind: str, ranks: int) -> Database:
+        if kind == "s3" and self._postgres is not None:
+            return self._postgres.database(folder.name.replace("-", "_"))
+        return Sqlite(folder / "study.db")
+
+    def _undisturbed(self, ranks: int) -> grid.Result:
+        """The outcome without faults. If the folder already has it, it is read from there."""
+        if ranks in self._expected:
+            return self._expected[ranks]
+        name = f"undisturbed-{ranks}"
+        folder = self.folder / name
+        if not _ended(self.log, name):
+            shutil.rmtree(folder, ignore_errors=True)
+            store = stores.Local(folder / "store")
+            experiment = grid.write(folder, grid.FULL, store.uri, ranks)
+            study = Sqlite(folder / "study.db")
+            one = Bout(self.nodes, store, study, experiment, [], random.Random(0), GAP_SECONDS, self.log)
+            print("\n".join(one.run()[1]), flush=True)
+        store = stores.Local(folder / "store")
+        self._expected[ranks] = grid.result(folder / "grid.yaml", store.uri, store.paths())
+        return self._expected[ranks]
 
 
 def _done(log: Path) -> int:

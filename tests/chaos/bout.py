@@ -1,4 +1,4 @@
-"""One bout: runs a grid from the first driver to the final table, injects faults, and checks the outcome.
+"""One bout: runs a grid and a search to their ends, injects faults, and checks the outcome.
 
 A seeded generator chooses the times of the faults. Most faults wait until some stage has made an optimizer step since
 the previous fault; the others wait until some stage has reported anything. Without these waits, the grid would never
@@ -7,8 +7,6 @@ finish.
 
 import json
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,14 +14,17 @@ from typing import Any
 
 import psutil
 
-from tests.chaos import faults, grid, trace
-from tests.chaos.faults import Scene
+from tests.chaos import checks, faults, grid, trace
+from tests.chaos.database import Database
 from tests.chaos.nodes import Nodes
+from tests.chaos.scene import Command, Scene
 from tests.chaos.stores import Place
 
 TICK_SECONDS = 0.2
 EARLY = 0.2
 """Share of the faults that may come before an optimizer step, while models are loaded and data is encoded."""
+RESTART_SECONDS = 1.0
+"""Minimum time between two starts of drivers."""
 PATIENCE_SECONDS = 600.0
 """A grid counts as stuck after this time without a report from any stage."""
 
@@ -45,6 +46,7 @@ class Bout:
         self,
         nodes: Nodes,
         store: Place,
+        database: Database,
         experiment: Path,
         kinds: Sequence[str],
         chance: random.Random,
@@ -52,57 +54,56 @@ class Bout:
         log: Path,
     ) -> None:
         self.store, self.log, self.gap = store, log, gap
-        self.scene = Scene(nodes, experiment, store.uri, store, chance)
+        self.scene = Scene(nodes, experiment, store, database, chance)
         self.undone = list(kinds)
         self._open: dict[str, int] = {}
-        self._moved = self._trained = self._last_fault = time.time()
-        self._lines = 0
+        self._done: set[Command] = set()
+        self._moved = self._trained = self._last_fault = self._last_start = time.monotonic()
         self._due: float | None = None
         self._early: bool | None = None
 
     def run(self, expected: grid.Result | None = None) -> tuple[grid.Result, list[str]]:
-        """Run the grid; return its outcome and the problems that were found, as messages."""
-        began = time.time()
+        """Run the grid and its search; return their outcome and the problems that were found, as messages."""
+        began = time.monotonic()
         self._note("begin", experiment=str(self.scene.experiment), store=self.store.uri)
+        self.scene.searching = not self.undone
         with self.store.ledger() as records:
             for _ in self._until_done():
                 self._see_movement()
                 self._do_what_was_put_off()
                 self._disturb()
             self._clean()
-        problems = [*records.violations, *trace.overlaps(self.scene.attempts())]
-        problems += self.scene.nodes.leftovers() + self.store.residue()
-        found = grid.result(self.scene.experiment, self.store.uri)
+        attempts, paths = self.scene.trace.attempts, self.store.paths()
+        problems = [*self.scene.problems, *records.violations, *trace.overlaps(attempts), *trace.twice(attempts)]
+        problems += checks.drivers(self.scene.ended) + checks.residue(paths) + self.scene.nodes.leftovers()
+        found = grid.result(self.scene.experiment, self.store.uri, paths)
         problems += [f"stage {name} has no record" for name in found.stages if name not in records.records]
         if expected is not None:
-            problems += differences(expected, found)
-        self._note("end", seconds=time.time() - began, problems=problems)
+            problems += checks.differences(expected, found)
+        self._note("end", seconds=time.monotonic() - began, problems=problems)
         return found, problems
 
     def _clean(self) -> None:
         """Run `stilts clean`. It must remove what killed processes left behind, and nothing that is needed."""
+        self.scene.stop_cleaner()
         self.store.age()
-        command = [sys.executable, "-m", "stilts", "clean", "--store", self.store.uri, "-y", "--json"]
-        cleaned = subprocess.run(
-            command, env=self.scene.nodes.environment, capture_output=True, text=True, check=False, timeout=300
-        )
-        assert cleaned.returncode == 0, cleaned.stderr
-        self._note("cleaned", found=json.loads(cleaned.stdout))
+        cleaned = self.scene.clean()
+        assert cleaned.process.returncode == 0, cleaned.log.read_text()
+        count = sum(driver.command == "clean" for driver in self.scene.ended)
+        self._note("cleaned", times=count)
 
     def _until_done(self) -> Iterator[None]:
-        """Start a driver whenever none is running, until one has succeeded and all others have ended."""
-        done = False
+        """Start drivers until the grid and its search have succeeded and all drivers have ended."""
         try:
             while True:
-                for driver in [driver for driver in self.scene.drivers if driver.poll() is not None]:
-                    self.scene.drivers.remove(driver)
-                    done = done or driver.returncode == 0
-                    self._note("driver ended", pid=driver.pid, code=driver.returncode)
-                if not self.scene.drivers and done and not self.scene.later:
+                for driver in self.scene.see_ended():
+                    code = driver.process.returncode
+                    self._done |= {driver.command} if code == 0 else set()
+                    self._note("driver ended", pid=driver.pid, command=driver.command, code=code)
+                if self._done >= {"run", "tune"} and not self.scene.drivers and not self.scene.later:
                     return
-                if not self.scene.drivers and not done:
-                    self._note("driver started", pid=self.scene.start_driver())
-                if time.time() - self._moved > PATIENCE_SECONDS:
+                self._start_drivers()
+                if time.monotonic() - self._moved > PATIENCE_SECONDS:
                     raise TimeoutError(
                         f"nothing has moved for {PATIENCE_SECONDS} s; see {self.scene.experiment.parent}"
                     )
@@ -111,15 +112,24 @@ class Bout:
         finally:
             for _, do in self.scene.later:
                 do()
+            self.scene.stop_cleaner()
             for driver in self.scene.drivers:
                 driver.kill()
-                driver.wait()
+                driver.process.wait()
+
+    def _start_drivers(self) -> None:
+        """Start a driver of the grid, or of the search if it has begun, if it is not done and none is running."""
+        if self.scene.down or time.monotonic() - self._last_start < RESTART_SECONDS:
+            return
+        missing: list[Command] = [] if "run" in self._done or self.scene.runs else ["run"]
+        searches = self.scene.searching or "run" in self._done
+        missing += ["tune"] if searches and "tune" not in self._done and not self.scene.searches else []
+        for command in missing:
+            self._note("driver started", command=command, pid=self.scene.start(command).pid)
+            self._last_start = time.monotonic()
 
     def _see_movement(self) -> None:
-        lines = trace.read(self.scene.nodes.trace)
-        ours = [line for line in lines[self._lines :] if line["store"] == self.store.uri]
-        self._lines = len(lines)
-        for line in ours:
+        for line in self.scene.trace.update():
             if line["event"] == "enter":
                 self._open[line["attempt"]] = line["pid"]
             elif line["event"] == "leave":
@@ -141,17 +151,17 @@ class Bout:
                 self._note("over", what=do.__qualname__)
 
     def _disturb(self) -> None:
-        if not self.undone or self.scene.later:
+        if not self.undone or self.scene.later or self.scene.down:
             return
         if self._early is None:
             self._early = self.scene.chance.random() < EARLY
         if (self._moved if self._early else self._trained) <= self._last_fault:
             return
         if self._due is None:
-            self._due = time.time() + self.scene.chance.uniform(*self.gap)
-        if time.time() < self._due:
+            self._due = time.monotonic() + self.scene.chance.uniform(*self.gap)
+        if time.monotonic() < self._due:
             return
-        busy, when = self.scene.busy(), time.time()
+        busy, when = self.scene.busy(), time.monotonic()
         kind = self.undone.pop(0)
         target = faults.KINDS[kind](self.scene)
         if target is None:
@@ -159,22 +169,9 @@ class Bout:
             return
         during = {attempt.identity: attempt.steps[-1][1] if attempt.steps else 0 for attempt in busy}
         self._note("fault", when, kind=kind, target=target, during=during)
-        self._last_fault, self._due, self._early = time.time(), None, None
+        self._last_fault, self._due, self._early = time.monotonic(), None, None
 
     def _note(self, event: str, when: float | None = None, **facts: Any) -> None:
-        line = {"time": when or time.time(), "bout": self.scene.experiment.parent.name, "event": event, **facts}
+        line = {"time": when or time.monotonic(), "bout": self.scene.experiment.parent.name, "event": event, **facts}
         with self.log.open("a") as log:
             log.write(json.dumps(line) + "\n")
-
-
-def differences(expected: grid.Result, found: grid.Result) -> list[str]:
-    """Messages about each difference between the results of an undisturbed and a disturbed grid."""
-    said = []
-    for what in ("stages", "predictions"):
-        one, two = getattr(expected, what), getattr(found, what)
-        said += [f"{what}: {name} differs from the undisturbed run's" for name in one if one[name] != two.get(name)]
-        said += [f"{what}: {name} is not in the undisturbed run" for name in two if name not in one]
-    said += [f"the weights of {name} should be gone" for name in set(found.kept) - set(expected.kept)]
-    if expected.table != found.table:
-        said.append("the final table differs from the undisturbed run's")
-    return said

@@ -5,7 +5,11 @@ from functools import partial
 from stilts import cli
 from stilts.run import launch
 from stilts.run.tune_adapter.execute import execute
+from stilts.search import launch as search
+from tests.chaos import trace
 
 if __name__ == "__main__":
-    launch.execute = partial(execute, stage_function="tests.chaos.trace:run_stage")  # type: ignore[assignment]
+    for module in (launch, search):
+        module.execute = partial(execute, stage_function="tests.chaos.trace:run_stage")  # type: ignore[assignment]
+    trace.shorten_leases()
     cli.main()

@@ -1,21 +1,24 @@
-"""The grid into which faults are injected: it trains stages of some seconds each on the generated corpus.
+"""The grid into which faults are injected, and a search on the same store: stages of some seconds on generated data.
 
-Outcomes of grids are compared exactly: the scores, and the digests of all weights and predictions in the records.
+Outcomes are compared exactly: the scores, the digests of all weights and predictions in the records, the best recipe of
+the search, and the names of the files in the store.
 """
 
 import json
-import sys
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from stilts.experiment.runtime import Runtime
 from stilts.storage.open import open_store
 from stilts.storage.protocol import Store
 from tests.tiny import TINY
 
-NAME = "grid"
+NAME, SEARCH = "grid", "search"
 
 _EXPERIMENT = (
     """\
@@ -38,9 +41,24 @@ recipe:
 recipes: {{squad: {{stride: 32}}}}
 settings: {{squad: {{max_length: 96}}, xquad: {{max_length: 96}}, tatoeba: {{max_length: 96}}}}
 data: {{generate: {{languages: 2, sentences: 60}}}}
-runtime: {{accelerator: cpu, ranks: {ranks}, max_parallel: 2, checkpoint_seconds: 0.5, max_retries: 100}}
+runtime:
+  accelerator: cpu
+  ranks: {ranks}
+  max_parallel: 2
+  checkpoint_seconds: 0.5
+  max_retries: 100
 """
+    + ("  stall_seconds: 20\n" if "stall_seconds" in Runtime.model_fields else "")
 )
+
+_SEARCH = """\
+experiment: {experiment}
+name: {name}
+search:
+  target: udpos
+  trials: 4
+  space: {{learning_rate: {{low: 5e-4, high: 5e-3, log: true}}}}
+"""
 
 
 @dataclass(frozen=True)
@@ -57,8 +75,12 @@ FULL = Size(240, "[none, mnli, squad]", "[xnli, udpos, xquad, tatoeba]", 12)
 SMALL = Size(120, "[none, mnli]", "[xnli, udpos, xquad, tatoeba]", 8)
 
 
-def write(folder: Path, size: Size, store: str, ranks: int) -> Path:
-    """Write the experiment's YAML to a folder; return its path."""
+def write(folder: Path, size: Size, store: str, ranks: int, study: str | None = None) -> Path:
+    """Write the YAML of the grid and that of its search to a folder; return the path of the first.
+
+    Args:
+        study: URL of the database of the search's study, unless it is the default one.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{NAME}.yaml"
     text = _EXPERIMENT.format(
@@ -71,38 +93,60 @@ def write(folder: Path, size: Size, store: str, ranks: int) -> Path:
         ranks=ranks,
     )
     path.write_text(text)
+    own = "" if study is None else f"  study: {study}\n"
+    search_of(path).write_text(_SEARCH.format(experiment=path.name, name=SEARCH) + own)
     return path
 
 
-def command(experiment: Path) -> list[str]:
-    """The command `stilts run` with traced stages (see `trace`)."""
-    return [sys.executable, "-m", "tests.chaos.driver", "run", str(experiment)]
+def search_of(experiment: Path) -> Path:
+    """The YAML of the search that belongs to a grid."""
+    return experiment.with_name(f"{SEARCH}.yaml")
 
 
 @dataclass(frozen=True)
 class Result:
-    """The outcome of a finished grid, without the parts that differ from run to run, such as times.
+    """The outcome of a finished grid and search, without the parts that differ from run to run, such as times.
 
     Attributes:
         table: rows of the final table.
+        best: the best recipe of the search, as YAML.
         stages: stage -> digests of its weights, losses and dev scores.
         predictions: path in the store -> digest.
         kept: the stages whose weights are still stored.
+        files: the paths of the files in the store; see `usual`.
     """
 
     table: list[dict[str, Any]]
+    best: str
     stages: dict[str, Any]
     predictions: dict[str, str]
     kept: list[str]
+    files: list[str]
 
 
-def result(experiment: Path, uri: str) -> Result:
-    """Read the final table and every record."""
+def usual(paths: Iterable[str]) -> list[str]:
+    """Paths of a store without the files that every run, lease and machine has of its own."""
+    own = re.compile(r"(^|/)(claims|runs|spent)/|^data/generated-")
+    return sorted(
+        re.sub(r"^(experiments/\w+)/[0-9a-f]{12}\.", r"\1/*.", path) for path in paths if not own.search(path)
+    )
+
+
+def result(experiment: Path, uri: str, paths: Iterable[str]) -> Result:
+    """Read the final table, the best recipe, and every record.
+
+    Args:
+        paths: of all files in the store.
+    """
     columns = ["intermediate", "target", "seed", "language", "split", "metric", "value", "status"]
-    table = pq.read_table(experiment.parent / "results" / NAME / "results.parquet").select(columns).to_pylist()
+    results = experiment.parent / "results"
+    table = pq.read_table(results / NAME / "results.parquet").select(columns).to_pylist()
+    best = re.sub("(?m)^#.*\n", "", (results / SEARCH / "best.yaml").read_text())
     store = open_store(uri)
     stages, predictions = {}, {}
     for name in store.list("stages"):
+        if store.read(f"stages/{name}/record.json") is None:
+            continue
         record = _json(store, f"stages/{name}/record.json")
         trained = record.get("train", {})
         steps = {key: value for key, value in trained.items() if key != "seconds"}
@@ -110,7 +154,7 @@ def result(experiment: Path, uri: str) -> Result:
         for path in evaluations(store, name):
             predictions[path] = _json(store, path)["predictions"]["sha256"]
     kept = [name for name in stages if list(store.list(f"stages/{name}/weights"))]
-    return Result(table, stages, predictions, kept)
+    return Result(table, best, stages, predictions, kept, usual(paths))
 
 
 def evaluations(store: Store, name: str) -> list[str]:

@@ -1,4 +1,8 @@
-"""The cost of each kind of fault, from the log and the trace: the training that was repeated, and the recovery time."""
+"""The cost of each kind of fault, from the log and the trace: the training that was repeated, and the recovery time.
+
+Both are measured for each attempt at a stage that a fault has ended. The recovery time is counted from the beginning of
+the fault, so that it contains the time for which a store, disk, database or cluster was unusable.
+"""
 
 import json
 from collections import defaultdict
@@ -82,23 +86,23 @@ def report_text(log: Sequence[dict[str, Any]], lines: Iterable[dict[str, Any]]) 
     found = costs(log, lines)
     ends = [line for line in log if line["event"] == "end"]
     seconds = {line["bout"]: line["seconds"] for line in ends}
-    rows = ["| kind | faults | attempts ended | s of training redone (median, worst) | s to recover (median, worst) |"]
-    rows.append("|---|---|---|---|---|")
+    rows = ["| kind | faults | attempts ended | work repeated, s: median / max | recovery time, s: median / max |"]
+    rows.append("|---|---:|---:|---:|---:|")
     for kind, cost in sorted(found.items()):
         rows.append(f"| {kind} | {cost.count} | {cost.ended} | {_spread(cost.redone)} | {_spread(cost.recovery)} |")
     redone = sum(sum(cost.redone) for cost in found.values())
     total = sum(cost.count for cost in found.values())
-    rows += ["", f"{total} faults, {redone:.1f} s of training redone: {redone / max(total, 1):.2f} s a fault"]
+    rows += ["", f"{total} faults, {redone:.1f} s of work repeated: {redone / max(total, 1):.2f} s a fault", ""]
     disturbed = {name for name in seconds if any(x["event"] == "fault" and x["bout"] == name for x in log)}
     for name, took in seconds.items():
-        rows.append(f"{name}: {took:.0f} s, {'disturbed' if name in disturbed else 'undisturbed'}")
+        rows.append(f"- {name}: {took:.0f} s, {'disturbed' if name in disturbed else 'undisturbed'}")
     problems = [f"{line['bout']}: {problem}" for line in ends for problem in line["problems"]]
     rows += ["", *(problems or ["no problems"])]
     return "\n".join(rows)
 
 
 def _spread(values: list[float]) -> str:
-    return f"{median(values):.1f}, {max(values):.1f}" if values else "-"
+    return f"{median(values):.1f} / {max(values):.1f}" if values else "-"
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -1,27 +1,35 @@
-"""Stores that can be made unreachable: a local folder, and a bucket of an S3 server on localhost."""
+"""Stores that can be made unreachable and read-only: a local folder, and a bucket of an S3 server on localhost."""
 
 import contextlib
 import os
+import random
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from tests import servers
+from tests.chaos.disk import Disk
 from tests.chaos.ledger import BucketLedger, LocalLedger
 
-_LEFTOVERS = (".aside-", "/resume")
+DISK_MEGABYTES = 64
 
 
 class Place(Protocol):
     """A store for a grid, with control over its connection, and with checks that do not use the code under test."""
 
     uri: str
+    disk: Disk | None
+    """The disk on which the store lies, if it is one of its own."""
 
     def cut(self) -> None:
         """Make the store unreachable."""
 
+    def read_only(self, chance: random.Random) -> str:
+        """Make the store read-only; return how, in words."""
+
     def mend(self) -> None:
-        """Make the store reachable again."""
+        """Make the store reachable and writable again."""
 
     def ledger(self) -> LocalLedger | BucketLedger:
         """A context manager that watches the records of the store."""
@@ -29,25 +37,41 @@ class Place(Protocol):
     def age(self) -> None:
         """Make the files of interrupted writers old enough for `stilts clean` to remove them."""
 
-    def residue(self) -> list[str]:
-        """Messages about files of interrupted writers, which must be gone when a grid has finished."""
+    def paths(self) -> list[str]:
+        """Paths of all files and links of the store, relative to its root."""
+
+    def close(self) -> None:
+        """End the use of the store. A local one can be read further."""
 
 
 class Local:
-    """A local folder behind a symbolic link. It is unreachable while the link is broken."""
+    """A local folder behind a symbolic link, which leads nowhere while the store is unreachable.
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
-        self._real, self._link = folder / "real", folder / "store"
-        self._real.mkdir()
+    Args:
+        small: whether the folder lies on a disk of its own.
+    """
+
+    def __init__(self, folder: Path, *, small: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._link = folder, folder / "store"
+        self.disk = Disk(folder / "disk", DISK_MEGABYTES).__enter__() if small else None
+        self._real = folder / "disk" / "store"
+        self._real.mkdir(parents=True, exist_ok=True)
         self.uri = str(self._link)
-        self.mend()
+        self._lead_to("disk/store")
 
     def cut(self) -> None:
         self._lead_to("nowhere")
 
+    def read_only(self, chance: random.Random) -> str:
+        assert self.disk is not None
+        self.disk.read_only()
+        return "the disk is mounted read-only"
+
     def mend(self) -> None:
-        self._lead_to("real")
+        self._lead_to("disk/store")
+        if self.disk is not None:
+            self.disk.writable()
 
     def _lead_to(self, target: str) -> None:
         aside = self._link.with_name("link")
@@ -61,17 +85,27 @@ class Local:
         for left in [*self._real.rglob(".aside-*"), *self._real.rglob(".aside-*/**/*")]:
             os.utime(left, (0, 0))
 
-    def residue(self) -> list[str]:
-        return _residue(path.relative_to(self._real).as_posix() for path in self._real.rglob("*"))
+    def paths(self) -> list[str]:
+        return [path.relative_to(self._real).as_posix() for path in self._real.rglob("*") if not path.is_dir()]
+
+    def close(self) -> None:
+        if self.disk is None:
+            return
+        kept = shutil.copytree(self._real, self._folder / "kept")
+        self.disk.__exit__()
+        kept.rename(self._real)
+        self.disk = None
 
 
 class Bucket:
-    """A bucket with versioning, which is reached through a proxy that can be cut."""
+    """A bucket with versioning, which is reached through a proxy that can be cut, or made to refuse writes."""
 
-    def __init__(self, endpoint: str, proxy: servers.TcpProxy, name: str) -> None:
+    disk = None
+
+    def __init__(self, endpoint: str, proxy: servers.TcpProxy, refusing: servers.HttpProxy, name: str) -> None:
         import boto3
 
-        self._proxy, self._name = proxy, name
+        self._endpoint, self._proxy, self._refusing, self._name = endpoint, proxy, refusing, name
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
         self._client = boto3.client("s3", endpoint_url=f"http://{endpoint}", **keys)
         self._client.create_bucket(Bucket=name)
@@ -81,7 +115,18 @@ class Bucket:
     def cut(self) -> None:
         self._proxy.cut()
 
+    def read_only(self, chance: random.Random) -> str:
+        status = chance.choice(["403", "503"])
+        self._refusing.act = lambda number, method, path: "pass" if method in ("GET", "HEAD") else status
+        self._lead_to(self._refusing.endpoint)
+        return f"writes are answered with {status}"
+
     def mend(self) -> None:
+        self._lead_to(self._endpoint)
+
+    def _lead_to(self, endpoint: str) -> None:
+        self._proxy.cut()
+        self._proxy.lead_to(endpoint)
         self._proxy.resume()
 
     def ledger(self) -> BucketLedger:
@@ -90,17 +135,20 @@ class Bucket:
     def age(self) -> None:
         """Nothing to do: incomplete uploads are not listed, and the next upload to their place removes them."""
 
-    def residue(self) -> list[str]:
+    def paths(self) -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name)
-        return _residue(item["Key"] for page in pages for item in page.get("Contents", []))
+        return [item["Key"].removeprefix("store/") for page in pages for item in page.get("Contents", [])]
 
-
-def _residue(paths: Iterator[str]) -> list[str]:
-    return [f"in the store: {path}" for path in paths if any(mark in path for mark in _LEFTOVERS)]
+    def close(self) -> None:
+        """Nothing to do: the bucket ends with its server."""
 
 
 @contextlib.contextmanager
-def buckets() -> Iterator[tuple[str, servers.TcpProxy]]:
-    """An S3 server and a proxy in front of it, as `Bucket` needs them."""
-    with servers.s3_server() as endpoint, servers.TcpProxy(endpoint) as proxy:
-        yield endpoint, proxy
+def buckets() -> Iterator[tuple[str, servers.TcpProxy, servers.HttpProxy]]:
+    """An S3 server and the proxies in front of it, as `Bucket` needs them."""
+    with (
+        servers.s3_server() as endpoint,
+        servers.TcpProxy(endpoint) as proxy,
+        servers.HttpProxy(endpoint) as refusing,
+    ):
+        yield endpoint, proxy, refusing

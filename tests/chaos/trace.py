@@ -4,7 +4,8 @@ The ranks run the usual stage function. Each appends a line to the file when it 
 progress (at every step instead of once a second), and when it leaves. Appending a line is atomic. A rank that is killed
 writes no last line.
 
-Leases are shorter than usual, so that a pause of some seconds is enough to lose one.
+Times are those of the monotonic clock, which all processes of a machine share, whatever their wall clocks say. Leases
+are shorter than usual, so that a pause of some seconds is enough to lose one.
 """
 
 import itertools
@@ -12,30 +13,39 @@ import json
 import os
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 FILE = "STILTS_CHAOS_TRACE"
 """Environment variable with the path of the file."""
 LEASE_SECONDS, RENEW_SECONDS = 12.0, 2.0
 
 
+def shorten_leases() -> None:
+    """Shorten the leases of this process."""
+    from stilts.storage import lease
+
+    lease.LEASE_SECONDS, lease.RENEW_SECONDS = LEASE_SECONDS, RENEW_SECONDS
+
+
 def run_stage(job: Any, ranks: Any, report: Callable[[dict[str, Any]], None]) -> None:
     """Run `stilts.run.stage.stage.run_stage` and trace it."""
     from stilts.run.stage import stage
-    from stilts.storage import lease
     from stilts.train import loop
 
     loop.REPORT_SECONDS = 0.0
-    lease.LEASE_SECONDS, lease.RENEW_SECONDS = LEASE_SECONDS, RENEW_SECONDS
+    shorten_leases()
     identity = {"attempt": uuid.uuid4().hex[:8], "store": job.store, "stage": job.name}
     identity |= {"pid": os.getpid(), "rank": ranks.rank}
     trace = os.open(os.environ[FILE], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def note(event: str, **facts: Any) -> None:
-        os.write(trace, (json.dumps({"time": time.time(), "event": event, **identity, **facts}) + "\n").encode())
+        os.write(trace, (json.dumps({"time": time.monotonic(), "event": event, **identity, **facts}) + "\n").encode())
 
     def reported(progress: dict[str, Any]) -> None:
         note("report", step=progress.get("step"), phase=progress.get("phase"))
@@ -77,6 +87,54 @@ class Attempt:
     error: str = ""
 
 
+class Trace:
+    """The attempts at the stages of one store, from a trace that is still being written.
+
+    Attributes:
+        attempts: the leaders' attempts so far, in the order in which they began.
+    """
+
+    def __init__(self, path: Path, store: str) -> None:
+        self._path, self._store = path, store
+        self._offset = path.stat().st_size if path.exists() else 0
+        self._found: dict[str, Attempt] = {}
+        self._inside: dict[int, str] = {}
+        self._stepping: set[str] = set()
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        return list(self._found.values())
+
+    def training(self) -> list[int]:
+        """Process ids of the ranks, leaders and others, that have made a step of the stage that they now run."""
+        return sorted(pid for pid, stage in self._inside.items() if stage in self._stepping and psutil.pid_exists(pid))
+
+    def update(self) -> list[dict[str, Any]]:
+        """Read what was written since the last call; return the lines of this store."""
+        if not self._path.exists():
+            return []
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            complete = file.read().rpartition(b"\n")[0]
+        self._offset += len(complete) + bool(complete)
+        lines = [json.loads(line) for line in complete.splitlines()]
+        ours = [line for line in lines if line["store"] == self._store]
+        for line in ours:
+            _add(self._found, line)
+            self._follow(line)
+        return ours
+
+    def _follow(self, line: dict[str, Any]) -> None:
+        if line["event"] == "enter":
+            self._inside[line["pid"]] = line["stage"]
+        elif line["event"] == "leave":
+            self._inside.pop(line["pid"], None)
+        if line["rank"] == 0 and line["event"] == "report" and _trains(line):
+            self._stepping.add(line["stage"])
+        elif line["rank"] == 0:
+            self._stepping.discard(line["stage"])
+
+
 def read(path: Path) -> list[dict[str, Any]]:
     """All complete lines of a trace."""
     if not path.exists():
@@ -88,18 +146,23 @@ def attempts(lines: Iterable[dict[str, Any]], store: str) -> list[Attempt]:
     """The leaders' attempts at the stages of one store, in the order in which they began."""
     found: dict[str, Attempt] = {}
     for line in lines:
-        if line["store"] != store or line["rank"] != 0:
-            continue
-        when = line["time"]
-        attempt = found.setdefault(line["attempt"], Attempt(line["attempt"], line["stage"], line["pid"], when, when))
-        attempt.last = when
-        if line["event"] == "report" and _trains(line):
-            attempt.steps.append((when, line["step"]))
-        elif line["event"] == "report":
-            attempt.phases.append((when, line["phase"]))
-        elif line["event"] == "leave":
-            attempt.ended, attempt.error = True, line.get("error", "")
+        if line["store"] == store:
+            _add(found, line)
     return list(found.values())
+
+
+def _add(found: dict[str, Attempt], line: dict[str, Any]) -> None:
+    if line["rank"] != 0:
+        return
+    when = line["time"]
+    attempt = found.setdefault(line["attempt"], Attempt(line["attempt"], line["stage"], line["pid"], when, when))
+    attempt.last = when
+    if line["event"] == "report" and _trains(line):
+        attempt.steps.append((when, line["step"]))
+    elif line["event"] == "report":
+        attempt.phases.append((when, line["phase"]))
+    elif line["event"] == "leave":
+        attempt.ended, attempt.error = True, line.get("error", "")
 
 
 def _trains(line: dict[str, Any]) -> bool:
@@ -121,3 +184,9 @@ def overlaps(found: Iterable[Attempt]) -> list[str]:
             if over:
                 said.append(f"{stage}: process {earlier.pid} made steps {over} after process {later.pid} had begun")
     return said
+
+
+def twice(found: Iterable[Attempt]) -> list[str]:
+    """Messages about stages that more than one attempt has trained to completion."""
+    complete = Counter(attempt.stage for attempt in found if attempt.steps and attempt.ended and not attempt.error)
+    return [f"{stage}: trained to completion {count} times" for stage, count in complete.items() if count > 1]
