@@ -17,9 +17,12 @@ from pathlib import Path
 from tests.chaos import database, disk, faults, grid, report, stores, trace
 from tests.chaos.bout import Bout
 from tests.chaos.database import Database, Sqlite
+from tests.chaos.disk import Disk
 from tests.chaos.nodes import Nodes
+from tests.chaos.stores import Place
 
 GAP_SECONDS = (0.2, 2.0)
+DISK_MEGABYTES = 256
 BOUT = 12
 """Faults of one bout."""
 DECK = (*faults.KINDS, "rank", "node", "driver", "search")
@@ -47,10 +50,8 @@ def main() -> int:
     deck = [kind for kind in wanted if kind not in lacking]
     seeds = [arguments.seed + number for number in range(arguments.seeds)]
     with Run(arguments.folder.absolute(), arguments.stores.split(","), deck) as run:
-        for number, seed in enumerate(seeds, 1):
-            run.inject(arguments.faults * number // len(seeds), seed)
-        print(report.report_text(report.read_log(run.log), trace.read(run.nodes.trace)), flush=True)
-    return int(any(line.get("problems") for line in report.read_log(run.log)))
+        problems = [run.inject(arguments.faults * number // len(seeds), seed) for number, seed in enumerate(seeds, 1)]
+    return int(any(problems))
 
 
 class Run:
@@ -69,6 +70,9 @@ class Run:
 
     def __enter__(self) -> "Run":
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._disk = None
+        if not disk.unavailable():
+            self._disk = self._open.enter_context(Disk(self.folder / "disk", DISK_MEGABYTES))
         self._server = self._open.enter_context(stores.buckets())
         self._postgres = self._open.enter_context(database.postgres())
         self.nodes = self._open.enter_context(Nodes(self.folder))
@@ -77,12 +81,12 @@ class Run:
     def __exit__(self, *error: object) -> None:
         self._open.close()
 
-    def inject(self, faults: int, seed: int) -> None:
-        """Run bouts with this seed until `faults` faults have been injected in the whole run."""
+    def inject(self, faults: int, seed: int) -> list[str]:
+        """Run bouts with this seed until the whole run has had so many faults; return all problems of the run."""
         for number in itertools.count():
             done = _done(self.log)
             if done >= faults:
-                return
+                return [problem for line in report.read_log(self.log) for problem in line.get("problems", [])]
             # Each kind of store in turn; every other turn with two ranks.
             kind, ranks = self._kinds[number % len(self._kinds)], 1 + (number // len(self._kinds)) % 2
             name = f"{seed}-{number + 1}-{kind}-{ranks}"
@@ -96,20 +100,23 @@ class Run:
         folder = self.folder / name
         shutil.rmtree(folder, ignore_errors=True)
         expected = self._undisturbed(ranks)
-        # Buckets do not outlast the server of an earlier run of this command.
-        store = (
-            stores.Bucket(*self._server, f"bout-{name}")
-            if kind == "s3"
-            else stores.Local(folder / "store", small=not disk.unavailable())
-        )
-        with contextlib.closing(store):
-            study = self._study(folder, kind, ranks)
-            experiment = grid.write(folder, grid.FULL, store.uri, ranks, study.url)
-            one = Bout(self.nodes, store, study, experiment, chosen, chance, GAP_SECONDS, self.log)
-            print("\n".join(one.run(expected)[1]), flush=True)
+        store, study = self._store(name, kind), self._study(folder, kind)
+        experiment = grid.write(folder, grid.FULL, store.uri, ranks, study.url)
+        one = Bout(self.nodes, store, study, experiment, chosen, chance, GAP_SECONDS, self.log)
+        problems = one.run(expected)[1]
+        if problems and kind == "local":
+            shutil.copytree(store.uri, folder / "store")
+        print("\n".join(problems), flush=True)
         print(report.report_text(report.read_log(self.log), trace.read(self.nodes.trace)), flush=True)
 
-    def _study(self, folder: Path, kind: str, ranks: int) -> Database:
+    def _store(self, name: str, kind: str) -> Place:
+        if kind == "s3":
+            return stores.Bucket(*self._server, f"bout-{name}")
+        folder = self.folder / "disk" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        return stores.Local(folder, self._disk)
+
+    def _study(self, folder: Path, kind: str) -> Database:
         if kind == "s3" and self._postgres is not None:
             return self._postgres.database(folder.name.replace("-", "_"))
         return Sqlite(folder / "study.db")

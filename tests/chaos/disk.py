@@ -1,4 +1,7 @@
-"""A small disk of its own, which can be filled and made read-only: a tmpfs that is mounted on a folder."""
+"""A small disk of its own, which can be filled and made read-only: a tmpfs that is mounted on a folder.
+
+It must be mounted before the nodes are started, which do not see later mounts (see `cgroup`).
+"""
 
 import contextlib
 import os
@@ -54,7 +57,7 @@ class Disk:
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
-                return _call("mount", "-o", "remount,bind,ro", str(self._folder))
+                return _call("mount", "-o", "remount,ro", str(self._folder))
             except subprocess.CalledProcessError:
                 if time.monotonic() > deadline:
                     raise
@@ -62,7 +65,7 @@ class Disk:
 
     def writable(self) -> None:
         """Make the file system writable again."""
-        _call("mount", "-o", "remount,bind,rw", str(self._folder))
+        _call("mount", "-o", "remount,rw", str(self._folder))
 
 
 def _call(*command: str) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import random
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -11,8 +10,6 @@ from typing import Protocol
 from tests import servers
 from tests.chaos.disk import Disk
 from tests.chaos.ledger import BucketLedger, LocalLedger
-
-DISK_MEGABYTES = 64
 
 
 class Place(Protocol):
@@ -40,25 +37,20 @@ class Place(Protocol):
     def paths(self) -> list[str]:
         """Paths of all files and links of the store, relative to its root."""
 
-    def close(self) -> None:
-        """End the use of the store. A local one can be read further."""
-
 
 class Local:
     """A local folder behind a symbolic link, which leads nowhere while the store is unreachable.
 
     Args:
-        small: whether the folder lies on a disk of its own.
+        disk: the disk on which the folder lies, if it is one of its own.
     """
 
-    def __init__(self, folder: Path, *, small: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._link = folder, folder / "store"
-        self.disk = Disk(folder / "disk", DISK_MEGABYTES).__enter__() if small else None
-        self._real = folder / "disk" / "store"
+    def __init__(self, folder: Path, disk: Disk | None = None) -> None:
+        self.disk = disk
+        self._real, self._link = folder / "real", folder / "store"
         self._real.mkdir(parents=True, exist_ok=True)
         self.uri = str(self._link)
-        self._lead_to("disk/store")
+        self._lead_to("real")
 
     def cut(self) -> None:
         self._lead_to("nowhere")
@@ -69,9 +61,9 @@ class Local:
         return "the disk is mounted read-only"
 
     def mend(self) -> None:
-        self._lead_to("disk/store")
         if self.disk is not None:
             self.disk.writable()
+        self._lead_to("real")
 
     def _lead_to(self, target: str) -> None:
         aside = self._link.with_name("link")
@@ -87,14 +79,6 @@ class Local:
 
     def paths(self) -> list[str]:
         return [path.relative_to(self._real).as_posix() for path in self._real.rglob("*") if not path.is_dir()]
-
-    def close(self) -> None:
-        if self.disk is None:
-            return
-        kept = shutil.copytree(self._real, self._folder / "kept")
-        self.disk.__exit__()
-        kept.rename(self._real)
-        self.disk = None
 
 
 class Bucket:
@@ -138,9 +122,6 @@ class Bucket:
     def paths(self) -> list[str]:
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._name)
         return [item["Key"].removeprefix("store/") for page in pages for item in page.get("Contents", [])]
-
-    def close(self) -> None:
-        """Nothing to do: the bucket ends with its server."""
 
 
 @contextlib.contextmanager
