@@ -92,7 +92,8 @@ class Run:
             name = f"{seed}-{number + 1}-{kind}-{ranks}"
             if not _ended(self.log, name):
                 chance = random.Random(name)
-                chosen = chance.sample(self._deck, min(BOUT, len(self._deck)))[: faults - done]
+                deck = [one for one in self._deck if one != "database" or ranks == 1]
+                chosen = chance.sample(deck, min(BOUT, len(deck)))[: faults - done]
                 print(f"{done} faults done; {name}: {', '.join(chosen)}", flush=True)
                 self._bout(name, kind, ranks, chosen, chance)
 
@@ -100,8 +101,8 @@ class Run:
         folder = self.folder / name
         shutil.rmtree(folder, ignore_errors=True)
         expected = self._undisturbed(ranks)
-        store, study = self._store(name, kind), self._study(folder, kind)
-        experiment = grid.write(folder, grid.FULL, store.uri, ranks, study.url)
+        store, study = self._store(name, kind), self._study(folder, kind, ranks)
+        experiment = grid.write(folder, grid.FULL, store.uri, ranks, study and study.url)
         one = Bout(self.nodes, store, study, experiment, chosen, chance, GAP_SECONDS, self.log)
         problems = one.run(expected)[1]
         if problems and kind == "local":
@@ -116,7 +117,10 @@ class Run:
         shutil.rmtree(folder, ignore_errors=True)
         return stores.Local(folder, self._disk)
 
-    def _study(self, folder: Path, kind: str) -> Database:
+    def _study(self, folder: Path, kind: str, ranks: int) -> Database | None:
+        """The database of the study; None if the study lies in the store, as it does in every other turn."""
+        if ranks > 1:
+            return None
         if kind == "s3" and self._postgres is not None:
             return self._postgres.database(folder.name.replace("-", "_"))
         return Sqlite(folder / "study.db")
@@ -131,8 +135,7 @@ class Run:
             shutil.rmtree(folder, ignore_errors=True)
             store = stores.Local(folder / "store")
             experiment = grid.write(folder, grid.FULL, store.uri, ranks)
-            study = Sqlite(folder / "study.db")
-            one = Bout(self.nodes, store, study, experiment, [], random.Random(0), GAP_SECONDS, self.log)
+            one = Bout(self.nodes, store, None, experiment, [], random.Random(0), GAP_SECONDS, self.log)
             print("\n".join(one.run()[1]), flush=True)
         store = stores.Local(folder / "store")
         self._expected[ranks] = grid.result(folder / "grid.yaml", store.uri, store.paths())

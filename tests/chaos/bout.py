@@ -33,6 +33,7 @@ class Bout:
     """A grid under faults; see the module's docstring.
 
     Args:
+        database: of the search's study, unless it lies in the store.
         kinds: the kinds of faults to inject, in their order.
         chance: the random generator.
         gap: minimum and maximum number of seconds between the first progress after a fault and the next fault.
@@ -46,7 +47,7 @@ class Bout:
         self,
         nodes: Nodes,
         store: Place,
-        database: Database,
+        database: Database | None,
         experiment: Path,
         kinds: Sequence[str],
         chance: random.Random,

@@ -55,6 +55,7 @@ class Scene:
 
     Attributes:
         experiment: the YAML of the grid; that of its search lies beside it.
+        database: of the search's study, unless it lies in the store.
         drivers: the processes that are running.
         ended: those that have ended.
         later: actions that end a fault, as (condition, action): the action runs as soon as the condition holds.
@@ -66,7 +67,7 @@ class Scene:
     nodes: Nodes
     experiment: Path
     place: Place
-    database: Database
+    database: Database | None
     chance: random.Random
     drivers: list[Driver] = field(default_factory=list)
     ended: list[Driver] = field(default_factory=list)

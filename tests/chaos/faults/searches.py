@@ -20,9 +20,10 @@ def search(scene: Scene) -> str | None:
 
 
 def database(scene: Scene) -> str | None:
+    if scene.database is None:
+        return None
     if not scene.searching:
         scene.start("tune")
-        return None
     if not scene.busy() or not scene.database.exists() or not any(map(_has_begun, scene.searches)):
         return None
     seconds = scene.chance.uniform(6, 12)
