@@ -6,6 +6,7 @@ of its own in which that folder is its own control group, as it is in a containe
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from tests.chaos import disk
 _ROOT = Path("/sys/fs/cgroup/memory")
 _GROUP = "STILTS_CHAOS_CGROUP"
 LIMIT = 4 << 30
+_END_SECONDS = 60.0
 THRESHOLD = 0.8
 """Share of the limit above which the raylet kills workers."""
 
@@ -80,13 +82,18 @@ class Group:
         return subprocess.Popen([sys.executable, "-c", _HOG, str(self._folder), str(most)])
 
     def remove(self) -> None:
-        """Remove the group, as soon as its processes have ended."""
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
+        """Kill the processes of the group and remove it."""
+        deadline = time.monotonic() + _END_SECONDS
+        while True:
+            for pid in (self._folder / "cgroup.procs").read_text().split():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
+            try:
                 return self._folder.rmdir()
-            time.sleep(0.1)
-        self._folder.rmdir()
+            except OSError:  # a process is still ending
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
 
 @contextmanager

@@ -105,13 +105,13 @@ class Nodes:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._end()
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-        self._open.close()
+        with self._open:
+            for name, value in self._before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+            self._end()
 
     def _start(self) -> None:
         from ray.cluster_utils import Cluster
