@@ -13,7 +13,6 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from stilts.experiment.runtime import Runtime
 from stilts.storage.open import open_store
 from stilts.storage.protocol import Store
 from tests.tiny import TINY
@@ -47,8 +46,8 @@ runtime:
   max_parallel: 2
   checkpoint_seconds: 0.5
   max_retries: 100
+  stall_seconds: 15
 """
-    + ("  stall_seconds: 20\n" if "stall_seconds" in Runtime.model_fields else "")
 )
 
 _SEARCH = """\

@@ -10,8 +10,8 @@ from tests.chaos.scene import Scene
 
 PAUSE_SECONDS = 90.0
 """Maximum length of a pause if no other attempt takes over."""
-STALL_SECONDS = 120.0
-"""Maximum time until a stalled rank must have been noticed."""
+STALL_SECONDS = 220.0
+"""Maximum time until a stalled rank must have been noticed: twelve times `runtime.stall_seconds`, and some more."""
 
 
 def rank(scene: Scene) -> str | None:
