@@ -23,7 +23,7 @@ from tests.chaos.stores import Place
 
 GAP_SECONDS = (0.2, 2.0)
 DISK_MEGABYTES = 256
-BOUT = 12
+BOUT = 16
 """Faults of one bout."""
 DECK = (*faults.KINDS, "rank", "node", "driver", "search")
 """From these the faults of a bout are drawn."""

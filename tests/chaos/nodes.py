@@ -10,7 +10,6 @@ disk of their own (`disk`).
 import contextlib
 import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
@@ -123,14 +122,11 @@ class Nodes:
         self.environment = {**os.environ, "RAY_ADDRESS": self._cluster.address}
 
     def _end(self) -> None:
-        for process in self.ranks() + self.trials():
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(signal.SIGCONT)
-        with contextlib.suppress(Exception):  # of a cluster without a GCS server
-            self._cluster.shutdown()
-        for process in self.marked():  # such as the processes of a node whose start timed out
+        for process in self.marked():
             with contextlib.suppress(psutil.Error):
                 process.kill()
+        with contextlib.suppress(Exception):  # not all of its processes are there any more
+            self._cluster.shutdown()
         for group in self._groups.values():
             group.remove()
         self._groups.clear()

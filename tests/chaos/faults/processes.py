@@ -32,7 +32,7 @@ def _kill(scene: Scene, processes: list[psutil.Process]) -> str | None:
 
 def stall(scene: Scene) -> str | None:
     stalled = scene.trace.training()
-    if not stalled or len(scene.drivers) != 1:
+    if not stalled or len(scene.runs) != 1:
         return None
     process = psutil.Process(scene.chance.choice(stalled))
     process.send_signal(signal.SIGSTOP)
