@@ -125,7 +125,7 @@ class Result:
 
 def usual(paths: Iterable[str]) -> list[str]:
     """Paths of a store without the files that every run, lease and machine has of its own."""
-    own = re.compile(r"(^|/)(claims|runs|spent|study)/|^data/generated-")
+    own = re.compile(r"(^|/)(claims|runs|spent|study)/|^data/(generated-|index/)")
     return sorted(
         re.sub(r"^(experiments/\w+)/[0-9a-f]{12}\.", r"\1/*.", path) for path in paths if not own.search(path)
     )
