@@ -3,7 +3,7 @@
     python -m tests.chaos --faults 200 --seeds 4 --folder /tmp/chaos
 
 Each seed gets its share of the faults. If the run is stopped, the same command continues: finished bouts are not
-repeated, an unfinished one is started again. The report is printed after each bout.
+repeated, an unfinished one is started again. After each bout, the report is written to report.md in the folder.
 """
 
 import argparse
@@ -108,7 +108,8 @@ class Run:
         if problems and kind == "local":
             shutil.copytree(store.uri, folder / "store")
         print("\n".join(problems), flush=True)
-        print(report.report_text(report.read_log(self.log), trace.read(self.nodes.trace)), flush=True)
+        text = report.report_text(report.read_log(self.log), trace.read(self.nodes.trace))
+        (self.folder / "report.md").write_text(text + "\n")
 
     def _store(self, name: str, kind: str) -> Place:
         if kind == "s3":

@@ -23,9 +23,9 @@ from tests.chaos.stores import Place
 TICK_SECONDS = 0.2
 EARLY = 0.2
 """Share of the faults that may come before an optimizer step, while models are loaded and data is encoded."""
-RESTART_SECONDS = 1.0
-"""Minimum time between two starts of drivers."""
-PATIENCE_SECONDS = 600.0
+RESTART_SECONDS = (1.0, 16.0)
+"""Time until a driver that failed is started again, the first time and at most; it doubles each time."""
+PATIENCE_SECONDS = 400.0
 """A grid counts as stuck after this time without a report from any stage."""
 
 
@@ -59,55 +59,73 @@ class Bout:
         self.undone = list(kinds)
         self._open: dict[str, int] = {}
         self._done: set[Command] = set()
-        self._moved = self._trained = self._last_fault = self._last_start = time.monotonic()
+        self._restart: dict[Command, float] = {}
+        self._pause: dict[Command, float] = {}
+        self._moved = self._trained = self._last_fault = time.monotonic()
         self._due: float | None = None
         self._early: bool | None = None
 
-    def run(self, expected: grid.Result | None = None) -> tuple[grid.Result, list[str]]:
-        """Run the grid and its search; return their outcome and the problems that were found, as messages."""
+    def run(self, expected: grid.Result | None = None) -> tuple[grid.Result | None, list[str]]:
+        """Run the grid and its search.
+
+        Args:
+            expected: the outcome of an undisturbed run.
+
+        Returns:
+            The outcome, or None if the bout came to no end; and the problems that were found, as messages.
+        """
         began = time.monotonic()
         self._note("begin", experiment=str(self.scene.experiment), store=self.store.uri)
         self.scene.searching = not self.undone
+        found, problems = None, self.scene.problems
         with self.store.ledger() as records:
-            for _ in self._until_done():
-                self._see_movement()
-                self._do_what_was_put_off()
-                self._disturb()
-            self._clean()
-        attempts, paths = self.scene.trace.attempts, self.store.paths()
-        problems = [*self.scene.problems, *records.violations, *trace.overlaps(attempts), *trace.twice(attempts)]
-        problems += checks.drivers(self.scene.ended) + checks.residue(paths) + self.scene.nodes.leftovers()
-        found = grid.result(self.scene.experiment, self.store.uri, paths)
-        problems += [f"stage {name} has no record" for name in found.stages if name not in records.records]
-        if expected is not None:
-            problems += checks.differences(expected, found)
+            try:
+                for _ in self._until_done():
+                    self._see_movement()
+                    self._do_what_was_put_off()
+                    self._disturb()
+            except TimeoutError as error:
+                problems.append(f"{error}; see {self.scene.experiment.parent}")
+            else:
+                self._clean()
+                found = grid.result(self.scene.experiment, self.store.uri, self.store.paths())
+        problems += records.violations + self._check()
+        if found is not None:
+            problems += [f"stage {name} has no record" for name in found.stages if name not in records.records]
+            problems += [] if expected is None else checks.differences(expected, found)
         self._note("end", seconds=time.monotonic() - began, problems=problems)
         return found, problems
+
+    def _check(self) -> list[str]:
+        """Problems that need no comparison with the undisturbed run."""
+        attempts = self.scene.trace.attempts
+        return [
+            *trace.overlaps(attempts),
+            *trace.twice(attempts),
+            *checks.drivers(self.scene.ended),
+            *checks.residue(self.store.paths()),
+            *self.scene.nodes.leftovers(),
+        ]
 
     def _clean(self) -> None:
         """Run `stilts clean`. It must remove what killed processes left behind, and nothing that is needed."""
         self.scene.stop_cleaner()
         self.store.age()
         cleaned = self.scene.clean()
-        assert cleaned.process.returncode == 0, cleaned.log.read_text()
-        count = sum(driver.command == "clean" for driver in self.scene.ended)
-        self._note("cleaned", times=count)
+        if cleaned.process.returncode != 0:
+            self.scene.problems.append(f"stilts clean ended with {cleaned.process.returncode}: see {cleaned.log}")
+        self._note("cleaned", times=sum(driver.command == "clean" for driver in self.scene.ended))
 
     def _until_done(self) -> Iterator[None]:
         """Start drivers until the grid and its search have succeeded and all drivers have ended."""
         try:
             while True:
-                for driver in self.scene.see_ended():
-                    code = driver.process.returncode
-                    self._done |= {driver.command} if code == 0 else set()
-                    self._note("driver ended", pid=driver.pid, command=driver.command, code=code)
+                self._see_ended()
                 if self._done >= {"run", "tune"} and not self.scene.drivers and not self.scene.later:
                     return
                 self._start_drivers()
                 if time.monotonic() - self._moved > PATIENCE_SECONDS:
-                    raise TimeoutError(
-                        f"nothing has moved for {PATIENCE_SECONDS} s; see {self.scene.experiment.parent}"
-                    )
+                    raise TimeoutError(f"nothing has moved for {PATIENCE_SECONDS:.0f} s")
                 yield
                 time.sleep(TICK_SECONDS)
         finally:
@@ -118,16 +136,27 @@ class Bout:
                 driver.kill()
                 driver.process.wait()
 
+    def _see_ended(self) -> None:
+        for driver in self.scene.see_ended():
+            code = driver.process.returncode
+            self._note("driver ended", pid=driver.pid, command=driver.command, code=code)
+            if code == 0:
+                self._done.add(driver.command)
+            elif code > 0:
+                pause = self._pause.get(driver.command, RESTART_SECONDS[0])
+                self._pause[driver.command] = min(2 * pause, RESTART_SECONDS[1])
+                self._restart[driver.command] = time.monotonic() + pause
+
     def _start_drivers(self) -> None:
         """Start a driver of the grid, or of the search if it has begun, if it is not done and none is running."""
-        if self.scene.down or time.monotonic() - self._last_start < RESTART_SECONDS:
+        if self.scene.down:
             return
         missing: list[Command] = [] if "run" in self._done or self.scene.runs else ["run"]
         searches = self.scene.searching or "run" in self._done
         missing += ["tune"] if searches and "tune" not in self._done and not self.scene.searches else []
         for command in missing:
-            self._note("driver started", command=command, pid=self.scene.start(command).pid)
-            self._last_start = time.monotonic()
+            if time.monotonic() > self._restart.get(command, 0.0):
+                self._note("driver started", command=command, pid=self.scene.start(command).pid)
 
     def _see_movement(self) -> None:
         for line in self.scene.trace.update():
@@ -137,6 +166,7 @@ class Bout:
                 self._open.pop(line["attempt"], None)
             else:
                 self._moved = line["time"]
+                self._pause.clear()
                 self._trained = line["time"] if line["step"] is not None else self._trained
         for attempt, pid in list(self._open.items()):
             if not psutil.pid_exists(pid):

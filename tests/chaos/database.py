@@ -1,6 +1,7 @@
 """The databases of studies: an SQLite file that can be locked, and a PostgreSQL server that can be restarted."""
 
 import contextlib
+import getpass
 import importlib.util
 import os
 import shutil
@@ -16,7 +17,8 @@ from typing import Protocol
 from tests import servers
 
 _START_SECONDS = 60.0
-_USER = "postgres"
+_SERVER_USER = "postgres"
+"""User as whom the server runs if this process is root's, which it refuses to be."""
 
 
 class Database(Protocol):
@@ -75,13 +77,13 @@ class Postgres:
         programs = _programs()
         assert programs is not None
         self._programs = programs
-        self._user = _USER if os.getuid() == 0 else None
+        self._user = _SERVER_USER if os.getuid() == 0 else None
 
     def __enter__(self) -> "Postgres":
         self._folder = tempfile.mkdtemp(prefix="chaos-pg-")
         if self._user:
             shutil.chown(self._folder, self._user)
-        self._call("initdb", "-D", f"{self._folder}/data", "-A", "trust", "-U", _USER, "-N")
+        self._call("initdb", "-D", f"{self._folder}/data", "-A", "trust", "-U", getpass.getuser(), "-N")
         self.start()
         return self
 
@@ -111,10 +113,10 @@ class Postgres:
 
     def database(self, name: str) -> "PostgresDatabase":
         """Make a database; an older one of this name is removed."""
-        on = ["-h", "127.0.0.1", "-p", str(self._port), "-U", _USER]
+        on = ["-h", "127.0.0.1", "-p", str(self._port), "-U", getpass.getuser()]
         self._call("dropdb", *on, "--if-exists", name)
         self._call("createdb", *on, name)
-        return PostgresDatabase(self, f"postgresql://{_USER}@127.0.0.1:{self._port}/{name}")
+        return PostgresDatabase(self, f"postgresql://127.0.0.1:{self._port}/{name}")
 
     def _answers(self) -> bool:
         ready = [str(self._programs / "pg_isready"), "-h", "127.0.0.1", "-p", str(self._port)]
