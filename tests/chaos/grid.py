@@ -124,11 +124,23 @@ class Result:
 
 
 def usual(paths: Iterable[str]) -> list[str]:
-    """Paths of a store without the files that every run, lease and machine has of its own."""
-    own = re.compile(r"(^|/)(claims|runs|spent|study)/|^data/(generated-|index/)")
-    return sorted(
-        re.sub(r"^(experiments/\w+)/[0-9a-f]{12}\.", r"\1/*.", path) for path in paths if not own.search(path)
-    )
+    """Paths of a store without the files that every run, lease and machine has of its own, the same for every backend.
+
+    A bucket keeps a folder or large file X as an object X that names a tree, and the files of the tree as X.tree-ID/.
+    A file of a second tree of the same X remains as another entry.
+    """
+    own = re.compile(r"(^|/)(claims|runs|spent|study)/|^data/(generated-|index/)|/\.verified-")
+    names = [path for path in paths if not own.search(path)]
+    trees = {path.partition(".tree-")[0] for path in names if ".tree-" in path}
+    found = []
+    for path in names:
+        root, tree, rest = path.partition(".tree-")
+        file = rest.partition("/")[2]
+        if tree:
+            found.append(root if file == root.rpartition("/")[2] else f"{root}/{file}")
+        elif path not in trees:
+            found.append(re.sub(r"^(experiments/\w+)/[0-9a-f]{12}\.", r"\1/*.", path))
+    return sorted(found)
 
 
 def result(experiment: Path, uri: str, paths: Iterable[str]) -> Result:

@@ -137,6 +137,16 @@ def test_files_of_a_run_alone_are_no_difference() -> None:
     assert grid.usual([*two, "experiments/grid/aaaaaaaaaaaa.yaml"]) != grid.usual(two)
 
 
+def test_a_bucket_has_the_files_of_a_folder() -> None:
+    folder = ["stages/a/record.json", "stages/a/weights/x.json", "stages/a/weights/y", "data/b.arrow"]
+    bucket = [
+        *("stages/a/record.json", "stages/a/weights", "stages/a/weights.tree-0123/x.json"),
+        *("stages/a/weights.tree-0123/y", "data/b.arrow", "data/b.arrow.tree-4567/b.arrow"),
+    ]
+    assert grid.usual(bucket) == grid.usual(folder) == sorted(folder)
+    assert grid.usual([*bucket, "stages/a/weights.tree-89ab/y"]) == sorted([*folder, "stages/a/weights/y"])
+
+
 def test_what_writers_left_behind_is_told() -> None:
     assert checks.residue(["stages/a/record.json", "stages/b/failure.json"]) == []
     for path in ("stages/a/resume.old/state", "stages/a/.aside-1", "stages/a/failure.json"):
