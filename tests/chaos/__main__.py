@@ -23,7 +23,7 @@ from tests.chaos.stores import Place
 
 GAP_SECONDS = (0.2, 2.0)
 DISK_MEGABYTES = 256
-BOUT = 16
+BOUT = 17
 """Faults of one bout."""
 DECK = (*faults.KINDS, "rank", "node", "driver", "search")
 """From these the faults of a bout are drawn."""
@@ -87,8 +87,9 @@ class Run:
             done = _done(self.log)
             if done >= faults:
                 return [problem for line in report.read_log(self.log) for problem in line.get("problems", [])]
-            # Each kind of store in turn; every other turn with two ranks.
-            kind, ranks = self._kinds[number % len(self._kinds)], 1 + (number // len(self._kinds)) % 2
+            # Each kind of store in turn; every other turn with two ranks. Each seed begins at another place.
+            turn, place = divmod(number + seed, len(self._kinds))
+            kind, ranks = self._kinds[place], 1 + turn % 2
             name = f"{seed}-{number + 1}-{kind}-{ranks}"
             if not _ended(self.log, name):
                 chance = random.Random(name)
