@@ -10,11 +10,12 @@ from tests.chaos.scene import Driver
 
 DEFECT = 70
 _BAD = re.compile(r"defect of stilts|Traceback \(most recent call last\)")
+_MESSAGE = re.compile(r"(?m)^error: ")
 _LEFTOVERS = (".aside-", "/resume")
 
 
 def drivers(ended: Iterable[Driver]) -> list[str]:
-    """Drivers that ended with a defect, or by a signal that the harness did not send, or that logged a defect."""
+    """Drivers that ended with a defect, without a message, or by a signal that the harness did not send."""
     said = []
     for driver in ended:
         code, who = driver.process.returncode, f"stilts {driver.command} ({driver.log})"
@@ -22,9 +23,11 @@ def drivers(ended: Iterable[Driver]) -> list[str]:
             said.append(f"{who} ended with exit status {DEFECT}")
         elif code < 0 and not (driver.killed and code == -signal.SIGKILL):
             said.append(f"{who} ended by signal {-code}")
-        found = _BAD.search(driver.log.read_text(errors="replace"))
-        if found:
+        log = driver.log.read_text(errors="replace")
+        if found := _BAD.search(log):
             said.append(f"{who} says {found.group()!r}")
+        elif 0 < code < DEFECT and not _MESSAGE.search(log):
+            said.append(f"{who} ended with exit status {code} and without a message")
     return said
 
 

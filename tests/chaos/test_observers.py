@@ -181,7 +181,8 @@ def ended(tmp_path: Path, code: str, command: Command = "run", *, killed: bool =
     ("code", "killed", "said"),
     [
         ("", False, None),
-        ("raise SystemExit(1)", False, None),
+        ("raise SystemExit(1)", False, "without a message"),
+        ("raise SystemExit('error: the store is full')", False, None),
         ("raise SystemExit(70)", False, "exit status 70"),
         ("print('error: a defect of stilts')", False, "defect of stilts"),
         ("1 / 0", False, "Traceback"),
