@@ -23,7 +23,7 @@ from tests.chaos.stores import Place
 
 GAP_SECONDS = (0.2, 2.0)
 DISK_MEGABYTES = 256
-BOUT = 17
+BOUT = 25
 """Faults of one bout."""
 DECK = (*faults.KINDS, "rank", "node", "driver", "search")
 """From these the faults of a bout are drawn."""
@@ -94,7 +94,7 @@ class Run:
             if not _ended(self.log, name):
                 chance = random.Random(name)
                 deck = [one for one in self._deck if one != "database" or ranks == 1]
-                chosen = chance.sample(deck, min(BOUT, len(deck)))[: faults - done]
+                chosen = chance.sample(deck * 2, min(BOUT, 2 * len(deck)))[: faults - done]
                 print(f"{done} faults done; {name}: {', '.join(chosen)}", flush=True)
                 self._bout(name, kind, ranks, chosen, chance)
 
