@@ -25,6 +25,8 @@ GAP_SECONDS = (0.2, 2.0)
 DISK_MEGABYTES = 256
 BOUT = 25
 """Faults of one bout."""
+FEW = 4
+"""The share of a seed counts as done when so many faults are left: they are left to the next seed."""
 DECK = (*faults.KINDS, "rank", "node", "driver", "search")
 """From these the faults of a bout are drawn."""
 
@@ -50,8 +52,9 @@ def main() -> int:
     deck = [kind for kind in wanted if kind not in lacking]
     seeds = [arguments.seed + number for number in range(arguments.seeds)]
     with Run(arguments.folder.absolute(), arguments.stores.split(","), deck) as run:
-        problems = [run.inject(arguments.faults * number // len(seeds), seed) for number, seed in enumerate(seeds, 1)]
-    return int(any(problems))
+        for number, seed in enumerate(seeds, 1):
+            run.inject(arguments.faults * number // len(seeds), seed, FEW if number < len(seeds) else 0)
+        return int(bool(run.problems()))
 
 
 class Run:
@@ -81,12 +84,16 @@ class Run:
     def __exit__(self, *error: object) -> None:
         self._open.close()
 
-    def inject(self, faults: int, seed: int) -> list[str]:
-        """Run bouts with this seed until the whole run has had so many faults; return all problems of the run."""
+    def problems(self) -> list[str]:
+        """All problems of the run so far."""
+        return [problem for line in report.read_log(self.log) for problem in line.get("problems", [])]
+
+    def inject(self, faults: int, seed: int, few: int = 0) -> None:
+        """Run bouts with this seed until the whole run has had `faults` faults, or at most `few` fewer."""
         for number in itertools.count():
             done = _done(self.log)
-            if done >= faults:
-                return [problem for line in report.read_log(self.log) for problem in line.get("problems", [])]
+            if done >= faults - few:
+                return
             # Each kind of store in turn; every other turn with two ranks. Each seed begins at another place.
             turn, place = divmod(number + seed, len(self._kinds))
             kind, ranks = self._kinds[place], 1 + turn % 2
@@ -94,7 +101,8 @@ class Run:
             if not _ended(self.log, name):
                 chance = random.Random(name)
                 deck = [one for one in self._deck if one != "database" or ranks == 1]
-                chosen = chance.sample(deck * 2, min(BOUT, 2 * len(deck)))[: faults - done]
+                twice = [*deck, *(one for one in deck if one != "clean")]
+                chosen = chance.sample(twice, min(BOUT, len(twice)))[: faults - done]
                 print(f"{done} faults done; {name}: {', '.join(chosen)}", flush=True)
                 self._bout(name, kind, ranks, chosen, chance)
 
