@@ -16,6 +16,7 @@ from stilts.identity.stage import SHORT, DataRef, StageSpec
 from stilts.ledger.data import unpublished
 from stilts.ledger.disk import check_room
 from stilts.ledger.needs import CLEANING, Declaration, Needs, declare, list_needs, needs_of, running, unlisted
+from stilts.ledger.plain_json import read_object
 from stilts.ledger.record import read_stage, take_inventory
 from stilts.ledger.revisions import pin_revisions, record_revisions
 from stilts.os_errors import DiskFull, NotWritable
@@ -122,7 +123,7 @@ class Session:
         declare(self.store, self.experiment.name, name, resolved_yaml(self.experiment), needs)
         record_revisions(self.declared or self.experiment, self.experiment, self.store)
         path = _known_path(self.experiment)
-        noted = json.loads(self.store.read(path) or b"{}")
+        noted = read_object(self.store, path, "it is written again") or {}
         self.store.write(path, json.dumps({**noted, **self.known.answers}).encode())
 
     def needs(self) -> Needs:
@@ -201,8 +202,10 @@ def open_sources(experiment: Experiment) -> tuple[Store, Catalog, KnownData]:
     # A local folder is not made here: what only reads needs no write.
     root = store.root if isinstance(store, LocalStore) else store.scratch(".")
     catalog = Catalog(experiment.data, root)
-    noted = store.read(_known_path(experiment)) if sources_are_elsewhere(experiment.data) else None
-    return store, catalog, KnownData(catalog, None if noted is None else json.loads(noted))
+    noted = None
+    if sources_are_elsewhere(experiment.data):
+        noted = read_object(store, _known_path(experiment), "run `stilts data prepare` where the data is")
+    return store, catalog, KnownData(catalog, noted)
 
 
 def _known_path(experiment: Experiment) -> str:

@@ -279,5 +279,6 @@ def _read(store: Store, path: str) -> Needs | None:
         KeyError,
         IndexError,
         AttributeError,
+        RecursionError,
     ):  # damaged: as if there were no list
         return None

@@ -55,7 +55,7 @@ def read_progress(store: Store, run: str) -> RunReport | None:
         failures = {str(name): str(reason) for name, reason in dict(found.get("failures", {})).items()}
         progress = RunProgress(float(found["seconds"]), left, dict(found["counts"]), stages, failures)
         return RunReport(str(found["driver"]), float(found["time"]), progress)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from stilts.experiment.secrets import redact
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, EvaluationSpec
+from stilts.ledger.plain_json import read_object, warn_damaged
 from stilts.plan.todo import Artifact
 from stilts.storage.parallel import parallel_map
-from stilts.storage.protocol import Corrupt, Fence, Store
+from stilts.storage.protocol import Corrupt, Fence, Store, is_manifest
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,8 @@ MODEL_CARD = "README.md"
 """Name of the model card of kept weights."""
 
 _RECORD = ".record.json"
+_TRAINED_AGAIN = "the stage counts as missing and is trained again"
+_EVALUATED_AGAIN = "the evaluation counts as missing and is done again"
 
 
 def stage_path(name: str) -> str:
@@ -36,7 +39,7 @@ def read_stage(store: Store, name: str) -> dict[str, Any] | None:
     counts as absent, and the stage is trained again.
     """
     path = f"{stage_path(name)}/record.json"
-    record = _read_json(store, path)
+    record = _read_json(store, path, _TRAINED_AGAIN)
     if record is None or _is_whole(record, name):
         return record
     log.warning(
@@ -48,13 +51,16 @@ def read_stage(store: Store, name: str) -> dict[str, Any] | None:
 def _is_whole(record: dict[str, Any], name: str) -> bool:
     """Whether the payload, the key and the folder of a record agree, as far as it has them."""
     key, payload = record.get("key"), record.get("payload")
+    manifest, sections = record.get("weights"), (record.get(name, {}) for name in ("train", "dev"))
+    if not (manifest is None or is_manifest(manifest)) or not all(isinstance(part, dict | None) for part in sections):
+        return False
     if key is None:
         return payload is None
     if not isinstance(key, str) or key[:SHORT] != name[-SHORT:]:
         return False
     try:
         return payload is None or digest(payload) == key
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -136,7 +142,7 @@ def write_evaluation(
 
 def read_evaluation(store: Store, name: str, spec: EvaluationSpec) -> dict[str, Any] | None:
     """Return the record of an evaluation; None if it is not done."""
-    return _read_json(store, f"{stage_path(name)}/{spec.path}{_RECORD}")
+    return _read_evaluation(store, f"{stage_path(name)}/{spec.path}{_RECORD}")
 
 
 def read_evaluations(store: Store, name: str) -> list[dict[str, Any]]:
@@ -144,7 +150,7 @@ def read_evaluations(store: Store, name: str) -> list[dict[str, Any]]:
     root = f"{stage_path(name)}/evaluations"
     folders = [f"{root}/{task}" for task in sorted(store.list(root))]
     paths = [f"{folder}/{file}" for folder in folders for file in sorted(store.list(folder)) if file.endswith(_RECORD)]
-    records = parallel_map(store, lambda path: _read_json(store, path), paths)
+    records = parallel_map(store, lambda path: _read_evaluation(store, path), paths)
     return [record for record in records if record is not None]
 
 
@@ -235,32 +241,54 @@ def _evaluations(store: Store, name: str, verify: bool) -> Iterator[str]:
 
 
 def _intact(store: Store, stem: str) -> bool:
-    record = _read_json(store, stem + _RECORD)
+    record = _read_evaluation(store, stem + _RECORD)
     return record is not None and _predictions(store, stem, record) is not None
 
 
 def _predictions(store: Store, stem: str, record: dict[str, Any]) -> bytes | None:
     """Predictions that the record of an evaluation names; None if they are missing or differ from what was written."""
-    file = record["predictions"]
+    file = record.get("predictions")
+    if file is None:
+        return None
     content = store.read(stem + file["suffix"])
     return content if content is not None and hashlib.sha256(content).hexdigest() == file["sha256"] else None
 
 
-def _read_json(store: Store, path: str) -> dict[str, Any] | None:
-    content = store.read(path)
-    if content is None:
+def _read_json(store: Store, path: str, then: str = "it is ignored") -> dict[str, Any] | None:
+    record = read_object(store, path, then)
+    if record is None:
         return None
-    try:
-        record = json.loads(content)
-    except ValueError:
-        return None
-    if not isinstance(record, dict) or not isinstance(record.get("schema"), int):
+    if type(record.get("schema")) is not int:
+        warn_damaged(store, path, then)
         return None
     if record["schema"] > SCHEMA:
         raise Corrupt(
             f"{store.uri}/{path} was written by a newer stilts (schema {record['schema']}); upgrade to read it"
         )
     return record
+
+
+def _is_evaluation(record: dict[str, Any]) -> bool:
+    """Whether the fields of an evaluation's record that others read have the types that they are written with."""
+    file, metrics = record.get("predictions"), record.get("metrics")
+    return (
+        (file is None or (isinstance(file, dict) and all(isinstance(file.get(k), str) for k in ("suffix", "sha256"))))
+        and (metrics is None or (isinstance(metrics, dict) and all(map(_is_number, metrics.values()))))
+        and isinstance(record.get("extra", {}), dict)
+        and _is_number(record.get("examples", 0))
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _read_evaluation(store: Store, path: str) -> dict[str, Any] | None:
+    record = _read_json(store, path, _EVALUATED_AGAIN)
+    if record is None or _is_evaluation(record):
+        return record
+    warn_damaged(store, path, _EVALUATED_AGAIN)
+    return None
 
 
 def _json(record: dict[str, Any]) -> bytes:

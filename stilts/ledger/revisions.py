@@ -10,6 +10,7 @@ from typing import TypeVar
 from stilts.encoders.pins import is_commit, resolve_revision
 from stilts.errors import StiltsError
 from stilts.experiment.experiment import Experiment
+from stilts.ledger.plain_json import read_object
 from stilts.storage.protocol import Store
 
 Declared = TypeVar("Declared", bound=Experiment)
@@ -46,7 +47,8 @@ def record_revisions(declared: Experiment, pinned: Experiment, store: Store) -> 
 
 
 def _noted(experiment: Experiment, store: Store) -> dict[str, str]:
-    return dict(json.loads(store.read(_path(experiment)) or b"{}"))
+    found = read_object(store, _path(experiment), "the revisions are looked up again") or {}
+    return {str(name): commit for name, commit in found.items() if isinstance(commit, str)}
 
 
 def _path(experiment: Experiment) -> str:

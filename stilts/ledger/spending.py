@@ -59,5 +59,5 @@ def _parse(content: bytes | None, currency: str) -> Spending:
         found = json.loads(content or b"")
         cost = float(found["cost"]) if found["currency"] == currency else 0.0
         return Spending(float(found["gpu_hours"]), cost, int(found["launches"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return Spending()

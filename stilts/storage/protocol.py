@@ -36,7 +36,7 @@ Paths are relative, with forward slashes. Layout:
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from stilts.errors import StiltsError
 
@@ -72,6 +72,14 @@ def check_path(path: str) -> str:
             f"{path!r} is no path inside a store: give relative names with '/' between them, without '..'"
         )
     return path
+
+
+def is_manifest(found: Any) -> bool:
+    """Whether plain JSON has the form of a manifest."""
+    return isinstance(found, dict) and all(
+        isinstance(file, dict) and isinstance(file.get("bytes"), int) and isinstance(file.get("sha256"), str)
+        for file in found.values()
+    )
 
 
 def check_names(manifest: Manifest) -> None:

@@ -38,7 +38,7 @@ from stilts.errors import StiltsError
 from stilts.storage.bucket.clients import Clients, check_process, connect
 from stilts.storage.bucket.transfer import download, upload
 from stilts.storage.cache import Cache
-from stilts.storage.protocol import Corrupt, Fence, Manifest, Measure, Unreachable, check_names, check_path
+from stilts.storage.protocol import Corrupt, Fence, Manifest, Measure, Unreachable, check_names, check_path, is_manifest
 from stilts.storage.retry import retried
 from stilts.storage.uri import Location
 from stilts.storage.verified import digests, hash_file
@@ -263,7 +263,7 @@ class ObjectStore:
             tree = json.loads(self.read(path) or b"null")
         except ValueError:
             return None
-        if not isinstance(tree, dict) or not {"tree", "single"} <= tree.keys() or not _is_manifest(tree.get("files")):
+        if not isinstance(tree, dict) or not {"tree", "single"} <= tree.keys() or not is_manifest(tree.get("files")):
             return None
         check_names(tree["files"])
         name = str(tree["tree"])
@@ -398,13 +398,6 @@ def _version(meta: Any) -> str:
 
 def _is_tree(name: str) -> bool:
     return _TREE_NAME.search(name) is not None
-
-
-def _is_manifest(found: Any) -> bool:
-    return isinstance(found, dict) and all(
-        isinstance(file, dict) and isinstance(file.get("bytes"), int) and isinstance(file.get("sha256"), str)
-        for file in found.values()
-    )
 
 
 def _folder(path: str, tree: dict[str, Any]) -> str:
