@@ -63,7 +63,7 @@ def test_a_store_that_cannot_be_written(stilts: Run, experiment: Path, tmp_path:
     (tmp_path / "file").write_text("")
     code, _, err = stilts("plan", experiment, "--set", f"store={tmp_path}/file/store")
     assert code == 1
-    assert "cannot write" in err
+    assert "is a file; give another folder" in err
 
 
 def test_a_plan_is_priced_and_simulated_where_machines_are_described(stilts: Run, experiment: Path) -> None:
