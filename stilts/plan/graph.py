@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 
 from stilts.identity.stage import SHORT, BaseSpec, EvaluationSpec, StageSpec, Watched
 
+SLUG_BYTES = 187
+"""Largest size of a slug. With the key behind it, the name of a stage's folder has at most 200 bytes; file systems take
+255."""
+
 
 @dataclass
 class Node:
@@ -51,11 +55,15 @@ class Graph:
     nodes: dict[str, Node] = field(default_factory=dict)
 
     def add(self, spec: StageSpec | BaseSpec, slug: str) -> Node:
-        """Return the node with the key of this spec; create it if there is none. Its parent must have been added."""
+        """Return the node with the key of this spec; create it if there is none. Its parent must have been added.
+
+        Args:
+            slug: for people only; a long one is shortened in the middle.
+        """
         node = self.nodes.get(spec.key)
         if node is None:
             parent = spec.parent if isinstance(spec, StageSpec) else None
-            node = self.nodes[spec.key] = Node(spec, slug, parent)
+            node = self.nodes[spec.key] = Node(spec, bounded(slug), parent)
             if parent is not None:
                 self.nodes[parent].children.append(spec.key)
         return node
@@ -69,3 +77,13 @@ class Graph:
     def stages(self) -> list[Node]:
         """All nodes except the base models."""
         return [node for node in self if not node.is_base]
+
+
+def bounded(slug: str) -> str:
+    """The slug if it has at most `SLUG_BYTES` bytes in UTF-8, else its beginning and its end with `..` in between."""
+    content = slug.encode()
+    if len(content) <= SLUG_BYTES:
+        return slug
+    half = (SLUG_BYTES - 2) // 2
+    begin, end = (part.decode(errors="ignore") for part in (content[:half], content[-half:]))
+    return f"{begin.rstrip('-.')}..{end.lstrip('-.')}"
