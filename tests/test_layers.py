@@ -15,6 +15,7 @@ FLOORS = (
     *(
         "version",
         "errors",
+        "visible",
         "advice",
         "discovery",
         "os_errors",

@@ -13,7 +13,8 @@ from rich.markup import escape
 from stilts.advice import advice, explained
 from stilts.cli import data, machine, results, run, start, store
 from stilts.cli.base import complain, progress_console
-from stilts.cli.exit_codes import BROKEN_PIPE, DEFECT, FAILED, LIMIT_REACHED, MEANINGS
+from stilts.cli.exit_codes import DEFECT, FAILED, LIMIT_REACHED, MEANINGS
+from stilts.cli.streams import forgiving_output, is_of_output
 from stilts.errors import LimitReached, StiltsError
 from stilts.experiment.secrets import redact
 from stilts.os_errors import explain
@@ -75,6 +76,11 @@ app.add_typer(data_app, name="data", rich_help_panel=START)
 
 def main() -> None:
     """Entry point: run a command, and turn errors into messages and exit codes (`cli/exit_codes.py`)."""
+    with forgiving_output():
+        _main()
+
+
+def _main() -> None:
     become_interactive()
     try:
         app()
@@ -88,10 +94,9 @@ def main() -> None:
     except StiltsError as error:
         complain(str(error))
         sys.exit(FAILED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(BROKEN_PIPE)
     except Exception as error:
+        if is_of_output(error):
+            raise
         if os.environ.get("STILTS_DEBUG"):
             sys.stderr.write(redact(traceback.format_exc()))
             sys.exit(FAILED)

@@ -15,6 +15,8 @@ from rich.markup import escape
 from stilts.cli.exit_codes import INTERRUPTED
 from stilts.experiment.secrets import redact
 from stilts.os_errors import DiskFull, NotWritable
+from stilts.show.display import SafeConsole
+from stilts.visible import bounded, visible, visible_json
 
 if TYPE_CHECKING:
     from stilts.api.objects import Results
@@ -71,23 +73,24 @@ def write_tables(results: "Results") -> list[Path]:
 
 
 def complain(message: str) -> None:
-    """Print an error message without its secrets."""
-    progress_console().print(f"[bold red]error:[/] {escape(redact(message))}", soft_wrap=True, highlight=False)
+    """Print an error message of bounded length without its secrets."""
+    text = visible(bounded(redact(message)))
+    progress_console().print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True, highlight=False)
 
 
 def print_json(value: Any) -> None:
     """Print JSON on standard output."""
-    typer.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    typer.echo(visible_json(json.dumps(value, indent=1, ensure_ascii=False)))
 
 
 def console() -> Console:
     """Standard output. In a pipe it is wide enough for every table, so that nothing is cut."""
-    return Console() if sys.stdout.isatty() else Console(width=200)
+    return SafeConsole() if sys.stdout.isatty() else SafeConsole(width=200)
 
 
 def progress_console() -> Console:
     """Standard error, where progress and messages go, so that standard output holds the result alone."""
-    return Console(stderr=True)
+    return SafeConsole(stderr=True)
 
 
 @contextmanager

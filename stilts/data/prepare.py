@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -225,10 +226,10 @@ class Catalog:
         assert self.data.generate is not None
         with explained("write", folder):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".generated-"))
+            temporary = folder.parent / f".generated-{uuid.uuid4().hex[:8]}"
             try:
+                temporary.mkdir()
                 generated.generate(self.data.generate, temporary)
-                os.chmod(temporary, 0o755)
                 os.rename(temporary, folder)
             except OSError:
                 if not folder.is_dir():  # else another process was first

@@ -7,7 +7,7 @@ DIGEST_VERSION.
 
 import hashlib
 import os
-import tempfile
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -40,17 +40,17 @@ def write_table(table: pa.Table, path: Path) -> None:
     """Write an Arrow file atomically: it is either complete or absent."""
     with explained("write", path, need=table.nbytes):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        temporary = path.parent / f".{path.name}-{uuid.uuid4().hex[:8]}"
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # the mode follows the umask
         try:
             with os.fdopen(handle, "wb") as file:
                 with pa.ipc.new_file(file, table.schema) as writer:
                     writer.write_table(table)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
 

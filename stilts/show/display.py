@@ -2,12 +2,24 @@
 
 import io
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from stilts.visible import visible
 
 _TEXT_WIDTH = 120
 _HTML_WIDTH = 160
 _HTML = '<pre style="font-family:Menlo,Consolas,monospace;white-space:pre;overflow-x:auto;line-height:1.3">{code}</pre>'
+
+
+class SafeConsole(Console):
+    """A console that shows control characters of texts (a stored error, a path) as text and sends its own alone."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
 
 
 class Displayed(ABC):
@@ -18,13 +30,13 @@ class Displayed(ABC):
         """Print the object on a console."""
 
     def __str__(self) -> str:
-        console = Console(file=io.StringIO(), record=True, width=_TEXT_WIDTH, force_jupyter=False)
+        console = SafeConsole(file=io.StringIO(), record=True, width=_TEXT_WIDTH, force_jupyter=False)
         self.show(console)
         return console.export_text().rstrip()
 
     def _repr_html_(self) -> str:
         """What a notebook displays."""
-        console = Console(file=io.StringIO(), record=True, width=_HTML_WIDTH, force_jupyter=False)
+        console = SafeConsole(file=io.StringIO(), record=True, width=_HTML_WIDTH, force_jupyter=False)
         self.show(console)
         return console.export_html(inline_styles=True, code_format=_HTML)
 

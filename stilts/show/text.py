@@ -3,10 +3,12 @@
 import csv
 import io
 import re
+from typing import Any
 
 import pyarrow as pa
 
 from stilts.statistics.spread import Spread
+from stilts.visible import visible
 
 
 def number(spread: Spread, sign: str = "") -> str:
@@ -44,13 +46,20 @@ def to_csv(table: pa.Table) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, table.column_names, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table.to_pylist())
+    writer.writerows({name: _field(value) for name, value in row.items()} for row in table.to_pylist())
     return text.getvalue()
+
+
+def _field(value: Any) -> Any:
+    """A value for CSV. A spreadsheet would run a text that begins like a formula; a quotation mark keeps it text."""
+    if not isinstance(value, str):
+        return value
+    return f"'{visible(value)}" if value.startswith(("=", "+", "-", "@", "\t")) else visible(value)
 
 
 def escape_markdown(text: str) -> str:
     """Escape the characters that Markdown would read as markup in a table cell."""
-    return re.sub(r"([\\|*`<\[])", r"\\\1", text)
+    return re.sub(r"([\\|*`<\[])", r"\\\1", visible(text))
 
 
 _LATEX = {
@@ -61,4 +70,4 @@ _LATEX = {
 
 def escape_latex(text: str) -> str:
     """Escape the special characters of LaTeX."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in visible(text))

@@ -30,6 +30,7 @@ from stilts.show.html.overview import LEVEL, overview, seeds_table
 from stilts.show.html.table_rows import TableRow, TableRows, name, number
 from stilts.show.published import EXTRACTION
 from stilts.storage.local import LocalStore
+from stilts.visible import visible
 
 
 @dataclass(frozen=True)
@@ -148,10 +149,16 @@ def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("stilts.show.html"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def _shown(value: Any) -> Any:
+    """Text with its control characters as escapes. What is markup stays markup."""
+    return visible(value) if type(value) is str else value
 
 
 def _text(environment: Environment, file: str) -> str:
