@@ -74,6 +74,7 @@ class Postgres:
 
     def __init__(self) -> None:
         self._port = servers.free_port()
+        self._environment = dict(os.environ)  # of now: it must not be marked as a process of a cluster
         programs = _programs()
         assert programs is not None
         self._programs = programs
@@ -98,6 +99,7 @@ class Postgres:
             [str(self._programs / "postgres"), *where, "-F"],
             user=self._user,
             cwd="/",
+            env=self._environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
