@@ -35,6 +35,7 @@ _STATUS = {"Diverged": DIVERGED, "Preempted": PREEMPTED, "Stopped": STOPPED}
 _LOST: dict[str, Cause] = {
     "LeaseLost": "lease",
     "Unreachable": "store",
+    "DiskFull": "disk",
     **dict.fromkeys(("DistBackendError", "DistNetworkError", "DistStoreError"), "network"),
 }
 _TEXTS: tuple[tuple[str, Cause], ...] = (

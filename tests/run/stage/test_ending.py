@@ -9,6 +9,7 @@ import pytest
 
 from stilts.errors import StiltsError
 from stilts.ledger.record import read_ending, read_failure, write_failure
+from stilts.os_errors import DiskFull
 from stilts.run.stage import ending
 from stilts.run.stage.ending import FailureRecord, describe
 from stilts.storage.lease import LeaseLost
@@ -39,6 +40,7 @@ class DistBackendError(RuntimeError):
         (LeaseLost("taken"), "lost", "lease"),
         (Unreachable("away"), "lost", "store"),
         (OSError(errno.ENOSPC, "No space left on device"), "lost", "disk"),
+        (DiskFull("the disk of the resume state is full"), "lost", "disk"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "lost", "disk"),
         (RuntimeError("[enforce fail at inline_container.cc] . No space left on device"), "lost", "disk"),
         (DistBackendError("NCCL error in: ProcessGroupNCCL.cpp"), "lost", "network"),
