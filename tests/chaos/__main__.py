@@ -25,6 +25,8 @@ GAP_SECONDS = (0.2, 2.0)
 DISK_MEGABYTES = 256
 BOUT = 25
 """Faults of one bout."""
+RANKS = (1, 1, 1, 2, 2, 1)
+"""Ranks of a trial in one bout after another."""
 FEW = 4
 """The share of a seed counts as done when so many faults are left: they are left to the next seed."""
 DECK = (*faults.KINDS, "rank", "node", "driver", "search")
@@ -94,9 +96,8 @@ class Run:
             done = _done(self.log)
             if done >= faults - few:
                 return
-            # Each kind of store in turn; every other turn with two ranks. Each seed begins at another place.
-            turn, place = divmod(number + seed, len(self._kinds))
-            kind, ranks = self._kinds[place], 1 + turn % 2
+            turn = number + 2 * seed  # each seed begins at another place
+            kind, ranks = self._kinds[turn % len(self._kinds)], RANKS[turn % len(RANKS)]
             name = f"{seed}-{number + 1}-{kind}-{ranks}"
             if not _ended(self.log, name):
                 chance = random.Random(name)

@@ -81,6 +81,7 @@ class Nodes:
         self._set = {
             trace.FILE: str(self.trace),
             MARK: self.mark,
+            "RAY_worker_niceness": "0",  # Ray's 15 would let other programs of the machine starve them
             "PYTHONPATH": _python_path(),
             "TMPDIR": str(self.temporary),
             "STILTS_CACHE": str(self.temporary / "cache"),
