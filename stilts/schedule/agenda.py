@@ -27,7 +27,7 @@ class StageOutcome:
         traceback: of an error of the program.
         seconds: duration of the last attempt.
         lost: number of lost attempts, by cause.
-        cause: why the last attempt was lost.
+        cause: why the last attempt was lost; None if it was not.
     """
 
     status: Status = "waiting"
@@ -131,6 +131,7 @@ class Agenda:
         self.running.remove(name)
         outcome = self.outcomes[name]
         outcome.status, outcome.message, outcome.traceback, outcome.seconds = status, message, traceback, seconds
+        outcome.cause = None
         if status == "done":
             for child in self._children[name]:
                 if self.outcomes[child].status == "waiting":  # otherwise it is concluded
@@ -142,10 +143,11 @@ class Agenda:
         """Note that the trial of a running stage was lost; return False if the stage has failed and is not retried."""
         outcome = self.outcomes[name]
         outcome.lost[cause] += 1
-        outcome.cause = cause
         if outcome.lost[cause] > bound(cause, self.max_retries):
             self.finish(name, "failed", final_message(cause, outcome.lost[cause], reason))
+            outcome.cause = cause
             return False
+        outcome.cause = cause
         outcome.status, outcome.message = "waiting", reason
         self.running.remove(name)
         self._paused[name] = self._clock() + pause(cause, outcome.lost[cause])

@@ -20,6 +20,7 @@ Cause = Literal[
     "memory",
     "object store",
     "disk",
+    "read-only",
     "gpu",
     "stalled",
 ]
@@ -78,6 +79,9 @@ CAUSES: dict[Cause, Rule] = {
     ),
     "disk": Rule(
         3, "disk", "the disk of its node was full", "free some space on the node, or use another TMPDIR", pause=15.0
+    ),
+    "read-only": Rule(
+        3, "refused", "the store or a disk refused to be written", "give this user the right to write there", pause=15.0
     ),
     "gpu": Rule(3, "lost", "its GPU failed", "check the GPU with nvidia-smi, and take its node out of the cluster"),
     "stalled": Rule(

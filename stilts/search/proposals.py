@@ -31,6 +31,7 @@ from stilts.ledger.record import read_stage, take_inventory
 from stilts.plan.job import StageJob
 from stilts.plan.todo import artifact_name
 from stilts.schedule.agenda import StageOutcome
+from stilts.schedule.causes import Cause
 from stilts.search.declared import Declarations
 from stilts.search.session import SearchSession
 from stilts.search.study import best_of, distributions
@@ -40,6 +41,8 @@ from stilts.storage.lease import Lease
 _STOPPING = "stopping"
 FAILURES = 3
 """Number of failed trials after which a search gives up, if no trial has been completed."""
+SURROUNDINGS: tuple[Cause, ...] = ("disk", "read-only", "store", "object store")
+"""Causes of failures that do not depend on the values of a trial."""
 
 
 @dataclass
@@ -152,6 +155,9 @@ class Proposals:
             one.seconds += outcome.seconds
             if outcome.status == "done":
                 self._advance(one)
+            elif outcome.cause in SURROUNDINGS:
+                # The trial stays unfinished: other values would fail in the same way, and the next driver continues it.
+                raise StiltsError(outcome.message)
             elif outcome.status == "failed":
                 self._end(one, "failed", outcome.message)
                 self._count_failures(outcome.message)

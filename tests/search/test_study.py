@@ -170,6 +170,18 @@ def test_a_search_whose_trials_all_fail_gives_up_and_says_why(search: Open) -> N
     assert "bad data in line 7" in driver.proposals.broken
 
 
+def test_a_trial_that_the_store_or_a_disk_has_failed_is_continued_by_the_next_driver(search: Open) -> None:
+    first = Driver(search())
+    stage = first.offer()
+    first.proposals.ended(stage, StageOutcome("failed", "the disk is full: free some space", cause="disk"))
+    assert first.proposals.away
+    assert first.proposals.broken == "the disk is full: free some space"
+    assert first.proposals.offer() is None
+    again = Driver(search())
+    assert again.offer() == stage
+    assert again.states() == ["RUNNING"]
+
+
 def test_values_that_do_not_go_together_are_refused_and_the_search_continues(search: Open) -> None:
     """Each end of the space is valid with the experiment's own recipe; not every pair."""
     driver = Driver(

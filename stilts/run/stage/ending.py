@@ -36,6 +36,7 @@ _LOST: dict[str, Cause] = {
     "LeaseLost": "lease",
     "Unreachable": "store",
     "DiskFull": "disk",
+    "NotWritable": "read-only",
     **dict.fromkeys(("DistBackendError", "DistNetworkError", "DistStoreError"), "network"),
 }
 _TEXTS: tuple[tuple[str, Cause], ...] = (
@@ -69,6 +70,8 @@ def _cause(error: BaseException) -> Cause | None:
             return _LOST[type(found).__name__]
         if isinstance(found, OSError) and found.errno in (errno.ENOSPC, errno.EDQUOT):
             return "disk"
+        if isinstance(found, OSError) and found.errno == errno.EROFS:
+            return "read-only"
         if isinstance(found, OSError | RuntimeError):
             for text, cause in _TEXTS:
                 if re.search(text, str(found)):

@@ -9,7 +9,7 @@ import pytest
 
 from stilts.errors import StiltsError
 from stilts.ledger.record import read_ending, read_failure, write_failure
-from stilts.os_errors import DiskFull
+from stilts.os_errors import DiskFull, NotWritable
 from stilts.run.stage import ending
 from stilts.run.stage.ending import FailureRecord, describe
 from stilts.storage.lease import LeaseLost
@@ -41,6 +41,8 @@ class DistBackendError(RuntimeError):
         (Unreachable("away"), "lost", "store"),
         (OSError(errno.ENOSPC, "No space left on device"), "lost", "disk"),
         (DiskFull("the disk of the resume state is full"), "lost", "disk"),
+        (NotWritable("creating s3://bucket/claims/1.json: these credentials may not do that"), "lost", "read-only"),
+        (OSError(errno.EROFS, "Read-only file system"), "lost", "read-only"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "lost", "disk"),
         (RuntimeError("[enforce fail at inline_container.cc] . No space left on device"), "lost", "disk"),
         (DistBackendError("NCCL error in: ProcessGroupNCCL.cpp"), "lost", "network"),
