@@ -80,6 +80,8 @@ def explain(error: Exception, act: str, path: Path, *, what: str = "", need: int
         if act == "read":
             remedy = "give this user the permission to read it"
         return NotWritable(f"{subject} {path}: {error.strerror}{inner}; {remedy}")
+    if number == errno.ENOENT and act == "write":  # in /proc, say; a file that is read may be missing for good reasons
+        return StiltsError(f"{subject} {path}: {error.strerror}{inner}; nothing can be made there, give another path")
     if number in _REMEDIES:
         return StiltsError(f"{subject} {path}: {error.strerror}{inner}; {_REMEDIES[number]}")
     return None

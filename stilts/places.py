@@ -54,7 +54,7 @@ def check_folder(path: str, example: str) -> str:
             that was not replaced; or `~NAME` of an unknown user.
     """
     _check_text(path)
-    if re.match(r"[A-Za-z]:([\\/]|$)", path) or "\\" in path:
+    if re.match(r"[A-Za-z]:|//[^/]", path) or "\\" in path:
         raise ValueError(f"{_shown(path)} is a path of Windows; give it with '/', in WSL as /mnt/c/...")
     scheme, _ = _scheme(path)
     if scheme is not None:

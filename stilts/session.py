@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stilts.data.known import KnownData, sources_are_elsewhere
 from stilts.data.prepare import ABSENT, Catalog
+from stilts.errors import StiltsError
 from stilts.experiment.experiment import Experiment
 from stilts.experiment.load import load_experiment, read_resolved, resolved_yaml
 from stilts.identity.canonical import digest
@@ -181,7 +182,8 @@ class Session:
         return {task: self.catalog.ways(get_task(task), split) for task, split in sorted(found.items())}
 
     def check_disk(self, plan: Plan, trials: int, *, search: bool = False) -> None:
-        """Check that there is room for a plan on the disk of a local store, and on the disks of this machine.
+        """Check that there is room for a plan on the disk of a local store and on the disks of this machine, and that
+        the folder of the results can be made.
 
         Where trials run on other machines, those machines' disks are not checked.
 
@@ -190,8 +192,12 @@ class Session:
             search: whether the plan is that of a search, whose trials train stages like those of the plan.
 
         Raises:
-            StiltsError: too little is free; the message has the path, both figures and what to do.
+            StiltsError: too little is free, or a file is in the place of a folder; the message has the path and what
+                to do.
         """
+        file = next((path for path in (self.results, *self.results.parents) if path.is_file()), None)
+        if file is not None:
+            raise StiltsError(f"the results cannot be written to {self.results}: {file} is a file; give another folder")
         costs = make_plan(self.expansion, {}, self.store.uri, ()).costs if search else plan.costs
         check_room(disk_need(costs, trials, search=search), self.store, trials)
 

@@ -75,6 +75,8 @@ REFUSED = [
     ("C:\\runs", "a path of Windows"),
     ("C:/runs", "a path of Windows"),
     ("c:", "a path of Windows"),
+    ("c:runs", "a path of Windows"),
+    ("//server/share", "a path of Windows"),
     ("runs\\store", "a path of Windows"),
     ("\\\\server\\share", "a path of Windows"),
     ("http://host/x", "a web address is no store"),

@@ -142,6 +142,9 @@ def parse_value(text: str, location: Location, document: Document) -> Any:
 
 def _text(path: Path) -> str:
     try:
+        # A pipe of the shell, `<(...)` or /dev/stdin, has a writer. One with a name of its own may wait for ever.
+        if path.is_fifo() and not path.is_relative_to("/dev"):
+            raise StiltsError(f"{path} is a named pipe; write the experiment to a file, or give it as <(COMMAND)")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:

@@ -51,6 +51,18 @@ def test_too_few_processors_are_told_at_once(stilts: Run, experiment: Path) -> N
     assert "GPU" in err
 
 
+@pytest.mark.parametrize("below", ["", "/inner/deeper"])
+def test_a_file_in_the_place_of_the_results_is_told_before_training(
+    stilts: Run, experiment: Path, tmp_path: Path, below: str
+) -> None:
+    (tmp_path / "taken").write_text("mine")
+    code, out, err = stilts("run", experiment, "--set", f"results={tmp_path}/taken{below}")
+    assert (code, out) == (1, "")
+    assert "taken is a file; give another folder" in err
+    assert "start" not in err
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
 def test_too_little_disk_is_told_before_training(
     stilts: Run, experiment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Loading: every mistake at once, with its line; YAML as people write it; overrides; environment; round trips."""
 
+import os
 import re
 import time
 from collections.abc import Iterator
@@ -33,6 +34,18 @@ def load(tmp_path: Path):
         return load_experiment(file, overrides, environment)
 
     return load
+
+
+def test_a_named_pipe_without_a_writer_is_refused_and_one_of_the_shell_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "e.yaml"
+    os.mkfifo(pipe)
+    with pytest.raises(StiltsError, match=r"e\.yaml is a named pipe; write the experiment to a file"):
+        load_experiment(pipe)
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb"):
+        with os.fdopen(writer, "wb") as file:
+            file.write(GOOD.encode())
+        assert load_experiment(Path(f"/dev/fd/{reader}")).name == "small"
 
 
 @pytest.fixture
