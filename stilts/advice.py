@@ -1,15 +1,18 @@
 """Advice: what a person can do about an error of a library or of the machine.
 
-`RULES` is the only place that knows this. The errors of torch, httpx, requests and huggingface_hub are known by the
-names of their classes and by their texts, so that none of these libraries is imported.
+`RULES` is a table of kinds of errors. The errors of torch, httpx, requests and huggingface_hub are recognised by the
+names of their classes and by their texts, so that none of these libraries is imported. Other modules describe errors of
+other sources: `os_errors.py` those about a path, `storage/retry.py` those of a bucket's server, and
+`schedule/causes.py` losses that are retried.
 """
 
 import errno
 import re
 import traceback
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from stilts.errors import chain
 
 _PACKAGE = Path(__file__).parent
 _CALLERS = ("run/gang", "cli", "api")
@@ -41,6 +44,11 @@ class Rule:
         return self.text is not None and re.search(self.text, f"{type(error).__name__}: {error}") is not None
 
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+"""Values of `errno` of a full disk or an exhausted quota."""
+NO_ROOM_TEXT = r"No space left on device|Disk quota exceeded"
+"""Their texts, for libraries that raise errors of their own."""
+
 MEMORY = (
     "lower runtime.tokens_per_micro_batch, which changes no key (the stage resumes), set "
     "runtime.gradient_checkpointing: true, or with several GPUs raise runtime.ranks and runtime.zero_stage"
@@ -59,8 +67,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "the disk is full: free some space there, or use another store, TMPDIR or STILTS_CACHE",
-        text=r"No space left on device|Disk quota exceeded",
-        numbers=(errno.ENOSPC, errno.EDQUOT),
+        text=NO_ROOM_TEXT,
+        numbers=NO_ROOM,
     ),
     Rule(
         "this torch has no code for this GPU: install a build of torch for its generation (pytorch.org/get-started), "
@@ -113,12 +121,12 @@ RULES: tuple[Rule, ...] = (
         numbers=(errno.EMFILE, errno.ENFILE),
     ),
 )
-"""What to do, by kind of error. The first rule that matches counts."""
+"""What to do about each kind of error. The first rule that matches is used."""
 
 
 def advice(error: BaseException) -> str | None:
     """What a person can do about an error, or about one that it was raised from or while handling; None if unknown."""
-    for found in _chain(error):
+    for found in chain(error, context=True):
         for rule in RULES:
             if rule.matches(found):
                 return rule.advice
@@ -145,13 +153,3 @@ def _location(error: BaseException) -> str:
 def _is_caller(path: Path) -> bool:
     inside = path.relative_to(_PACKAGE).as_posix()
     return any(inside.startswith(f"{part}/") for part in _CALLERS)
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, and the errors that it was raised from or while handling."""
-    seen: set[int] = set()
-    found: BaseException | None = error
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
-        yield found
-        found = found.__cause__ or (None if found.__suppress_context__ else found.__context__)

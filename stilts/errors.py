@@ -1,7 +1,10 @@
-"""Errors that users can fix: their messages are written for the author of the input, not for that of the code."""
+"""Errors that users can fix: their messages are written for the author of the input, not for that of the code.
+
+Also helpers that write messages, and one that walks the chain of an exception.
+"""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 class StiltsError(Exception):
@@ -26,6 +29,21 @@ class Problems(StiltsError):
 
 class LimitReached(StiltsError):
     """A run stopped or did not start because a limit of cost or GPU-hours is reached. This is not a failure."""
+
+
+def chain(error: BaseException, *, context: bool = False) -> Iterator[BaseException]:
+    """The error, and the errors that it was raised from.
+
+    Args:
+        context: include errors while whose handling another one was raised without `from`.
+    """
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        yield found
+        implicit = found.__context__ if context and not found.__suppress_context__ else None
+        found = found.__cause__ or implicit
 
 
 def counted(count: int, noun: str) -> str:

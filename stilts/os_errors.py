@@ -1,7 +1,7 @@
 """Errors of file systems as messages: which path, how much room was needed, and what to do.
 
-Every place that writes to a disk passes its OSErrors through `explained`, so that a full disk, a read-only one or a
-path that is too long is told in the same words wherever it happens.
+Every place that writes to a disk passes its OSErrors through `explained`, so that the message about a full disk, a
+read-only disk or a path that is too long is the same wherever the error happens.
 """
 
 import errno
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stilts.advice import NO_ROOM, NO_ROOM_TEXT, advice
 from stilts.errors import StiltsError
 
 
@@ -21,7 +22,7 @@ class NotWritable(StiltsError):
     """This process may not write there, or the file system is read-only."""
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL = (*NO_ROOM, errno.EFBIG)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _REMEDIES = {
     errno.ENOTDIR: "a part of the path is a file; give another path",
@@ -32,11 +33,10 @@ _REMEDIES = {
     errno.ELOOP: "its links lead in a circle; correct them",
     errno.EOPNOTSUPP: "its file system cannot do that; give a folder on another one",
     errno.EIO: "the disk reports an error of its hardware or network; look at the system's log and check the disk",
-    errno.EMFILE: "this process has too many files open; raise the limit with `ulimit -n`",
-    errno.ENFILE: "this machine has too many files open; raise fs.file-max",
-    errno.ENOMEM: "the machine has no memory left",
 }
-_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|File too large|os error (?:28|122|27)\b")
+_OF_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""Limits of the process or the machine that have nothing to do with the path."""
+_NO_SPACE = re.compile(rf"{NO_ROOM_TEXT}|File too large|os error (?:28|122|27)\b")
 
 
 @contextmanager
@@ -45,8 +45,8 @@ def explained(act: str, path: Path, *, what: str = "", need: int | None = None) 
 
     Args:
         act: `write`, `read` or `remove`.
-        what: of which the path is a part: `the store`.
-        need: bytes that are to be written, where that is known.
+        what: what the path is a part of, such as `the store`.
+        need: number of bytes to write, if it is known.
     """
     try:
         yield
@@ -75,6 +75,8 @@ def explain(error: Exception, act: str, path: Path, *, what: str = "", need: int
         return None
     inner = "" if error.filename in (None, str(path)) else f" ({error.filename})"
     subject = f"{what} cannot {act}" if what else f"cannot {act}"
+    if number in _OF_PROCESS:
+        return StiltsError(f"{subject} {path}: {error.strerror}{inner}; {advice(error)}")
     if number in READ_ONLY:
         remedy = "give this user the permission to write there, mount it for writing, or name another folder"
         if act == "read":

@@ -298,13 +298,17 @@ def logs(
         StiltsError: there is no such stage, or several; or no output of that attempt and rank, but of others.
     """
     from stilts.api.objects import StageLogs
+    from stilts.errors import StiltsError
     from stilts.ledger.logs import match_stage, stage_log
     from stilts.plan.summary import stage_rows
     from stilts.storage.open import open_store
 
     if experiment is None:
         opened = open_store(store)
-        name = match_stage(opened.list("stages"), stage)
+        names = list(opened.list("stages"))
+        if not names:
+            raise StiltsError(f"the store {opened.uri} has no stages; name another store, or the experiment (-e)")
+        name = match_stage(names, stage)
     else:
         session = _session(experiment)
         opened, plan = session.store, session.plan()

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stilts.errors import StiltsError, nearest
 from stilts.identity.stage import SHORT
+from stilts.ledger.logs import match_stage
 from stilts.ledger.record import read_stage
 from stilts.plan.expand import Expansion
 from stilts.plan.graph import Node
@@ -19,7 +19,7 @@ def explain_stage(expansion: Expansion, inventory: Inventory, store: Store, want
     """Explain why a stage is reused or not.
 
     Args:
-        wanted: name of the stage, with or without its key, or the beginning of its key.
+        wanted: name of the stage, or an unambiguous beginning of its name or key.
 
     Returns:
         `{"stage", "verdict", "nearest": NAME or None, "differences": [{"field", "wanted", "stored"}]}`. Where the
@@ -44,16 +44,7 @@ def explain_stage(expansion: Expansion, inventory: Inventory, store: Store, want
 
 def _find(expansion: Expansion, inventory: Inventory, wanted: str) -> Node:
     names = {artifact_name(node, inventory): node for node in expansion.graph}
-    if wanted in names:
-        return names[wanted]
-    matches = [node for name, node in names.items() if node.key.startswith(wanted) or name[: -SHORT - 1] == wanted]
-    if len(matches) == 1:
-        return matches[0]
-    if matches:
-        raise StiltsError(f"{len(matches)} stages are called {wanted!r} or have keys that begin so; give more of it")
-    raise StiltsError(
-        f"the experiment has no stage {wanted!r}; {nearest(wanted, names)} (`stilts plan` lists its stages)"
-    )
+    return names[match_stage(names, wanted)]
 
 
 def _verdict(node: Node, artifact: Artifact | None, keep: str) -> str:

@@ -1,6 +1,6 @@
-"""Causes: why an attempt at a stage ended although the program made no error, and how often that may happen.
+"""Causes: why an attempt at a stage was lost although the program made no error, and how often it is repeated.
 
-`CAUSES` is the only place for the bounds, messages and remedies. docs/troubleshooting.md describes them for users. An
+`CAUSES` is the only table of these bounds, messages and remedies. docs/troubleshooting.md describes them for users. An
 attempt that ended for one of these causes is repeated from the last resume state until its bound is exceeded; then the
 stage fails. An error of the program, and a loss that became NaN, are not in the table: they end a stage at once.
 """
@@ -54,7 +54,12 @@ CAUSES: dict[Cause, Rule] = {
     "node": Rule(10, "lost", "one of its nodes was lost", "look whether the stage crashes its machines"),
     "preemption": Rule(math.inf, "preempted", "one of its nodes was preempted"),
     "stop": Rule(math.inf, "stopped", "it was stopped"),
-    "lease": Rule(20, "taken", "another attempt took over its lease", "compare the clocks of the machines"),
+    "lease": Rule(
+        20,
+        "taken",
+        "another attempt took over its lease",
+        "see what paused the machine of this driver or cut it off from the store",
+    ),
     "store": Rule(20, "waits", "the store could not be reached", "check the store with `stilts doctor`"),
     "network": Rule(
         5,
@@ -81,7 +86,11 @@ CAUSES: dict[Cause, Rule] = {
         3, "disk", "the disk of its node was full", "free some space on the node, or use another TMPDIR", pause=15.0
     ),
     "read-only": Rule(
-        3, "refused", "the store or a disk refused to be written", "give this user the right to write there", pause=15.0
+        3,
+        "refused",
+        "the store or a disk could not be written",
+        "give this user the permission to write there",
+        pause=15.0,
     ),
     "gpu": Rule(3, "lost", "its GPU failed", "check the GPU with nvidia-smi, and take its node out of the cluster"),
     "stalled": Rule(

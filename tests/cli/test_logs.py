@@ -62,7 +62,7 @@ def test_a_stage_without_output_or_of_no_store_says_so(stilts: Run, experiment: 
     code, _, err = stilts("logs", "nothing", "-e", experiment)
     assert (code, "no stage 'nothing'" in err) == (1, True)
     code, _, err = stilts("logs", name, "--store", tmp_path / "elsewhere")
-    assert (code, "there is none at all" in err) == (1, True)
+    assert (code, "has no stages; name another store" in err) == (1, True)
     assert not (tmp_path / "elsewhere").exists()
 
 

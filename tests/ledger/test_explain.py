@@ -50,7 +50,7 @@ def test_a_stage_is_explained_by_the_most_similar_one_in_the_store(tmp_path: Pat
     found = explain_stage(expansion, take_inventory(store), store, wanted.key[:6])
     assert (found["stage"], found["verdict"], found["nearest"]) == (wanted.name, "not in the store", stored.name)
     assert found["differences"] == [{"field": "recipe.batch_size", "wanted": 32, "stored": 4}]
-    with pytest.raises(StiltsError, match="the experiment has no stage 'nothing'"):
+    with pytest.raises(StiltsError, match="no stage 'nothing'"):
         explain_stage(expansion, take_inventory(store), store, "nothing")
 
 
@@ -74,9 +74,9 @@ def test_a_stage_is_found_by_its_name_with_or_without_its_key(tmp_path: Path) ->
     node = expansion.graph.stages()[0]
     for wanted in (node.name, node.name[: -SHORT - 1], node.key[:SHORT]):
         assert explain_stage(expansion, {}, store, wanted)["stage"] == node.name
-    with pytest.raises(StiltsError, match=r"the experiment has no stage 'nothing'.*`stilts plan` lists its stages"):
+    with pytest.raises(StiltsError, match="no stage 'nothing'; valid: "):
         explain_stage(expansion, {}, store, "nothing")
-    with pytest.raises(StiltsError, match="stages are called '' or have keys that begin so"):
+    with pytest.raises(StiltsError, match="no stage ''"):
         explain_stage(expansion, {}, store, "")
 
 

@@ -17,6 +17,7 @@ from stilts.experiment.runtime import Runtime
 from stilts.plan.cost.disk import declared_trials
 from stilts.run.cluster.autoscaler import startable
 from stilts.run.cluster.connect import connected
+from stilts.run.cluster.cpus import usable_cpus
 from stilts.run.ray_private import draining_nodes, is_autoscaled
 from stilts.schedule.capacity import at_once
 from stilts.storage.open import local_folder
@@ -120,7 +121,7 @@ def trials_at_once(experiment: Experiment) -> int:
             nodes, gpu = _nodes(), use_gpu(runtime)
     else:
         gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
-        nodes = [{"CPU": float(len(os.sched_getaffinity(0))), "GPU": float(gpus)}]
+        nodes = [{"CPU": float(usable_cpus()), "GPU": float(gpus)}]
         gpu = runtime.accelerator == "gpu" or (runtime.accelerator == "auto" and gpus > 0)
     return max(1, fitting(_bundle(runtime, gpu), runtime.ranks, nodes, 10**6))
 

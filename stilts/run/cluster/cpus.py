@@ -18,6 +18,15 @@ def usable_cpus() -> int:
     return max(1, allowed if quota is None else min(allowed, int(quota)))
 
 
+def threads_of_rank(cpus_per_rank: float) -> int:
+    """Number of threads with which torch computes in one rank, at least 1.
+
+    Args:
+        cpus_per_rank: as `Runtime.cpus_per_rank`.
+    """
+    return max(1, min(int(cpus_per_rank), usable_cpus()))
+
+
 def _quota() -> float | None:
     """The smallest quota in CPUs of this process's control group and the groups that it lies in; None without one."""
     try:

@@ -19,7 +19,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
-from stilts.run.cluster.cpus import usable_cpus
+from stilts.run.cluster.cpus import threads_of_rank
 from stilts.run.gang.gpu import combine, gpu_facts
 from stilts.run.gang.losses import brief, cause_of
 from stilts.run.gang.lost_output import Place, save_output
@@ -58,7 +58,7 @@ class Rank:
 
     def __init__(self, rank: int, runtime: Runtime, device: str) -> None:
         # OpenMP reads it when torch is first imported, which happens later.
-        os.environ["OMP_NUM_THREADS"] = str(max(1, min(int(runtime.cpus_per_rank), usable_cpus())))
+        os.environ["OMP_NUM_THREADS"] = str(threads_of_rank(runtime.cpus_per_rank))
         self._rank, self._world, self._device = rank, runtime.ranks, device
         self._latest: dict[str, Any] = {}
         self._listener: socket.socket | None = None

@@ -1,4 +1,4 @@
-"""Losses: what an error of Ray's says about why an actor or a run was lost."""
+"""Losses: find in an error of Ray why an actor or a run was lost, and describe it in one line."""
 
 import re
 import textwrap
@@ -12,6 +12,7 @@ from ray.exceptions import (
     RayTaskError,
 )
 
+from stilts.advice import NO_ROOM_TEXT
 from stilts.experiment.secrets import redact
 from stilts.schedule.causes import Cause
 
@@ -24,16 +25,16 @@ _CLASSES: tuple[tuple[type[BaseException], Cause], ...] = (
 _TEXTS: tuple[tuple[str, Cause], ...] = (
     (r"node running low on memory|OutOfMemoryError", "memory"),
     (r"ObjectStoreFullError|object store is full", "object store"),
-    (r"OutOfDiskError|No space left on device", "disk"),
+    (rf"OutOfDiskError|{NO_ROOM_TEXT}", "disk"),
 )
 """Texts of errors in which Ray wraps the reason."""
 _REASON_CHARACTERS = 240
 _LARGEST = 3
-"""How many of the largest processes are named when a node has too little memory."""
+"""How many of the largest processes the message names when a node has too little memory."""
 
 
 def cause_of(error: BaseException) -> Cause:
-    """Why something was lost that an error of Ray's tells. `process` if the error does not say more."""
+    """The cause of a loss, from an error of Ray. It is `process` if the error does not say more."""
     error = _inner(error)
     for kind, cause in _CLASSES:
         if isinstance(error, kind):
@@ -48,7 +49,7 @@ def _inner(error: BaseException) -> BaseException:
 
 
 def brief(error: BaseException) -> str:
-    """Return the most informative line of an error of Ray's, whose messages can be pages long, without secrets."""
+    """Return the most informative line of an error of Ray, whose messages can be pages long, without secrets."""
     error = _inner(error)
     if memory := _memory(str(error)):
         return redact(memory)

@@ -1,7 +1,7 @@
 """How an attempt at a stage ended on one rank, as plain data, and its record in the store if the stage failed.
 
-The exceptions of torch, DeepSpeed and the training loop are known by name here, because only the stage function imports
-the modules that define them.
+The exceptions of torch, DeepSpeed and the training loop are recognised by the names of their classes, because only the
+stage function imports the modules that define them.
 """
 
 import errno
@@ -11,13 +11,12 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from stilts.advice import explained
-from stilts.errors import StiltsError
+from stilts.advice import NO_ROOM, NO_ROOM_TEXT, explained
+from stilts.errors import StiltsError, chain
 from stilts.experiment.secrets import redact
 from stilts.ledger.record import read_ending, stage_path, write_failure
 from stilts.schedule.causes import Cause
@@ -40,11 +39,11 @@ _LOST: dict[str, Cause] = {
     **dict.fromkeys(("DistBackendError", "DistNetworkError", "DistStoreError"), "network"),
 }
 _TEXTS: tuple[tuple[str, Cause], ...] = (
-    (r"No space left on device|Disk quota exceeded", "disk"),
+    (NO_ROOM_TEXT, "disk"),
     (r"Connection (closed|reset) by peer|gloo/transport|NCCL (error|communicator)|\[c10d\]", "network"),
     (r"uncorrectable ECC|GPU (has fallen off the bus|is lost)|CUDA error: unspecified launch failure", "gpu"),
 )
-"""Texts of errors of libraries that have no class of their own."""
+"""Texts of library errors that have no exception class of their own."""
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -65,10 +64,10 @@ def _cause(error: BaseException) -> Cause | None:
     """Why the attempt was lost; None if the error is one of the program, or says that the stage diverged or drained."""
     if type(error).__name__ in _STATUS:
         return None
-    for found in _chain(error):
+    for found in chain(error):
         if type(found).__name__ in _LOST:
             return _LOST[type(found).__name__]
-        if isinstance(found, OSError) and found.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(found, OSError) and found.errno in NO_ROOM:
             return "disk"
         if isinstance(found, OSError) and found.errno == errno.EROFS:
             return "read-only"
@@ -77,16 +76,6 @@ def _cause(error: BaseException) -> Cause | None:
                 if re.search(text, str(found)):
                     return cause
     return None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and the errors that it was raised from."""
-    seen: set[int] = set()
-    found: BaseException | None = error
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
-        yield found
-        found = found.__cause__
 
 
 class FailureRecord:
