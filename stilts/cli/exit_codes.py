@@ -10,7 +10,7 @@ BROKEN_PIPE = 141
 
 MEANINGS = {
     OK: "everything is done",
-    FAILED: "bad input, or stages that failed or diverged; the message says which",
+    FAILED: "bad input, no answer of a server, a full disk, or stages that failed or diverged; the message says which",
     USAGE: "unknown command or option",
     LIMIT_REACHED: "the run stopped at --max-gpu-hours or --max-cost",
     DEFECT: "a defect of stilts; STILTS_DEBUG=1 shows the traceback",

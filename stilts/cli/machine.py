@@ -25,7 +25,10 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check this machine and what it reaches: versions, GPUs, memory, disks, store, Ray, study, hub. Leaves nothing."""
+    """Check this machine and what runs reach: versions, GPUs, memory, disks, ports, store, Ray cluster, study and hub.
+
+    The Ray cluster is that at RAY_ADDRESS. Nothing is left in the store. The exit code is 1 if a check failed.
+    """
     from stilts.monitor.doctor import diagnose, to_json
 
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)

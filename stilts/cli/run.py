@@ -70,14 +70,15 @@ def run(
         list[str],
         typer.Option(
             metavar="diverged",
-            help="Train stages again that diverged in an earlier run. Failed stages are always tried again.",
+            help="Train stages again that diverged in an earlier run. Stages that failed are always tried again.",
         ),
     ] = [],
     debug: Annotated[
         str,
         typer.Option(
             metavar="STAGE",
-            help="Run this stage alone, in this process and without Ray, so that print and breakpoint() work.",
+            help="Run only this stage, in this process and without Ray, so that print and breakpoint() work. Its "
+            "parent must be done, and runtime.ranks must be 1.",
         ),
     ] = "",
     patches: Patches = [],

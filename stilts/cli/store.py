@@ -13,14 +13,18 @@ def clean(
     forget: Annotated[
         list[str],
         typer.Option(
-            metavar="NAME", help="Drop the declaration of an experiment, NAME or NAME/DIGEST, and what only it needs."
+            metavar="NAME",
+            help="Drop the declaration of an experiment or a search, NAME or NAME/DIGEST, and what only it needs.",
         ),
     ] = [],
     cache: Annotated[bool, typer.Option("--cache", help="Clear this machine's cache of bucket files instead.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List what no experiment of a store needs; remove it when that is confirmed. Never what a run uses."""
+    """List what no experiment of a store needs, and remove it after confirmation.
+
+    It can run beside any number of runs and searches, and removes nothing that one of them needs.
+    """
     from stilts.ledger.clean import clean as remove
     from stilts.ledger.garbage import find_garbage
     from stilts.show.cleaning import show_findings, to_json

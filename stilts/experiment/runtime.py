@@ -17,7 +17,7 @@ class Runtime(Frozen):
     cpus_per_rank: PositiveNumber = 1
     """CPU cores that Ray reserves for each rank."""
     memory_per_rank: Annotated[float, Field(ge=0, le=10**6)] | None = None
-    """GB of the machine's memory that Ray reserves for each rank, so that no more trials start than fit. Empty: an
+    """Memory of the machine in GB that Ray reserves for each rank, so that no more trials start than fit. Empty: an
     estimate from the size of the model and the tokens of a micro-batch. 0: none is reserved."""
     max_parallel: Positive | None = None
     """Largest number of trials that run at the same time. Empty: as many as fit the cluster."""
@@ -41,13 +41,12 @@ class Runtime(Frozen):
     checkpoint_seconds: PositiveNumber = 600
     """Seconds between two resume states of a stage that is training."""
     max_retries: Annotated[int, Field(ge=0, le=MOST)] = 3
-    """How often a trial is restarted after one of its processes was killed. An error of the program is not retried.
-    Preemptions (spot machines, a stop of the run) are not counted. Nodes that die without notice are counted apart: a
-    stage fails when it has lost more than ten of them."""
+    """How often a stage is repeated after one of its processes was killed or crashed. An error of the program is not
+    retried. Other losses, such as that of a node, have bounds of their own; preemptions have none."""
     stall_seconds: PositiveNumber | None = None
-    """Seconds without progress after which a stage counts as stalled: its processes are ended, and it is repeated from
-    its resume state, at most three times. Phases without steps, such as tokenizing, get twelve times as long. Empty: 30
-    times the median time of a step, and at least 10 minutes."""
+    """Seconds without progress after which a stage counts as stalled. Its processes are then ended, and it is repeated
+    from its resume state, at most three times. Phases without steps, such as tokenizing, have twelve times as long.
+    Empty: 30 times the median time of a step, and at least 10 minutes."""
     keep: Literal["none", "intermediate", "best", "all"] = "intermediate"
     """Which weights stay in the store. intermediate: those of stages that other stages start from; best: these, and for
     each base model and target those of the one stage with the best English dev score; all: of every stage; none: no

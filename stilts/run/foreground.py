@@ -1,7 +1,7 @@
 """Run one stage in this process, for debugging: `breakpoint()`, `print` and a debugger work, and no Ray is started.
 
-The stage runs as in a trial of one rank: with the same lease, and with the same result in the store. What it uses is
-not counted against limits, and no tracker logs it.
+The stage runs as in a trial of one rank, with the same lease and the same result in the store. A stage that diverged is
+trained again. What the stage uses is not counted against limits, and no tracker logs it.
 """
 
 import os
@@ -19,9 +19,9 @@ from stilts.ledger.logs import match_stage
 from stilts.ledger.mark import mark_of
 from stilts.plan.job import StageJob
 from stilts.plan.summary import Plan, stage_rows
-from stilts.run.cluster.cpus import usable_cpus
+from stilts.run.cluster.cpus import threads_of_rank
 from stilts.run.cluster.ray_job import check_job
-from stilts.run.launch import check_hub_models, prepare, tell_waiting
+from stilts.run.launch import DIVERGED, check_hub_models, diverged_before, prepare, tell_waiting
 from stilts.schedule.progress import facts
 from stilts.session import Session
 
@@ -55,6 +55,7 @@ def run_in_foreground(session: Session, wanted: str, console: Console) -> str | 
         job = _job(plan, wanted)
         if job is None:
             return None
+        diverged_before(session.store, [job], [DIVERGED])  # it is asked for by name, so it is tried again
         check_hub_models([job])
         prepare(session, [job], console)
         _run(replace(job, mark=mark_of(session.store)), runtime, console)
@@ -78,7 +79,7 @@ def _job(plan: Plan, wanted: str) -> StageJob | None:
 
 
 def _run(job: StageJob, runtime: Runtime, console: Console) -> None:
-    threads = max(1, min(int(runtime.cpus_per_rank), usable_cpus()))
+    threads = threads_of_rank(runtime.cpus_per_rank)
     if "torch" not in sys.modules:
         os.environ["OMP_NUM_THREADS"] = str(threads)
     import torch

@@ -9,6 +9,7 @@ from stilts.errors import StiltsError
 from stilts.experiment.load import load_experiment
 from stilts.ledger.record import read_failure
 from stilts.run.stage import training
+from stilts.train.loop import Diverged
 from stilts.train.ranks import Ranks
 from tests.cli.conftest import EXPERIMENT, PAIRS
 
@@ -56,6 +57,24 @@ def test_stages_run_here_one_after_the_other(
 
     assert stilts.debug(experiment, target) == target
     assert set(stilts.status(experiment).table["state"]) == {"done"}
+
+
+def test_a_stage_that_diverged_is_tried_again(experiment: Path, ranks: Ranks, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = stilts.plan(experiment).table["name"].tolist()
+    base, target = names[0], names[-1]
+    stilts.debug(experiment, base)
+
+    def diverges(*given: object, **named: object) -> None:
+        raise Diverged("the loss is NaN")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "train", diverges)
+        with pytest.raises(Diverged):
+            stilts.debug(experiment, target)
+    failure = read_failure(stilts.open_store(str(experiment.parent / "store")), target)
+    assert failure is not None
+    assert failure["status"] == "diverged"
+    assert stilts.debug(experiment, target) == target
 
 
 def test_several_ranks_are_refused(experiment: Path) -> None:
