@@ -1,7 +1,7 @@
-"""Checks of the places that a person names: the URI of a store, and the folder of the results.
+"""Checks of the places that a user names: the URI of a store, and the folder of the results.
 
 A mistyped URI is a valid file name on most systems. Taken as a folder, it would make a new and empty store in which
-everything trains again, so texts that cannot be meant as a folder are refused here, without access to the place.
+everything trains again. Texts that are probably no folder are therefore refused, without access to the place.
 """
 
 import os

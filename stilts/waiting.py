@@ -1,13 +1,14 @@
-"""Waiting for servers: tell what is waited for, and end in time.
+"""Waiting for servers: print what this process waits for, and bound the wait.
 
 Whatever may wait for a server (a store, a Ray cluster, a database, the hub, a tracker) does so in `noticed` or
-`bounded`. After `NOTICE_SECONDS` without an answer, a line on standard error names the server. Standard output stays
-the result's alone.
+`bounded`. After `NOTICE_SECONDS` without an answer, a line on standard error names the server. Standard output contains
+results only.
 
-How long to wait depends on who waits. A person who has typed a command gets an error after `INTERACTIVE_SECONDS`, with
-the command that finds the cause. A trial, and a driver whose trials are running, wait much longer, because an outage
-must not cost their work. The command line calls `become_interactive` when it starts, and `execute` calls
-`become_patient` before the first trial. All other processes, such as those of trials, are patient from the beginning.
+How long a process waits depends on its purpose. An interactive command, for which a person waits, ends with an error
+after `INTERACTIVE_SECONDS`, with the command that finds the cause. A trial, and a driver whose trials are running, wait
+much longer, because an outage must not cost their work. The command line calls `become_interactive` when it starts, and
+`execute` calls `become_patient` before the first trial. All other processes, such as those of trials, are patient from
+the beginning.
 """
 
 import contextlib

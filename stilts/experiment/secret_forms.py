@@ -1,7 +1,7 @@
 """What secrets look like in any text: tokens of common services, private keys, credentials in URIs, headers, settings.
 
-Every search takes time linear in the length of the text, whatever is in it: the parts that an expression may repeat
-are bounded, and a stretch of text is looked at once.
+Every search takes time linear in the length of the text, whatever the text contains: repetitions in the expressions are
+bounded, and each part of the text is examined once.
 """
 
 import itertools

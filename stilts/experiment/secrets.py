@@ -1,8 +1,8 @@
-"""Secrets: found in what would be written or printed, and kept out of it.
+"""Secrets: find them in texts that are written or printed, and remove them.
 
-An experiment needs none: libraries read theirs from the environment or from their own files (HF_TOKEN, AWS_*, WANDB_*).
-So a declaration that holds one is refused, because all of it is stored and part of it is hashed into keys; what else is
-written or printed, errors above all, may quote one, and goes through `redact`.
+An experiment needs no secret, because libraries read theirs from the environment or from their own files (HF_TOKEN,
+AWS_*, WANDB_*). A declaration that contains one is refused, because the declaration is stored and part of it is hashed
+into keys. Other texts that are written or printed, such as errors, may quote a secret. They go through `redact`.
 
 A secret is recognised by the name of its environment variable, by its value wherever that appears, and by its form
 (`secret_forms`).

@@ -1,4 +1,4 @@
-"""What all stored declarations together need now. Garbage collection and `settle` decide by this, and by nothing else.
+"""Needed: what all stored declarations together need now. Garbage collection and `settle` decide by this alone.
 
 The weights of a stage are needed if a declaration keeps them; if evaluations of the stage are missing in a declaration;
 if other stages of an unfinished declaration start from them; or if the stage is the best of a group of which the best

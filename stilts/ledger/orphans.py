@@ -1,4 +1,4 @@
-"""Which orphaned files are those of stilts: in a folder that stilts makes, and with the name that its writer gives.
+"""Orphaned files that stilts has written: those in a folder that stilts makes, with a name that its writers give.
 
 A store may lie in a folder that also holds files of other programs. A name that only looks similar is not enough.
 """

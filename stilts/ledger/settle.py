@@ -1,9 +1,10 @@
-"""Settle: remove the weights and resume states that no declaration needs now. Every run and search begins and ends so.
+"""Settle: remove the weights and resume states that no declaration needs now.
 
-It is a function of the store. What the last run has left, whatever ended it, the next one removes. The rules are those
-of garbage collection (`ledger/garbage.py`), and so are the leases (`ledger/clean.py`): nobody can declare an experiment
-between the moment at which the needs are read and the removal. It looks only at the stages that concern the caller, and
-measures no sizes, so that it costs little in a large store.
+Every run and every search calls `settle` at its start and at its end. The result depends on the store alone: what an
+interrupted run has left, the next run removes. `settle` has the rules of garbage collection (`ledger/garbage.py`) and
+takes the same leases (`ledger/clean.py`), so that nobody can declare an experiment between the moment at which the
+needs are read and the removal. It looks only at the stages that concern the caller and measures no sizes, so that it
+costs little in a large store.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -52,10 +53,10 @@ def settle(
 
     Args:
         experiment: look at the stages that the declarations of this name list.
-        stages: look at the stages with these short keys, too. Of one that no declaration names, weights and resume
-            states are removed.
+        stages: look at the stages with these short keys, too. If no declaration names such a stage, its weights and
+            resume states are removed.
         waiting: called with the holder of the lease while a run declares itself or a collector is at work.
-        wait: wait for the lease. Otherwise None is returned if it is not free.
+        wait: wait for the lease. If this is False and the lease is not free, None is returned.
 
     Raises:
         LeaseLost: this process was paused, and another one has taken over.

@@ -22,7 +22,7 @@ from stilts.storage.protocol import Store, Unreachable
 
 LOW_DISK = 20e9
 SKEW_SECONDS = 5.0
-"""Difference of clocks from which on the ages in `status` mislead. Work is not lost by it."""
+"""Difference of clocks in seconds above which the ages that `status` shows are misleading. No work is lost by it."""
 HUB_SECONDS = 10.0
 _SET_CLOCKS = "synchronise the clocks (chrony or systemd-timesyncd)"
 

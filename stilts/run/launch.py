@@ -109,7 +109,7 @@ def tell_weights(
     if others:
         console.print(
             f"weights of {counted(len(strange), 'stage')} that runtime.keep: {keep} would drop are kept, because other "
-            f"declarations in the store need them: {', '.join(others)}; `stilts clean --forget` lets one go",
+            f"declarations in the store need them: {', '.join(others)}; `stilts clean --forget` drops one",
             soft_wrap=True,
         )
     for reason in {one.kept_because for one in found if one.kept_because is not None}:
@@ -239,7 +239,7 @@ def diverged_before(store: Store, jobs: Iterable[StageJob], retry: Sequence[str]
     """Stages that diverged in an earlier run, and why. They are not trained again: they would diverge again.
 
     Args:
-        retry: if it has `diverged`, the stages are forgotten to have diverged, so that they are trained again.
+        retry: if it contains `diverged`, the records of these failures are removed, so that the stages train again.
     """
     known = set(store.list("stages"))
     names = [job.name for job in jobs if not job.trained and job.name in known]

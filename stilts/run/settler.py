@@ -1,8 +1,8 @@
 """Settler: drops the weights of stages that end during a run, so that they do not pile up until its end.
 
-It works in a thread, because it waits for a lease and for the store, and Tune's loop must not. It takes several stages
-at a time, because each call of `settle` reads the needs of all declarations. Nothing depends on it: what it does not
-come to, `settle` does at the end of the run or at the start of the next one.
+It works in a thread, because it waits for a lease and for the store, and Tune's loop must not wait. It takes several
+stages at a time, because each call of `settle` reads the needs of all declarations. Nothing depends on it: the run
+calls `settle` again at its end, and so does the next run at its start.
 """
 
 import contextlib

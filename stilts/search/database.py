@@ -1,6 +1,6 @@
-"""An Optuna study in a database: errors that may pass are retried, all others become messages.
+"""An Optuna study in a database: temporary errors are retried, all others become messages.
 
-A locked SQLite file, a restart of PostgreSQL or a broken connection pass. The operation is repeated for
+A locked SQLite file, a restart of PostgreSQL and a broken connection are temporary. The operation is repeated for
 `DATABASE_SECONDS`. Trials keep training in that time.
 """
 
@@ -40,7 +40,7 @@ _PERMANENT = {
     "could not extend file": "its disk is full: free some space",
     "no space left": "its disk is full: free some space",
 }
-"""Texts of errors that no waiting mends, and what to do."""
+"""Texts of errors that waiting does not resolve, and what to do."""
 
 
 def open_database(url: str) -> "RetryingStorage":
@@ -98,7 +98,7 @@ class RetryingStorage(_Repeating):
         """Do an operation of the storage, if necessary several times.
 
         Raises:
-            DatabaseAway: it failed for `DATABASE_SECONDS`, or no waiting mends the error.
+            DatabaseAway: it failed for `DATABASE_SECONDS`, or waiting does not resolve the error.
         """
         with noticed(_server(self._place)) as wait:
             return self._repeat(wait, name, *arguments, **named)

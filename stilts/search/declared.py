@@ -1,4 +1,4 @@
-"""What a search has declared in its store, so that `stilts clean` and other runs take nothing that it needs.
+"""What a search has declared in its store, so that `stilts clean` and other runs remove nothing that it needs.
 
 Each trial is a declaration of its own, `experiments/NAME/trials/NUMBER`, written before its first stage starts. While
 the trial runs it keeps the weights of its stages. When the trial is over, it keeps them only if it is the best so far;
@@ -58,7 +58,7 @@ class Declarations:
         )
 
     def reconcile(self, study: optuna.Study) -> list[str]:
-        """Keep only what running trials and the best trial need. Returns short keys of the stages that were let go."""
+        """Keep only what running trials and the best trial need. Returns short keys of the released stages."""
         trials = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
         best = best_of(study)
         keeps_all = self._found.session.experiment.runtime.keep == "all"

@@ -306,7 +306,7 @@ class Proposals:
         self._over_with()
 
     def _over_with(self) -> None:
-        """A trial has ended: let the weights go that only it needed."""
+        """Drop the weights that only an ended trial needed."""
         self._count()
         self._let_go(self._declared.reconcile(self._study))
 

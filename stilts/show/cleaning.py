@@ -34,7 +34,7 @@ def show_findings(found: GarbageReport, console: Console) -> None:
         names = ", ".join(declaration.id for declaration in found.unlisted)
         console.print(
             f"[yellow]An older stilts wrote {escape(names)}: what is needed there is not listed, so nothing goes that "
-            "it could be. `stilts plan` of the same experiment writes the list; --forget lets one go.[/]"
+            "it could be. `stilts plan` of the same experiment writes the list; --forget drops one.[/]"
         )
 
 

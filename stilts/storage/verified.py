@@ -6,9 +6,9 @@ share the store use it. Where it cannot be written, because the store is read-on
 remembered by this process.
 
 A file with the same four numbers counts as unchanged. The kernel sets the time of change itself, so a file whose time
-of modification was set back by hand is hashed anew. What is not noticed: a disk that returns other bytes than were
-written, a change made below the file system, and one made within the same tick of its clock. For the last, a digest is
-remembered only if the file was last changed before that tick when the hashing began. Without the hidden file, every
+of modification was set back by hand is hashed anew. These changes are not noticed: bytes that the disk corrupts,
+changes made below the file system, and changes within the same tick of its clock. Because of the last, a digest is
+remembered only if the file was last changed before the tick in which the hashing began. Without the hidden file, every
 byte is read again.
 """
 

@@ -1,7 +1,7 @@
 """How much room a run needs on disks: that of the store, and that of the temporary folder.
 
-While a stage trains, two resume states exist for a moment: the new one is complete before the old one goes. Its weights
-are written to a temporary folder first, and copied to the store beside what is there.
+While a stage trains, two resume states exist for a moment: the new one is complete before the old one is removed. Its
+weights are written to a temporary folder first, and copied to the store beside what is there.
 """
 
 import heapq

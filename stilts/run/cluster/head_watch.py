@@ -1,8 +1,9 @@
-"""Watch over what a driver cannot do without: the control service of its cluster, and the Ray process of its own node.
+"""Watch the services that a driver needs: the control service of its cluster, and the Ray process of its own node.
 
-Ray 2.60 ends a driver whose control service has not answered for 60 seconds with a message about itself, and lets a
-driver wait for ever whose own node has lost its Ray process (raylet). Calls to Ray may block meanwhile, so that no
-exception can be raised in the thread of the run. The watch therefore runs in a thread of its own and ends the process.
+If the control service has not answered for 60 seconds, Ray 2.60 ends the driver with a message about its internals. If
+the Ray process (raylet) of its own node is lost, the driver waits for ever. Calls to Ray may block meanwhile, so that
+no exception can be raised in the thread of the run. The watch therefore runs in a thread of its own and ends the
+process.
 """
 
 import os

@@ -1,11 +1,12 @@
 """Watchdog: notices a gang that makes no progress.
 
 The leader counts heartbeats: micro-batches of training and of evaluations, and collective operations. A rank that hangs
-stops the leader at its next collective operation. A rank that is frozen does not answer, which is seen here, too.
+stops the leader at its next collective operation. A rank that is frozen does not answer, and counts as no progress,
+too.
 
-Automatic limit while a stage counts steps: `MEDIANS` times the median time of a step, at least `FLOOR_SECONDS`. Phases
-that do not count steps (fetching weights, tokenizing, uploading) have heartbeats only at their ends and get `PHASES`
-times as long. A gang that waits for another driver's lease has heartbeats.
+While a stage counts steps, the default limit is `MEDIANS` times the median time of a step, and at least
+`FLOOR_SECONDS`. Phases that do not count steps (fetching weights, tokenizing, uploading) have heartbeats only at their
+ends, and their limit is `PHASES` times as long. A gang that waits for another driver's lease has heartbeats.
 """
 
 import time
@@ -18,7 +19,7 @@ FLOOR_SECONDS = 600.0
 MEDIANS = 30
 PHASES = 12
 KEPT = 101
-"""Number of the last times of steps from which the median is taken."""
+"""Number of the latest step times from which the median is computed."""
 
 
 class Watchdog:

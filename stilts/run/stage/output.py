@@ -33,7 +33,7 @@ WRITE_SECONDS = 30.0
 LINES = 200
 BYTES = 32_768
 LINE_CHARACTERS = 1_000
-"""Bounds of what is kept of each of the two streams."""
+"""Limits of what is kept of each of the two streams."""
 
 _STAGE = b'=== stilts: {"stage"'
 _ATTEMPT = b'=== stilts: {"attempt"'
