@@ -37,9 +37,11 @@ def diagnose(store: str, ray_address: str | None, study: str | None = None) -> l
         ("temporary space", machine.temporary),
         ("open files", machine.open_files),
         ("ports", machine.ports),
-        ("disk", lambda: services.disk(store)),
     ]
     findings = [guarded(name, check, "install stilts again, or report this") for name, check in here]
+    findings.append(
+        guarded("disk", lambda: services.disk(store), "correct the address of the store, or use another one")
+    )
     findings += _all("Ray", lambda: services.ray_findings(ray_address))
     for one in waiting:
         findings += one.findings()

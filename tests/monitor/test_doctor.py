@@ -138,6 +138,12 @@ def test_a_dead_cluster_and_a_dead_database_are_named(tmp_path: Path, monkeypatc
     assert not (tmp_path / "store").exists()
 
 
+def test_a_store_that_is_no_place_has_a_remedy_of_its_own() -> None:
+    found = {finding.check: finding for finding in diagnose("C:\\runs", None)}
+    assert "path of Windows" in found["disk"].found
+    assert found["disk"].remedy == "correct the address of the store, or use another one"
+
+
 def test_few_open_files_are_told() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
