@@ -75,10 +75,21 @@ class Evaluator:
         """The evaluation on a training task's dev set, by which regimes and seeds are chosen; None if it has none."""
         task = get_task(task_name)
         if "dev" not in task.splits or not self.data.has(task, "dev", language):
+            self._check_declared(task, "dev")
             return None
         decl = self.experiment.targets.get(task.name, TargetDecl())
         own = decl.task in (None, task.name)  # a target with the name of this task may declare another task
         return self._evaluation(task, decl if own else TargetDecl(), "dev", language, None)
+
+    def _check_declared(self, task: Task, split: str) -> None:
+        """Collect as a mistake a file of a split that the experiment declares and that no language has."""
+        source = self.experiment.data.tasks.get(task.name)
+        paths = None if source is None else getattr(source, split)
+        wanted = self.experiment.languages if isinstance(self.experiment.languages, tuple) else ()
+        known = dict.fromkeys((*task.all_languages, *wanted))
+        if paths is not None and not any(self.data.has(task, split, language) for language in known):
+            named = paths if isinstance(paths, str) else ", ".join(paths)
+            self.problems.add(f"data.tasks.{task.name}.{split}", f"{named} does not exist; check the path")
 
     def watched(self, name: str, decl: TargetDecl) -> tuple[Watched, ...]:
         """The evaluations of a target's stage during its training; none if the experiment declares no curves.

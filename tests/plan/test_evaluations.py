@@ -300,3 +300,15 @@ def test_in_language_training_on_real_files_takes_the_languages_that_have_them(
 def test_rates_that_tables_show_alike_are_refused(expanded: Expand) -> None:
     with pytest.raises(InvalidExperiment, match=r"'0\.1' is given twice"):
         expanded(noise={"kinds": ["swap"], "rates": [0.1, 0.10000001]})
+
+
+def test_a_dev_file_that_is_declared_and_missing_is_a_mistake(
+    expanded: Expand, data: FakeData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it, the stage would silently have no dev score, and `languages: present` would drop the dev set."""
+    monkeypatch.setattr(data, "has", lambda task, split, language: split != "dev")
+    own = {"tasks": {"udpos": {"dev": "none.conll"}}}
+    fields: dict[str, Any] = {"targets": ["udpos"], "languages": "present", "recipe": {"selection": "last"}}
+    assert expanded(**fields).cells, "one that nobody declares is no mistake"
+    problem = mistake(expanded, **fields, data=own)
+    assert problem == "data.tasks.udpos.dev: none.conll does not exist; check the path"
