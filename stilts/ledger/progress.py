@@ -36,6 +36,11 @@ def write_seconds(store: Store) -> float:
     return 2.0 if isinstance(store, LocalStore) else 30.0
 
 
+def rest_seconds(store: Store) -> float:
+    """Seconds between two writes while no stage runs; then only what has changed is written."""
+    return write_seconds(store) if isinstance(store, LocalStore) else 300.0
+
+
 def write_progress(store: Store, run: str, progress: RunProgress) -> None:
     """Write the progress of a run.
 
@@ -53,7 +58,8 @@ def read_progress(store: Store, run: str) -> RunReport | None:
         stages = tuple(StageProgress(**stage) for stage in found["running"])
         left = None if found["left"] is None else float(found["left"])
         failures = {str(name): str(reason) for name, reason in dict(found.get("failures", {})).items()}
-        progress = RunProgress(float(found["seconds"]), left, dict(found["counts"]), stages, failures)
+        elsewhere = {str(who): int(number) for who, number in dict(found.get("elsewhere", {})).items()}
+        progress = RunProgress(float(found["seconds"]), left, dict(found["counts"]), stages, failures, elsewhere)
         return RunReport(str(found["driver"]), float(found["time"]), progress)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None

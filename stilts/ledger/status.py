@@ -8,7 +8,8 @@ from stilts.ledger.spending import Spending, read_spending
 from stilts.plan.graph import Node
 from stilts.plan.summary import Plan
 from stilts.plan.todo import artifact_name
-from stilts.storage.lease import holder
+from stilts.schedule.progress import duration
+from stilts.storage.lease import sighting
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 
@@ -16,8 +17,8 @@ from stilts.storage.protocol import Store
 def stage_states(plan: Plan, store: Store) -> list[dict[str, Any]]:
     """Return `{"name", "state", "detail"}` of each stage, parents first.
 
-    The state is done, running, failed, diverged or waiting. The detail says who runs the stage, or why the last attempt
-    ended.
+    The state is done, running, failed, diverged or waiting. The detail says who runs the stage, or ran it and has not
+    been heard of for long, or why the last attempt ended.
     """
 
     def state(node: Node) -> dict[str, Any]:
@@ -29,9 +30,11 @@ def stage_states(plan: Plan, store: Store) -> list[dict[str, Any]]:
 
 
 def _unfinished(store: Store, name: str) -> dict[str, str]:
-    holding = holder(store, stage_path(name))
-    if holding is not None:
-        return {"state": "running", "detail": holding}
+    seen = sighting(store, stage_path(name))
+    if seen is not None and not seen.silent:
+        return {"state": "running", "detail": seen.who}
+    if seen is not None:
+        return {"state": "waiting", "detail": f"{seen.who} was last heard of {duration(seen.age)} ago"}
     ending = read_ending(store, name)
     if ending is None:
         return {"state": "waiting", "detail": ""}

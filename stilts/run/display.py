@@ -22,9 +22,11 @@ from stilts.schedule.progress import (
     StageProgress,
     counts_of,
     duration,
+    elsewhere,
     facts,
     progress_of,
     summary,
+    trained_by,
 )
 from stilts.show.status import show_progress
 
@@ -33,6 +35,8 @@ Publish = Callable[[Callable[[], RunProgress]], None]
 
 SAY_SECONDS = 60.0
 """In a pipe, the seconds between two lines about a running stage."""
+WAITING_SECONDS = 600.0
+"""In a pipe, the seconds between two lines that say for whom the run waits."""
 
 
 @dataclass
@@ -67,6 +71,7 @@ class Display(tune.Callback):
         self._console = console or Console(stderr=True)
         self._running: dict[str, _Running] = {}
         self._begin = time.monotonic()
+        self._waited = float("-inf")
         self._live = Live(console=self._console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -90,6 +95,15 @@ class Display(tune.Callback):
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         if self._publish is not None:
             self._publish(lambda: self.now)
+        if not self._console.is_terminal and not self._running and self._agenda.leased:
+            self._say_waiting()
+
+    def _say_waiting(self) -> None:
+        """Say now and then for whom the run waits, while nothing runs here and another driver trains what is ready."""
+        waits = trained_by(elsewhere(self._agenda))
+        if waits and time.monotonic() - self._waited > WAITING_SECONDS:
+            self._waited = time.monotonic()
+            self.note(f"{waits}; this run waits")
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         name = trial.config["stage"]
@@ -115,6 +129,9 @@ class Display(tune.Callback):
         name = trial.config["stage"]
         ended = self._running.pop(name, None)
         outcome = self._agenda.outcomes[name]
+        if outcome.status == "waiting":
+            self._say("passed", name, f"trained by {trial.last_result['error']}")
+            return
         dev = "" if ended is None or ended.dev is None else f", dev {ended.dev:.1f}"
         self._say(outcome.status, name, f"in {duration(outcome.seconds)}{dev}", outcome.message)
 
@@ -145,7 +162,7 @@ class Display(tune.Callback):
         line.append(f"  [{self._summary()}]", style="dim")
         if reason:
             line.append(f"\n          {reason}")
-        if event not in ("start", "at", "done", "stopped", CAUSES["stop"].event, CAUSES["preemption"].event):
+        if event not in ("start", "at", "done", "stopped", "passed", CAUSES["stop"].event, CAUSES["preemption"].event):
             line.append(f"\n          {log_command(name, self._store)}", style="dim")
         self._console.print(line, soft_wrap=True)
 

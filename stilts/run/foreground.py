@@ -92,7 +92,7 @@ def _run(job: StageJob, runtime: Runtime, console: Console) -> None:
     device = torch.device("cuda:0" if _on_gpu(runtime) else "cpu")
     ranks = Ranks(0, 1, device) if dist.is_initialized() else connect(0, 1, "127.0.0.1", 0, device)
     console.print(f"{job.name} on {device}, process {os.getpid()}", highlight=False, soft_wrap=True)
-    run_stage(job, ranks, _Reporter(console))
+    run_stage(job, ranks, _Reporter(console), wait=True)
 
 
 def _on_gpu(runtime: Runtime) -> bool:

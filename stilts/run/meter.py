@@ -35,6 +35,8 @@ SAMPLE_SECONDS = 1.0
 MAX_FRACTION = 0.02
 """Largest fraction of the driver's time for measuring: Ray's table grows during the run."""
 WRITE_SECONDS = 30.0
+REST_SECONDS = 1800.0
+"""Seconds between two writes while no trial reserves anything. Nodes that are always there may still cost something."""
 NODE_TYPE = "ray.io/node-group"
 """Label of a Ray node that has the name of its type in `available_node_types`."""
 
@@ -76,6 +78,8 @@ class Meter(tune.Callback):
         self.unit = hours_unit(runtime, cluster)
         self._launch = f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:8]}"
         self._mine = Spending(launches=1)
+        self._stored: Spending | None = None
+        self._held = True
         self._others = read_spending(store, experiment, self.currency)
         self._prices: dict[str, float] = {}
         self._sampled: float | None = None
@@ -139,8 +143,10 @@ class Meter(tune.Callback):
         reason = self.reached()
         if reason is not None:
             self._brake.stop(reason)
-        due = now - self._written >= min(WRITE_SECONDS, (now - self._began) / 2)
-        if due and (self._writer is None or not self._writer.is_alive()):
+        due = now - self._written >= (min(WRITE_SECONDS, (now - self._began) / 2) if self._held else REST_SECONDS)
+        self._held = bool(held)
+        changed = self._mine != self._stored
+        if due and changed and (self._writer is None or not self._writer.is_alive()):
             self._written = now
             # In a thread, because the store may be slow or out of reach and Tune's loop must not wait for it.
             self._writer = threading.Thread(target=self._write, daemon=True, name="spending")
@@ -149,7 +155,9 @@ class Meter(tune.Callback):
     def _write(self) -> None:
         # A failure must not stop the run; it will be written again.
         with contextlib.suppress(StiltsError, OSError):
-            write_spending(self._store, self._experiment, self._launch, self._mine, self.currency)
+            mine = self._mine
+            write_spending(self._store, self._experiment, self._launch, mine, self.currency)
+            self._stored = mine
             self._others = read_spending(self._store, self._experiment, self.currency, besides=self._launch)
 
     def _price(self, node: str) -> float:

@@ -4,9 +4,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from stilts.errors import StiltsError
-from stilts.ledger.progress import write_progress, write_seconds
+from stilts.ledger.progress import rest_seconds, write_progress, write_seconds
 from stilts.schedule.progress import RunProgress
 from stilts.storage.protocol import Store
 
@@ -17,7 +18,8 @@ MAX_FRACTION = 0.01
 class Publisher:
     """Callable that writes the progress when it is due. Use it as the context of the run.
 
-    It writes in a thread, because the store may be slow or out of reach and Tune's loop must not wait for it.
+    It writes in a thread, because the store may be slow or out of reach and Tune's loop must not wait for it. While no
+    stage runs, it writes only what has changed, and rarely: the lease of the run shows that the driver is alive.
 
     Args:
         run: folder of the run in the store.
@@ -26,6 +28,7 @@ class Publisher:
     def __init__(self, store: Store, run: str) -> None:
         self._store, self._run = store, run
         self._due = 0.0
+        self._written: RunProgress | None = None
         self._writer: threading.Thread | None = None
 
     def __call__(self, progress: Callable[[], RunProgress]) -> None:
@@ -33,7 +36,10 @@ class Publisher:
         if begin < self._due or (self._writer is not None and self._writer.is_alive()):
             return
         now = progress()
-        self._due = begin + max(write_seconds(self._store), (time.monotonic() - begin) / MAX_FRACTION)
+        every = write_seconds(self._store) if now.running else rest_seconds(self._store)
+        self._due = begin + max(every, (time.monotonic() - begin) / MAX_FRACTION)
+        if self._written is not None and not now.running and _same(now, self._written):
+            return
         self._writer = threading.Thread(target=self._write, args=(now,), daemon=True, name="progress")
         self._writer.start()
 
@@ -49,3 +55,9 @@ class Publisher:
         # Nothing depends on it, and it will be written again.
         with contextlib.suppress(StiltsError, OSError):
             write_progress(self._store, self._run, progress)
+            self._written = progress
+
+
+def _same(one: RunProgress, other: RunProgress) -> bool:
+    """Whether two reports of a run differ only in the time that has passed."""
+    return replace(one, seconds=0.0, left=None) == replace(other, seconds=0.0, left=None)

@@ -1,11 +1,12 @@
 """Agenda: which stages may start, and how the others ended. Independent of Ray.
 
 Invariants: a stage is taken only when its parent is done. If a stage fails, all of its descendants are `not run`, and
-everything else continues.
+everything else continues. A stage that another driver trains stays among those that are ready: it is passed over until
+that driver's lease is over, or until the store shows how the stage ended there.
 """
 
-import heapq
 import time
+from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -54,6 +55,7 @@ class Agenda:
 
     Attributes:
         open: whether stages may still be added.
+        leased: who trains a stage that is passed over, by its name.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Agenda:
         self.max_retries, self._clock = max_retries, clock
         self.stopped = self.open = False
         self.running: set[str] = set()
+        self.leased: Mapping[str, str] = {}
         self._children: dict[str, list[str]] = {name: [] for name in parents}
         roots = []
         for name, parent in parents.items():
@@ -101,7 +104,7 @@ class Agenda:
         self._push(name)
 
     def _push(self, name: str) -> None:
-        heapq.heappush(self._ready, (-self.chain[name], self._order[name], name))
+        insort(self._ready, (-self.chain[name], self._order[name], name))
 
     @property
     def exhausted(self) -> bool:
@@ -112,17 +115,33 @@ class Agenda:
         """Start no further stage. Those that have not ended stay `waiting`."""
         self.stopped = True
 
-    def take(self) -> str | None:
-        """Return the next stage and mark it as running; None if none is ready."""
+    @property
+    def ready(self) -> list[str]:
+        """The stages that may start now, in order."""
         for name in [name for name, due in self._paused.items() if due <= self._clock()]:
             del self._paused[name]
             self._push(name)
-        if self.stopped or not self._ready:
-            return None
-        name = heapq.heappop(self._ready)[2]
-        self.running.add(name)
-        self.outcomes[name].status = "running"
-        return name
+        return [] if self.stopped else [name for _, _, name in self._ready]
+
+    def take(self, is_free: Callable[[str], bool] = lambda name: True) -> str | None:
+        """Return the next stage and mark it as running; None if none is ready.
+
+        Args:
+            is_free: whether a stage may be taken. The others are passed over.
+        """
+        for position, name in enumerate(self.ready):
+            if is_free(name):
+                del self._ready[position]
+                self.running.add(name)
+                self.outcomes[name].status = "running"
+                return name
+        return None
+
+    def give_back(self, name: str) -> None:
+        """Note that a running stage was given back because another driver trains it. No loss is counted."""
+        self.running.remove(name)
+        self.outcomes[name].status = "waiting"
+        self._push(name)
 
     def finish(
         self, name: str, status: Status, message: str = "", traceback: str = "", seconds: float = 0.0
@@ -132,12 +151,16 @@ class Agenda:
         outcome = self.outcomes[name]
         outcome.status, outcome.message, outcome.traceback, outcome.seconds = status, message, traceback, seconds
         outcome.cause = None
-        if status == "done":
-            for child in self._children[name]:
-                if self.outcomes[child].status == "waiting":  # otherwise it is concluded
-                    self._push(child)
-            return []
-        return self._skip_descendants(name)
+        return self._follow(name)
+
+    def _follow(self, name: str) -> list[str]:
+        """Make the children of a stage that is done ready; otherwise skip its descendants, and return them."""
+        if self.outcomes[name].status != "done":
+            return self._skip_descendants(name)
+        for child in self._children[name]:
+            if self.outcomes[child].status == "waiting":  # otherwise it is concluded
+                self._push(child)
+        return []
 
     def lose(self, name: str, reason: str, cause: Cause = "process") -> bool:
         """Note that the trial of a running stage was lost; return False if the stage has failed and is not retried."""
@@ -154,11 +177,10 @@ class Agenda:
         return True
 
     def conclude(self, name: str, status: Status, message: str) -> None:
-        """End a stage that is not run, because the store tells how an earlier run of it ended, such as `diverged`."""
+        """End a stage that is not run here, because the store tells how an earlier run or another driver ended it."""
         self.outcomes[name].status, self.outcomes[name].message = status, message
         self._ready = [entry for entry in self._ready if entry[2] != name]
-        heapq.heapify(self._ready)
-        self._skip_descendants(name)
+        self._follow(name)
 
     def _skip_descendants(self, name: str) -> list[str]:
         lost = list(self._children[name])

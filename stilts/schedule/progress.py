@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from stilts.errors import counted
 from stilts.schedule.agenda import Agenda, Status
 
 REPORTED = (
@@ -15,6 +16,9 @@ the mean over its GPUs; `gpu_memory` and `gpu_memory_total`: bytes, of its fulle
 
 FAILURES = 5
 """How many of the stages that failed are named in the progress of a run."""
+
+HOLDERS = 3
+"""How many of the processes that train stages for other drivers are named."""
 
 _OTHERS: tuple[Status, ...] = ("running", "waiting", "stopped", "failed", "diverged", "not run")
 
@@ -43,6 +47,7 @@ class RunProgress:
         counts: stages by status.
         running: the running stages, in the order in which they started.
         failures: stages that failed or diverged, as `diverged: REASON` by name; at most `FAILURES` of them.
+        elsewhere: number of the waiting stages that another driver trains, by `host (process N)`.
     """
 
     seconds: float
@@ -50,6 +55,7 @@ class RunProgress:
     counts: Mapping[str, int]
     running: tuple[StageProgress, ...]
     failures: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def stages(self) -> int:
@@ -59,7 +65,24 @@ class RunProgress:
 def progress_of(agenda: Agenda, seconds: float, running: tuple[StageProgress, ...]) -> RunProgress:
     """Return the progress of a run with this agenda."""
     left = remaining(agenda, len(running), {stage.name: stage.seconds for stage in running})
-    return RunProgress(seconds, left, counts_of(agenda), running, _failures(agenda))
+    return RunProgress(seconds, left, counts_of(agenda), running, _failures(agenda), elsewhere(agenda))
+
+
+def elsewhere(agenda: Agenda) -> dict[str, int]:
+    """Number of the waiting stages that another driver trains, by `host (process N)`."""
+    waiting = (who for name, who in agenda.leased.items() if agenda.outcomes[name].status == "waiting")
+    return dict(Counter(waiting).most_common())
+
+
+def trained_by(counts: Mapping[str, int]) -> str:
+    """`3 stages are trained by HOST (process N), 1 by OTHER (process M) and 2 by others`; empty if there are none."""
+    shown = list(counts.items())[:HOLDERS]
+    rest = sum(counts.values()) - sum(number for _, number in shown)
+    parts = [f"{number} by {who}" for who, number in shown[1:]] + ([f"{rest} by others"] if rest else [])
+    if not shown:
+        return ""
+    who, number = shown[0]
+    return ", ".join([f"{counted(number, 'stage')} {'is' if number == 1 else 'are'} trained by {who}", *parts])
 
 
 def _failures(agenda: Agenda) -> dict[str, str]:

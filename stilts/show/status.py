@@ -15,7 +15,7 @@ from stilts.experiment.experiment import Experiment
 from stilts.ledger.logs import DEFAULT_STORE, log_command
 from stilts.ledger.status import currency_of, spending_of
 from stilts.plan.cost.estimate import hours_unit
-from stilts.schedule.progress import RunProgress, duration, numbers, position, summary
+from stilts.schedule.progress import RunProgress, duration, numbers, position, summary, trained_by
 from stilts.storage.protocol import Store
 
 ROWS = 20
@@ -78,7 +78,8 @@ def show_progress(progress: RunProgress, spent: str = "") -> Group:
         Text(f"{name} {reason}", style="red", no_wrap=True, overflow="ellipsis")
         for name, reason in progress.failures.items()
     ]
-    return Group(table, *more, *failures, whole)
+    others = [Text(trained_by(progress.elsewhere), style="dim")] if progress.elsewhere else []
+    return Group(table, *more, *failures, *others, whole)
 
 
 def whole_line(progress: RunProgress, spent: str = "") -> str:

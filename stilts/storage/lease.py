@@ -101,6 +101,15 @@ class LeaseWatch:
                 return who
         return self._look(max(_attempts(self._store, self._folder), default=0))
 
+    def end_expired(self) -> None:
+        """Mark the lease as over, if the last look has found that it has expired, so that anybody can take it at once.
+
+        Otherwise each process that wants the folder would have to watch the heartbeat for the whole lease, too.
+        """
+        if self.version is not None and _now() - self._since > self._lease:
+            path = _file(self._folder, self.attempt)
+            self._store.replace(path, _content(released=True, taken=True), self.version)
+
     def _look(self, attempt: int) -> str | None:
         now = _now()
         found = self._store.read_version(_file(self._folder, attempt)) if attempt else None
@@ -125,6 +134,7 @@ class Lease:
     Attributes:
         attempt: number of this attempt.
         lost: the renewing thread has found another attempt. Reading it does not access the store.
+        held_by: who held the lease at the last look; None if it was free.
     """
 
     def __init__(self, store: Store, path: str, waiting: Callable[[str], None] | None = None) -> None:
@@ -140,6 +150,7 @@ class Lease:
         self.periods = Periods.of(store)
         self.lost = False
         self.attempt = 0
+        self.held_by: str | None = None
 
     def __enter__(self) -> "Lease":
         while not self.acquire():
@@ -206,7 +217,7 @@ class Lease:
         return True
 
     def _try(self) -> bool:
-        who = self._watch.holder()
+        who = self.held_by = self._watch.holder()
         if who is not None:
             if self._waiting:
                 self._waiting(who)

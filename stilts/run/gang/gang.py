@@ -23,7 +23,7 @@ from stilts.run.cluster.cpus import threads_of_rank
 from stilts.run.gang.gpu import combine, gpu_facts
 from stilts.run.gang.losses import brief, cause_of
 from stilts.run.gang.lost_output import Place, save_output
-from stilts.run.stage.ending import DONE, LOST, PREEMPTED, STOPPED, describe
+from stilts.run.stage.ending import DONE, LEASED, LOST, PREEMPTED, STOPPED, describe
 from stilts.run.stage.output import begin_stage, output_files
 from stilts.schedule.causes import Cause
 
@@ -187,7 +187,7 @@ class Gang:
         ended, _ = ray.wait(list(self._running), num_returns=1, timeout=seconds)
         for ref in ended:
             result = self._result(ref)
-            if result["status"] in (PREEMPTED, STOPPED):
+            if result["status"] in (PREEMPTED, STOPPED, LEASED):
                 self._ended = result  # every rank ends so; the leader may still be writing to the store
             elif result["status"] != DONE:
                 return self._root(result)

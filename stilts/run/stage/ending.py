@@ -24,13 +24,15 @@ from stilts.storage.lease import is_newest
 from stilts.storage.protocol import Store
 
 DONE, FAILED, DIVERGED, PREEMPTED, STOPPED, LOST = "done", "failed", "diverged", "preempted", "stopped", "lost"
-"""Statuses with which a stage can end on a rank. A `lost` one has a cause and is retried."""
+LEASED = "leased"
+"""Statuses with which a stage can end on a rank. A `lost` one has a cause and is retried. A `leased` one is trained by
+another driver, and has done nothing."""
 
 WRITE_SECONDS = 30.0
 """How long the end of a failed attempt waits for the store. The write goes on in the background, and the driver writes
 the same record when it learns of the failure."""
 
-_STATUS = {"Diverged": DIVERGED, "Preempted": PREEMPTED, "Stopped": STOPPED}
+_STATUS = {"Diverged": DIVERGED, "Preempted": PREEMPTED, "Stopped": STOPPED, "Leased": LEASED}
 _LOST: dict[str, Cause] = {
     "LeaseLost": "lease",
     "Unreachable": "store",

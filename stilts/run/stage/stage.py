@@ -19,12 +19,12 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import replace
 
-from stilts.identity.stage import SHORT
+from stilts.errors import StiltsError
+from stilts.ledger.lacking import lacking
 from stilts.ledger.logs import clear_logs
 from stilts.ledger.mark import check_mark
-from stilts.ledger.record import clear_failure, read_failure, stage_path, take_inventory
+from stilts.ledger.record import clear_failure, read_failure, stage_path
 from stilts.plan.job import StageJob
 from stilts.run.stage.attempt import Attempt, Report
 from stilts.run.stage.ending import FailureRecord
@@ -41,13 +41,22 @@ from stilts.train.loop import Diverged
 from stilts.train.ranks import Ranks
 
 
-def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
+class Leased(StiltsError):
+    """Another driver trains the stage. The text says who."""
+
+
+def run_stage(job: StageJob, ranks: Ranks, report: Report, *, wait: bool = False) -> None:
     """Train the stage if the store lacks it, and run its missing evaluations (collective).
 
     A lease keeps other drivers from working on the stage at the same time. Work that another driver finished after the
     plan was made is not repeated.
 
+    Args:
+        wait: wait while another driver holds the lease. A trial does not wait: its driver has other stages for its
+            GPUs, or releases them, and watches the lease for less than a trial would.
+
     Raises:
+        Leased: another driver holds the lease.
         StiltsError: the parent's weights or the data are missing or have changed since the plan was made.
         Diverged: the loss became NaN or infinite.
         Preempted: a rank was preempted; all finished work is in the store.
@@ -58,7 +67,7 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
         check_mark(store, job.mark)
     lease = Lease(store, stage_path(job.name), lambda who: report({"phase": f"waiting for {who}"}))
     failure = FailureRecord(store, job.name, ranks.rank)
-    with _held(lease, ranks), temporary_folder() as scratch:
+    with _held(lease, ranks, wait), temporary_folder() as scratch:
         missing, diverged = ranks.broadcast(_missing_work(store, job) if ranks.leader else None)
         if diverged is not None:
             raise Diverged(diverged)
@@ -80,16 +89,28 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report) -> None:
 
 
 @contextmanager
-def _held(lease: Lease, ranks: Ranks) -> Iterator[None]:
-    """Hold the lease on the leader; wait while another driver holds it (collective).
+def _held(lease: Lease, ranks: Ranks, wait: bool) -> Iterator[None]:
+    """Hold the lease on the leader (collective).
 
-    While they wait, the ranks communicate every WAIT_SECONDS, so that no collective runs into its timeout.
+    While they wait, the ranks communicate every WAIT_SECONDS, so that no collective runs into its timeout. The leader
+    looks at the lease less often where requests cost money.
 
     Raises:
+        Leased: another driver holds the lease, and `wait` is False.
         Preempted: a rank is draining.
     """
     with ExitStack() as stack:
-        while not ranks.broadcast(lease.acquire() if ranks.leader else None):
+        due = 0.0
+        while True:
+            held = None
+            if ranks.leader and time.monotonic() >= due:
+                held = lease.acquire()
+                due = time.monotonic() + lease.periods.look
+            held, who = ranks.broadcast((held, lease.held_by) if ranks.leader else None)
+            if held:
+                break
+            if not wait and who is not None:
+                raise Leased(who)
             ranks.raise_if_draining()
             time.sleep(WAIT_SECONDS)
         if ranks.leader:
@@ -104,23 +125,9 @@ def _missing_work(store: Store, job: StageJob) -> tuple[StageJob | None, str | N
         the part of the job that the store lacks, None if another driver has done it all; and if another driver has
         trained the stage since the plan was made and it diverged, the reason, otherwise None.
     """
-    missing = _lacking(store, job)
+    missing = lacking(store, job, verify=True)
     ended = None if missing is None or missing.trained else read_failure(store, job.name)
     return missing, ended["error"] if ended is not None and ended["status"] == "diverged" else None
-
-
-def _lacking(store: Store, job: StageJob) -> StageJob | None:
-    """The part of the job that the store lacks; None if it lacks nothing."""
-    artifact = take_inventory(store, {job.name[-SHORT:]}, verify=True).get(job.name[-SHORT:])
-    if artifact is None:
-        return job
-    missing = tuple(spec for spec in job.evaluations if spec.path not in artifact.evaluations)
-    kept = artifact.weights and (artifact.exact or not job.needed)
-    if artifact.trained and not missing and (kept or not (job.needed or job.wanted)):
-        return None
-    # If another stage starts from this one, rounded weights do not suffice: the plan has it trained again.
-    serves = artifact.weights and (artifact.exact or job.trained or not job.needed)
-    return replace(job, trained=artifact.trained and serves, evaluations=missing)
 
 
 def _remove_orphans(store: Store, job: StageJob, done: bool) -> None:

@@ -21,6 +21,7 @@ from stilts.identity.stage import StageSpec
 from stilts.ledger.record import read_evaluation, read_stage
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
+from stilts.run.stage.ending import LEASED
 from stilts.run.trackers.base import Tracked, Tracker
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
@@ -80,7 +81,8 @@ class Trackers(tune.Callback):
             self._events.put(partial(self._report, trial.config["stage"], dict(result)))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        self._events.put(partial(self._end, trial.config["stage"], trial.last_result["status"]))
+        if trial.last_result["status"] != LEASED:
+            self._events.put(partial(self._end, trial.config["stage"], trial.last_result["status"]))
 
     # --- in the thread -----------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ from stilts.run.cluster.drain import STOP_SECONDS, Brake, Drain
 from stilts.run.cluster.head_watch import HeadWatch
 from stilts.run.display import Display
 from stilts.run.gang.losses import brief, cause_of
+from stilts.run.leases import Leases
 from stilts.run.ray_private import kill_local, losses_end_trials
 from stilts.run.recorder import Recorder
 from stilts.run.temporary import temporary_folder
@@ -118,12 +119,19 @@ def execute(
     if agenda.exhausted and source is None:
         return Outcome(agenda.outcomes)
     uri = jobs[0].store if source is None else source.uri
-    with told(), connected(), temporary_folder() as temporary, Recorder(open_store(uri), runtime.max_retries) as record:
+    store = open_store(uri)
+    with (
+        told(),
+        connected(),
+        temporary_folder() as temporary,
+        Recorder(store, runtime.max_retries) as record,
+        Leases(store, jobs) as leases,
+    ):
         gpu = use_gpu(runtime)
         check_store(uri)
         shown = display(agenda)
         bundle = rank_bundle(runtime, gpu, memory(gpu), shown.note)
-        searcher = StageSearcher(agenda, capacity(runtime, gpu, bundle), source, record)
+        searcher = StageSearcher(agenda, capacity(runtime, gpu, bundle), source, record, leases)
         scheduler = GangScheduler(searcher, Drain(agenda, brake, shown.note), runtime.idle_seconds, source)
         tuner = tune.Tuner(
             _trainable(jobs, runtime, gpu, bundle, stage_function),

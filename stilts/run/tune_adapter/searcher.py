@@ -21,7 +21,9 @@ from stilts.plan.job import StageJob
 from stilts.run.cluster.drain import Drain
 from stilts.run.gang.gang import LostRank
 from stilts.run.gang.losses import brief, cause_of, shortened
+from stilts.run.leases import Leases
 from stilts.run.ray_private import actor_of, controller_of, has_idle_actor, release_idle_actors
+from stilts.run.stage.ending import LEASED
 from stilts.run.tune_adapter.trial import Drained
 from stilts.schedule.agenda import Agenda, StageOutcome
 from stilts.schedule.causes import Cause
@@ -58,6 +60,7 @@ class StageSearcher(Searcher):
         capacity: returns how many trials may run or wait for resources now.
         source: offers further stages when none of the agenda is ready.
         record: called with the name and outcome of a stage each time that an attempt at it has ended.
+        leases: knows which stages other drivers train, which are passed over; None if there are no other drivers.
     """
 
     def __init__(
@@ -66,32 +69,60 @@ class StageSearcher(Searcher):
         capacity: Callable[[], int],
         source: StageSource | None = None,
         record: Callable[[str, StageOutcome], None] = lambda name, outcome: None,
+        leases: Leases | None = None,
     ) -> None:
         super().__init__()
+        self._leases = leases
         self._agenda, self._capacity, self._source, self._record = agenda, capacity, source, record
         self._jobs: dict[str, StageJob] = {}
         self._stages: dict[str, str] = {}
         self._losses: dict[str, tuple[str, Cause]] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
+        self._conclude()
         if self._agenda.exhausted and (self._source is None or self._agenda.stopped):
             return Searcher.FINISHED
         if len(self._agenda.running) >= self._capacity():
             return None
-        name = self._agenda.take() or self._offered()
+        name = self._take() or self._offered()
         if name is None:
             return Searcher.FINISHED if self._agenda.exhausted else None
         self._stages[trial_id] = name
         return {"stage": name, **({"job": self._jobs[name]} if name in self._jobs else {})}
 
+    def _take(self) -> str | None:
+        """Take the first stage of the agenda that no other driver trains."""
+        if self._leases is None:
+            return self._agenda.take()
+        places = self._capacity() - len(self._agenda.running)
+        self._leases.look(self._agenda.ready, places, busy=bool(self._agenda.running))
+        self._agenda.leased = self._leases.who
+        name = self._agenda.take(self._leases.is_free)
+        if name is not None:
+            self._leases.take(name)
+        return name
+
     def _offered(self) -> str | None:
-        """Add a stage of the source to the agenda and take it; None if the source offers none."""
-        job = None if self._source is None or self._agenda.stopped else self._source.offer()
+        """Add a stage of the source to the agenda and take it; None if the source offers none now."""
+        if self._source is None or self._agenda.stopped:
+            return None
+        if self._leases is not None and self._leases.unknown(self._agenda.ready):
+            return None  # a stage that it has offered already may be free
+        job = self._source.offer()
         if job is None:
             return None
         self._jobs[job.name] = job
+        if self._leases is not None:
+            self._leases.add(job)
         self._agenda.add(job.name)
-        return self._agenda.take()
+        return self._take()
+
+    def _conclude(self) -> None:
+        """Note the stages that other drivers have ended."""
+        for end in self._leases.ends() if self._leases is not None else ():
+            if self._agenda.outcomes[end.name].status == "waiting":
+                self._agenda.conclude(end.name, end.status, end.message)
+                self._tell_source(end.name)
 
     def explain(self, trial_id: str, reason: str, cause: Cause) -> None:
         """Note why a trial was lost. Called before `on_trial_complete`, which Tune does not give the reason."""
@@ -103,11 +134,16 @@ class StageSearcher(Searcher):
             self._agenda.lose(name, *self._losses.pop(trial_id, ("unknown", "process")))
         elif result is None:
             self._agenda.lose(name, "it was stopped", "stop")
+        elif result["status"] == LEASED:
+            self._agenda.give_back(name)
         else:
             details = result.get("error", ""), result.get("traceback", ""), result.get("time_total_s", 0.0)
             self._agenda.finish(name, result["status"], *details)
+        self._record(name, self._agenda.outcomes[name])
+        self._tell_source(name)
+
+    def _tell_source(self, name: str) -> None:
         outcome = self._agenda.outcomes[name]
-        self._record(name, outcome)
         if name in self._jobs and outcome.status != "waiting" and self._source is not None:
             self._source.ended(name, outcome)
 

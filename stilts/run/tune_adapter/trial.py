@@ -10,7 +10,7 @@ from stilts.experiment.runtime import Runtime
 from stilts.plan.job import StageJob
 from stilts.run.gang.gang import RUNNING, Gang, LostRank
 from stilts.run.gang.watchdog import Watchdog
-from stilts.run.stage.ending import DIVERGED, DONE, FAILED, PREEMPTED, STOPPED
+from stilts.run.stage.ending import DIVERGED, DONE, FAILED, LEASED, PREEMPTED, STOPPED
 
 REPORT_SECONDS = 2.0
 
@@ -30,7 +30,8 @@ class StageTrial(tune.Trainable):
     The configuration also has the stage's `job` if that was not known when the run began.
 
     Each result has a `status`: `running`, with the latest report of the stage, or in the last result `done`, `stopped`
-    (on request), or `failed` or `diverged` with `error` and `traceback`. It also has `nodes`, the ids of the nodes on
+    (on request), `leased` (another driver trains the stage; `error` says who), or `failed` or `diverged` with `error`
+    and `traceback`. It also has `nodes`, the ids of the nodes on
     which the trial runs, with spaces between them. A lost rank raises an exception instead, because another attempt may
     succeed. So does a trial that was drained, because Tune must not reuse its process and its resources.
 
@@ -111,7 +112,7 @@ class StageTrial(tune.Trainable):
     def _stays_warm(self, result: dict[str, Any]) -> bool:
         """Whether to keep the gang. Each engine of ZeRO 3, which only training uses, leaks the size of the model."""
         leaks = self._runtime.zero_stage == 3 and not self._job.trained
-        return result["status"] in (DONE, STOPPED) and not leaks
+        return result["status"] in (DONE, STOPPED, LEASED) and not leaks
 
     def cleanup(self) -> None:
         if self._gang is not None:
