@@ -1,8 +1,11 @@
 """Shows the progress of an experiment's runs while they are under way.
 
 Everything is read from the store, so that this works from any machine: drivers write their progress to the store every
-few seconds (see `stilts.ledger.progress`), and the lease of a run tells whether its driver is alive. Each update makes
-a few requests to the store per run.
+few seconds (see `stilts.ledger.progress`), and the lease of a run tells whether its driver is alive.
+
+Requests to a bucket cost money. An update there makes one request for each run, another one if the driver has written
+nothing new, and now and then those that list the runs and read what was spent. Updates are so far apart that all of
+this together is less than 120 requests an hour.
 """
 
 import time
@@ -17,14 +20,24 @@ from rich.text import Text
 from stilts.experiment.experiment import Experiment
 from stilts.ledger.needs import all_runs
 from stilts.ledger.progress import RunReport, read_progress, write_seconds
+from stilts.ledger.status import spending_of
 from stilts.schedule.progress import duration, facts
-from stilts.show.status import show_progress, spending_line, whole_line
-from stilts.storage.lease import holder
+from stilts.show.status import show_progress, spending_words, whole_line
+from stilts.storage.lease import LeaseWatch, Sighting, sighting
+from stilts.storage.local import LocalStore
 from stilts.storage.protocol import Store
 from stilts.waiting import become_patient
 
 LATE = 5
 """A driver is reported as late if its progress is older than LATE times the usual interval between writes."""
+UPDATE_SECONDS = 60.0
+"""Least seconds between two updates from a bucket."""
+REQUEST_SECONDS = 40.0
+"""Seconds that each request of an update from a bucket delays the next update."""
+LIST_UPDATES = 10
+"""How many updates from a bucket pass before the runs are listed again."""
+SPENT_SECONDS = 160.0
+"""Seconds that each request for what was spent delays the next such request to a bucket."""
 SETTLE_SECONDS = 1.0
 """Time within which a run that has ended removes its folder after releasing its lease. A folder that remains longer
 belongs to a run whose driver died."""
@@ -37,10 +50,12 @@ class LiveRun:
     Attributes:
         driver: the driver that holds the run's lease, as `host (process N)`; None if the driver is dead.
         report: the last progress that the driver wrote; None if it has not written any yet.
+        silent: for how many seconds a driver has not been heard of that may be dead; None if it is alive.
     """
 
     driver: str | None
     report: RunReport | None
+    silent: float | None = None
 
     @property
     def age(self) -> float | None:
@@ -56,7 +71,62 @@ class LiveRun:
 
 def live_runs(store: Store, experiment: str) -> list[LiveRun]:
     """The runs of an experiment that are under way, and those whose driver died."""
-    return [LiveRun(holder(store, path), read_progress(store, path)) for path in all_runs(store, experiment)]
+    return [_seen(sighting(store, path), read_progress(store, path)) for path in all_runs(store, experiment)]
+
+
+def _seen(seen: Sighting | None, report: RunReport | None) -> LiveRun:
+    if seen is None:
+        return LiveRun(None, report)
+    return LiveRun(seen.who, report, seen.age if seen.silent else None)
+
+
+class _Watched:
+    """The runs of an experiment, as they are looked at again and again.
+
+    Attributes:
+        pause: seconds until the next update.
+        spent: what all launches have spent, in words.
+    """
+
+    def __init__(self, experiment: Experiment, store: Store) -> None:
+        self._experiment, self._store = experiment, store
+        self._cheap = isinstance(store, LocalStore)
+        self._watches: dict[str, LeaseWatch] = {}
+        self._reports: dict[str, RunReport | None] = {}
+        self._drivers: dict[str, str | None] = {}
+        self._updates = 0
+        self._spent_due = 0.0
+        self.pause = 0.0
+        self.spent = ""
+
+    def look(self) -> list[LiveRun]:
+        """The runs that are under way."""
+        requests = 0
+        if self._cheap or self._updates % LIST_UPDATES == 0 or not any(self._drivers.values()):
+            paths, requests = all_runs(self._store, self._experiment.name), 1
+            self._watches = {path: self._watches.get(path) or LeaseWatch(self._store, path) for path in paths}
+        self._updates += 1
+        for path, watch in self._watches.items():
+            report, before = read_progress(self._store, path), self._reports.get(path)
+            requests += 1
+            if report is None or before is None or report.time == before.time or not self._drivers.get(path):
+                self._drivers[path] = watch.holder()
+                requests += 1
+            self._reports[path] = report
+        if self._cheap or time.monotonic() >= self._spent_due:
+            spent = spending_of(self._experiment, self._store)
+            self.spent = spending_words(self._experiment, spent)
+            self._spent_due = time.monotonic() + SPENT_SECONDS * (1 + spent.launches)
+        self.pause = write_seconds(self._store) if self._cheap else max(UPDATE_SECONDS, REQUEST_SECONDS * requests)
+        return [LiveRun(driver, self._reports[path]) for path, driver in self._of_runs() if driver]
+
+    def dead(self) -> list[LiveRun]:
+        """The runs whose driver has died; call it when none is under way."""
+        self.look()
+        return [LiveRun(None, self._reports[path]) for path, driver in self._of_runs() if driver is None]
+
+    def _of_runs(self) -> list[tuple[str, str | None]]:
+        return [(path, self._drivers.get(path)) for path in self._watches]
 
 
 def watch(experiment: Experiment, store: Store, console: Console) -> None:
@@ -68,12 +138,12 @@ def watch(experiment: Experiment, store: Store, console: Console) -> None:
     Raises:
         KeyboardInterrupt: the user pressed Ctrl-C.
     """
-    every = write_seconds(store)
+    every, watched = write_seconds(store), _Watched(experiment, store)
     printed: dict[str | None, float] = {}
     screen = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else nullcontext()
     with screen as live:
-        while runs := [run for run in live_runs(store, experiment.name) if run.driver]:
-            spent = spending_line(experiment, store)
+        while runs := watched.look():
+            spent = watched.spent
             if live is not None:
                 live.update(Group(*(_display(run, every) for run in runs), Text(spent, style="dim")), refresh=True)
             for run in runs:
@@ -81,17 +151,17 @@ def watch(experiment: Experiment, store: Store, console: Console) -> None:
                     printed[run.driver] = run.report.time
                     console.print(Text(_line(run.report, spent)), soft_wrap=True)
             become_patient()  # whoever watches for hours does not want to lose the display by an outage
-            time.sleep(every)
+            time.sleep(watched.pause)
     time.sleep(SETTLE_SECONDS)
-    for run in live_runs(store, experiment.name):
-        if run.driver is None:
-            console.print(f"[yellow]{_dead_driver(run)}[/]", soft_wrap=True, highlight=False)
+    for run in watched.dead():
+        console.print(f"[yellow]{_dead_driver(run)}[/]", soft_wrap=True, highlight=False)
 
 
 def _display(run: LiveRun, every: float) -> RenderableType:
     if run.report is None or run.age is None:
         return Text(f"{run.driver} prepares: nothing is trained yet")
-    late = run.age > LATE * every
+    # While nothing runs, a driver writes nothing; that it is alive is seen by its lease.
+    late = run.age > LATE * every and bool(run.report.progress.running)
     silence = f", of which nothing was heard for {duration(run.age)}" if late else ""
     header = Text(f"{run.driver}{silence}", style="dim")
     return Group(header, show_progress(run.report.progress))

@@ -27,7 +27,7 @@ class Publisher:
 
     def __init__(self, store: Store, run: str) -> None:
         self._store, self._run = store, run
-        self._due = 0.0
+        self._due = self._rest_due = 0.0
         self._written: RunProgress | None = None
         self._writer: threading.Thread | None = None
 
@@ -36,10 +36,10 @@ class Publisher:
         if begin < self._due or (self._writer is not None and self._writer.is_alive()):
             return
         now = progress()
-        every = write_seconds(self._store) if now.running else rest_seconds(self._store)
-        self._due = begin + max(every, (time.monotonic() - begin) / MAX_FRACTION)
-        if self._written is not None and not now.running and _same(now, self._written):
+        self._due = begin + max(write_seconds(self._store), (time.monotonic() - begin) / MAX_FRACTION)
+        if not now.running and (begin < self._rest_due or _same(now, self._written)):
             return
+        self._rest_due = begin + rest_seconds(self._store)
         self._writer = threading.Thread(target=self._write, args=(now,), daemon=True, name="progress")
         self._writer.start()
 
@@ -58,6 +58,6 @@ class Publisher:
             self._written = progress
 
 
-def _same(one: RunProgress, other: RunProgress) -> bool:
+def _same(one: RunProgress, other: RunProgress | None) -> bool:
     """Whether two reports of a run differ only in the time that has passed."""
-    return replace(one, seconds=0.0, left=None) == replace(other, seconds=0.0, left=None)
+    return other is not None and replace(one, seconds=0.0, left=None) == replace(other, seconds=0.0, left=None)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from stilts.experiment.experiment import Experiment
 from stilts.ledger.logs import DEFAULT_STORE, log_command
+from stilts.ledger.spending import Spending
 from stilts.ledger.status import currency_of, spending_of
 from stilts.plan.cost.estimate import hours_unit
 from stilts.schedule.progress import RunProgress, duration, numbers, position, summary, trained_by
@@ -42,8 +43,12 @@ def show_status(states: list[dict[str, Any]], console: Console, store: str = DEF
 
 
 def spending_line(experiment: Experiment, store: Store) -> str:
+    """What an experiment has spent, as the store says (see `spending_words`)."""
+    return spending_words(experiment, spending_of(experiment, store))
+
+
+def spending_words(experiment: Experiment, spent: Spending) -> str:
     """What an experiment has spent, as `spent: 0.500 GPU-hours, 1.20 USD in 2 launches`; empty before any launch."""
-    spent = spending_of(experiment, store)
     if not spent.launches:
         return ""
     currency = currency_of(experiment)

@@ -48,6 +48,21 @@ def behave(job: StageJob, ranks: Any, report: Callable[[dict], None]) -> None:
     trace.write_text(f"{begin} {time.time()}")
 
 
+def leased(job: StageJob, ranks: Any, report: Callable[[dict], None]) -> None:
+    """As `behave`, under the stage's lease as in a run, and with a record at the end."""
+    from stilts.ledger.lacking import lacking
+    from stilts.ledger.record import stage_path, write_stage
+    from stilts.run.stage.stage import _held
+    from stilts.storage.lease import Lease
+    from stilts.storage.local import LocalStore
+
+    store = LocalStore(Path(job.store))
+    with _held(Lease(store, stage_path(job.name)), ranks, wait=False):
+        if lacking(store, job, verify=False) is not None:
+            behave(job, ranks, report)
+            write_stage(store, job.name, {})
+
+
 def _die_once(job: StageJob, ranks: Any, attempt: int) -> None:
     if attempt == 0 and ranks.rank == ranks.world - 1:
         os.kill(os.getpid(), signal.SIGKILL)

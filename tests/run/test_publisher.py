@@ -2,6 +2,8 @@
 
 import threading
 import time
+from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,14 +13,29 @@ from stilts.errors import StiltsError
 from stilts.ledger.progress import read_progress
 from stilts.run import publisher
 from stilts.run.publisher import Publisher
-from stilts.schedule.progress import RunProgress
+from stilts.schedule.progress import RunProgress, StageProgress
 from stilts.storage.local import LocalStore
 
 RUN = "experiments/exp/runs/0123456789ab"
 
 
 def progress(seconds: float = 1.0) -> RunProgress:
-    return RunProgress(seconds, None, {"running": 1}, ())
+    return RunProgress(seconds, None, {"running": 1}, (StageProgress("stage", 1.0, {}),))
+
+
+def test_at_rest_it_writes_only_what_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publisher, "write_seconds", lambda store: 0.0)
+    monkeypatch.setattr(publisher, "rest_seconds", lambda store: 0.0)
+    monkeypatch.setattr(publisher, "MAX_FRACTION", 1e9)
+    written: list[RunProgress] = []
+    monkeypatch.setattr(publisher, "write_progress", lambda store, run, now: written.append(now))
+    resting = RunProgress(1.0, None, {"waiting": 2}, (), elsewhere={"HOST (process 1)": 2})
+    reports = [resting, replace(resting, seconds=2.0), replace(resting, elsewhere={"HOST (process 1)": 1}), progress()]
+    publish = Publisher(LocalStore(tmp_path), RUN)
+    for report in [*reports, replace(progress(), seconds=9.0)]:
+        with publish:
+            publish(partial(replace, report))
+    assert written == [resting, *reports[2:], replace(progress(), seconds=9.0)]
 
 
 def test_it_writes_at_once_and_then_only_when_it_is_due(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
