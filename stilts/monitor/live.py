@@ -116,7 +116,7 @@ class _Watched:
         if self._cheap or time.monotonic() >= self._spent_due:
             spent = spending_of(self._experiment, self._store)
             self.spent = spending_words(self._experiment, spent)
-            self._spent_due = time.monotonic() + SPENT_SECONDS * (1 + spent.launches)
+            self._spent_due = time.monotonic() + SPENT_SECONDS * (2 + spent.launches)
         self.pause = write_seconds(self._store) if self._cheap else max(UPDATE_SECONDS, REQUEST_SECONDS * requests)
         return [LiveRun(driver, self._reports[path]) for path, driver in self._of_runs() if driver]
 

@@ -8,8 +8,8 @@ Leased stages are looked at in turn, in the order of the longest chain. When the
 whether it is done, failed or diverged. If none of that, it may start here. A lease whose heartbeat stands still ends
 after the length of the lease on this machine's clock (see `LeaseWatch`).
 
-At rest, which means that nothing runs here and all that is ready is leased, these looks must be cheap in a bucket: a
-driver makes 60 requests an hour for the lease of its run, and 40 for one look every 90 seconds, however many stages are
+At rest, when nothing runs here and all that is ready is leased, these looks must be cheap in a bucket. There a
+driver makes 60 requests an hour for the lease of its run, and 36 for one look every 100 seconds, however many are
 leased. While stages run here, the looks are more frequent.
 """
 
@@ -57,7 +57,7 @@ class Pace:
     @classmethod
     def of(cls, store: Store) -> "Pace":
         """The times for a store on a file system, or in a bucket."""
-        return cls(1.0, 1.0, 64, 2.0) if isinstance(store, LocalStore) else cls(90.0, 10.0, 1, 30.0)
+        return cls(1.0, 1.0, 64, 2.0) if isinstance(store, LocalStore) else cls(100.0, 10.0, 1, 30.0)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ SAMPLE_SECONDS = 1.0
 MAX_FRACTION = 0.02
 """Largest fraction of the driver's time for measuring: Ray's table grows during the run."""
 WRITE_SECONDS = 30.0
-REST_SECONDS = 1800.0
+REST_SECONDS = 3600.0
 """Seconds between two writes while no trial reserves anything. Nodes that are always there may still cost something."""
 NODE_TYPE = "ray.io/node-group"
 """Label of a Ray node that has the name of its type in `available_node_types`."""

@@ -75,7 +75,7 @@ def elsewhere(agenda: Agenda) -> dict[str, int]:
 
 
 def trained_by(counts: Mapping[str, int]) -> str:
-    """`3 stages are trained by HOST (process N), 1 by OTHER (process M) and 2 by others`; empty if there are none."""
+    """`3 stages are trained by HOST (process N), 1 by OTHER (process M), 2 by others`; empty if there are none."""
     shown = list(counts.items())[:HOLDERS]
     rest = sum(counts.values()) - sum(number for _, number in shown)
     parts = [f"{number} by {who}" for who, number in shown[1:]] + ([f"{rest} by others"] if rest else [])

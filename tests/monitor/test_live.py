@@ -12,8 +12,13 @@ from stilts.ledger.progress import read_progress, write_progress
 from stilts.monitor import live
 from stilts.monitor.live import live_runs, watch
 from stilts.schedule.progress import RunProgress, StageProgress
+from stilts.storage import lease as lease_module
+from stilts.storage.bucket.store import ObjectStore
+from stilts.storage.cache import Cache
 from stilts.storage.lease import Lease
 from stilts.storage.local import LocalStore
+from stilts.storage.uri import parse_uri
+from tests.servers import HttpProxy, s3_uri
 
 RUN = "experiments/one/runs/0123456789ab"
 PROGRESS = RunProgress(
@@ -101,3 +106,36 @@ def test_a_dead_driver_is_told_and_ends_the_watching(
     watch(experiment, store, Console(file=out, width=150))
     assert "died" in out.getvalue()
     assert "the same `stilts run` continues" in out.getvalue()
+
+
+@pytest.mark.parametrize("rests", [False, True])
+def test_watching_a_bucket_makes_few_requests(
+    s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rests: bool
+) -> None:
+    """An hour of watching, on a clock that the test sets."""
+    clock = [1000.0]
+    monkeypatch.setattr(live.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(lease_module, "_now", lambda: clock[0])
+    experiment = Experiment.model_construct(name="one", store="s3://bucket", cluster=None)
+    path = f"bucket/{tmp_path.name}"
+    direct = ObjectStore(parse_uri(s3_uri(s3_endpoint, path)), Cache(tmp_path / "cache"))
+    write_progress(direct, RUN, PROGRESS)
+    with HttpProxy(s3_endpoint) as proxy, Lease(direct, RUN) as lease:
+        store = ObjectStore(parse_uri(s3_uri(proxy.endpoint, path)), Cache(tmp_path / "other"))
+        printed = io.StringIO()
+
+        def sleep(seconds: float) -> None:
+            clock[0] += seconds
+            if clock[0] > 4600:
+                raise KeyboardInterrupt
+            lease._write()  # the heartbeat of this time
+            if not rests:
+                write_progress(direct, RUN, PROGRESS)
+
+        monkeypatch.setattr(live.time, "sleep", sleep)
+        with pytest.raises(KeyboardInterrupt):
+            watch(experiment, store, Console(file=printed, width=150))
+        requests = len(proxy.requests)
+    assert 40 <= requests <= 120
+    updates = len(printed.getvalue().splitlines())
+    assert updates == 1 if rests else updates >= 40, "about one a minute"

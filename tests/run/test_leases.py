@@ -167,7 +167,7 @@ def requests_an_hour(work: Callable[[], object], proxy: HttpProxy, seconds: floa
 
 def test_a_driver_at_rest_makes_few_requests(s3_endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scale = 60.0
-    rest = Pace(90 / scale, 10 / scale, 1, 30.0)
+    rest = Pace(100 / scale, 10 / scale, 1, 30.0)
     monkeypatch.setattr(module.Pace, "of", classmethod(lambda cls, store: rest))
     with HttpProxy(s3_endpoint) as proxy:
         store = ObjectStore(parse_uri(s3_uri(proxy.endpoint, f"bucket/{tmp_path.name}")), Cache(tmp_path / "cache"))

@@ -186,3 +186,24 @@ def test_a_retry_after_a_lack_of_memory_waits_longer_each_time_while_other_stage
         agenda.lose("a", "too little memory", "memory")
     agenda.stop()
     assert agenda.exhausted
+
+
+def test_stages_that_are_not_free_are_passed_over_and_stay_ready() -> None:
+    agenda = Agenda({"a": None, "b": None, "child": "a"})
+    assert agenda.take(lambda name: name != "a") == "b"
+    assert agenda.take(lambda name: name != "a") is None
+    agenda.finish("b", "done")
+    assert not agenda.exhausted
+    assert agenda.take() == "a"
+    agenda.give_back("a")
+    assert agenda.outcomes["a"].status == "waiting"
+    assert agenda.outcomes["a"].lost == {}
+    agenda.conclude("a", "done", "")
+    assert agenda.take() == "child"
+
+
+def test_a_stage_that_failed_elsewhere_skips_its_descendants() -> None:
+    agenda = Agenda({"a": None, "child": "a"})
+    agenda.conclude("a", "failed", "bad data")
+    assert [agenda.outcomes[name].status for name in ("a", "child")] == ["failed", "not run"]
+    assert agenda.exhausted

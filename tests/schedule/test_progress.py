@@ -3,7 +3,17 @@
 import pytest
 
 from stilts.schedule.agenda import Agenda
-from stilts.schedule.progress import counts_of, duration, ended, facts, progress_of, remaining, summary
+from stilts.schedule.progress import (
+    counts_of,
+    duration,
+    elsewhere,
+    ended,
+    facts,
+    progress_of,
+    remaining,
+    summary,
+    trained_by,
+)
 
 
 @pytest.fixture
@@ -58,3 +68,15 @@ def test_failures_are_named_with_their_reasons() -> None:
         "d": "diverged: the loss is inf",
     }
     assert ended(agenda) == "1 of 4 done, 1 failed: b: bad data, 2 diverged: c: the loss is nan and 1 more"
+
+
+def test_who_trains_what_this_run_waits_for() -> None:
+    agenda = Agenda({name: None for name in "abcdef"})
+    assert trained_by(elsewhere(agenda)) == ""
+    agenda.leased = {"a": "one (process 1)", "b": "one (process 1)", "c": "two (process 2)"}
+    assert trained_by(elsewhere(agenda)) == "2 stages are trained by one (process 1), 1 by two (process 2)"
+    agenda.conclude("a", "done", "")
+    agenda.conclude("b", "done", "")
+    assert trained_by(elsewhere(agenda)) == "1 stage is trained by two (process 2)"
+    many = {f"host (process {n})": 1 for n in range(5)}
+    assert trained_by(many).endswith(", 2 by others")
