@@ -257,6 +257,27 @@ def losses_end_trials() -> Iterator[None]:
         RayActorManager._actor_start_failed = start_failed  # type: ignore[method-assign]
 
 
+@contextmanager
+def waits_for_stages_are_short() -> Iterator[None]:
+    """Context in which Tune goes on with its loop, each second, while no trial runs and the searcher offers none.
+
+    Otherwise it asks only the searcher, for up to 10 minutes. Meanwhile the run could not be stopped, an idle gang
+    would keep its GPUs, and no progress would be written.
+    """
+    from ray.tune.execution.tune_controller import TuneController
+
+    update = TuneController._update_trial_queue
+
+    def briefly(controller: TuneController, blocking: bool = False, timeout: int = 1) -> bool:
+        return update(controller, blocking, timeout)
+
+    TuneController._update_trial_queue = briefly  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        TuneController._update_trial_queue = update  # type: ignore[method-assign]
+
+
 def _as_lost_actor(error: Exception) -> Exception:
     if isinstance(error, RayActorError | RayTaskError) or not isinstance(error, RayError):
         return error

@@ -42,6 +42,7 @@ NAMES = {
     "has_idle_actor": ["ray.tune.utils.object_cache:_ObjectCache.num_cached_objects"],
     "unfinished_trials": [f"{CONTROLLER}.get_live_trials", "ray.tune.experiment:Trial.is_finished"],
     "losses_end_trials": [f"{MANAGER}._actor_task_failed", f"{MANAGER}._actor_start_failed"],
+    "waits_for_stages_are_short": [f"{CONTROLLER}._update_trial_queue"],
     "end_trial": [
         f"{CONTROLLER}._schedule_trial_stop",
         "ray.tune.experiment:Trial.init_local_path",
@@ -54,6 +55,7 @@ ARGUMENTS = {
     "start_local": ("ray:init", ["_node_ip_address", "include_dashboard", "kwargs"]),
     "release_idle_actors": (f"{CONTROLLER}._cleanup_cached_actors", ["force_all"]),
     "kill_local": ("ray._private.node:Node.kill_all_processes", ["check_alive", "allow_graceful"]),
+    "waits_for_stages_are_short": (f"{CONTROLLER}._update_trial_queue", ["self", "blocking", "timeout"]),
     "losses_end_trials": (f"{MANAGER}._actor_task_failed", ["self", "tracked_actor_task", "exception"]),
     "is_autoscaled": ("ray.autoscaler.v2.utils:is_autoscaler_v2", ["fetch_from_server"]),
 }

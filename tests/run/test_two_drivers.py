@@ -58,3 +58,22 @@ def test_a_second_driver_starts_free_stages_and_trains_none_again(tmp_path: Path
         "2 stages are trained by" in (tmp_path / "second.said").read_text()
         or "1 by" in (tmp_path / "second.said").read_text()
     )
+
+
+def test_a_waiting_driver_holds_no_gang_and_ends_at_an_interrupt(tmp_path: Path) -> None:
+    stage = "sleep-60-a"
+    with tempfile.TemporaryDirectory(dir="/tmp") as one, tempfile.TemporaryDirectory(dir="/tmp") as two:
+        first = start("first", one, tmp_path, stage)
+        try:
+            assert wait_until(lambda: len(list(tmp_path.glob("sleep-60-a.0.*"))) == 1, 120)
+            second = start("second", two, tmp_path, stage)
+            try:
+                said = tmp_path / "second.said"
+                assert wait_until(lambda: "1 stage is trained by" in said.read_text(), 120)
+                second.send_signal(signal.SIGINT)
+                assert second.wait(15) == 130
+            finally:
+                second.send_signal(signal.SIGKILL)
+        finally:
+            first.send_signal(signal.SIGKILL)
+    assert not started(tmp_path, "second")

@@ -31,7 +31,7 @@ from stilts.run.cluster.head_watch import HeadWatch
 from stilts.run.display import Display
 from stilts.run.gang.losses import brief, cause_of
 from stilts.run.leases import Leases
-from stilts.run.ray_private import kill_local, losses_end_trials
+from stilts.run.ray_private import kill_local, losses_end_trials, waits_for_stages_are_short
 from stilts.run.recorder import Recorder
 from stilts.run.temporary import temporary_folder
 from stilts.run.tune_adapter.searcher import GangScheduler, StageSearcher, StageSource
@@ -139,7 +139,14 @@ def execute(
             run_config=_run_config(name, temporary, [shown, *callbacks]),
         )
         end = partial(_end_process, shown, agenda, temporary)
-        with _quiet_tune(), _interruptible(brake, agenda), shown.showing(), losses_end_trials(), HeadWatch(end):
+        with (
+            _quiet_tune(),
+            _interruptible(brake, agenda),
+            shown.showing(),
+            losses_end_trials(),
+            waits_for_stages_are_short(),
+            HeadWatch(end),
+        ):
             become_patient()
             tuner.fit()
     return Outcome(agenda.outcomes, brake.reason)
