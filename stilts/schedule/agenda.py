@@ -118,9 +118,7 @@ class Agenda:
     @property
     def ready(self) -> list[str]:
         """The stages that may start now, in order."""
-        for name in [name for name, due in self._paused.items() if due <= self._clock()]:
-            del self._paused[name]
-            self._push(name)
+        self._end_pauses()
         return [] if self.stopped else [name for _, _, name in self._ready]
 
     def take(self, is_free: Callable[[str], bool] = lambda name: True) -> str | None:
@@ -129,13 +127,19 @@ class Agenda:
         Args:
             is_free: whether a stage may be taken. The others are passed over.
         """
-        for position, name in enumerate(self.ready):
+        self._end_pauses()
+        for position, (_, _, name) in enumerate([] if self.stopped else self._ready):
             if is_free(name):
                 del self._ready[position]
                 self.running.add(name)
                 self.outcomes[name].status = "running"
                 return name
         return None
+
+    def _end_pauses(self) -> None:
+        for name in [name for name, due in self._paused.items() if due <= self._clock()]:
+            del self._paused[name]
+            self._push(name)
 
     def give_back(self, name: str) -> None:
         """Note that a running stage was given back because another driver trains it. No loss is counted."""
