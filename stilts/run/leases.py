@@ -13,6 +13,7 @@ driver makes 60 requests an hour for the lease of its run, and 36 for one look e
 leased. While stages run here, the looks are more frequent.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -29,6 +30,8 @@ from stilts.storage.lease import LeaseWatch
 from stilts.storage.local import LocalStore
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
+
+log = logging.getLogger(__name__)
 
 LOOK_AHEAD = 32
 """Largest number of stages that are looked at before they can start."""
@@ -167,6 +170,9 @@ class Leases:
                 list(parallel_map(self._store, self._look, names))
                 pause = 0.0
             except (StiltsError, OSError):
+                pause = RETRY_SECONDS
+            except Exception:  # an error in this module must not leave the run waiting for ever
+                log.exception("the leases of other drivers could not be read; stilts tries again")
                 pause = RETRY_SECONDS
             with self._changed:
                 self._asked = [name for name in self._asked if name not in names]
