@@ -95,7 +95,7 @@ class Display(tune.Callback):
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         if self._publish is not None:
             self._publish(lambda: self.now)
-        if not self._console.is_terminal and not self._running and self._agenda.leased:
+        if not self._console.is_terminal and not self._agenda.running and self._agenda.leased:
             self._say_waiting()
 
     def _say_waiting(self) -> None:
