@@ -35,17 +35,16 @@ def trained(store: Path) -> list[str]:
 
 
 def test_a_second_driver_starts_free_stages_and_trains_none_again(tmp_path: Path) -> None:
-    stages = [f"sleep-{seconds}-{letter}" for letter, seconds in zip("abcd", (25, 25, 3, 3), strict=True)]
+    stages = [f"sleep-{seconds}-{letter}" for letter, seconds in zip("abcd", (60, 60, 3, 3), strict=True)]
     with tempfile.TemporaryDirectory(dir="/tmp") as one, tempfile.TemporaryDirectory(dir="/tmp") as two:
         first = start("first", one, tmp_path, *stages)
         try:
-            assert wait_until(lambda: len(list(tmp_path.glob("sleep-25-*.0.*"))) == 2, 120)
+            assert wait_until(lambda: len(list(tmp_path.glob("sleep-60-*.0.*"))) == 2, 120)
             second = start("second", two, tmp_path, *stages)
             try:
                 assert wait_until(lambda: len(started(tmp_path, "second")) >= 2, 120)
                 begun = float((tmp_path / "second.begun").read_text())
                 seconds = {stage: at - begun for stage, at in started(tmp_path, "second").items()}
-                print(seconds)
                 assert first.wait(120) == 0
                 assert second.wait(120) == 0
             finally:
@@ -54,10 +53,6 @@ def test_a_second_driver_starts_free_stages_and_trains_none_again(tmp_path: Path
             first.send_signal(signal.SIGKILL)
     assert set(seconds) == {"sleep-3-c", "sleep-3-d"}, "those that were free"
     assert trained(tmp_path) == sorted(stages)
-    assert (
-        "2 stages are trained by" in (tmp_path / "second.said").read_text()
-        or "1 by" in (tmp_path / "second.said").read_text()
-    )
 
 
 def test_a_waiting_driver_holds_no_gang_and_ends_at_an_interrupt(tmp_path: Path) -> None:
