@@ -183,6 +183,7 @@ class Agenda:
     def conclude(self, name: str, status: Status, message: str) -> None:
         """End a stage that is not run here, because the store tells how an earlier run or another driver ended it."""
         self.outcomes[name].status, self.outcomes[name].message = status, message
+        self._paused.pop(name, None)
         self._ready = [entry for entry in self._ready if entry[2] != name]
         self._follow(name)
 
