@@ -6,6 +6,7 @@ The folder also holds `head.json` (name, family and labels of each head) and `he
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from stilts.tasks.families import get_family
 from stilts.train.batch import Batch
 from stilts.train.heads import HeadInput, HeadSpec, head_of, make_head
 from stilts.train.heads.language_head import HEAD_CONFIG, HEAD_WEIGHTS
+from stilts.train.hidden import LayerStates
 from stilts.train.languages import LanguageIds
 from stilts.train.precision import set_precision
 from stilts.train.tokenizer import load_tokenizer
@@ -65,6 +67,7 @@ class Model(nn.Module):
         self.packs = self.architecture.packs
         self.last_token = self.architecture.class_last
         self.language_ids = LanguageIds.of(self.config) if self.architecture.languages else None
+        self._layer_states = LayerStates(encoder)
         if getattr(encoder, "pooler", None) is not None:
             encoder.pooler = None  # no head reads it, and its optimizer state would take memory
 
@@ -194,7 +197,7 @@ class Model(nn.Module):
         return self.architecture.types or getattr(self.config, "type_vocab_size", 0) > 1
 
     def _pool(self, batch: Batch, pooling: Pooling) -> torch.Tensor:
-        states = self._encode(batch, output_hidden_states=True).hidden_states[pooling.layer].float()
+        states = self._layer_states(pooling.layer, self.depth, partial(self._encode, batch)).float()
         mask = (batch.segments > 0).unsqueeze(-1)
         if pooling.pooling == "cls":
             place = mask.sum(1) - 1 if self.last_token else torch.zeros_like(mask[:, 0], dtype=torch.long)
