@@ -6,6 +6,7 @@ The features are cached in a file whose name contains a digest of everything tha
 import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pyarrow as pa
@@ -48,15 +49,24 @@ def training_features(
     return pa.concat_tables(_numbered_on(tables))
 
 
+def tokenizer_digest(tokenizer: "PreTrainedTokenizerFast") -> str:
+    """sha256 (64 hex digits) over the content of a tokenizer. It is computed once for each object."""
+    if tokenizer not in _TOKENIZERS:
+        _TOKENIZERS[tokenizer] = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+    return _TOKENIZERS[tokenizer]
+
+
+_TOKENIZERS: WeakKeyDictionary["PreTrainedTokenizerFast", str] = WeakKeyDictionary()
+
+
 def _key(refs: Sequence[DataRef], task: Task, recipe: Recipe, tokenizer: "PreTrainedTokenizerFast") -> str:
-    content = tokenizer.backend_tokenizer.to_str()
     return digest(
         {
             "task": [task.name, task.version, list(task.labels)],
             "data": [[ref.language, ref.identity] for ref in refs],
             "lengths": vars(Lengths.of(recipe)),
             "subset": _drawn_by(recipe),
-            "tokenizer": hashlib.sha256(content.encode()).hexdigest(),
+            "tokenizer": tokenizer_digest(tokenizer),
         }
     )
 

@@ -1,11 +1,12 @@
 """The pool of candidates that ranking tasks search. It is encoded once for all evaluations that share it."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
+from stilts.evaluate.mining import Matrix
 from stilts.tasks.families.dual_encoder import candidates_of
 
 
@@ -20,11 +21,17 @@ class Pool:
     def __init__(self, table: pa.Table) -> None:
         self.table = candidates_of(table)
         self.names: list[str] = self.table["candidate"].to_pylist()
-        self._vectors: dict[str, np.ndarray] = {}
+        self._vectors: dict[str, Matrix] = {}
 
-    def vectors(self, settings: Mapping[str, Any], encode: Callable[[pa.Table], np.ndarray]) -> np.ndarray:
+    def renewed(self) -> "Pool":
+        """The same candidates without vectors, for other weights."""
+        pool = copy(self)
+        pool._vectors = {}
+        return pool
+
+    def vectors(self, settings: Mapping[str, Any], encode: Callable[[], Matrix]) -> Matrix:
         """Return the vectors under these settings, float32 [candidates, hidden]. Only the latest are kept."""
         name = repr(sorted(settings.items()))
         if name not in self._vectors:
-            self._vectors = {name: encode(self.table)}
+            self._vectors = {name: encode()}
         return self._vectors[name]

@@ -2,6 +2,9 @@
 
 `evaluate` is given a function that runs the model, and makes predictions as the task's family prescribes
 (`Family.procedure`). Examples without gold, such as XTREME's own test files, get predictions but no score.
+
+Its three steps can also be called one by one: only `compute` runs the model, and `prepare` of the next evaluation and
+`conclude` of the last one can run in threads beside it.
 """
 
 import logging
@@ -14,31 +17,32 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stilts.data.noise import perturb
 from stilts.errors import StiltsError
 from stilts.evaluate import mining
 from stilts.evaluate.candidates import Pool
 from stilts.evaluate.gold import gold_of
+from stilts.evaluate.inputs import Encoded, Inputs, prepare
+from stilts.evaluate.mining import Matrix
 from stilts.evaluate.predictions import write_predictions
 from stilts.evaluate.thresholds import best_null_threshold
 from stilts.identity.stage import EvaluationSpec
 from stilts.tasks.base import Task
 from stilts.tasks.families import Lengths, Procedure, get_family
-from stilts.tasks.families.dual_encoder import queries_of
 from stilts.tasks.families.extraction import official_answer
 from stilts.tasks.families.span_qa import best_spans
 from stilts.tasks.metrics import RANKS
 from stilts.tasks.score import score
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedTokenizerFast
 
 logger = logging.getLogger(__name__)
 
-Forward = Callable[[pa.Table, str, Mapping[str, Any]], list[np.ndarray]]
+Forward = Callable[[pa.Table, str, Mapping[str, Any]], "list[np.ndarray] | torch.Tensor"]
 """`forward(features, family, settings)` returns one float32 array per row of features, in their order: the outputs of
 the family's head (shapes in `tasks/families`) or, if it has no head, the sentence vector [hidden] of the settings'
-`layer` and `pooling`."""
+`layer` and `pooling`. Where there is one vector per row, they may be the rows of a tensor on any device."""
 
 
 @dataclass(frozen=True)
@@ -79,27 +83,64 @@ def evaluate(
     Raises:
         StiltsError: the settings leave no room for text, or there is no gold to choose the threshold on.
     """
-    run = _Run(task, spec, tokenizer, forward)
+    inputs = prepare(task, spec, table, tune, tokenizer, pool)
+    return conclude(task, spec, inputs, compute(task, spec, inputs, forward), tokenizer)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the model returns for the inputs of an evaluation.
+
+    Attributes:
+        pool: the vectors of the candidates of a ranking.
+    """
+
+    main: "list[np.ndarray] | torch.Tensor"
+    tune: "list[np.ndarray] | torch.Tensor | None" = None
+    pool: "Matrix | None" = None
+
+
+def compute(task: Task, spec: EvaluationSpec, inputs: Inputs, forward: Forward) -> Outputs:
+    """Run the model on all inputs of an evaluation."""
+
+    def run(features: pa.Table) -> "list[np.ndarray] | torch.Tensor":
+        return forward(with_language(features, spec.language), task.family, spec.settings)
+
+    return Outputs(
+        run(inputs.main.features),
+        None if inputs.tune is None else run(inputs.tune.features),
+        None
+        if inputs.pool is None
+        else inputs.pool.vectors(spec.settings, lambda: _matrix(run(inputs.pool_features()))),
+    )
+
+
+def conclude(
+    task: Task, spec: EvaluationSpec, inputs: Inputs, outputs: Outputs, tokenizer: "PreTrainedTokenizerFast"
+) -> Evaluated:
+    """Make predictions of the model's outputs and score them.
+
+    Raises:
+        StiltsError: there is no gold to choose the threshold on.
+    """
+    run = _Run(task, spec, tokenizer, inputs, outputs)
     predictions: Any
     gold: Any
     extra: dict[str, float] = {}
-    noise: dict[str, float] = {}
-    if spec.condition is not None:
-        noisy = perturb(table, task, spec.condition, spec.language)
-        table, noise = noisy.table, {"changed_share": noisy.changed_share}
     match get_family(task.family).procedure(task, spec.settings):
         case Procedure.DECODE:
-            predictions, gold = run.predict(table)
+            predictions, gold = run.predict()
         case Procedure.NULL_THRESHOLD:
-            predictions, gold, extra = run.answer(table, tune)
+            predictions, gold, extra = run.answer()
         case Procedure.NEAREST:
-            predictions, gold = run.search(table)
+            predictions, gold = run.search()
         case Procedure.MINE:
-            predictions, gold, extra = run.mine(table, tune)
+            predictions, gold, extra = run.mine()
         case Procedure.RANK:
-            predictions, gold = run.rank(table, Pool(table) if pool is None else pool)
+            predictions, gold = run.rank()
     metrics = None if gold is None else score(task, spec.language, predictions, gold)
-    return Evaluated(write_predictions(task.name, predictions), metrics, table.num_rows, extra | noise)
+    content = write_predictions(task.name, predictions)
+    return Evaluated(content, metrics, inputs.table.num_rows, extra | inputs.noise)
 
 
 @dataclass(frozen=True)
@@ -108,7 +149,7 @@ class _Side:
 
     ids: list[str]
     texts: list[str]
-    vectors: np.ndarray
+    vectors: Matrix
 
 
 @dataclass(frozen=True)
@@ -118,22 +159,21 @@ class _Run:
     task: Task
     spec: EvaluationSpec
     tokenizer: "PreTrainedTokenizerFast"
-    forward: Forward
+    inputs: Inputs
+    outputs: Outputs
 
-    def predict(self, table: pa.Table) -> tuple[Any, Any]:
+    def predict(self) -> tuple[Any, Any]:
         """Decode each example from the outputs of the task's head."""
-        family, lengths = get_family(self.task.family), self._lengths()
-        features, outputs = self._outputs(table)
-        predictions = family.predictions(table, family.decode(table, features, outputs, self.task, lengths))
-        return predictions, gold_of(self.task, table)
+        family, lengths, main = get_family(self.task.family), self._lengths(), self.inputs.main
+        decoded = family.decode(main.table, main.features, _arrays(self.outputs.main), self.task, lengths)
+        return family.predictions(main.table, decoded), gold_of(self.task, main.table)
 
-    def answer(
-        self, table: pa.Table, tune: pa.Table | None
-    ) -> tuple[dict[str, str], dict[str, list[str]] | None, dict[str, float]]:
+    def answer(self) -> tuple[dict[str, str], dict[str, list[str]] | None, dict[str, float]]:
         """SQuAD 2.0: answer with the best span, or not at all if the margin of "no answer" exceeds a threshold that is
         chosen on the dev set."""
-        answers, gold = self._answers(table)
-        known, known_gold = (answers, gold) if tune is None else self._answers(tune)
+        tune = self.inputs.tune
+        answers, gold = self._answers(self.inputs.main, self.outputs.main)
+        known, known_gold = (answers, gold) if tune is None else self._answers(tune, self.outputs.tune)
         if known_gold is None:
             raise StiltsError(
                 f"{self.task.name} {self.spec.split}/{self.spec.language}: no gold to choose the no-answer threshold "
@@ -143,41 +183,40 @@ class _Run:
         threshold = chosen["null_threshold"]
         return {id_: "" if margin > threshold else text for id_, (text, margin) in answers.items()}, gold, chosen
 
-    def _answers(self, table: pa.Table) -> tuple[dict[str, tuple[str, float]], dict[str, list[str]] | None]:
+    def _answers(
+        self, examples: Encoded, outputs: Any
+    ) -> tuple[dict[str, tuple[str, float]], dict[str, list[str]] | None]:
         """Return the best answer of each question with the margin of "no answer", and the accepted answers."""
-        features, outputs = self._outputs(table)
-        best = best_spans(table, features, outputs, self._lengths())
-        ids = table["id"].to_pylist()
+        best = best_spans(examples.table, examples.features, outputs, self._lengths())
+        ids = examples.table["id"].to_pylist()
         answers = {id_: (answer.text, answer.null_margin) for id_, answer in zip(ids, best, strict=True)}
-        return answers, gold_of(self.task, table)
+        return answers, gold_of(self.task, examples.table)
 
-    def search(self, table: pa.Table) -> tuple[list[str], list[str] | None]:
+    def search(self) -> tuple[list[str], list[str] | None]:
         """Tatoeba: find the foreign sentence with the highest cosine for each English one."""
-        foreign, english = self._sides(table)
+        foreign, english = _sides(self.inputs.main.table, self.outputs.main)
         found = mining.nearest(english.vectors, foreign.vectors)
-        return [foreign.ids[row] for row in found], gold_of(self.task, table)
+        return [foreign.ids[row] for row in found], gold_of(self.task, self.inputs.main.table)
 
-    def rank(self, table: pa.Table, pool: Pool) -> tuple[dict[str, list[str]], dict[str, list[str]] | None]:
+    def rank(self) -> tuple[dict[str, list[str]], dict[str, list[str]] | None]:
         """LAReQA and Mewsli-X: find the candidates with the highest cosines for each query."""
-        queries = queries_of(table)
-        found = mining.rank(self._vectors(queries), pool.vectors(self.spec.settings, self._vectors), RANKS)
-        rows = zip(queries["id"].to_pylist(), found.tolist(), strict=True)
+        pool, vectors = self.inputs.pool, self.outputs.pool
+        assert pool is not None
+        assert vectors is not None
+        found = mining.rank(_matrix(self.outputs.main), vectors, RANKS)
+        rows = zip(self.inputs.main.table["id"].to_pylist(), found.tolist(), strict=True)
         predictions = {id_: [pool.names[row] for row in best] for id_, best in rows}
-        gold = gold_of(self.task, table, pool)
+        gold = gold_of(self.task, self.inputs.table, pool)
         if lost := [id_ for id_, names in (gold or {}).items() if not names]:
             what = f"{self.task.name} {self.spec.split}/{self.spec.language}"
             logger.warning("%s: %d queries have no right candidate, first %r, and score 0", what, len(lost), lost[0])
         return predictions, gold
 
-    def _vectors(self, table: pa.Table) -> np.ndarray:
-        return np.stack(self._outputs(table)[1])
-
-    def mine(
-        self, table: pa.Table, tune: pa.Table | None
-    ) -> tuple[set[tuple[str, str]], set[tuple[str, str]] | None, dict[str, float]]:
+    def mine(self) -> tuple[set[tuple[str, str]], set[tuple[str, str]] | None, dict[str, float]]:
         """BUCC: find the pairs whose margin reaches the threshold that has the best F1 on the dev set."""
-        candidates, gold = self._candidates(table)
-        known, known_gold = (candidates, gold) if tune is None else self._candidates(tune)
+        tune = self.inputs.tune
+        candidates, gold = self._candidates(self.inputs.main.table, self.outputs.main)
+        known, known_gold = (candidates, gold) if tune is None else self._candidates(tune.table, self.outputs.tune)
         if not known_gold:
             raise StiltsError(
                 f"{self.task.name} {self.spec.split}/{self.spec.language}: no gold pairs to choose the threshold on; "
@@ -187,28 +226,20 @@ class _Run:
         pairs = {(foreign, english) for margin, foreign, english in candidates if margin >= threshold}
         return pairs, gold, {"threshold": threshold, "tuned_f1": f1}
 
-    def _candidates(self, table: pa.Table) -> tuple[list[tuple[float, str, str]], set[tuple[str, str]] | None]:
+    def _candidates(
+        self, table: pa.Table, outputs: Any
+    ) -> tuple[list[tuple[float, str, str]], set[tuple[str, str]] | None]:
         """Return (margin, foreign id, English id) of each mined pair, and the gold pairs."""
-        foreign, english = self._sides(table)
+        foreign, english = _sides(table, outputs)
         rows = mining.mine_sentences(foreign.vectors, english.vectors, foreign.texts, english.texts)
         candidates = [(margin, foreign.ids[i], english.ids[j]) for margin, i, j in rows]
         return candidates, gold_of(self.task, table)
-
-    def _sides(self, table: pa.Table) -> tuple[_Side, _Side]:
-        """Return the foreign and the English side."""
-        vectors = self._vectors(table)
-        return _side(table, "foreign", vectors), _side(table, "en", vectors)
 
     def _lengths(self) -> Lengths:
         lengths = Lengths.of(self.spec.settings)
         if self.spec.settings.get("extraction") != "official":
             return lengths
         return replace(lengths, extract=partial(official_answer, self.tokenizer))
-
-    def _outputs(self, table: pa.Table) -> tuple[pa.Table, list[np.ndarray]]:
-        lengths = self._lengths()
-        features = get_family(self.task.family).encode(table, self.tokenizer, self.task, lengths, training=False)
-        return features, self.forward(with_language(features, self.spec.language), self.task.family, self.spec.settings)
 
 
 def with_language(features: pa.Table, language: str) -> pa.Table:
@@ -224,7 +255,21 @@ def with_language(features: pa.Table, language: str) -> pa.Table:
     return features.append_column("language", names)
 
 
-def _side(table: pa.Table, name: str, vectors: np.ndarray) -> _Side:
+def _sides(table: pa.Table, outputs: Any) -> tuple[_Side, _Side]:
+    """Return the foreign and the English side."""
+    vectors = _matrix(outputs)
+    return _side(table, "foreign", vectors), _side(table, "en", vectors)
+
+
+def _side(table: pa.Table, name: str, vectors: Matrix) -> _Side:
     mask = pc.equal(table["side"], name)
     rows = table.filter(mask).to_pydict()
-    return _Side(rows["id"], rows["text"], vectors[mask.to_numpy()])
+    return _Side(rows["id"], rows["text"], vectors[np.flatnonzero(mask.to_numpy())])
+
+
+def _matrix(outputs: "list[np.ndarray] | torch.Tensor") -> Matrix:
+    return np.stack(outputs) if isinstance(outputs, list) else outputs
+
+
+def _arrays(outputs: "list[np.ndarray] | torch.Tensor") -> list[np.ndarray]:
+    return outputs if isinstance(outputs, list) else list(outputs.cpu().numpy())

@@ -2,13 +2,13 @@
 
 The method is that of Artetxe & Schwenk 2019 (arXiv:1811.01136), as XTREME uses it for Tatoeba and BUCC 2018. Sentence
 vectors are rows of float32 matrices and need not be normalised. The search is exact and works block by block; at BUCC's
-sizes an approximate index is not faster.
+sizes an approximate index is not faster. Tensors are searched on their device, numpy arrays on the CPU.
 
 Ties are broken in favour of the lower row.
 """
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-Matrix = NDArray[np.float32]
+Matrix: TypeAlias = "NDArray[np.float32] | torch.Tensor"
 Candidate = tuple[float, int, int]
 """`(margin score, source row, target row)`."""
 
@@ -181,7 +181,7 @@ def _device(left: Matrix, right: Matrix) -> "torch.device":
 
     if not len(left) or not len(right):
         raise ValueError(f"cannot search: {len(left)} sentences on one side, {len(right)} on the other")
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return left.device if isinstance(left, torch.Tensor) else torch.device("cpu")
 
 
 def _unit(rows: Matrix, device: "torch.device") -> "torch.Tensor":

@@ -248,11 +248,11 @@ class GarbageFinder:
                 self._add(f"data/index/{file}", "index of data that no experiment names")
 
     def _features(self) -> None:
-        """Features can be made again. They are kept for the tasks of stages that have yet to be trained."""
-        tasks = self.needed.tasks_to_train()
+        """Features can be made again. They are kept for the tasks of missing stages and missing evaluations."""
+        tasks = self.needed.tasks_to_train() | self.needed.tasks_to_evaluate()
         for file in self.store.list("features"):
             if _TABLE.fullmatch(file) and file.removesuffix(".arrow")[: -SHORT - 1] not in tasks:
-                self._add(f"features/{file}", "features that no stage has to train on")
+                self._add(f"features/{file}", "features that no missing stage or evaluation reads")
 
     def _checkpoints(self) -> None:
         """Local base models that no node has yet to store as a stage."""

@@ -77,6 +77,21 @@ class Needed:
             for task in stage.tasks
         }
 
+    def tasks_to_evaluate(self) -> set[str]:
+        """Tasks of the evaluations that are missing."""
+        self.look(self._of_stage.keys())
+        return {
+            path.split("/")[1]
+            for short, found in self._of_stage.items()
+            for _, stage in found
+            if self._lacks(short, stage)
+            for path in set(stage.evaluations).difference(self._evaluated(short))
+        }
+
+    def _evaluated(self, short: str) -> Collection[str]:
+        artifact = self.look({short}).get(short)
+        return () if artifact is None else artifact.evaluations
+
     def trains(self, short: str) -> bool:
         """Whether a named stage has yet to be trained, or again because its weights are needed and gone."""
         artifact = self.look({short}).get(short)

@@ -91,6 +91,7 @@ def assemble(
     head: str | None = None,
     *,
     pin: bool = False,
+    least_width: int = 0,
 ) -> Batch:
     """Arrange sequences in rows, padded to the width of the longest row.
 
@@ -101,6 +102,7 @@ def assemble(
         last_token: whether the class token is the last token of a sequence (XLNet) instead of the first.
         head: name of the head that reads the batch; None if the model has only one.
         pin: whether a GPU will copy the batch, which needs pinned memory.
+        least_width: rows that are all shorter are padded to this width.
     """
     order = np.fromiter((index for row in rows for index in row), dtype=np.int64)
     sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
@@ -110,7 +112,7 @@ def assemble(
     leading = offsets_of(sizes)[:-1]  # the first sequence of each row
     ends = part.ids.offsets
     before = ends[:-1] - np.repeat(ends[leading], sizes)
-    width = int(np.add.reduceat(lengths, leading).max())
+    width = max(int(np.add.reduceat(lengths, leading).max()), least_width)
     first = row_of * width + before
     tokens = spans(first, lengths)
     number = np.arange(1, len(order) + 1) - np.repeat(leading, sizes)

@@ -69,9 +69,13 @@ class LayerStates:
     def _find(self, layer: int, run: Run) -> torch.Tensor:
         wanted = _all_states(layer, run)
         # DeepSpeed fetches the parameters of the layers ahead while it runs one, and cannot stop between them.
-        partitioned = any(hasattr(parameter, "ds_id") for parameter in self._encoder.parameters())
-        self._readers[layer] = None if partitioned else _reader_of(self._encoder, wanted, run)
+        self._readers[layer] = None if is_partitioned(self._encoder) else _reader_of(self._encoder, wanted, run)
         return wanted
+
+
+def is_partitioned(module: nn.Module) -> bool:
+    """Whether DeepSpeed divides the parameters over the ranks and gathers them in each forward pass (ZeRO 3)."""
+    return any(hasattr(parameter, "ds_id") for parameter in module.parameters())
 
 
 def _all_states(layer: int, run: Run) -> torch.Tensor:
@@ -105,7 +109,8 @@ def _reader_of(encoder: nn.Module, wanted: torch.Tensor, run: Run) -> _Reader | 
     def look(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         nonlocal found
         calls[module] += 1
-        for argument, value in (*enumerate(args), *kwargs.items()):
+        given: list[tuple[int | str, Any]] = [*enumerate(args), *kwargs.items()]
+        for argument, value in given:
             if isinstance(value, torch.Tensor) and value.dtype == wanted.dtype and value.ndim == wanted.ndim:
                 for transposed in (False, True):
                     if torch.equal(value.transpose(0, 1) if transposed else value, wanted):

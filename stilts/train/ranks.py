@@ -6,7 +6,7 @@ import platform
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -164,6 +164,24 @@ class Ranks:
             dist.all_gather_object(values, value)
         self.heartbeat.beat()
         return values
+
+    def gather_rows(self, rows: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
+        """Return the rows of all ranks, in rank order, on every rank. They stay on the device.
+
+        Args:
+            rows: [n, ...], with counts[rank] rows.
+            counts: number of rows of each rank.
+        """
+        if self.world == 1:
+            self.heartbeat.beat()
+            return rows
+        padded = rows.new_zeros((max(counts), *rows.shape[1:]))
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in counts]
+        self._meet()
+        dist.all_gather(parts, padded)
+        self.heartbeat.beat()
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     def on_each_node(self, make: Callable[[], T]) -> T:
         """Run `make` in the first rank of each node and return its result to all ranks of the node (collective)."""

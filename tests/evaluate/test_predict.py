@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from stilts.evaluate.predict import forward, sentence_pooling
+from stilts.evaluate import predict
+from stilts.evaluate.predict import forward, sentence_pooling, vectors
 from stilts.train.model import Pooling
 from stilts.train.ranks import Ranks
 from tests.train.toys import NO_DROPOUT, load_model, make_base, make_features, sentences
@@ -70,3 +71,78 @@ def test_no_rows_give_no_outputs(base: Path):
 def test_the_layer_is_scaled_to_the_models_depth(base: Path, layer: int, layers: int, expected: int):
     model = load_model(base, "retrieval")
     assert sentence_pooling(model, {"layer": layer, "layers": layers}) == Pooling(expected, "mean")
+
+
+@pytest.mark.parametrize("family", ["retrieval", "dual_encoder"])
+def test_vectors_are_the_rows_of_one_matrix(base: Path, family: str):
+    model, table = load_model(base, family), make_features(family, 15)
+    settings = {"layer": 14, "layers": 24}
+    found = vectors(model, table, settings, ALONE, tokens_per_batch=100)
+    assert torch.equal(found, torch.from_numpy(np.stack(forward(model, table, settings, ALONE, tokens_per_batch=100))))
+    assert len(vectors(model, table.slice(0, 0), settings, ALONE)) == 0
+
+
+def test_rounded_widths_make_few_shapes_and_the_same_outputs(base: Path, monkeypatch: pytest.MonkeyPatch):
+    """As on a GPU, where widths are multiples of 16."""
+    model, table = load_model(base, "tagging", 3), make_features("tagging", 40)
+    plain = forward(model, table, {}, ALONE, tokens_per_batch=64)
+    shapes = set()
+    compute = predict._Run._compute
+
+    def seen(self: predict._Run, batch):
+        shapes.add(batch.input_ids.shape)
+        return compute(self, batch)
+
+    widths = predict._widths
+    monkeypatch.setattr(predict._Run, "_compute", seen)
+    monkeypatch.setattr(predict, "_widths", lambda columns, model, step: widths(columns, model, 16))
+    rounded = forward(model, table, {}, ALONE, tokens_per_batch=64)
+    assert {width for _, width in shapes} == {16, 32}
+    assert len(shapes) <= 3
+    for one, other in zip(plain, rounded, strict=True):
+        assert np.allclose(one, other, atol=1e-5)
+
+
+def test_widths_are_rounded_as_far_as_there_are_positions(base: Path):
+    model = load_model(base, "tagging", 3)
+    columns = predict.Features.of(make_features("tagging", 40), "tagging")
+    longest = int(columns.ids.lengths.max())
+    model.config.max_position_embeddings = longest + 2  # XLM-R's positions begin at 2
+    assert predict._widths(columns, model, 16).max() == longest
+    assert np.array_equal(predict._widths(columns, model, 1), columns.ids.lengths)
+
+
+@pytest.mark.parametrize("family", ["classification", "tagging"])
+def test_batches_and_outputs_wait_for_each_other_in_their_order(
+    base: Path, monkeypatch: pytest.MonkeyPatch, family: str
+):
+    """The next batch is started before the outputs of the last one are read."""
+    model, table = load_model(base, family, 3), make_features(family, 12)
+    events: list[str] = []
+    compute = predict._Run._compute
+    split = type(predict.head_of(family)).by_sequence
+
+    monkeypatch.setattr(predict._Run, "_compute", lambda *args: (events.append("start"), compute(*args))[1])
+    monkeypatch.setattr(
+        type(predict.head_of(family)), "by_sequence", lambda *args: (events.append("read"), split(*args))[1]
+    )
+    forward(model, table, {}, ALONE, tokens_per_batch=64)
+    count = events.count("start")
+    assert count > 3
+    assert events == ["start", *["start", "read"] * (count - 1), "read"]
+
+
+def test_a_failure_in_the_thread_that_assembles_batches_is_raised(base: Path, monkeypatch: pytest.MonkeyPatch):
+    model, table = load_model(base, "tagging", 3).train(), make_features("tagging", 12)
+    real, seen = predict.assemble, []
+
+    def failing(*args, **options):
+        seen.append(args)
+        if len(seen) == 2:
+            raise ValueError("second batch")
+        return real(*args, **options)
+
+    monkeypatch.setattr(predict, "assemble", failing)
+    with pytest.raises(ValueError, match="second batch"):
+        forward(model, table, {}, ALONE, tokens_per_batch=64)
+    assert model.training

@@ -233,6 +233,21 @@ def test_features_stay_for_what_has_still_to_train(store: Store, tmp_path: Path)
     assert set(paths(find_garbage(store))) == {udpos}
 
 
+@HERE
+def test_features_stay_for_what_has_still_to_be_evaluated(store: Store, tmp_path: Path) -> None:
+    session = experiment(store, tmp_path)
+    finish(session, tmp_path)
+    node = next(node for node in session.expansion.graph if node.evaluations)
+    missing = next(iter(node.evaluations))
+    task = missing.split("/")[1]
+    features, other = (f"features/{name}-0123456789ab.arrow" for name in (task, "anli_plus"))
+    for path in (features, other):
+        store.write(path, b"x" * 100)
+    assert set(paths(find_garbage(store))) == {features, other}
+    store.remove(f"{stage_path(node.name)}/{missing}.record.json")
+    assert set(paths(find_garbage(store))) == {other}
+
+
 def test_data_goes_with_its_index(tmp_path: Path) -> None:
     store = LocalStore(tmp_path / "store")
     experiment(store, tmp_path)

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import torch
 
-from stilts.evaluate.predict import forward
+from stilts.evaluate.predict import forward, vectors
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import Mixing
@@ -98,6 +98,8 @@ def main(rank: int, port: int, base: Path, dropping: Path, out: Path) -> None:
         found[f"bitwise{stage}"] = [whole, again]
     model = load_model(base, "classification", 2, seed=0)
     found["outputs"] = [row.tolist() for row in forward(model, make_features("classification", 7), {}, ranks)]
+    table, settings = make_features("retrieval", 7), {"layer": 1, "layers": 2}
+    found["vectors"] = vectors(model, table, settings, ranks, family="retrieval", tokens_per_batch=70).tolist()
     with torch.no_grad():
         model.heads["classification"].output.bias.fill_(float("nan"))
     try:

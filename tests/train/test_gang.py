@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stilts.evaluate.predict import forward
+from stilts.evaluate.predict import forward, vectors
 from stilts.train.ranks import Ranks
 from tests.train.gang_of_two import ALIKE, BITWISE, SMALL, STAGES, Killed, losses
 from tests.train.toys import free_port, load_model, make_features
@@ -83,6 +83,12 @@ def test_two_ranks_resume_themselves_bitwise(found: dict, stage: int):
 def test_two_ranks_predict_what_one_does(base: Path, ranks: Ranks, found: dict):
     alone = forward(load_model(base, "classification", 2, seed=0), make_features("classification", 7), {}, ranks)
     assert np.allclose(found["outputs"], alone, atol=1e-6)
+
+
+def test_two_ranks_find_the_vectors_that_one_does(base: Path, ranks: Ranks, found: dict):
+    model, table = load_model(base, "classification", 2, seed=0), make_features("retrieval", 7)
+    alone = vectors(model, table, {"layer": 1, "layers": 2}, ranks, family="retrieval", tokens_per_batch=70)
+    assert np.allclose(found["vectors"], alone, atol=1e-6)
 
 
 def test_every_rank_sees_divergence(found: dict):

@@ -91,3 +91,12 @@ def test_a_state_that_no_module_reads_is_taken_from_a_whole_pass():
             wanted = encoder(**inputs, output_hidden_states=True).hidden_states[2]
             got = states(2, DEPTH, lambda inputs=inputs, **options: encoder(**inputs, **options))
             assert torch.equal(got, wanted)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_inference_leaves_nothing_behind_that_training_cannot_use(kind: str):
+    encoder, inputs = encoder_of(kind), inputs_of(7, 5)
+    with torch.inference_mode():
+        encoder(**inputs)
+    encoder.train()(**inputs).last_hidden_state.sum().backward()
+    assert encoder.get_input_embeddings().weight.grad is not None

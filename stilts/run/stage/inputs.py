@@ -1,7 +1,11 @@
-"""Inputs of a stage: weights, examples and encoded training data, obtained from the store."""
+"""Inputs of a stage: weights, examples and encoded data, obtained from the store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
+
+import pyarrow as pa
 
 from stilts.data.encode import features_path, training_features
 from stilts.data.labels import with_labels
@@ -14,7 +18,10 @@ from stilts.run.stage.attempt import Attempt
 from stilts.storage.protocol import Corrupt, Store
 from stilts.tasks.base import Task, get_task
 from stilts.train.model import Model, as_trained
+from stilts.train.ranks import Ranks
 from stilts.train.step_schedule import TrainPart
+
+T = TypeVar("T")
 
 
 def obtain_weights(attempt: Attempt, name: str) -> Path:
@@ -60,6 +67,32 @@ def obtain_train_part(attempt: Attempt, part: Part, model: Model) -> TrainPart:
         publish_table(store, training_features(examples, task, part.recipe, model.tokenizer), path)
     attempt.ranks.barrier()
     return TrainPart(task.name, task.head_name, read_table(store.obtain(path)), part.recipe)
+
+
+def kept_table(attempt: Attempt, path: str, make: Callable[[], pa.Table]) -> pa.Table:
+    """The table at a path of the store, mapped into memory. The leader makes and publishes it if the store lacks it.
+
+    Another rank that does not find it makes its own. May run in a thread.
+    """
+    if not _is_stored(attempt.store, path):
+        if not attempt.ranks.leader:
+            return make()
+        publish_table(attempt.store, make(), path)
+    return read_table(attempt.store.obtain(path))
+
+
+def in_turn(ranks: Ranks, makes: Sequence[Callable[[], T]]) -> Generator[T, None, None]:
+    """Yield what each function returns (collective). The leader calls the next one in a thread in the meantime.
+
+    The other ranks call each function when the leader's call has returned, and find what it has published.
+    """
+    with ThreadPoolExecutor(1, "inputs") as thread:
+        coming: list[Future[T]] = [thread.submit(make) for make in makes[:1] if ranks.leader]
+        for number, make in enumerate(makes):
+            made = [future.result() for future in coming]
+            ranks.barrier()
+            coming = [thread.submit(after) for after in makes[number + 1 : number + 2] if ranks.leader]
+            yield made[0] if made else make()
 
 
 def _is_stored(store: Store, path: str) -> bool:

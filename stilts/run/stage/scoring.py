@@ -1,17 +1,33 @@
-"""Scores of a stage: on dev data during training, and its evaluations afterwards."""
+"""Scores of a stage: on dev data during training, and its evaluations afterwards.
 
-from collections.abc import Callable
+Only the forward passes run in the main thread. A thread encodes the examples of the next evaluation meanwhile, or reads
+their features from the store, and another one makes and scores the predictions of the last one. Each of them takes the
+evaluations in their order.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import torch
+
+from stilts.evaluate import predict
 from stilts.evaluate.candidates import Pool
-from stilts.evaluate.evaluation import Evaluated, Forward, evaluate
-from stilts.evaluate.predict import forward
+from stilts.evaluate.evaluation import Evaluated, Forward, Outputs, compute, conclude
+from stilts.evaluate.inputs import Inputs, prepare
 from stilts.evaluate.predictions import suffix
 from stilts.identity.stage import BaseSpec, DataRef, EvaluationSpec, Part, StageSpec
 from stilts.ledger.data import read_examples
 from stilts.ledger.record import write_evaluation
 from stilts.run.stage.attempt import Attempt
+from stilts.run.stage.inputs import in_turn, kept_table
 from stilts.tasks.base import Task, get_task
+from stilts.tasks.families import get_family
 from stilts.tasks.score import main_number
 from stilts.train.model import Model, as_trained
 from stilts.train.precision import set_precision
@@ -21,19 +37,20 @@ _LENGTHS = ("max_length", "stride", "max_query_length")
 
 
 def dev_score(attempt: Attempt, spec: StageSpec, model: Model) -> Callable[[], dict[str, float]] | None:
-    """Function that returns the dev score of each task of the stage with dev data; None if no task has any."""
-    scores = {
-        part.task: _scorer(attempt, _dev_evaluation(part, part.dev, model), model)
-        for part in spec.parts
-        if part.dev is not None
-    }
-    return (lambda: {task: score() for task, score in scores.items()}) if scores else None
+    """Function that returns the dev score of each task of the stage with dev data; None if no task has any
+    (collective)."""
+    parts = [(part, part.dev) for part in spec.parts if part.dev is not None]
+    tasks = [part.task for part, _ in parts]
+    score = _scorer(attempt, [(_dev_evaluation(part, dev, model), None) for part, dev in parts], model)
+    return (lambda: dict(zip(tasks, score(), strict=True))) if parts else None
 
 
 def watched_scores(attempt: Attempt, model: Model) -> Callable[[], list[float]] | None:
-    """Function that returns the scores of the job's watched evaluations, in their order; None if there are none."""
-    scores = [_scorer(attempt, watched.evaluation, model, watched.examples) for watched in attempt.job.watched]
-    return (lambda: [score() for score in scores]) if scores else None
+    """Function that returns the scores of the job's watched evaluations, in their order; None if there are none
+    (collective)."""
+    watched = attempt.job.watched
+    score = _scorer(attempt, [(one.evaluation, one.examples) for one in watched], model)
+    return score if watched else None
 
 
 def _dev_evaluation(part: Part, reference: DataRef, model: Model) -> EvaluationSpec:
@@ -44,22 +61,76 @@ def _dev_evaluation(part: Part, reference: DataRef, model: Model) -> EvaluationS
     return EvaluationSpec(task.name, task.scored_version, "dev", reference.language, reference, None, settings)
 
 
-def _scorer(attempt: Attempt, spec: EvaluationSpec, model: Model, examples: int | None = None) -> Callable[[], float]:
-    """Function that returns the main number of an evaluation with the model's weights at the time of the call.
+def _scorer(
+    attempt: Attempt, specs: Sequence[tuple[EvaluationSpec, int | None]], model: Model
+) -> Callable[[], list[float]]:
+    """Function that returns the main numbers of evaluations with the model's weights at the time of the call.
 
     Args:
-        examples: how many of the first examples are scored; None: all.
+        specs: the evaluations, and how many of the first examples of each are scored; None: all.
     """
-    task = as_trained(get_task(spec.task), model)
-    table = read_examples(attempt.store, spec.data).slice(0, examples)
-    tune = None if spec.tune is None else read_examples(attempt.store, spec.tune)
+    evaluations = [_Evaluation(attempt, spec, model, {}, examples) for spec, examples in specs]
+    prepared = list(in_turn(attempt.ranks, [evaluation.prepare for evaluation in evaluations]))
 
-    def score() -> float:
-        metrics = evaluate(task, spec, table, tune, model.tokenizer, _forward(attempt, model, task)).metrics
-        assert metrics is not None
-        return main_number(task, metrics)
+    def scores() -> list[float]:
+        with ThreadPoolExecutor(1, "scores") as thread:
+            pending = []
+            for evaluation, inputs in zip(evaluations, prepared, strict=True):
+                fresh = inputs.renewed()
+                pending.append(thread.submit(evaluation.conclude, fresh, evaluation.compute(fresh)))
+            found = [future.result() for future in pending]
+        return [evaluation.number(one) for evaluation, one in zip(evaluations, found, strict=True)]
 
-    return score
+    return scores
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    """The steps of one evaluation of the stage.
+
+    Attributes:
+        pools: the candidates of rankings, which the evaluations of one state of the model share.
+        examples: number of the first examples that are scored; None: all.
+    """
+
+    attempt: Attempt
+    spec: EvaluationSpec
+    model: Model
+    pools: dict[DataRef, Pool]
+    examples: int | None = None
+
+    @property
+    def task(self) -> Task:
+        return as_trained(get_task(self.spec.task), self.model)
+
+    def prepare(self) -> Inputs:
+        store, spec = self.attempt.store, self.spec
+        table = read_examples(store, spec.data).slice(0, self.examples)
+        tune = None if spec.tune is None else read_examples(store, spec.tune)
+        kept = partial(kept_table, self.attempt)
+        return prepare(self.task, spec, table, tune, self.model.tokenizer, self._pool(), kept)
+
+    def _pool(self) -> Pool | None:
+        reference = self.spec.pool
+        if reference is None:
+            return None
+        if reference not in self.pools:
+            self.pools[reference] = Pool(read_examples(self.attempt.store, reference))
+        return self.pools[reference]
+
+    def compute(self, inputs: Inputs) -> Outputs:
+        return compute(self.task, self.spec, inputs, _forward(self.attempt, self.model, self.task))
+
+    def conclude(self, inputs: Inputs, outputs: Outputs) -> Evaluated:
+        return conclude(self.task, self.spec, inputs, outputs, self.model.tokenizer)
+
+    def submit(self, inputs: Inputs, outputs: Outputs) -> None:
+        """Queue the predictions and the record."""
+        _submit(self.attempt, self.spec, self.conclude(inputs, outputs))
+
+    def number(self, found: Evaluated) -> float:
+        assert found.metrics is not None
+        return main_number(self.task, found.metrics)
 
 
 def evaluate_stage(attempt: Attempt, model: Model | None) -> None:
@@ -71,24 +142,31 @@ def evaluate_stage(attempt: Attempt, model: Model | None) -> None:
     Raises:
         Preempted: a rank is draining.
     """
-    job, store = attempt.job, attempt.store
+    if not attempt.job.evaluations:
+        return
+    assert model is not None
     pools: dict[DataRef, Pool] = {}
-    for done, spec in enumerate(sorted(job.evaluations, key=_precision, reverse=True)):
-        assert model is not None
-        if isinstance(job.spec, BaseSpec):
-            set_precision(model, _precision(spec))
-        attempt.ranks.raise_if_draining()
-        attempt.report(
-            {"phase": f"evaluating {spec.task}/{spec.language}", "step": done, "steps": len(job.evaluations)}
-        )
-        tune = None if spec.tune is None else read_examples(store, spec.tune)
-        table = read_examples(store, spec.data)
-        if spec.pool is not None and spec.pool not in pools:
-            pools[spec.pool] = Pool(read_examples(store, spec.pool))
-        pool = None if spec.pool is None else pools[spec.pool]
-        task = as_trained(get_task(spec.task), model)
-        found = evaluate(task, spec, table, tune, model.tokenizer, _forward(attempt, model, task), pool)
-        _submit(attempt, spec, found)
+    specs = sorted(attempt.job.evaluations, key=_precision, reverse=True)
+    evaluations = [_Evaluation(attempt, spec, model, pools) for spec in specs]
+    last: Future[None] | None = None
+    with (
+        closing(in_turn(attempt.ranks, [evaluation.prepare for evaluation in evaluations])) as prepared,
+        ThreadPoolExecutor(1, "predictions") as thread,
+    ):
+        for done, evaluation in enumerate(evaluations):
+            spec = evaluation.spec
+            if isinstance(attempt.job.spec, BaseSpec):
+                set_precision(model, _precision(spec))
+            attempt.ranks.raise_if_draining()
+            attempt.report({"phase": f"evaluating {spec.task}/{spec.language}", "step": done, "steps": len(specs)})
+            inputs = next(prepared)
+            outputs = evaluation.compute(inputs)
+            if attempt.ranks.leader:
+                if last is not None:
+                    last.result()
+                last = thread.submit(evaluation.submit, inputs, outputs)
+        if last is not None:
+            last.result()
 
 
 def _precision(spec: EvaluationSpec) -> str:
@@ -102,9 +180,14 @@ def _precision(spec: EvaluationSpec) -> str:
 def _forward(attempt: Attempt, model: Model, task: Task) -> Forward:
     """Function that runs the model with the head of the task."""
     budget = attempt.job.runtime.tokens_per_micro_batch
-    return lambda features, family, settings: forward(
-        model, features, settings, attempt.ranks, family=family, head=task.head_name, tokens_per_batch=budget
-    )
+
+    def run(features: pa.Table, family: str, settings: Mapping[str, Any]) -> list[np.ndarray] | torch.Tensor:
+        vectors = get_family(family).procedure(task, settings).by_vectors
+        return (predict.vectors if vectors else predict.forward)(
+            model, features, settings, attempt.ranks, family=family, head=task.head_name, tokens_per_batch=budget
+        )
+
+    return run
 
 
 def _submit(attempt: Attempt, spec: EvaluationSpec, found: Evaluated) -> None:

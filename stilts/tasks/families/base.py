@@ -74,6 +74,11 @@ class Procedure(Enum):
         """Whether a threshold is chosen on the dev set."""
         return self in (Procedure.NULL_THRESHOLD, Procedure.MINE)
 
+    @property
+    def by_vectors(self) -> bool:
+        """Whether predictions are made from one vector per input."""
+        return self in (Procedure.NEAREST, Procedure.MINE, Procedure.RANK)
+
 
 class Family:
     """What tasks of one shape share, without torch.
