@@ -8,8 +8,10 @@ is marked, has been taken over and must not write anything more. A holder that c
 because it was paused or cut off from the store, stops working until it has checked that it still holds it (`confirm`).
 
 Clocks. Nobody compares the clocks of two machines. The holder measures the time since its last heartbeat, and whoever
-waits measures how long it has seen the same file, each on a clock of its own machine that nobody can set. The time of
-day in the file is for people only.
+waits measures how long it has seen the same file, each on a clock of its own machine that nobody can set. The holder's
+clock goes on while the machine sleeps; that of who waits stands still, because a holder on the same machine could not
+renew its lease. For the same reason, the wait begins anew when the store has not answered. The time of day in the file
+is for people only.
 
 Invariants: N only grows. A released lease is marked `released` and stays the highest. If it were removed, the next
 attempt could get the number of a paused attempt, and both would take themselves for the holder. What a paused attempt
@@ -28,12 +30,12 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from stilts.errors import StiltsError
 from stilts.storage.local import LocalStore
+from stilts.storage.process import boot_id, is_gone, start_time
 from stilts.storage.protocol import Store, Unreachable
 
 LEASE_SECONDS = 60.0
@@ -80,18 +82,19 @@ class LeaseWatch:
     """Watches the lease on a folder, in order to take it over or to pass over what is leased.
 
     Keep one object for as long as the lease is of interest: it knows for how long the heartbeat has stood still. The
-    first look makes three requests, later ones one, unless something has happened.
+    first look makes two requests, later ones one, unless something has happened.
+
+    Attributes:
+        attempt: number of the highest lease.
+        version: version of its file, which must be marked before it is taken over; None if there is nothing to mark.
     """
 
     def __init__(self, store: Store, path: str) -> None:
-        self._store, self._folder = store, f"{path}/{FOLDER}"
-        self._lease = Periods.of(store).lease
+        self._store, self._folder, self._periods = store, f"{path}/{FOLDER}", Periods.of(store)
         self._seen: bytes | None = None
-        self._since = 0.0
+        self._since, self._expired = 0.0, False
         self.attempt = 0
         self.version: str | None = None
-        """Version of the highest lease's file, which must be marked before it is taken over; None if there is nothing
-        to mark."""
 
     def holder(self) -> str | None:
         """Return who holds the lease, as `host (process N)`, or None if it is free or has expired."""
@@ -106,21 +109,28 @@ class LeaseWatch:
 
         Otherwise each process that wants the folder would have to watch the heartbeat for the whole lease, too.
         """
-        if self.version is not None and _now() - self._since > self._lease:
-            path = _file(self._folder, self.attempt)
-            self._store.replace(path, _content(released=True, taken=True), self.version)
+        if self.version is not None and self._expired:
+            self._store.replace(_file(self._folder, self.attempt), _content(released=True, taken=True), self.version)
 
     def _look(self, attempt: int) -> str | None:
-        now = _now()
-        found = self._store.read_version(_file(self._folder, attempt)) if attempt else None
+        began = _awake()
+        try:
+            found = self._store.read_version(_file(self._folder, attempt)) if attempt else None
+        except Exception:
+            self._seen = None  # the holder could not reach the store either: the wait begins anew
+            raise
+        ended = _awake()
         content = None if found is None else _parsed(found[0])
-        if attempt != self.attempt or found is None or found[0] != self._seen:
-            self.attempt, self._seen, self._since = attempt, None if found is None else found[0], now
+        slow = ended - began > self._periods.renew
+        if attempt != self.attempt or found is None or found[0] != self._seen or slow:
+            # The time of a slow answer does not count: the content may be from the end of it.
+            self.attempt, self._seen, self._since = attempt, None if found is None else found[0], ended
+        self._expired = began - self._since > self._periods.lease
         if found is None or content is None or _over(content):
             self.version = None
             return None
         self.version = found[1]
-        return None if now - self._since > self._lease else _describe(content)
+        return None if self._expired else _describe(content)
 
 
 class Lease:
@@ -153,8 +163,11 @@ class Lease:
         self.held_by: str | None = None
 
     def __enter__(self) -> "Lease":
+        # Many leases are held for a few seconds only, for instance those for declaring an experiment.
+        pause = min(WAIT_SECONDS, self.periods.look)
         while not self.acquire():
-            time.sleep(self.periods.look)
+            time.sleep(pause)
+            pause = min(2 * pause, self.periods.look)
         return self
 
     def __exit__(
@@ -340,7 +353,7 @@ def _parsed(content: bytes) -> dict[str, Any] | None:
 
 def _content(*, released: bool = False, id: str = "", taken: bool = False) -> bytes:
     pid = os.getpid()
-    lease = {"host": socket.gethostname(), "boot": _boot(), "pid": pid, "started": _started(pid), "id": id}
+    lease = {"host": socket.gethostname(), "boot": boot_id(), "pid": pid, "started": start_time(pid), "id": id}
     return json.dumps({**lease, "renewed": time.time(), "released": released, "taken": taken}).encode()
 
 
@@ -352,36 +365,16 @@ def _over(lease: dict[str, Any]) -> bool:
     """Whether a lease is released or taken, or is held by a process of this machine that no longer exists."""
     if lease["released"]:
         return True
-    return lease["host"] == socket.gethostname() and lease["boot"] == _boot() and _gone(lease["pid"], lease["started"])
+    return (
+        lease["host"] == socket.gethostname() and lease["boot"] == boot_id() and is_gone(lease["pid"], lease["started"])
+    )
+
+
+def _awake() -> float:
+    """Seconds on a clock of this machine that nobody can set, and that stands still while the machine sleeps."""
+    return time.monotonic()
 
 
 def _now() -> float:
     """Seconds on a clock of this machine that nobody can set, and that goes on while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-
-
-def _boot() -> str:
-    """Identifies this boot and this pid namespace. Process ids are comparable only where both are equal."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
-    except OSError:
-        return ""
-
-
-def _gone(pid: int, started: str) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # another user's process; its start time may be hidden
-        return False
-    return _started(pid) != started
-
-
-def _started(pid: int) -> str:
-    """Start time of a process, by which a reused pid is recognised; empty if the process does not exist."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if stat[0] == "Z" else stat[19]

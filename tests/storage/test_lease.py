@@ -13,7 +13,7 @@ import pytest
 
 from stilts.errors import StiltsError
 from stilts.storage import lease as leases
-from stilts.storage.lease import Lease, LeaseLost, holder, sighting
+from stilts.storage.lease import Lease, LeaseLost, LeaseWatch, holder, sighting
 from stilts.storage.protocol import Store, Unreachable
 
 STAGE = "stages/a-0123456789ab"
@@ -299,6 +299,88 @@ def test_a_beating_lease_is_never_taken_over(store: Store, ahead: float) -> None
         store.write(f"{STAGE}/claims/1.json", _elsewhere(time.time() + ahead, beat=beat))
         assert not lease.acquire()
         time.sleep(0.15)
+
+
+@pytest.fixture
+def awake(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock of who waits, which the test sets."""
+    clock = [1000.0]
+    monkeypatch.setattr(leases, "_awake", lambda: clock[0])
+    return clock
+
+
+def test_the_time_of_a_slow_answer_does_not_count(
+    store: Store, awake: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server of the store stood still, for the holder, too; or the process that waits was paused."""
+    period = leases.Periods.of(store).lease
+    store.write(f"{STAGE}/claims/1.json", _elsewhere(0.0))
+    read, delays = type(store).read_version, iter([2 * period, 0.0, 2 * period])
+
+    def slow(self: Store, path: str) -> tuple[bytes, str] | None:
+        awake[0] += next(delays, 0.0)
+        return read(self, path)
+
+    monkeypatch.setattr(type(store), "read_version", slow)
+    watch = LeaseWatch(store, STAGE)
+    for _ in range(4):
+        assert watch.holder() is not None
+        awake[0] += 1.0
+    awake[0] += period
+    assert watch.holder() is None
+
+
+def test_after_an_outage_the_wait_begins_anew(
+    store: Store, awake: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder could not renew its lease either, and is about to."""
+    period = leases.Periods.of(store).lease
+    store.write(f"{STAGE}/claims/1.json", _elsewhere(0.0))
+    watch = LeaseWatch(store, STAGE)
+    assert watch.holder() is not None
+    with monkeypatch.context() as away:
+
+        def fail(self: Store, path: str) -> tuple[bytes, str] | None:
+            raise Unreachable("away")
+
+        away.setattr(type(store), "read_version", fail)
+        awake[0] += 2 * period
+        with pytest.raises(Unreachable):
+            watch.holder()
+    assert watch.holder() is not None
+    awake[0] += period + 1
+    assert watch.holder() is None
+
+
+def test_a_machine_that_slept_takes_nothing_over_from_itself(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two drivers on a laptop: neither could renew its lease while it slept."""
+    with Lease(store, STAGE) as lease:
+        watch = LeaseWatch(store, STAGE)
+        assert watch.holder() is not None
+        now = leases._now
+        monkeypatch.setattr(leases, "_now", lambda: now() + 3600)
+        assert lease.lapsed, "the holder makes sure before it continues"
+        assert watch.holder() is not None
+        lease.confirm()
+        assert not lease.lapsed
+
+
+@pytest.mark.parametrize("look", [1.0, 60.0])
+def test_a_short_wait_is_short_in_a_bucket_too(monkeypatch: pytest.MonkeyPatch, store: Store, look: float) -> None:
+    pauses: list[float] = []
+    lease = Lease(store, STAGE)
+    lease.periods = leases.Periods(360.0, 60.0, look)
+    with Lease(store, STAGE) as held:
+
+        def sleep(seconds: float) -> None:
+            pauses.append(seconds)
+            if len(pauses) == 8:
+                held._write(released=True)
+
+        monkeypatch.setattr(leases.time, "sleep", sleep)
+        with lease:
+            pass
+    assert pauses == [min(2.0**i, look) for i in range(8)]
 
 
 @pytest.mark.usefixtures("fast")
