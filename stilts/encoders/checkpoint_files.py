@@ -27,6 +27,8 @@ TOKENIZERS = (
     ("vocab.json", "merges.txt"),
 )
 """Each group of files is a complete tokenizer."""
+_MOST_NAMED = 5
+"""Missing files that are named; the others are counted."""
 EXTRAS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 
 
@@ -64,9 +66,12 @@ def _weight_problems(path: Path) -> list[str]:
             shards = _shards(path)
         except StiltsError as error:
             return [str(error)]
-        missing = [name for name in shards if not (path / name).is_file()]
-        wrong = [problem for name in shards if name not in missing for problem in safetensors_problems(path / name)]
-        return [*(f"{path}: {name} is missing, but {INDEX} lists it" for name in missing), *wrong]
+        present = {name for name in shards if (path / name).is_file()}
+        missing = [name for name in shards if name not in present]
+        wrong = [problem for name in shards if name in present for problem in safetensors_problems(path / name)]
+        more = [f"{path}: {len(missing) - _MOST_NAMED} more files of {INDEX} are missing"]
+        listed = [f"{path}: {name} is missing, but {INDEX} lists it" for name in missing[:_MOST_NAMED]]
+        return [*listed, *(more if len(missing) > _MOST_NAMED else []), *wrong]
     if any(path.glob("*.bin")):
         return [
             f"{path}: the weights are a pickle (.bin), which is never loaded; convert them with "
@@ -79,7 +84,10 @@ def safetensors_problems(file: Path) -> list[str]:
     """Why a file cannot be read as safetensors, by its header and its length; empty if it can."""
     try:
         header, start = _header(file)
-        end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+        entries = [entry for name, entry in header.items() if name != "__metadata__"]
+        end = max((entry["data_offsets"][1] for entry in entries), default=0)
+        for entry in entries:
+            _tensor(entry)
     except (ValueError, TypeError, KeyError, IndexError, RecursionError):
         return [
             f"{file} is no safetensors file: it is damaged, or something else, such as a pickle, under that name; "
@@ -104,10 +112,24 @@ def _header(file: Path) -> tuple[dict[str, Any], int]:
         length = int.from_bytes(stream.read(8), "little")
         if length > _LONGEST_HEADER:
             raise ValueError("no header")
+        if length > file.stat().st_size:
+            raise ValueError("no header")
         header = json.loads(stream.read(length))
     if not isinstance(header, dict):
         raise ValueError("no header")
     return header, 8 + length
+
+
+def _tensor(entry: dict[str, Any]) -> Tensor:
+    """A tensor by its entry in the header.
+
+    Raises:
+        KeyError, TypeError, ValueError: it has no type, or its shape is no list of sizes.
+    """
+    shape = tuple(entry["shape"])
+    if not isinstance(entry["dtype"], str) or not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise ValueError("no tensor")
+    return Tensor(entry["dtype"], shape)
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -120,7 +142,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     for file in sorted(set(tensor_files(path).values())):
         header, _ = _header(file)
         header.pop("__metadata__", None)
-        found |= {name: Tensor(entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}
+        found |= {name: _tensor(entry) for name, entry in header.items()}
     lacking = sorted(set(tensor_files(path)) - set(found))
     if lacking:
         raise StiltsError(
@@ -142,7 +164,7 @@ def _weight_map(path: Path) -> dict[str, str]:
     """
     try:
         found = dict(json.loads((path / INDEX).read_text())["weight_map"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         raise StiltsError(f"{path / INDEX} is not the index of a checkpoint: it has no weight_map") from None
     for name in found.values():
         if not isinstance(name, str) or not name.endswith(".safetensors") or name != Path(name).name:

@@ -1,5 +1,6 @@
 """Check the fields of a model's configuration before anything is loaded."""
 
+import reprlib
 from collections.abc import Iterator
 
 from stilts.encoders.architectures import Config, architecture
@@ -71,6 +72,10 @@ def _token_problems(config: Config, vocab_size: int) -> Iterator[str]:
             yield f"{name} is {config[name]} and the tokenizer that is trained has {id_}; leave it out"
 
 
+_LARGEST = 2**31
+"""Largest number in a configuration that is read as a size, count or rate."""
+
+
 def _number_problems(config: Config) -> Iterator[str]:
     names = architecture(config["model_type"]).names
     for name in (*_SIZES, *_COUNTS, *_RATES):
@@ -82,6 +87,8 @@ def _number_problems(config: Config) -> Iterator[str]:
                 continue
             elif not isinstance(value, int | float) or isinstance(value, bool):
                 yield f"{own} should be a number, not {value!r}; mend it"
+            elif value > _LARGEST:
+                yield f"{own} is larger than any model's ({reprlib.repr(value)}); mend it"
             elif name not in _RATES and (not isinstance(value, int) or value < (1 if name in _SIZES else 0)):
                 yield f"{own} should be a whole number of at least {1 if name in _SIZES else 0}, not {value!r}; mend it"
     padding, rows = config.get("pad_token_id"), config.get("vocab_size")

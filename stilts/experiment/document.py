@@ -25,6 +25,8 @@ MAX_BYTES = 500_000
 MAX_VALUES = 100_000
 """Values of one file, each alias counted with all that it stands for."""
 MAX_DEPTH = 40
+_SHOWN = 80
+"""Characters of a setting that a message repeats."""
 MAX_DIGITS = 400
 """Digits of a number: more than any float has, and fewer than Python refuses to convert (4,300)."""
 
@@ -149,12 +151,14 @@ def _text(path: Path) -> str:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise StiltsError(f"cannot read the experiment {path}: {error.strerror}") from None
+    except ValueError as error:  # a NUL in the name
+        raise StiltsError(f"cannot read the experiment {str(path)!r}: {error}") from None
     if len(data) > MAX_BYTES:
         raise StiltsError(f"{path}: more than {MAX_BYTES:,} bytes; an experiment is smaller")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise StiltsError(f"{path}: not UTF-8 (byte {error.start})") from None
+        raise StiltsError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8 text") from None
 
 
 def construct(node: yaml.Node, location: Location, document: Document, parents: tuple[int, ...] = ()) -> Any:
@@ -275,9 +279,10 @@ def merge(data: dict[str, Any], patch: dict[str, Any], location: Location, docum
 def override(data: dict[str, Any], setting: str, document: Document) -> None:
     """Apply one `--set PATH.TO.FIELD=VALUE` in place; a mistake is noted in the document."""
     name, equals, text = setting.partition("=")
+    shown = setting if len(setting) <= _SHOWN else f"{setting[:_SHOWN]}..."
     location = tuple(name.split("."))
     if not equals or not name:
-        document.problems.append(f"--set {setting}: write it as path.to.field=value")
+        document.problems.append(f"--set {shown}: write it as path.to.field=value")
         return
     if len(location) > MAX_DEPTH:
         document.problems.append(f"--set {name[:40]}...: nested more than {MAX_DEPTH} deep")
@@ -288,13 +293,13 @@ def override(data: dict[str, Any], setting: str, document: Document) -> None:
             here[part] = {}
         here = here[part]
         if isinstance(here, list):
-            document.problems.append(f"--set {setting}: {part} is a list; set all of it, or write it as a mapping")
+            document.problems.append(f"--set {shown}: {part} is a list; set all of it, or write it as a mapping")
             return
         if not isinstance(here, dict):
-            document.problems.append(f"--set {setting}: {part} has no fields")
+            document.problems.append(f"--set {shown}: {part} has no fields")
             return
     document.overridden.add(location)
     try:
         here[location[-1]] = parse_value(text, location, document)
     except StiltsError as error:
-        document.problems.append(f"--set {setting}: {error}")
+        document.problems.append(f"--set {shown}: {error}")

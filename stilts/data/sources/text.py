@@ -145,6 +145,9 @@ def read_text(path: Path) -> str:
     packed = next((name for start, name in _PACKED.items() if data.startswith(start)), None)
     if packed is not None:
         raise StiltsError(f"{path} is packed with {packed}; unpack it, and give the path of the file inside")
+    other = next((name for start, name in _NO_TEXT.items() if data.startswith(start)), None)
+    if other is not None:
+        raise StiltsError(f"{path} is {other}; this format is read from text in UTF-8")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
@@ -152,7 +155,10 @@ def read_text(path: Path) -> str:
     if text is None or "\0" in text:
         _report_bytes(path, data)
         raise StiltsError(f"{path} is not UTF-8")
-    return text.replace("\r\n", "\n")
+    text = text.replace("\r\n", "\n")
+    if "\r" in text and "\n" not in text:
+        raise StiltsError(f"{path}: its lines end with a carriage return alone; save it with line feeds (\\n)")
+    return text
 
 
 def read_lines(path: Path) -> list[str]:
@@ -239,6 +245,19 @@ def replace_column(table: pa.Table, column: str, values: list[Any]) -> pa.Table:
 
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd"}
 """The first bytes of compressed files."""
+_NO_TEXT = {
+    b"PAR1": "a Parquet file",
+    b"ARROW1": "an Arrow file",
+    b"SQLite format 3": "an SQLite database",
+    b"%PDF-": "a PDF file",
+    b"\x89HDF": "an HDF5 file",
+    b"\x80\x03": "a pickle",
+    b"\x80\x04": "a pickle",
+    b"\x80\x05": "a pickle",
+    b"\xff\xfe": "UTF-16 (or UTF-32)",
+    b"\xfe\xff": "UTF-16",
+}
+"""The first bytes of files that hold no text in UTF-8."""
 
 
 def _read_bytes(path: Path) -> bytes:
