@@ -50,12 +50,13 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """Copy the batch to a device: one copy, which a GPU makes without the host waiting for it."""
-        if self.buffer is None or device == self.buffer.device:
+        if self.buffer is None:
             return self
         buffer = self.buffer.to(device, non_blocking=True)
 
         def moved(tensor: torch.Tensor) -> torch.Tensor:
-            return buffer.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+            of_kind = buffer.view(tensor.dtype)
+            return of_kind.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
 
         return replace(
             self,
@@ -64,7 +65,7 @@ class Batch:
             positions=moved(self.positions),
             types=None if self.types is None else moved(self.types),
             units=moved(self.units),
-            targets={name: moved(tensor) for name, tensor in self.targets.items()},
+            targets={name: _in_fp32(moved(tensor)) for name, tensor in self.targets.items()},
             buffer=buffer,
         )
 
@@ -167,13 +168,25 @@ _Array = _Placed | np.ndarray
 
 
 def _laid_out(arrays: dict[str, _Array], pin: bool) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-    """Write integer arrays into one int64 buffer; return it and the views of it, by name."""
+    """Write arrays into one int64 buffer; return it and the views of it, by name: int64, or float64 for floats."""
     sizes = [math.prod(array.shape) for array in arrays.values()]
     buffer = torch.empty(sum(sizes), dtype=torch.int64, pin_memory=pin)
     for flat, array in zip(np.split(buffer.numpy(), np.cumsum(sizes)[:-1]), arrays.values(), strict=True):
         if isinstance(array, _Placed):
             array.write(flat)
+        elif _is_float(array):
+            flat.view(np.float64)[:] = array.ravel()
         else:
             flat[:] = array.ravel()
-    views = buffer.split(sizes)
-    return buffer, {name: part.view(array.shape) for part, (name, array) in zip(views, arrays.items(), strict=True)}
+    views = {}
+    for part, (name, array) in zip(buffer.split(sizes), arrays.items(), strict=True):
+        views[name] = (part.view(torch.float64) if _is_float(array) else part).view(array.shape)
+    return buffer, views
+
+
+def _is_float(array: _Array) -> bool:
+    return isinstance(array, np.ndarray) and array.dtype.kind == "f"
+
+
+def _in_fp32(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor

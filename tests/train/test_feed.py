@@ -2,10 +2,12 @@
 
 import threading
 
+import numpy as np
 import pytest
 import torch
 
 from stilts.experiment.recipe import Recipe
+from stilts.train.batch import Batch, _laid_out
 from stilts.train.feed import Feed, StepBatches
 from stilts.train.step_schedule import StepSchedule
 from tests.train.toys import load_model, make_features, one_part
@@ -72,3 +74,25 @@ def test_an_error_of_the_thread_is_raised_at_its_step(feed, monkeypatch):
     monkeypatch.setattr(feed, "_make", broken)
     with pytest.raises(ZeroDivisionError, match="2"):
         feed.step(2)
+
+
+def test_targets_keep_their_kind_in_the_one_buffer():
+    arrays = {"label": np.array([1, -100]), "score": np.array([[0.1, -2.5]], dtype=np.float32), "end": np.array([7])}
+    buffer, views = _laid_out(arrays, pin=False)
+    made = Batch(
+        input_ids=views["label"],
+        segments=views["label"],
+        positions=views["label"],
+        types=None,
+        packed=False,
+        full=True,
+        units=views["end"],
+        counts=[],
+        order=[],
+        targets={name: views[name] for name in ("score", "end")},
+        buffer=buffer,
+    ).to(torch.device("cpu"))
+    assert made.targets["score"].dtype is torch.float32
+    assert torch.equal(made.targets["score"], torch.tensor([[0.1, -2.5]]))
+    assert made.targets["end"].tolist() == [7]
+    assert made.input_ids.tolist() == [1, -100]
