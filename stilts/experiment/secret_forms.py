@@ -64,6 +64,9 @@ _USER_AND_PASSWORD = re.compile(
     r"(?P<secret>[^\s/:@'\"]{0,200}:(?!\d{1,5}(?:[\s/,;:'\")\]>}?#]|$))(?![\s/]).*)@[\w\[.-]", re.S
 )
 _USER = re.compile(r"(?P<secret>[^\s/@'\"]++)@")
+_DATABASE = re.compile(r"(?:postgres(?:ql)?|mysql|mariadb)(?:\+\w+)?$")
+"""A scheme whose user name alone is no secret: its password comes from the environment (PGPASSWORD). Elsewhere, what
+stands before `@` may be a token."""
 _LONGEST_URI = 1000
 
 _SECRET_WORD = r"[PpSsKkTt](?i:(?<=p)assw(?:or)?d|(?<=p)assphrase|(?<=p)wd|(?<=s)ecret|(?<=k)ey|(?<=t)oken)"
@@ -173,7 +176,9 @@ def _in_uris(text: str) -> Iterator[Found]:
             end = min(following if following >= 0 else len(text), start + _LONGEST_URI)
             newline = text.find("\n", start, end)
             segment = text[start : newline if newline >= 0 else end]
-            match = _USER_AND_PASSWORD.match(segment) or _USER.match(segment) if "@" in segment else None
+            match = _USER_AND_PASSWORD.match(segment) if "@" in segment else None
+            if match is None and "@" in segment and not _DATABASE.search(text[max(0, start - 30) : start - 3]):
+                match = _USER.match(segment)
             if match is not None:
                 yield Found(start, start + match.end("secret"), _URI)
         start = following + 3

@@ -64,6 +64,7 @@ HARMLESS = [
     "token = uuid.uuid4().hex",
     "secret=None password=${PGPASSWORD} password=***",
     "http://127.0.0.1:8265, a@b.c",
+    "postgresql://postgres@127.0.0.1:5432/name and mysql+pymysql://me@host/db",
     "hf://datasets/google/xtreme@0123abc/data.parquet",
     "the bearer authentication scheme; authorization: needed; cookie: not found",
     "6a09e667f3bcc908b2fb1366ea957d3e3adec17512775099da2f590b0667322a e73636d4f797dec63c3081bb6ed5c7b0bb3f2089",
