@@ -62,8 +62,7 @@ def explained(act: str, path: Path, *, what: str = "", need: int | None = None) 
 def explain(error: Exception, act: str, path: Path, *, what: str = "", need: int | None = None) -> StiltsError | None:
     """The StiltsError for an error of the file system; None for any other error. Arguments as in `explained`."""
     number = error.errno if isinstance(error, OSError) else None
-    # safetensors and Arrow write files themselves, and raise errors of their own.
-    if number in FULL or (number is None and _NO_SPACE.search(str(error))):
+    if is_full(error):
         size = "" if need is None else f", which needs {_size(need)}"
         reason = "; files may not be larger here, see `ulimit -f`" if number == errno.EFBIG else ""
         where = f"the disk of {what}" if what else "the disk"
@@ -87,6 +86,13 @@ def explain(error: Exception, act: str, path: Path, *, what: str = "", need: int
     if number in _REMEDIES:
         return StiltsError(f"{subject} {path}: {error.strerror}{inner}; {_REMEDIES[number]}")
     return None
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk is full, or that a quota or the limit on the size of files is reached."""
+    number = error.errno if isinstance(error, OSError) else None
+    # safetensors and Arrow write files themselves, and raise errors of their own.
+    return number in FULL or (number is None and _NO_SPACE.search(str(error)) is not None)
 
 
 def _size(need: int) -> str:

@@ -16,6 +16,13 @@ from stilts.experiment.data import DataDecl, TaskSource
 from stilts.identity.stage import DataRef
 from stilts.tasks.base import Task
 
+_REF: dict[str, Any] = {
+    **dict.fromkeys(("task", "split", "language", "identity"), str),
+    **dict.fromkeys(("rows", "tokens"), int | None),
+    "labelled": bool,
+}
+"""Types of the fields of a recorded DataRef."""
+
 
 class KnownData:
     """A catalog that records its answers, or gives those that another machine recorded.
@@ -50,7 +57,7 @@ class KnownData:
         key = f"{question} {task.name} {task.version} {split} {language}"
         if self._noted is None:
             self.answers[key] = ask()
-        elif key in self._noted:
+        elif _is_answer(question, self._noted.get(key)):
             self.answers[key] = self._noted[key]
         else:
             sources = ", ".join(local_sources(self._catalog.data))
@@ -59,6 +66,15 @@ class KnownData:
                 f"{task.name} in {language}: run `stilts data prepare` with this experiment where the data is"
             )
         return self.answers[key]
+
+
+def _is_answer(question: str, found: Any) -> bool:
+    """Whether plain JSON has the form of an answer; the file in the store may be damaged."""
+    if question == "has":
+        return isinstance(found, bool)
+    if not isinstance(found, dict) or not found.keys() <= _REF.keys():
+        return False
+    return all(isinstance(found.get(name), kind) for name, kind in _REF.items() if name in found or kind is str)
 
 
 def local_sources(data: DataDecl) -> Iterator[str]:

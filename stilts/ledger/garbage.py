@@ -335,7 +335,8 @@ def _is_stage(name: str) -> bool:
 def _indexed(store: Store, file: str) -> str:
     """Path of the table that an index entry names; empty if it cannot be read."""
     with suppress(ValueError, TypeError):
-        return DataRef(**json.loads(store.read(f"data/index/{file}") or b"")).path
+        ref = DataRef(**json.loads(store.read(f"data/index/{file}") or b""))
+        return ref.path if isinstance(ref.task, str) else ""
     return ""
 
 

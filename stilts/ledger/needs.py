@@ -19,6 +19,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from stilts.errors import StiltsError
 from stilts.identity.stage import SHORT, StageSpec
 from stilts.plan.expand import Expansion
@@ -259,20 +261,18 @@ def _to_json(needs: Needs) -> dict[str, Any]:
     }
 
 
+_NEEDS = TypeAdapter(Needs)
+"""Checks the types of a list that was read."""
+
+
 def _read(store: Store, path: str) -> Needs | None:
     try:
         found = json.loads(store.read(path) or b"null")
         if isinstance(found, dict) and found["schema"] > SCHEMA:
             raise Corrupt(f"{store.uri}/{path} was written by a newer stilts (schema {found['schema']}); upgrade")
-        sets = [tuple(paths) for paths in found["evaluations"]]
-        stages = {
-            key: StageNeeds(
-                stage["name"], stage["keeps"], stage["feeds"], tuple(stage["tasks"]), sets[stage["evaluations"]]
-            )
-            for key, stage in found["stages"].items()
-        }
-        best = tuple(map(tuple, found.get("best", ())))
-        return Needs(found["cells"], stages, tuple(found["data"]), found["written"], best, bool(found.get("open")))
+        sets = found["evaluations"]
+        stages = {key: {**stage, "evaluations": sets[stage["evaluations"]]} for key, stage in found["stages"].items()}
+        return _NEEDS.validate_python({**found, "stages": stages})
     except (
         ValueError,
         TypeError,

@@ -6,13 +6,16 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+from stilts.errors import StiltsError
 from stilts.experiment.secrets import redact
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.ledger.plain_json import read_object, warn_damaged
+from stilts.ledger.sections import has_known_types
 from stilts.plan.todo import Artifact
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Corrupt, Fence, Store, is_manifest
+from stilts.tasks.score import main_number
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +38,8 @@ def stage_path(name: str) -> str:
 def read_stage(store: Store, name: str) -> dict[str, Any] | None:
     """Return the record of a stage; None if the stage is not done or its record cannot be read.
 
-    A record whose payload does not hash to its key, or that is in the folder of another stage, was damaged or moved. It
-    counts as absent, and the stage is trained again.
+    A record without a name, whose payload does not hash to its key, or that is in the folder of another stage, was
+    damaged or moved. It counts as absent, and the stage is trained again.
     """
     path = f"{stage_path(name)}/record.json"
     record = _read_json(store, path, _TRAINED_AGAIN)
@@ -49,17 +52,19 @@ def read_stage(store: Store, name: str) -> dict[str, Any] | None:
 
 
 def _is_whole(record: dict[str, Any], name: str) -> bool:
-    """Whether the payload, the key and the folder of a record agree, as far as it has them."""
-    key, payload = record.get("key"), record.get("payload")
-    manifest, sections = record.get("weights"), (record.get(name, {}) for name in ("train", "dev"))
-    if not (manifest is None or is_manifest(manifest)) or not all(isinstance(part, dict | None) for part in sections):
+    """Whether a record names its stage, and its name, key and payload agree with each other and with the folder."""
+    own, key, payload = record.get("name"), record.get("key"), record.get("payload")
+    if not isinstance(own, str) or own[-SHORT:] != name[-SHORT:]:
         return False
-    if key is None:
-        return payload is None
-    if not isinstance(key, str) or key[:SHORT] != name[-SHORT:]:
+    manifest = record.get("weights")
+    if not (manifest is None or is_manifest(manifest)) or not has_known_types(record):
+        return False
+    if key is None and payload is None:
+        return True
+    if payload is None or not isinstance(key, str) or key[:SHORT] != name[-SHORT:]:
         return False
     try:
-        return payload is None or digest(payload) == key
+        return digest(payload) == key
     except (ValueError, RecursionError):
         return False
 
@@ -73,7 +78,7 @@ def write_stage(store: Store, name: str, record: dict[str, Any], fence: Fence | 
     Args:
         fence: as for `Store.write`.
     """
-    store.write(f"{stage_path(name)}/record.json", _json({"schema": SCHEMA, **record}), fence)
+    store.write(f"{stage_path(name)}/record.json", _json({"schema": SCHEMA, "name": name, **record}), fence)
 
 
 def read_failure(store: Store, name: str) -> dict[str, Any] | None:
@@ -270,13 +275,24 @@ def _read_json(store: Store, path: str, then: str = "it is ignored") -> dict[str
 
 def _is_evaluation(record: dict[str, Any]) -> bool:
     """Whether the fields of an evaluation's record that others read have the types that they are written with."""
-    file, metrics = record.get("predictions"), record.get("metrics")
+    file, metrics, extra = record.get("predictions"), record.get("metrics"), record.get("extra", {})
     return (
-        (file is None or (isinstance(file, dict) and all(isinstance(file.get(k), str) for k in ("suffix", "sha256"))))
-        and (metrics is None or (isinstance(metrics, dict) and all(map(_is_number, metrics.values()))))
-        and isinstance(record.get("extra", {}), dict)
+        isinstance(file, dict)
+        and all(isinstance(file.get(name), str) for name in ("suffix", "sha256"))
+        and (metrics is None or (isinstance(metrics, dict) and _are_metrics(record.get("task"), metrics)))
+        and (isinstance(extra, dict) and all(map(_is_number, extra.values())))
         and _is_number(record.get("examples", 0))
     )
+
+
+def _are_metrics(task: Any, metrics: dict[str, Any]) -> bool:
+    """Whether all metrics are numbers and the main one of the task is among them."""
+    if not all(map(_is_number, metrics.values())):
+        return False
+    try:
+        return not metrics or _is_number(main_number(task, metrics))
+    except (KeyError, TypeError, AttributeError, StiltsError):
+        return False
 
 
 def _is_number(value: Any) -> bool:

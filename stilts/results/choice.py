@@ -126,7 +126,9 @@ def _evaluated_score(cell: CellSource, read_evaluation: ReadEvaluation) -> float
         record = read_evaluation(cell.stage, spec)
         if record is not None:
             values.append(
-                main_value(get_task(spec.task), record) if spec.split == "dev" else record["extra"].get("tuned_f1")
+                main_value(get_task(spec.task), record)
+                if spec.split == "dev"
+                else record.get("extra", {}).get("tuned_f1")
             )
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known and len(known) == len(specs) else None

@@ -1,5 +1,6 @@
 """Reads the records of an experiment from its store, for the table `results`, the choice on dev and the submission."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from stilts.experiment.experiment import Experiment, SeedPartsDecl
 from stilts.experiment.recipe import SEED_PARTS, Recipe
 from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.ledger.data import read_examples
-from stilts.ledger.record import read_evaluation, read_failure, read_predictions, take_inventory
+from stilts.ledger.record import read_evaluation, read_failure, read_predictions, stage_path, take_inventory
 from stilts.plan.expand import Expansion
 from stilts.plan.todo import Inventory, artifact_name
 from stilts.results.choice import judged_by
@@ -19,6 +20,11 @@ from stilts.results.table import CellSource, ReadEvaluation, SeedsOfParts, build
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
 from stilts.tasks.benchmarks import get_benchmark
+
+log = logging.getLogger(__name__)
+
+_NAMED = 3
+"""How many missing records a warning names."""
 
 
 def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]:
@@ -86,12 +92,35 @@ def _read_evaluations(
 
 
 def gather_choice(expansion: Expansion, store: Store) -> tuple[list[CellSource], ReadEvaluation]:
-    """The independent cells and a function that reads their records on dev data, by which intermediates are chosen."""
+    """The independent cells and a function that reads their records on dev data, by which intermediates are chosen.
+
+    A warning names the dev evaluations that are missing although their stage is trained: the choice is made without
+    them, and can be another one than with them.
+    """
     inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
     cells = independent(cell_sources(expansion, inventory), lambda cell: cell.cell)
     wanted = {(cell.stage, spec.path): spec for cell in cells for spec in judged_by(cell)}
     records = _read_evaluations(store, wanted, inventory)
+    trained = {artifact.name for artifact in inventory.values() if artifact.trained}
+    _warn_of_missing(store, [where for where in wanted if where[0] in trained and records.get(where) is None], cells)
     return cells, lambda name, spec: records.get((name, spec.path))
+
+
+def _warn_of_missing(store: Store, missing: Sequence[tuple[str, str]], cells: Sequence[CellSource]) -> None:
+    if not missing:
+        return
+    stages = {name for name, _ in missing}
+    targets = sorted({cell.target for cell in cells if cell.stage in stages})
+    paths = [f"{store.uri}/{stage_path(name)}/{path}" for name, path in missing]
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    log.warning(
+        "%d evaluation(s) on dev data of trained stages are missing or damaged: %s%s. The regime and seed for %s are "
+        "chosen without their scores; `stilts run` evaluates them again",
+        len(paths),
+        ", ".join(paths[:_NAMED]),
+        more,
+        ", ".join(targets),
+    )
 
 
 def gather_submission(

@@ -216,7 +216,8 @@ def seed_parts_of(table: pa.Table) -> SeedsOfParts:
 
 def main_value(task: Task, record: Mapping[str, Any]) -> float | None:
     """The main metric in the record of an evaluation, in percent; None if the data is unlabelled."""
-    return main_number(task, record["metrics"]) if record["metrics"] else None
+    metrics = record.get("metrics")
+    return main_number(task, metrics) if metrics else None
 
 
 def parquet(table: pa.Table) -> bytes:
@@ -229,7 +230,7 @@ def parquet(table: pa.Table) -> bytes:
 def _condition(spec: EvaluationSpec, record: Mapping[str, Any] | None) -> dict[str, Any]:
     if spec.condition is None:
         return {"condition": CLEAN}
-    changed = None if record is None else record["extra"].get("changed_share")
+    changed = None if record is None else record.get("extra", {}).get("changed_share")
     kind, rate = spec.condition.kind, spec.condition.rate
     return {"condition": spec.condition.name, "noise": kind, "rate": rate, "changed_share": changed}
 
@@ -240,11 +241,11 @@ def _measured(
     if record is None:
         status, error = _absence(cell, statuses)
         return [_row(task.metric, None, status, main=True, error=error)]
-    metrics = record["metrics"] or {}
+    metrics = record.get("metrics") or {}
     value = main_value(task, record)
-    main = _row(task.metric, value, "unlabelled" if value is None else "ok", main=True, examples=record["examples"])
+    main = _row(task.metric, value, "unlabelled" if value is None else "ok", main=True, examples=record.get("examples"))
     others = [name for name in metrics if name != task.metric]
-    return [main, *(_row(name, metrics[name], "ok", main=False, examples=record["examples"]) for name in others)]
+    return [main, *(_row(name, metrics[name], "ok", main=False, examples=record.get("examples")) for name in others)]
 
 
 def _row(

@@ -20,6 +20,7 @@ from stilts.session import Session
 from stilts.storage.lease import Lease, LeaseLost
 from stilts.storage.local import STALE_SECONDS, LocalStore
 from stilts.storage.protocol import Corrupt, Store
+from stilts.tasks.base import get_task
 
 EVERYWHERE = pytest.mark.parametrize("store", ["local", "s3"], indirect=True)
 SLOWLY_ELSEWHERE = pytest.mark.parametrize(
@@ -69,9 +70,10 @@ def finish(session: Session, folder: Path, *, leaves: bool = False) -> None:
     for node in session.expansion.graph:
         if read_stage(store, node.name) is None:
             manifest = store.put_tree(folder / "made", f"{stage_path(node.name)}/weights")
-            write_stage(store, node.name, {"name": node.name, "key": node.key, "weights": manifest})
+            write_stage(store, node.name, {"name": node.name, "weights": manifest})
         for spec in node.evaluations.values():
-            write_evaluation(store, node.name, spec, b"entailment\n", ".tsv", {"metrics": {"accuracy": 50.0}})
+            metrics = dict.fromkeys(get_task(spec.task).metrics, 50.0)
+            write_evaluation(store, node.name, spec, b"entailment\n", ".tsv", {"metrics": metrics})
         if not (node.children or leaves):
             store.remove(f"{stage_path(node.name)}/weights")
 

@@ -1,5 +1,6 @@
 """JSON files of a store whose content has other types than stilts writes."""
 
+import json
 import logging
 from typing import Any
 
@@ -68,3 +69,23 @@ def test_an_object_is_read_and_a_missing_file_is_no_damage(store: LocalStore, ca
     assert read_object(store, "a.json", "") == {"b": 1}
     assert read_object(store, "none.json", "") is None
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"schema": 1},
+        {"schema": 1, "weights": None},
+        {"schema": 1, "key": NAME[-12:] + "0" * 52},
+        {"schema": 1, "name": NAME, "key": NAME[-12:] + "0" * 52},
+        {"schema": 1, "name": NAME, "payload": {}},
+        {"schema": 1, "name": "m-xnli-s1-ba9876543210"},
+        {"schema": 1, "name": NAME, "train": {"steps": "2"}},
+        {"schema": 1, "name": NAME, "dev": {"curve": [[1]]}},
+        {"schema": 1, "name": NAME, "speed": {"kind": "cpu", "flops": "fast"}},
+    ],
+)
+def test_a_record_that_does_not_say_of_what_it_is_is_not_done(store: LocalStore, content: dict[str, Any]) -> None:
+    store.write(f"{stage_path(NAME)}/record.json", json.dumps(content).encode())
+    assert read_stage(store, NAME) is None
+    assert not take_inventory(store)[NAME[-12:]].trained

@@ -12,8 +12,8 @@ from ray.exceptions import (
     RayTaskError,
 )
 
-from stilts.advice import NO_ROOM_TEXT
 from stilts.experiment.secrets import redact
+from stilts.os_errors import is_full
 from stilts.schedule.causes import Cause
 
 _CLASSES: tuple[tuple[type[BaseException], Cause], ...] = (
@@ -25,7 +25,7 @@ _CLASSES: tuple[tuple[type[BaseException], Cause], ...] = (
 _TEXTS: tuple[tuple[str, Cause], ...] = (
     (r"node running low on memory|OutOfMemoryError", "memory"),
     (r"ObjectStoreFullError|object store is full", "object store"),
-    (rf"OutOfDiskError|{NO_ROOM_TEXT}", "disk"),
+    (r"OutOfDiskError", "disk"),
 )
 """Texts of errors in which Ray wraps the reason."""
 _REASON_CHARACTERS = 240
@@ -39,6 +39,8 @@ def cause_of(error: BaseException) -> Cause:
     for kind, cause in _CLASSES:
         if isinstance(error, kind):
             return cause
+    if is_full(error):
+        return "disk"
     return next((cause for text, cause in _TEXTS if re.search(text, str(error))), "process")
 
 

@@ -15,10 +15,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from stilts.advice import NO_ROOM, NO_ROOM_TEXT, explained
+from stilts.advice import explained
 from stilts.errors import StiltsError, chain
 from stilts.experiment.secrets import redact
 from stilts.ledger.record import read_ending, stage_path, write_failure
+from stilts.os_errors import is_full
 from stilts.schedule.causes import Cause
 from stilts.storage.lease import is_newest
 from stilts.storage.protocol import Store
@@ -41,7 +42,6 @@ _LOST: dict[str, Cause] = {
     **dict.fromkeys(("DistBackendError", "DistNetworkError", "DistStoreError"), "network"),
 }
 _TEXTS: tuple[tuple[str, Cause], ...] = (
-    (NO_ROOM_TEXT, "disk"),
     (r"Connection (closed|reset) by peer|gloo/transport|NCCL (error|communicator)|\[c10d\]", "network"),
     (r"uncorrectable ECC|GPU (has fallen off the bus|is lost)|CUDA error: unspecified launch failure", "gpu"),
 )
@@ -69,7 +69,7 @@ def _cause(error: BaseException) -> Cause | None:
     for found in chain(error):
         if type(found).__name__ in _LOST:
             return _LOST[type(found).__name__]
-        if isinstance(found, OSError) and found.errno in NO_ROOM:
+        if is_full(found):
             return "disk"
         if isinstance(found, OSError) and found.errno == errno.EROFS:
             return "read-only"

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from stilts.errors import StiltsError
 from stilts.ledger.record import read_ending, read_failure, write_failure
@@ -40,6 +41,8 @@ class DistBackendError(RuntimeError):
         (LeaseLost("taken"), "lost", "lease"),
         (Unreachable("away"), "lost", "store"),
         (OSError(errno.ENOSPC, "No space left on device"), "lost", "disk"),
+        (OSError(errno.EFBIG, "File too large"), "lost", "disk"),
+        (SafetensorError("Error while serializing: I/O error: File too large (os error 27)"), "lost", "disk"),
         (DiskFull("the disk of the resume state is full"), "lost", "disk"),
         (NotWritable("creating s3://bucket/claims/1.json: these credentials may not do that"), "lost", "read-only"),
         (OSError(errno.EROFS, "Read-only file system"), "lost", "read-only"),
