@@ -202,7 +202,8 @@ class Leases:
             self._note_leased(name, who)
             return
         watch.end_expired()
-        end = self._end(name) if watch.attempt else None
+        # Only what another driver was seen at: a stage that this run has planned although it has a record is damaged.
+        end = self._end(name) if name in self._endings else None
         with self._changed:
             self.who = {other: holder for other, holder in self.who.items() if other != name}
             if name in self._turns:
@@ -224,8 +225,6 @@ class Leases:
         """How another driver ended a stage; None if it has not."""
         if lacking(self._store, self._jobs[name], verify=False) is None:
             return End(name, "done")
-        if name not in self._endings:
-            return None
         ending = read_ending(self._store, name)
         if ending is None or ending == self._endings[name] or ending["status"] not in ("failed", "diverged"):
             return None
