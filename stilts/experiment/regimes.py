@@ -102,7 +102,7 @@ class MixDecl(SamplingDecl):
 
 
 class StageDecl(TrainingData):
-    """One training stage of a regime: one task, or a mixture of tasks."""
+    """Declares one training stage of a regime, which trains on one task or on a mixture of tasks."""
 
     task: str | None = None
     """Name of the task. Give either `task` or `mix`."""

@@ -107,9 +107,10 @@ def _known(environment: Mapping[str, str] | None) -> list[tuple[str, str]]:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """Whether a variable's value is to be kept out of texts.
+    """Return whether the value of an environment variable is a secret, which must not appear in any text.
 
-    A path is no secret, and messages need it (GOOGLE_APPLICATION_CREDENTIALS). An address without a password is none.
+    The path of an existing file is not a secret, because messages have to name it (GOOGLE_APPLICATION_CREDENTIALS), and
+    neither is an address without a password.
     """
     if not is_secret_name(name) or len(value) < _SHORTEST or value.lower() in _COMMON:
         return False

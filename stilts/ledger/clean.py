@@ -83,7 +83,7 @@ def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waitin
 
 
 def _forget_rest(store: Store, folder: str) -> None:
-    """Remove what an experiment keeps beside its declarations, and each folder that is empty then."""
+    """Remove the files that an experiment stores beside its declarations, then the folders that this leaves empty."""
     for part, names in IN_EXPERIMENT.items():
         for name in store.list(f"{folder}/{part}"):
             if names.fullmatch(name) and link_above(store, f"{folder}/{part}/{name}") is None:

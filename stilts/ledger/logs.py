@@ -184,7 +184,7 @@ def clear_logs(store: Store, name: str) -> None:
 
 
 def _files(store: Store, name: str) -> dict[tuple[int, int], str]:
-    """Path of the output by attempt and rank."""
+    """Return the path of each stored output file, by its (attempt, rank)."""
     folder = f"{stage_path(name)}/{LOGS}"
     found = ((_FILE.fullmatch(file), file) for file in store.list(folder))
     return {(int(match[1]), int(match[2])): f"{folder}/{file}" for match, file in found if match is not None}

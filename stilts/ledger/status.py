@@ -44,7 +44,7 @@ def _unfinished(store: Store, name: str) -> dict[str, str]:
 
 
 def spending_of(experiment: Experiment, store: Store) -> Spending:
-    """Return what all launches of an experiment have used so far."""
+    """Return the GPU-hours and the cost that all runs of an experiment have used so far."""
     return read_spending(store, experiment.name, currency_of(experiment))
 
 

@@ -143,7 +143,7 @@ class Proposals:
 
     @contextmanager
     def _giving_up(self) -> Iterator[None]:
-        """End the search cleanly if the study or the store cannot be used."""
+        """Context in which an error of the study or of the store stops the search cleanly, instead of raising."""
         try:
             yield
         except StiltsError as error:

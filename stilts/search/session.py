@@ -76,5 +76,5 @@ class SearchSession:
         self.session.write_declaration(replace(needs, stages=stages, best=(), open=not over))
 
     def of(self, configuration: Configuration) -> Session:
-        """The session of the same chain with the values of another configuration."""
+        """Return a session for the stages of a configuration, with the same store and the same data."""
         return replace(self.session, experiment=configuration.expansion.experiment, expansion=configuration.expansion)

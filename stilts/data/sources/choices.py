@@ -218,7 +218,10 @@ class Situation(BaseModel):
 
 
 def siqa_labels(path: Path) -> Path:
-    """Return the path of the labels of a file of questions: Social IQa's first release keeps them in another file."""
+    """Return the path of the label file that belongs to a file of questions.
+
+    The first release of Social IQa stores the labels apart from the questions.
+    """
     return path.with_name(f"{path.stem}-labels.lst")
 
 

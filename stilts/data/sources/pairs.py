@@ -37,7 +37,7 @@ Row = tuple[int, str, str, str | int | None]
 
 
 class Pair(BaseModel):
-    """A line of jsonl, with the names of MNLI, SNLI and XNLI, or of ANLI, or of the hub."""
+    """One line of a jsonl file. The fields may have the names that MNLI, SNLI and XNLI use, ANLI's, or the hub's."""
 
     text_a: str = Field(validation_alias=AliasChoices("sentence1", "premise", "context"))
     text_b: str = Field(validation_alias=AliasChoices("sentence2", "hypothesis"))

@@ -58,9 +58,10 @@ def _multiple(costs: Mapping[str, StageCost], size: Callable[[StageCost], int], 
 
 
 def declared_trials(experiment: Experiment) -> int | None:
-    """How many trials the experiment lets run at the same time: `runtime.max_parallel`, or what fits on `cluster`.
+    """Return the largest number of trials that the experiment allows at the same time.
 
-    None if it declares neither.
+    It is `runtime.max_parallel`, or the number that fits on the nodes of `cluster` if that is smaller. None if the
+    experiment declares neither.
     """
     runtime, cluster = experiment.runtime, experiment.cluster
     if cluster is None:

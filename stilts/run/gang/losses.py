@@ -45,13 +45,13 @@ def cause_of(error: BaseException) -> Cause:
 
 
 def _inner(error: BaseException) -> BaseException:
-    """The error that a task raised, which Ray wraps in one of its own."""
+    """Return the error that a task raised; Ray wraps it in a RayTaskError."""
     inner = error.cause if isinstance(error, RayTaskError) else None
     return inner if isinstance(inner, BaseException) else error
 
 
 def brief(error: BaseException) -> str:
-    """Return the most informative line of an error of Ray, whose messages can be pages long, without secrets."""
+    """Return the line of a Ray error that says what happened, without secrets. The whole message can be pages long."""
     error = _inner(error)
     if memory := _memory(str(error)):
         return redact(memory)
@@ -62,7 +62,7 @@ def brief(error: BaseException) -> str:
 
 
 def shortened(text: str) -> str:
-    """A reason in one line of bounded length, without secrets."""
+    """Shorten a reason to one line of bounded length and remove secrets from it."""
     return textwrap.shorten(redact(text), _REASON_CHARACTERS, placeholder=" ...")
 
 

@@ -82,9 +82,10 @@ def kept_table(attempt: Attempt, path: str, make: Callable[[], pa.Table]) -> pa.
 
 
 def in_turn(ranks: Ranks, makes: Sequence[Callable[[], T]]) -> Generator[T, None, None]:
-    """Yield what each function returns (collective). The leader calls the next one in a thread in the meantime.
+    """Call the functions in their order and yield each result (collective).
 
-    The other ranks call each function when the leader's call has returned, and find what it has published.
+    While the caller works with one result, a thread of the leader already calls the next function. The other ranks call
+    a function only after the leader's call has returned, so that they read what the leader has published.
     """
     with ThreadPoolExecutor(1, "inputs") as thread:
         coming: list[Future[T]] = [thread.submit(make) for make in makes[:1] if ranks.leader]
