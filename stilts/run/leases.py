@@ -14,7 +14,6 @@ leased. While stages run here, the looks are more frequent.
 """
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -25,6 +24,7 @@ from stilts.errors import StiltsError
 from stilts.ledger.lacking import lacking
 from stilts.ledger.record import read_ending, stage_path
 from stilts.plan.job import StageJob
+from stilts.run.store_thread import StoreThread
 from stilts.schedule.agenda import Status
 from stilts.storage.lease import LeaseWatch
 from stilts.storage.local import LocalStore
@@ -72,7 +72,7 @@ class End:
     message: str = ""
 
 
-class Leases:
+class Leases(StoreThread):
     """What is known of the leases of stages. Use it as the context of the run.
 
     Attributes:
@@ -80,6 +80,7 @@ class Leases:
     """
 
     def __init__(self, store: Store, jobs: Iterable[StageJob] = ()) -> None:
+        super().__init__("leases", CLOSE_SECONDS)
         self._store = store
         self._jobs = {job.name: job for job in jobs}
         self._pace = Pace.of(store)
@@ -90,25 +91,8 @@ class Leases:
         self._turns: deque[str] = deque()
         self._ends: list[End] = []
         self._due = 0.0
-        self._busy = self._closed = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, daemon=True, name="leases")
+        self._busy = False
         self.who: dict[str, str] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its searcher to restore it later, which stilts never does.
-        return {}
-
-    def __enter__(self) -> "Leases":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Stop looking. A store that does not answer does not hold up the end of the run."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        self._thread.join(CLOSE_SECONDS)
 
     # --- called in Tune's loop ---------------------------------------------------------------------------
 

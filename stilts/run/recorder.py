@@ -5,12 +5,12 @@ attempt was lost and is repeated, and that a stage failed because it was lost to
 end of the run, so that the reasons are in the store however the driver ends.
 """
 
-import threading
 import time
 from typing import Any
 
 from stilts.errors import StiltsError
 from stilts.ledger.record import read_ending, write_failure
+from stilts.run.store_thread import StoreThread
 from stilts.schedule.agenda import StageOutcome
 from stilts.schedule.causes import again
 from stilts.storage.protocol import Store
@@ -20,35 +20,17 @@ CLOSE_SECONDS = 30.0
 RETRY_SECONDS = 5.0
 
 
-class Recorder:
+class Recorder(StoreThread):
     """Callable that records how the last attempt at a stage ended. Use it as the context of the run.
-
-    It writes in a thread, because the store may be slow or out of reach and Tune's loop must not wait for it.
 
     Args:
         max_retries: as `Runtime.max_retries`.
     """
 
     def __init__(self, store: Store, max_retries: int) -> None:
+        super().__init__("failures", CLOSE_SECONDS)
         self._store, self._max_retries = store, max_retries
         self._waiting: dict[str, dict[str, Any]] = {}
-        self._changed = threading.Condition()
-        self._closed = False
-        self._thread = threading.Thread(target=self._work, daemon=True, name="failures")
-
-    def __getstate__(self) -> dict[str, Any]:
-        # Tune pickles its searcher to restore it later, which stilts never does.
-        return {}
-
-    def __enter__(self) -> "Recorder":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        self._thread.join(CLOSE_SECONDS)
 
     def __call__(self, name: str, outcome: StageOutcome) -> None:
         """Queue the record of an attempt that was lost or whose stage failed; nothing for other outcomes."""

@@ -27,7 +27,6 @@ class StepBatches:
         tokens: number of tokens on all ranks, without padding.
         batches: micro-batches in the memory of the host, with the factor of their loss: 1, or 0 for a batch that stands
             in where other ranks have one more, because all ranks must run the same number of reductions.
-        divisible: whether a smaller token budget would make smaller micro-batches.
     """
 
     source: Source
@@ -35,7 +34,6 @@ class StepBatches:
     examples: int
     tokens: int
     batches: list[tuple[Batch, float]]
-    divisible: bool
 
 
 class Feed:
@@ -64,13 +62,17 @@ class Feed:
             self._next[1].cancel() or self._next[1].exception()
         self._next, self.budget = None, max(1, self.budget // 2)
 
+    def divisible(self, step: int) -> bool:
+        """Whether a smaller token budget would make smaller micro-batches of a step."""
+        source, rows = self._schedule.step(step)
+        return any(len(batch) > 1 and _items(rows, batch) > 1 for batch in self._split(source, rows))
+
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown(cancel_futures=True)
 
     def _make(self, step: int) -> StepBatches:
         source, rows = self._schedule.step(step)
-        micro_batches = self._split(source, rows)
         return StepBatches(
             source=source,
             units=max(1, rows.units),
@@ -78,9 +80,8 @@ class Feed:
             tokens=int(rows.ids.offsets[-1]),
             batches=[
                 (self._assemble(source, rows, batch or _first_item(rows)), 1.0 if batch else 0.0)
-                for batch in micro_batches
+                for batch in self._split(source, rows)
             ],
-            divisible=any(len(batch) > 1 and _items(rows, batch) > 1 for batch in micro_batches),
         )
 
     def _split(self, source: Source, rows: Features) -> list[MicroBatch]:

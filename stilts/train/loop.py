@@ -290,7 +290,7 @@ class _Run:
             total = self._gradients(step, batches)
         except torch.OutOfMemoryError:
             # Several ranks would have to agree on smaller batches in the middle of their reductions.
-            if self.ranks.world > 1 or not batches.divisible:
+            if self.ranks.world > 1 or not self.feed.divisible(step):
                 raise
             batches, total = self._in_halves(step)
         self.engine.step(learning_rate(self.recipe, step, self.steps), batches.source.head.name)
@@ -327,7 +327,7 @@ class _Run:
             try:
                 return batches, self._gradients(step, batches)
             except torch.OutOfMemoryError:
-                if not batches.divisible:
+                if not self.feed.divisible(step):
                     raise
 
     def _flush(self) -> None:

@@ -50,11 +50,6 @@ class RowsInUse(nn.Module):
         self._others: torch.Tensor | None = None
         self._decay = 1.0
 
-    @property
-    def padding_idx(self) -> int | None:
-        """Id of the padding token."""
-        return self._whole[0].padding_idx
-
     def decay(self, factor: float) -> None:
         """Set what weight decay has multiplied the other rows by until now."""
         if factor != self._decay:
