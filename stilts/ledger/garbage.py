@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from stilts.errors import StiltsError, nearest
 from stilts.identity.stage import SHORT, DataRef
 from stilts.ledger.logs import LOGS
+from stilts.ledger.names import DOCTOR, GENERATED, INDEX, KEY, RUN
 from stilts.ledger.needed import Needed
 from stilts.ledger.needs import CLEANING, TRIALS, Declaration, Needs, dead_runs, declarations, runs
 from stilts.ledger.orphans import is_orphan
@@ -48,12 +49,12 @@ IN_EXPERIMENT = {
     TRIALS: re.compile(r"[0-9]+\.(?:json|yaml)"),
 }
 """Folders that an experiment keeps beside its declarations, and the names of what stilts writes there."""
-_TABLE = re.compile(r"[^.][^/]*?-[0-9a-f]{12}\.arrow")
-_GENERATED = re.compile(r"generated-[0-9a-f]{12}")
-_INDEX = re.compile(r"[0-9a-f]{24}\.json")
-_CHECKPOINT = re.compile(r"[0-9a-f]{12}")
-_DOCTOR = re.compile(r"[0-9a-f]{32}")
-_RUN = re.compile(r"experiments/[^/]+/runs/[0-9a-f]{12}")
+_TABLE = re.compile(rf"[^.][^/]*?-{KEY}\.arrow")
+_GENERATED = re.compile(GENERATED)
+_INDEX = re.compile(INDEX)
+_CHECKPOINT = re.compile(KEY)
+_DOCTOR = re.compile(DOCTOR)
+_RUN = re.compile(RUN)
 _NOTHING = re.compile(r"(?!)")
 """Patterns of names: tables of data and features, the generated corpus, the index of source files, base models by their
 keys, what `stilts doctor` writes, folders of runs, and none."""

@@ -6,33 +6,31 @@ A store may lie in a folder that also holds files of other programs. A name that
 import re
 from collections.abc import Collection
 
-from stilts.identity.stage import SHORT
+from stilts.ledger.names import DOCTOR, GENERATED, INDEX, KEY, RUN
 
-_KEY = rf"[0-9a-f]{{{SHORT}}}"
-_STAGE = rf"stages/[^/.][^/]*-{_KEY}"
-_RUN = r"experiments/[^/]+/runs/[0-9a-f]{12}"
+_STAGE = rf"stages/[^/.][^/]*-{KEY}"
 _FOLDERS = re.compile(
     rf"\.|stages|{_STAGE}|{_STAGE}/(?:evaluations(?:/[^/]+)?|claims|logs|resume(?:/[0-9]+)?)|data|data/index|features"
     rf"|checkpoints|experiments|experiments/[^/]+(?:/(?:known|spent|study|trials|search|search/claims|runs))?"
-    rf"|{_RUN}(?:/claims)?|clean(?:/claims)?|doctor(?:/[0-9a-f]{{32}})?"
+    rf"|{RUN}(?:/claims)?|clean(?:/claims)?|doctor(?:/{DOCTOR})?"
 )
 """Folders in which stilts writes, without those of the tasks' data."""
 
 _ASIDE = re.compile(r"\.aside-[0-9a-f]{12}")
 _RANDOM = r"[a-z0-9_]{8}"
 """What Python's `tempfile` adds to a name."""
-_TABLE = re.compile(rf"\.[^/]+-{_KEY}\.arrow-{_RANDOM}")
-_INDEX = re.compile(rf"\.[0-9a-f]{{24}}\.json-{_RANDOM}")
+_TABLE = re.compile(rf"\.[^/]+-{KEY}\.arrow-{_RANDOM}")
+_INDEX = re.compile(rf"\.{INDEX}-{_RANDOM}")
 _GENERATED = re.compile(rf"\.generated-{_RANDOM}")
 _SEEN = re.compile(r"\.seen-[0-9a-f]{32}")
 _TREE = re.compile(r"(.+)\.tree-[0-9a-f]{12}")
-_IN_DATA = re.compile(rf"[^/]+-{_KEY}\.arrow")
+_IN_DATA = re.compile(rf"[^/]+-{KEY}\.arrow")
 _TREES = (
     (re.compile(_STAGE), re.compile(r"weights|resume")),
     (re.compile(rf"{_STAGE}/resume/[0-9]+"), re.compile(r"[0-9]+")),
-    (re.compile(r"data"), re.compile(rf"generated-{_KEY}")),
+    (re.compile(r"data"), re.compile(GENERATED)),
     (re.compile(r"features"), _IN_DATA),
-    (re.compile(r"checkpoints"), re.compile(_KEY)),
+    (re.compile(r"checkpoints"), re.compile(KEY)),
 )
 """Folders, and the names of the trees that stilts stores in them."""
 

@@ -70,19 +70,6 @@ class Batch:
         )
 
 
-def collate(
-    features: Features,
-    rows: MicroBatch,
-    pad_id: int,
-    device: torch.device,
-    packed: bool,
-    last_token: bool = False,
-    head: str | None = None,
-) -> Batch:
-    """Arrange sequences in rows on the device; see `assemble`."""
-    return assemble(features, rows, pad_id, packed, last_token, head, pin=device.type == "cuda").to(device)
-
-
 def assemble(
     features: Features,
     rows: MicroBatch,

@@ -16,11 +16,11 @@ from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import with_language
 from stilts.tasks.base import get_task
 from stilts.tasks.families import Lengths, get_family
-from stilts.train.batch import Batch, collate
+from stilts.train.batch import Batch
 from stilts.train.features import Features
 from stilts.train.masking import mask_tokens
 from stilts.train.model import Model
-from tests.train.toys import NO_DROPOUT, load_model, make_base, sentences
+from tests.train.toys import NO_DROPOUT, collate, load_model, make_base, sentences
 
 CPU = torch.device("cpu")
 LENGTHS = Lengths(max_length=32)

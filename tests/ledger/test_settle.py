@@ -148,41 +148,27 @@ def test_nothing_goes_while_the_needs_of_a_declaration_are_not_known(
 GRID = {"intermediates": "[none, hellaswag]", "targets": "[xnli, udpos]", "keep": "best"}
 
 
+def kept_best(session: Session, tmp_path: Path, *scores: float | None) -> set[str]:
+    """Leaves of GRID whose weights stay, given the dev scores of xnli and udpos, each without and with hellaswag."""
+    finish(session, tmp_path, leaves=True)
+    leaves = ("xnli", "hellaswag-xnli", "udpos", "hellaswag-udpos")
+    score(session, {f"xlm-roberta-{leaf}": dev for leaf, dev in zip(leaves, scores, strict=True)})
+    settle(session.store, "one")
+    kept = {name.rpartition("-")[0] for name in weights(session) - feeding(session)}
+    return {name.removeprefix("xlm-roberta-") for name in kept}
+
+
 @EVERYWHERE
 def test_the_best_stage_of_each_target_is_kept(store: Store, tmp_path: Path) -> None:
     session = experiment(store, tmp_path, **GRID)
-    finish(session, tmp_path, leaves=True)
-    score(
-        session,
-        {
-            "xlm-roberta-xnli": 60,
-            "xlm-roberta-hellaswag-xnli": 70,
-            "xlm-roberta-udpos": 80,
-            "xlm-roberta-hellaswag-udpos": 75,
-        },
-    )
-    settle(store, "one")
-    kept = {name.rpartition("-")[0] for name in weights(session) - feeding(session)}
-    assert kept == {"xlm-roberta-hellaswag-xnli-s1", "xlm-roberta-udpos-s1"}
+    assert kept_best(session, tmp_path, 60, 70, 80, 75) == {"hellaswag-xnli-s1", "udpos-s1"}
     assert session.plan(verify=True).jobs == {}
 
 
 @HERE
 def test_of_equal_scores_the_first_cell_is_kept_and_what_has_no_score_stays(store: Store, tmp_path: Path) -> None:
     session = experiment(store, tmp_path, **GRID)
-    finish(session, tmp_path, leaves=True)
-    score(
-        session,
-        {
-            "xlm-roberta-xnli": 60,
-            "xlm-roberta-hellaswag-xnli": 60,
-            "xlm-roberta-udpos": 80,
-            "xlm-roberta-hellaswag-udpos": None,
-        },
-    )
-    settle(store, "one")
-    kept = {name.rpartition("-")[0] for name in weights(session) - feeding(session)}
-    assert kept == {"xlm-roberta-xnli-s1", "xlm-roberta-udpos-s1", "xlm-roberta-hellaswag-udpos-s1"}
+    assert kept_best(session, tmp_path, 60, 60, 80, None) == {"xnli-s1", "udpos-s1", "hellaswag-udpos-s1"}
 
 
 @HERE

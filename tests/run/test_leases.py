@@ -67,13 +67,18 @@ def held(store: Store, name: str) -> Iterator[Lease]:
         yield lease
 
 
+def passes_over_a(driver: Driver, seconds: float) -> None:
+    """The driver trains the free stage, and offers nothing for some seconds while another one holds the lease of a."""
+    assert driver.next() == "b"
+    driver.searcher.on_trial_complete(*driver.searcher._stages, {"status": "done"})
+    assert driver.next(seconds) is None
+
+
 def test_a_leased_stage_is_passed_over_and_taken_when_its_lease_is_released(store: LocalStore) -> None:
     driver = Driver(store, PARENTS)
     with driver.leases:
         with held(store, "a"):
-            assert driver.next() == "b"
-            driver.searcher.on_trial_complete(*driver.searcher._stages, {"status": "done"})
-            assert driver.next(0.5) is None
+            passes_over_a(driver, 0.5)
             assert list(driver.agenda.leased) == ["a"]
             assert not driver.agenda.exhausted
         assert driver.next() == "a"
@@ -85,9 +90,7 @@ def test_a_stage_that_fails_elsewhere_ends_here_too(store: LocalStore, status: s
     driver = Driver(store, PARENTS)
     with driver.leases:
         with held(store, "a"):
-            assert driver.next() == "b"
-            driver.searcher.on_trial_complete(*driver.searcher._stages, {"status": "done"})
-            assert driver.next(0.3) is None
+            passes_over_a(driver, 0.3)
             write_failure(store, "a", {"status": status, "error": "loss is NaN", "time": 2.0})
         assert wait_until(lambda: driver.searcher.suggest("x") == "FINISHED", 5)
     assert [driver.agenda.outcomes[name].status for name in PARENTS] == [status, "done", "not run"]
@@ -111,9 +114,7 @@ def test_what_another_driver_has_done_is_not_trained_and_its_children_start(
     driver = Driver(store, PARENTS)
     with driver.leases:
         with held(store, "a"):
-            assert driver.next() == "b"
-            driver.searcher.on_trial_complete(*driver.searcher._stages, {"status": "done"})
-            assert driver.next(0.3) is None
+            passes_over_a(driver, 0.3)
             done.add("a")
         assert driver.next() == "child-of-a"
     assert driver.agenda.outcomes["a"].status == "done"

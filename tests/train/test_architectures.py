@@ -24,7 +24,7 @@ from stilts.identity.stage import DataRef, EvaluationSpec
 from stilts.tasks import schema
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.families import Lengths, get_family
-from stilts.train.batch import Batch, collate
+from stilts.train.batch import Batch
 from stilts.train.features import Features
 from stilts.train.heads import HeadSpec, head_dropout
 from stilts.train.loop import train
@@ -33,7 +33,7 @@ from stilts.train.model import Model, Pooling
 from stilts.train.ranks import Ranks
 from stilts.train.step_schedule import TrainPart
 from tests.train.checkpoints import CONFIGS, KINDS, make_checkpoint
-from tests.train.toys import load_model, make_base, sentences
+from tests.train.toys import collate, load_model, make_base, sentences
 
 CPU = torch.device("cpu")
 LENGTHS = Lengths(max_length=32, stride=8, max_query_length=8)

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
 from stilts.train.checkpoint import ResumeStore
-from stilts.train.loop import TrainResult, train
+from stilts.train.loop import train
 from stilts.train.ranks import Ranks
+from stilts.train.result import TrainResult
 from tests.train.toys import load_model, make_features, one_part
 
 

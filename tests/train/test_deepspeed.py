@@ -9,7 +9,6 @@ from stilts.data.batching import split_packed
 from stilts.evaluate.predict import forward
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
-from stilts.train.batch import collate
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.engine_choice import make_engine
 from stilts.train.loop import train
@@ -17,7 +16,7 @@ from stilts.train.model import Model
 from stilts.train.optimizer import MOMENTS, HeadAdamW
 from stilts.train.precision import set_precision
 from stilts.train.step_schedule import StepSchedule
-from tests.train.toys import load_model, make_base, make_features, one_part
+from tests.train.toys import collate, load_model, make_base, make_features, one_part
 
 SIZES = {
     "xlnet": {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64, "dropout": 0.0},

@@ -11,12 +11,11 @@ from stilts.data.batching import epoch_order, split_packed
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
 from stilts.train import features as module
-from stilts.train.batch import collate
 from stilts.train.features import Features, in_blocks
 from stilts.train.heads.dual_encoder import SCALE, DualEncoder
 from stilts.train.loop import train
 from stilts.train.ranks import Ranks
-from tests.train.toys import load_model, make_features, one_part
+from tests.train.toys import collate, load_model, make_features, one_part
 
 
 @pytest.fixture

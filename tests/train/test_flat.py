@@ -9,14 +9,13 @@ from stilts.data.batching import split_packed
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import Mixing
-from stilts.train.batch import collate
 from stilts.train.engine_choice import make_engine
 from stilts.train.flat import FlatEngine
 from stilts.train.loop import learning_rate, train
 from stilts.train.model import Model
 from stilts.train.optimizer import parameter_groups
 from stilts.train.step_schedule import StepSchedule, TrainPart
-from tests.train.toys import NO_DROPOUT, head_spec, load_model, make_base, make_features, one_part
+from tests.train.toys import NO_DROPOUT, collate, head_spec, load_model, make_base, make_features, one_part
 
 FAMILIES = ["classification", "multiple_choice", "tagging", "span_qa", "mlm", "dual_encoder", "srl", "parsing"]
 STEPS = 50

@@ -14,13 +14,13 @@ from stilts.errors import StiltsError
 from stilts.evaluate.predict import forward
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
-from stilts.train.batch import collate
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.features import Features
-from stilts.train.loop import Diverged, TrainResult, learning_rate, train
+from stilts.train.loop import Diverged, learning_rate, train
 from stilts.train.model import Model
 from stilts.train.ranks import Preempted, Ranks
-from tests.train.toys import CONFIG, NO_DROPOUT, load_model, make_base, make_features, one_part
+from stilts.train.result import TrainResult
+from tests.train.toys import CONFIG, NO_DROPOUT, collate, load_model, make_base, make_features, one_part
 
 
 def recipe(**fields) -> Recipe:

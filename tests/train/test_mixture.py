@@ -13,13 +13,13 @@ from stilts.errors import StiltsError
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import Mixing
-from stilts.train.batch import collate
 from stilts.train.checkpoint import ResumeStore
-from stilts.train.loop import TrainResult, learning_rate, train
+from stilts.train.loop import learning_rate, train
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
+from stilts.train.result import TrainResult
 from stilts.train.step_schedule import StepSchedule, TrainPart
-from tests.train.toys import head_spec, make_features, one_part
+from tests.train.toys import collate, head_spec, make_features, one_part
 
 EQUAL = Mixing(sampling="uniform")
 FOUR = ("classification", "mlm", "span_qa", "tagging")

@@ -11,12 +11,11 @@ from transformers import AutoModel, AutoTokenizer
 
 from stilts.data.batching import split_packed
 from stilts.errors import Problems, StiltsError
-from stilts.train.batch import collate
 from stilts.train.features import Features
 from stilts.train.heads import head_of
 from stilts.train.masking import mask_tokens
 from stilts.train.model import Model, Pooling
-from tests.train.toys import NO_DROPOUT, head_spec, load_model, make_base, make_features
+from tests.train.toys import NO_DROPOUT, collate, head_spec, load_model, make_base, make_features
 
 CPU = torch.device("cpu")
 FAMILIES = ["classification", "multiple_choice", "tagging", "parsing", "srl", "span_qa", "mlm"]

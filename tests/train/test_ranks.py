@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stilts.train.batch import collate
 from stilts.train.features import Features, in_blocks
 from stilts.train.masking import mask_tokens
-from tests.train.toys import free_port, load_model, make_features
+from tests.train.toys import collate, free_port, load_model, make_features
 
 RAISING = {
     "_embedding_bag",

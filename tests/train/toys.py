@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
+from stilts.data.batching import MicroBatch
 from stilts.experiment.recipe import Recipe
 from stilts.train.base import materialise_base
+from stilts.train.batch import Batch, assemble
+from stilts.train.features import Features
 from stilts.train.heads import HeadSpec
 from stilts.train.model import Model
 from stilts.train.step_schedule import TrainPart
@@ -105,3 +109,16 @@ def make_features(family: str, count: int = 40, seed: int = 0, longest: int = 30
     ints, lists = pa.int32(), pa.list_(pa.int32())
     kinds = {name: lists if name in ("input_ids", "positions", "heads", "labels") else ints for name in rows}
     return pa.table({name: pa.array(values, kinds[name]) for name, values in rows.items()})
+
+
+def collate(
+    features: Features,
+    rows: MicroBatch,
+    pad_id: int,
+    device: torch.device,
+    packed: bool,
+    last_token: bool = False,
+    head: str | None = None,
+) -> Batch:
+    """A batch on a device; see `assemble`."""
+    return assemble(features, rows, pad_id, packed, last_token, head).to(device)

@@ -12,9 +12,9 @@ from stilts.plan.cost.estimate import training_flops, watching_flops
 from stilts.plan.job import StageJob
 from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task
-from stilts.train.loop import TrainResult
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
+from stilts.train.result import TrainResult
 
 
 def training_facts(

@@ -16,10 +16,11 @@ from stilts.storage.local import LocalStore
 from stilts.train.base import materialise_base
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.heads import heads_of
-from stilts.train.loop import TrainResult, train
+from stilts.train.loop import train
 from stilts.train.model import Model
 from stilts.train.precision import set_precision
 from stilts.train.ranks import Stopped
+from stilts.train.result import TrainResult
 
 
 def stage_model(attempt: Attempt, scratch: Path) -> Model | None:

@@ -112,10 +112,8 @@ def execute(
     brake = brake or Brake()
     if not jobs and source is None:
         return Outcome({})
-    agenda = Agenda({job.name: job.parent for job in jobs}, seconds, runtime.max_retries)
+    agenda = _agenda(jobs, seconds, runtime.max_retries, diverged or {})
     agenda.open = source is not None
-    for stage, reason in (diverged or {}).items():
-        agenda.conclude(stage, "diverged", reason)
     if agenda.exhausted and source is None:
         return Outcome(agenda.outcomes)
     uri = jobs[0].store if source is None else source.uri
@@ -150,6 +148,16 @@ def execute(
             become_patient()
             tuner.fit()
     return Outcome(agenda.outcomes, brake.reason)
+
+
+def _agenda(
+    jobs: Sequence[StageJob], seconds: Mapping[str, float] | None, max_retries: int, diverged: Mapping[str, str]
+) -> Agenda:
+    """The agenda of the jobs, on which the stages that diverged in an earlier run have ended."""
+    agenda = Agenda({job.name: job.parent for job in jobs}, seconds, max_retries)
+    for stage, reason in diverged.items():
+        agenda.conclude(stage, "diverged", reason)
+    return agenda
 
 
 @contextmanager
