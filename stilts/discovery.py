@@ -2,6 +2,18 @@
 
 import importlib
 import pkgutil
+from typing import Any, TypeVar
+
+Registry = TypeVar("Registry", bound=dict[Any, Any])
+
+REGISTRIES: list[dict[Any, Any]] = []
+"""Every registry, so that what a user's own file registers can be told from what the package holds (`tasks/own.py`)."""
+
+
+def tracked(registry: Registry) -> Registry:
+    """Add a registry to REGISTRIES and return it."""
+    REGISTRIES.append(registry)
+    return registry
 
 
 def import_modules(package: str) -> None:

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from stilts.advice import advice, explained
-from stilts.cli import data, machine, results, run, start, store
+from stilts.cli import data, machine, results, run, start, store, tasks
 from stilts.cli.base import complain, progress_console
 from stilts.cli.exit_codes import DEFECT, FAILED, LIMIT_REACHED, MEANINGS
 from stilts.cli.streams import forgiving_output, is_of_output
@@ -49,6 +49,12 @@ DATA_COMMANDS: tuple[tuple[Callable[..., None], str], ...] = (
     (data.verify, "stilts data verify first.yaml --json"),
 )
 
+TASK_COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
+    ("list", tasks.list_tasks, "stilts tasks list --families"),
+    ("show", tasks.show, "stilts tasks show xnli"),
+    ("check", tasks.check, "stilts tasks check my_tasks.yaml"),
+)
+
 
 def _example(text: str) -> str:
     return f"[bold]Example:[/] {escape(text)}"
@@ -72,6 +78,10 @@ data_app = typer.Typer(help="Prepare and verify the data of an experiment.", no_
 for command, example in DATA_COMMANDS:
     data_app.command(epilog=_example(example))(command)
 app.add_typer(data_app, name="data", rich_help_panel=START)
+tasks_app = typer.Typer(help="List and describe tasks, and check tasks of your own.", no_args_is_help=True)
+for name, command, example in TASK_COMMANDS:
+    tasks_app.command(name, epilog=_example(example))(command)
+app.add_typer(tasks_app, name="tasks", rich_help_panel=START)
 
 
 def main() -> None:

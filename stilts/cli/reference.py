@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from stilts.cli import COMMANDS, DATA_COMMANDS, app
+from stilts.cli import COMMANDS, DATA_COMMANDS, TASK_COMMANDS, app
 from stilts.cli.exit_codes import MEANINGS
 from stilts.experiment.reference import models
 
@@ -49,6 +49,9 @@ def _commands() -> Iterator[str]:
     yield from ("", "## Data")
     for function, example in DATA_COMMANDS:
         yield from _command(root.commands["data"].commands[function.__name__], f"data {function.__name__}", example)
+    yield from ("", "## Tasks")
+    for name, _, example in TASK_COMMANDS:
+        yield from _command(root.commands["tasks"].commands[name], f"tasks {name}", example)
     yield from ("", "## Exit codes", "", "| code | meaning |", "|---|---|")
     yield from (f"| {code} | {meaning} |" for code, meaning in MEANINGS.items())
 

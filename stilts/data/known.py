@@ -13,7 +13,8 @@ from typing import Any
 from stilts.data.prepare import Catalog
 from stilts.errors import StiltsError
 from stilts.experiment.data import DataDecl, TaskSource
-from stilts.identity.stage import DataRef
+from stilts.identity.canonical import digest
+from stilts.identity.stage import SHORT, DataRef
 from stilts.tasks.base import Task
 
 _REF: dict[str, Any] = {
@@ -54,7 +55,8 @@ class KnownData:
         )
 
     def _answer(self, question: str, task: Task, split: str, language: str, ask: Callable[[], Any]) -> Any:
-        key = f"{question} {task.name} {task.version} {split} {language}"
+        own = "" if task.origin is None else f" {digest(task.selecting_definition)[:SHORT]}"
+        key = f"{question} {task.name} {task.version}{own} {split} {language}"
         if self._noted is None:
             self.answers[key] = ask()
         elif _is_answer(question, self._noted.get(key)):

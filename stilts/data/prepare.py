@@ -126,7 +126,7 @@ class Catalog:
         source = self._source(task, ref.split)
         if isinstance(source, HubSource) and ref.identity.startswith(hub.PREFIX):
             source = source.of(ref.language)
-            if ref.identity == hub.identity(source, ref.split, ref.language):
+            if ref.identity == hub.identity(source, task, ref.split, ref.language):
                 table = hub.load(source, task, ref.split, ref.language)
                 check_rows(table, task, source.id)
                 is_labelled(table, task, ref.split, source.id)
@@ -247,7 +247,8 @@ class Catalog:
     def _declared_ref(self, task: Task, split: str, language: str) -> DataRef:
         """Declared sizes of data that only a person can provide, so that a plan can be made before it is there."""
         rows = task.rows(split, language)
-        if task.hub is not None or task.name in self._declared or self._folders or (rows is None and task.sizes):
+        undeclared = rows is None and (task.sizes or task.origin)
+        if task.hub is not None or task.name in self._declared or self._folders or undeclared:
             raise StiltsError(self._no_source(task, split))
         tokens = None if rows is None else round(rows * task.tokens_per_row)
         return DataRef(task.name, split, language, f"{ABSENT}{task.name}", rows, tokens)
@@ -260,7 +261,7 @@ class Catalog:
             raise StiltsError(f"{source.id} has no {split} data of {task.name} in {language}")
         rows = source.lines or task.rows(split, language)
         tokens = None if rows is None else round(rows * task.tokens_per_row)
-        return DataRef(task.name, split, language, hub.identity(source, split, language), rows, tokens)
+        return DataRef(task.name, split, language, hub.identity(source, task, split, language), rows, tokens)
 
     def _write(self, table: pa.Table, task: Task, split: str, language: str, where: str) -> DataRef:
         check_rows(table, task, where)
@@ -279,6 +280,9 @@ class Catalog:
     def _index_path(self, task: Task, split: str, language: str, files: Sequence[Path]) -> Path:
         state = [file_state(path) if path.is_file() else str(path) for path in files]
         reader = [task.name, task.version, task.files, task.labels]
+        if task.origin is not None:
+            spelled = sorted((str(value), index) for value, index in task.label_values.items())
+            reader += [task.origin, task.family, dict(task.columns), spelled, task.parallel]
         name = digest([INDEX_VERSION, DIGEST_VERSION, reader, split, language, state])[:24]
         return self.root / "data" / "index" / f"{name}.json"
 

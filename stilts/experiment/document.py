@@ -113,19 +113,31 @@ def parse_file(path: Path, document: Document) -> dict[str, Any]:
     Raises:
         StiltsError: the file cannot be read, is not YAML or no mapping, or is larger than any experiment.
     """
+    return parse_text(_text(path), document, "an experiment is a mapping (name:, seeds:, models: ...)")
+
+
+def parse_text(text: str, document: Document, wanted: str) -> dict[str, Any]:
+    """The mapping in a YAML text, whose name for messages is that of the document.
+
+    Args:
+        wanted: what the text should be, for the message that it is something else.
+
+    Raises:
+        StiltsError: the text is not YAML or no mapping, or is larger than any declaration.
+    """
     try:
-        node = yaml.compose(_text(path), Loader=Loader)
+        node = yaml.compose(text, Loader=Loader)
         data = None if node is None else construct(node, (), document)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f":{mark.line + 1}" if mark else ""
-        raise StiltsError(f"{path}{line}: not valid YAML: {error.problem or error.context}") from None
+        raise StiltsError(f"{document.file}{line}: not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
-        raise StiltsError(f"{path}: not valid YAML: {error}") from None
+        raise StiltsError(f"{document.file}: not valid YAML: {error}") from None
     except RecursionError:
-        raise StiltsError(f"{path}: nested more than {MAX_DEPTH} deep; an experiment is not") from None
+        raise StiltsError(f"{document.file}: nested more than {MAX_DEPTH} deep; an experiment is not") from None
     if not isinstance(data, dict):
-        raise StiltsError(f"{path}: an experiment is a mapping (name:, seeds:, models: ...), this is {kind_of(data)}")
+        raise StiltsError(f"{document.file}: {wanted}, this is {kind_of(data)}")
     return data
 
 

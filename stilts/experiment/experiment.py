@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from stilts.experiment.data import DataDecl
+from stilts.experiment.data import DataDecl, TaskSource
 from stilts.experiment.machines import Cluster
 from stilts.experiment.mistakes import InvalidExperiment, mistakes_of
 from stilts.experiment.models import ModelDecl
@@ -13,6 +13,7 @@ from stilts.experiment.recipe import SEED_PARTS, Frozen, Positive, Seed, SeedPar
 from stilts.experiment.regimes import RecipeFields, RegimeDecl, Stages, regime_of
 from stilts.experiment.runtime import Runtime
 from stilts.experiment.secrets import without_secrets
+from stilts.experiment.tasks import TaskFile, read_files, sources_of
 from stilts.places import check_folder, check_store
 
 NONE = "none"
@@ -171,6 +172,9 @@ class Experiment(Frozen):
     intermediate stage, the baseline of every comparison."""
     targets: Annotated[dict[Name, TargetDecl], Field(min_length=1)]
     """Target tasks: a list of task names, or a mapping of names to settings."""
+    tasks: tuple[TaskFile, ...] = ()
+    """Files of tasks of your own, in YAML or Python: `[my_tasks.yaml]`. A path is relative to the YAML file that names
+    it. Their tasks are named like those of the library in the rest of the file."""
     benchmark: str = "xtreme"
     """Benchmark whose languages and averages are used: `xtreme` or `xtreme-r`."""
     languages: Literal["all", "present"] | tuple[Language, ...] = "all"
@@ -211,6 +215,17 @@ class Experiment(Frozen):
             raise InvalidExperiment(secrets)
 
     @model_validator(mode="after")
+    def _tasks_bring_their_files(self) -> "Experiment":
+        """Add the files that tasks of one's own declare to `data.tasks`, where the experiment gives no others."""
+        tasks = dict(self.data.tasks)
+        for name, source in sources_of(self.tasks).items():
+            own = tasks[name].model_dump(exclude_unset=True) if name in tasks else {}
+            tasks[name] = TaskSource(**(own if "hub" in own else {**source.model_dump(exclude_none=True), **own}))
+        if tasks != self.data.tasks:
+            object.__setattr__(self, "data", self.data.model_copy(update={"tasks": tasks}))
+        return self
+
+    @model_validator(mode="after")
     def _seed_parts_vary(self) -> "Experiment":
         given = {part: getattr(self.seed_parts, part) for part in SEED_PARTS}
         for part, value in given.items():
@@ -232,6 +247,17 @@ class Experiment(Frozen):
             except ValueError as error:
                 raise ValueError(f"cluster: {error}") from None
         return self
+
+    @field_validator("tasks", mode="before", json_schema_input_type=list[str | TaskFile])
+    @classmethod
+    def _read_tasks(cls, value: Any) -> Any:
+        return read_files(value)
+
+    @field_validator("tasks", mode="after")
+    @classmethod
+    def _declared_right(cls, value: tuple[TaskFile, ...]) -> tuple[TaskFile, ...]:
+        sources_of(value)
+        return value
 
     @field_validator("store", mode="after")
     @classmethod

@@ -71,6 +71,7 @@ def _load(
         override(data, setting, document)
     variables = os.environ if environment is None else environment
     data = _expand(data, (), document, variables)
+    _place_files(data, document)
     data, secrets = without_secrets(data, variables)
     for location, message in secrets:
         document.problem(location, message)
@@ -82,6 +83,17 @@ def _load(
     if document.problems:
         raise Problems([redact(problem, variables) for problem in document.problems])
     return experiment
+
+
+def _place_files(data: dict[str, Any], document: Document) -> None:
+    """Make the paths of `tasks` relative to the file that names them; those of `--set` stay as they are."""
+    tasks = data.get("tasks")
+    if not isinstance(tasks, list):
+        return
+    for number, path in enumerate(tasks):
+        file, line, _ = document.where(("tasks", number)).rpartition(":")
+        if isinstance(path, str) and line:
+            tasks[number] = os.path.normpath(os.path.join(os.path.dirname(file), os.path.expanduser(path)))
 
 
 def resolved_yaml(experiment: Experiment) -> str:

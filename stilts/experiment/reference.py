@@ -15,6 +15,10 @@ from stilts.experiment.mistakes import model_of, options_of
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.regimes import RecipeFields
 from stilts.experiment.search import Tuning
+from stilts.experiment.tasks import TaskDecl
+
+TASK = "TASK"
+"""Stands for a task's name in the paths of the fields of a file of tasks."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,18 @@ class ModelReference:
 
 
 def models() -> list[ModelReference]:
-    """Every mapping of an experiment and of a search, each once, those near the top of the file first."""
+    """Every mapping of an experiment, a search and a file of tasks, each once; those near the top of the file first."""
+    tasks = "The fields of one task in a file of tasks (`tasks`), where TASK is its name."
     own = {name: Tuning.model_fields[name] for name in ("experiment", "search")}
     text = "The file of a search has these fields beside those of an experiment."
-    tops = ((Experiment, _summary(Experiment), Experiment.model_fields), (Tuning, text, own))
+    tops = (
+        (Experiment, "", _summary(Experiment), Experiment.model_fields),
+        (Tuning, "", text, own),
+        (TaskDecl, TASK, tasks, TaskDecl.model_fields),
+    )
     found: dict[type[BaseModel], ModelReference] = {}
-    for top, description, fields in tops:
-        found[top] = ModelReference([""], description, [])
+    for top, start, description, fields in tops:
+        found[top] = ModelReference([start], description, [])
         queue = _add_fields(found[top], top, fields)
         while queue:
             model, path = queue.pop(0)
@@ -94,7 +103,7 @@ def find(path: str) -> list[FieldReference]:
         StiltsError: there is no such field; the message names the nearest.
     """
     parts = path.split(".")
-    fields = list(_walk(Tuning, ""))
+    fields = [*_walk(Tuning, ""), *_walk(TaskDecl, TASK)]
     found = [field for field in fields if _matches(field.path.split("."), parts)]
     if found:
         return found

@@ -75,6 +75,12 @@ EXAMPLE_FIELDS = (
 to the stage."""
 
 
+def _named(task: str, version: int, definition: dict[str, Any] | None) -> dict[str, Any]:
+    """What a payload says of a task."""
+    own = {} if definition is None else {"definition": definition}
+    return {"name": task, "version": version, **own}
+
+
 @dataclass(frozen=True)
 class Part:
     """One task of a stage.
@@ -84,6 +90,8 @@ class Part:
         train: training examples: one entry per language, and per task where the task is a union of others.
         dev: dev set for model selection; None if the last weights are taken.
         recipe: the recipe of the task; only its EXAMPLE_FIELDS and its data seed are used.
+        definition: what a task of a user's own is (`Task.definition`); None for a task of the library, whose version
+            stands for it.
     """
 
     task: str
@@ -91,6 +99,7 @@ class Part:
     train: tuple[DataRef, ...]
     dev: DataRef | None
     recipe: Recipe = field(hash=False)
+    definition: dict[str, Any] | None = field(default=None, hash=False)
 
     @property
     def rows(self) -> int:
@@ -106,7 +115,7 @@ class Part:
 
     def payload(self) -> dict[str, Any]:
         return {
-            "task": {"name": self.task, "version": self.task_version},
+            "task": _named(self.task, self.task_version, self.definition),
             "train": [[ref.task, ref.language, ref.identity] for ref in self.train],
             "dev": None if self.dev is None else [self.dev.language, self.dev.identity],
             "examples": {name: getattr(self.recipe, name) for name in EXAMPLE_FIELDS},
@@ -220,6 +229,7 @@ class EvaluationSpec:
         settings: everything but the weights that determines predictions (max_length, stride, layer, pooling ...); for
             base models also `precision`.
         condition: noise on `data` (never on `tune` or `pool`); None: clean.
+        definition: as in `Part`.
     """
 
     task: str
@@ -231,6 +241,7 @@ class EvaluationSpec:
     settings: dict[str, Any] = field(default_factory=dict, hash=False)
     condition: Condition | None = None
     pool: DataRef | None = None
+    definition: dict[str, Any] | None = field(default=None, hash=False)
 
     @property
     def refs(self) -> list[DataRef]:
@@ -241,7 +252,7 @@ class EvaluationSpec:
         return {
             "key_version": KEY_VERSION,
             "evaluation_version": EVALUATION_VERSION,
-            "task": {"name": self.task, "version": self.task_version},
+            "task": _named(self.task, self.task_version, self.definition),
             "split": self.split,
             "language": self.language,
             "data": self.data.identity,

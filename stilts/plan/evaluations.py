@@ -217,6 +217,7 @@ class Evaluator:
             settings=recorded_settings(task, settings),
             condition=condition,
             pool=self._pool(task, split),
+            definition=task.scored_definition,
         )
 
     def _trained_lengths(self, task: Task) -> dict[str, Any]:

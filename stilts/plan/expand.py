@@ -20,8 +20,9 @@ from stilts.plan.evaluations import Evaluator
 from stilts.plan.graph import Graph, Node
 from stilts.plan.problems import Collector
 from stilts.plan.training import MLM, Data, Trainer, Training
-from stilts.tasks.base import all_tasks, get_task
+from stilts.tasks.base import get_task
 from stilts.tasks.benchmarks import get_benchmark
+from stilts.tasks.own import use
 
 PRETRAIN_SEED = 0
 _SLUG = 60
@@ -94,9 +95,9 @@ def expand(experiment: Experiment, data: Data) -> Expansion:
     Raises:
         Problems: the experiment has mistakes. All of them are listed: unknown tasks, languages and settings, and
             mistakes in the data files.
-        StiltsError: the library of tasks has a mistake.
+        StiltsError: the library of tasks has a mistake, or a file of tasks that the experiment names.
     """
-    all_tasks()  # loads the library, so that a mistake in it is reported once and not for every task name
+    use(experiment.tasks)  # loads the library, too, so that a mistake is reported once and not for every task name
     return _Expander(experiment, data).expand()
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from stilts.experiment.runtime import Runtime
+from stilts.experiment.tasks import TaskFile
 from stilts.identity.stage import BaseSpec, EvaluationSpec, StageSpec, Watched
 
 
@@ -24,6 +25,8 @@ class StageJob:
         watched: what the model is scored on at each dev evaluation during training.
         mark: identifier of the store. A node compares it with what it finds there, to make sure that it sees the same
             store as the driver; None skips the check.
+        tasks: the experiment's own files of tasks, with their content: the process that does the job may be on a node
+            without them.
     """
 
     name: str
@@ -38,6 +41,7 @@ class StageJob:
     wanted: bool = False
     watched: tuple[Watched, ...] = ()
     mark: str | None = None
+    tasks: tuple[TaskFile, ...] = ()
 
     @property
     def has_card(self) -> bool:

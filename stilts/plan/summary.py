@@ -56,7 +56,14 @@ def make_plan(expansion: Expansion, inventory: Inventory, store: str, records: I
         records: stage records of the store, from which the speed is measured.
     """
     runtime, cluster = expansion.experiment.runtime, expansion.experiment.cluster
-    jobs = missing_jobs(expansion.graph, inventory, store, runtime, best=kept_best(expansion, inventory))
+    jobs = missing_jobs(
+        expansion.graph,
+        inventory,
+        store,
+        runtime,
+        best=kept_best(expansion, inventory),
+        tasks=expansion.experiment.tasks,
+    )
     rate = speed(runtime, records, cluster)
     costs = {key: rate.calibrated(cost, jobs[key]) for key, cost in stage_costs(expansion.graph, jobs).items()}
     return Plan(expansion, inventory, jobs, costs, rate)

@@ -1,10 +1,11 @@
 """To do: compare the graph of an experiment with the artifacts in a store, and derive the jobs that are missing."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from stilts.experiment.runtime import Runtime
+from stilts.experiment.tasks import TaskFile
 from stilts.identity.stage import SHORT
 from stilts.plan.graph import Graph, Node
 from stilts.plan.job import StageJob
@@ -49,6 +50,7 @@ def missing_jobs(
     runtime: Runtime,
     wanted: Collection[str] = (),
     best: Mapping[str, bool] = MappingProxyType({}),
+    tasks: tuple[TaskFile, ...] = (),
 ) -> dict[str, StageJob]:
     """The jobs that a run has to do, by stage key, parents first; empty if nothing is missing.
 
@@ -59,6 +61,7 @@ def missing_jobs(
         store: URI of the store.
         wanted: keys of nodes whose weights are needed for another purpose, such as the trials of a search.
         best: what `keep: best` keeps, by short key (see `plan.keep.kept_best`).
+        tasks: the experiment's own files of tasks, which the jobs take along.
     """
     needs_weights = set(wanted)
     running: dict[str, Node] = {}
@@ -73,7 +76,10 @@ def missing_jobs(
         if lacks_weights and node.parent is not None:
             needs_weights.add(node.parent)
     return {
-        key: _job(running[key], graph, inventory, store, runtime, key in needs_weights, best.get(key[:SHORT]))
+        key: replace(
+            _job(running[key], graph, inventory, store, runtime, key in needs_weights, best.get(key[:SHORT])),
+            tasks=tasks,
+        )
         for key in graph.nodes
         if key in running
     }

@@ -165,7 +165,8 @@ class Trainer:
     def _part(self, name: str, decl: TrainingData, recipe: Recipe, selection: str) -> Part:
         task = get_task(name)
         train, dev = self.training_data(name, decl.training, decl.languages, selection)
-        return Part(task.name, _version_with_parts(task), train, dev, recipe)
+        definition = task.definition if dev is None else task.selecting_definition
+        return Part(task.name, _version_with_parts(task), train, dev, recipe, definition)
 
     def _training_data(
         self, name: str, training: str, languages: tuple[str, ...] | None, selection: str
@@ -253,7 +254,6 @@ def split_of(training: str, language: str) -> str:
     return TRANSLATED if training == "translated" and language != "en" else "train"
 
 
-@cache
 def _all_languages() -> tuple[str, ...]:
     codes = (code for task in all_tasks().values() for code in task.all_languages)
     return tuple(dict.fromkeys(["en", *codes]))

@@ -173,9 +173,9 @@ def _missing(found: SearchSession, configuration: Configuration, wanted: set[str
     Args:
         wanted: keys of the stages whose weights are needed.
     """
-    store, graph = found.session.store, configuration.expansion.graph
+    store, graph, experiment = found.session.store, configuration.expansion.graph, found.session.experiment
     inventory = take_inventory(store, {key[:SHORT] for key in graph.nodes}, verify=True)
-    missing = missing_jobs(graph, inventory, store.uri, found.session.experiment.runtime, wanted)
+    missing = missing_jobs(graph, inventory, store.uri, experiment.runtime, wanted, tasks=experiment.tasks)
     mark = mark_of(store) if missing else None
     return {key: replace(job, mark=mark) for key, job in missing.items()}
 

@@ -261,6 +261,7 @@ class Proposals:
                     store=self.uri,
                     runtime=runtime,
                     mark=self._mark,
+                    tasks=configuration.expansion.experiment.tasks,
                 )
             )
         return jobs

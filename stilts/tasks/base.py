@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from stilts.discovery import tracked
 from stilts.errors import StiltsError, nearest
 from stilts.tasks.benchmarks import languages_of
 from stilts.tasks.metrics import check_metrics
@@ -103,6 +104,10 @@ class Task:
         parallel: whether test items of several languages that have the same id are translations of each other. Files
             without ids have row numbers for ids, so their translations must be in the same order. The bootstrap over
             test items resamples such items together.
+        columns: our column -> the column of the task's files, where these are tables with a header.
+        label_values: how the task's files spell a label -> its index.
+        origin: of a task that is not the library's, the sha256 of the Python file that defines it, or `declared` for
+            one that is declared in YAML. What such a task is made of is part of its keys (`definition`).
         answers: the kind of answers in which its metrics are looked up, where it is not its family's
             (`Family.scored_as`): `tag runs` for UD-POS, `pairs` for BUCC, `MLQA answers` for MLQA.
     """
@@ -130,6 +135,29 @@ class Task:
     parallel: bool = False
     answers: str | None = None
     evaluation_version: int = 1
+    columns: Mapping[str, str] = field(default_factory=dict)
+    label_values: Mapping[Any, int] = field(default_factory=dict)
+    origin: str | None = None
+
+    @property
+    def definition(self) -> dict[str, Any] | None:
+        """What the key of a stage holds of a task beside its name, version, data and recipe; None for a task of the
+        library, whose version stands for all of it."""
+        if self.origin is None:
+            return None
+        return {"origin": self.origin, "family": self.family, "labels": list(self.labels), "head": self.head_name}
+
+    @property
+    def selecting_definition(self) -> dict[str, Any] | None:
+        """As `definition`, of a stage whose weights a dev set selects."""
+        own = {"metric": self.metric, "answers": self.answers, "settings": dict(self.settings)}
+        return None if self.definition is None else {**self.definition, **own}
+
+    @property
+    def scored_definition(self) -> dict[str, Any] | None:
+        """As `definition`, in the key of an evaluation, which has the settings beside it."""
+        own = {"metrics": list(dict.fromkeys((self.metric, *self.metrics))), "answers": self.answers}
+        return None if self.definition is None else {**self.definition, **own}
 
     @property
     def scored_version(self) -> int:
@@ -180,7 +208,7 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-_TASKS: dict[str, Task] = {}
+_TASKS: dict[str, Task] = tracked({})
 
 
 def register(task: Task) -> Task:
@@ -190,7 +218,7 @@ def register(task: Task) -> Task:
         StiltsError: the name is taken.
     """
     if task.name in _TASKS:
-        raise StiltsError(f"two tasks are called {task.name!r}; give the one that is new in tasks/library another name")
+        raise StiltsError(f"two tasks are called {task.name!r}; give the new one another name")
     _TASKS[task.name] = task
     return task
 

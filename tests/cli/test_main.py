@@ -44,7 +44,7 @@ def test_the_command_line_is_frozen() -> None:
     options = {
         name: sorted(option for p in sub.params for option in p.opts)
         for name, sub in commands.items()
-        if name != "data"
+        if name not in ("data", "tasks")
     }
     assert options == {
         "clean": ["--cache", "--forget", "--json", "--store", "--yes", "-y"],
@@ -85,22 +85,24 @@ def test_the_command_line_is_frozen() -> None:
         "watch": ["--address", "--cloud", "--drain-on-rebalance", "--every", "--node"],
     }
     assert list(commands["data"].commands) == ["prepare", "verify"]
+    assert list(commands["tasks"].commands) == ["list", "show", "check"]
 
 
 def test_every_command_has_a_panel_and_an_example_that_is_a_command(stilts: Run) -> None:
     import typer
 
-    from stilts.cli import COMMANDS, DATA_COMMANDS, app
+    from stilts.cli import COMMANDS, DATA_COMMANDS, TASK_COMMANDS, app
 
     code, out, _ = stilts("--help")
     assert code == 0
     panels = [line.split()[1] for line in out.splitlines() if line.startswith("╭")]
     assert panels == ["Options", "Start", "Run", "Results", "Store", "Machine"]
     command: Any = typer.main.get_command(app)
-    for example in (*(example for _, _, example in COMMANDS), *(example for _, example in DATA_COMMANDS)):
+    examples = [example for _, _, example in (*COMMANDS, *TASK_COMMANDS)]
+    for example in (*examples, *(example for _, example in DATA_COMMANDS)):
         words = example.partition(" > ")[0].split()
         inner, rest = command.commands[words[1]], words[2:]
-        if words[1] == "data":
+        if words[1] in ("data", "tasks"):
             inner, rest = inner.commands[rest[0]], rest[1:]
         inner.make_context(words[1], rest)  # raises for an option or argument that is not there
 

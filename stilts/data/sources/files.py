@@ -23,9 +23,11 @@ from stilts.data.sources import (
     propositions,
     squad,
     supertags,
+    table,
     tags,
 )
 from stilts.data.sources.text import ReadAll, each_file, read_lines, to_table
+from stilts.discovery import tracked
 from stilts.errors import StiltsError, nearest
 from stilts.tasks.base import Task
 from stilts.tasks.schema import MLM
@@ -70,35 +72,38 @@ def read_sentences(path: Path, task: Task, language: str) -> pa.Table:
     return to_table(path, {"id": [str(i) for i, _ in kept], "text": [line for _, line in kept]}, MLM)
 
 
-FORMATS: dict[str, Format] = {
-    "nli": Format(pairs.read_nli, plain_pairs.merge_labels, gold=pairs.LABEL_PLACES),
-    "qqp": Format(pairs.read_qqp, gold=pairs.LABEL_PLACES),
-    "pairs": Format(plain_pairs.read_pairs, plain_pairs.merge_labels, gold="a third column"),
-    "tags": Format(tags.read_tags, tags.merge_tags),
-    "squad": Format(squad.read_squad, squad.merge_answers, squad.read_translated_squad),
-    "supertags": Format(supertags.read_supertags),
-    "bucc": Format(bitexts.read_bucc, bitexts.merge_pairs),
-    "tatoeba": Format(bitexts.read_tatoeba, bitexts.merge_lines),
-    "hellaswag": Format(choices.read_hellaswag, gold="label"),
-    "cosmosqa": Format(choices.read_cosmosqa, gold="label"),
-    "csqa": Format(choices.read_csqa, gold="answerKey"),
-    "siqa": Format(choices.read_siqa, beside=choices.siqa_labels, gold="correct or label"),
-    "copa": Format(choices.read_copa, choices.merge_choices, gold="label"),
-    "squad_pairs": Format(
-        lareqa.read_squad_pairs, translated=lareqa.read_translated_squad_pairs, from_hub=lareqa.question_table
-    ),
-    "xquad_r": Format(lareqa.read_xquad_r, candidates=lareqa.read_xquad_r_candidates),
-    "mention_pairs": Format(mewslix.read_mention_pairs),
-    "mentions": Format(
-        mewslix.read_mentions,
-        mewslix.merge_entities,
-        candidates=mewslix.read_entities,
-        languages=mewslix.mention_languages,
-    ),
-    "text": Format(read_sentences),
-    "conllu": Format(conllu.read_conllu),
-    "propositions": Format(propositions.read_propositions),
-}
+FORMATS: dict[str, Format] = tracked(
+    {
+        "nli": Format(pairs.read_nli, plain_pairs.merge_labels, gold=pairs.LABEL_PLACES),
+        "qqp": Format(pairs.read_qqp, gold=pairs.LABEL_PLACES),
+        "pairs": Format(plain_pairs.read_pairs, plain_pairs.merge_labels, gold="a third column"),
+        "tags": Format(tags.read_tags, tags.merge_tags),
+        "squad": Format(squad.read_squad, squad.merge_answers, squad.read_translated_squad),
+        "supertags": Format(supertags.read_supertags),
+        "bucc": Format(bitexts.read_bucc, bitexts.merge_pairs),
+        "tatoeba": Format(bitexts.read_tatoeba, bitexts.merge_lines),
+        "hellaswag": Format(choices.read_hellaswag, gold="label"),
+        "cosmosqa": Format(choices.read_cosmosqa, gold="label"),
+        "csqa": Format(choices.read_csqa, gold="answerKey"),
+        "siqa": Format(choices.read_siqa, beside=choices.siqa_labels, gold="correct or label"),
+        "copa": Format(choices.read_copa, choices.merge_choices, gold="label"),
+        "squad_pairs": Format(
+            lareqa.read_squad_pairs, translated=lareqa.read_translated_squad_pairs, from_hub=lareqa.question_table
+        ),
+        "xquad_r": Format(lareqa.read_xquad_r, candidates=lareqa.read_xquad_r_candidates),
+        "mention_pairs": Format(mewslix.read_mention_pairs),
+        "mentions": Format(
+            mewslix.read_mentions,
+            mewslix.merge_entities,
+            candidates=mewslix.read_entities,
+            languages=mewslix.mention_languages,
+        ),
+        "text": Format(read_sentences),
+        "conllu": Format(conllu.read_conllu),
+        "propositions": Format(propositions.read_propositions),
+        "table": Format(table.read_columns, gold="the column of the labels"),
+    }
+)
 
 
 def get_format(task: Task) -> Format:

@@ -30,6 +30,8 @@ from stilts.data.sources.files import FORMATS
 from stilts.data.sources.text import tell_left_out, to_table
 from stilts.encoders.hub import ask_hub
 from stilts.errors import StiltsError
+from stilts.identity.canonical import digest
+from stilts.identity.stage import SHORT
 from stilts.tasks.base import HubSource, Task
 from stilts.tasks.families import HubRows, get_family
 from stilts.tasks.families.hub import kind_of
@@ -38,12 +40,23 @@ PREFIX = "hub:"
 """Begins the identity of data on the hub."""
 
 
-def identity(source: HubSource, split: str, language: str) -> str:
-    """`hub:ID/CONFIG@REVISION#SPLIT`: names the content before anything is downloaded."""
+def identity(source: HubSource, task: Task, split: str, language: str) -> str:
+    """`hub:ID/CONFIG@REVISION#SPLIT`: names the content before anything is downloaded.
+
+    For a task of a user's own, a digest of how it reads the columns follows, because no version stands for that.
+    """
     prefix = _fill(source.id_prefix, source, language)
     rows = f"[{prefix}]" if prefix else f"[:{source.lines}]" if source.lines else ""
     config = _fill(source.config, source, language)
-    return f"{PREFIX}{source.id}/{config}@{source.revision}#{source.splits[split]}{rows}"
+    read = "" if task.origin is None else f"~{_reading(source, task)}"
+    return f"{PREFIX}{source.id}/{config}@{source.revision}#{source.splits[split]}{rows}{read}"
+
+
+def _reading(source: HubSource, task: Task) -> str:
+    """A digest of everything that turns the data set's rows into a task's examples."""
+    labels = None if source.labels is None else sorted((str(value), index) for value, index in source.labels.items())
+    form = [task.origin, task.family, list(task.labels), task.files, source.files, task.parallel]
+    return digest([form, dict(source.columns), labels])[:SHORT]
 
 
 def load(source: HubSource, task: Task, split: str, language: str) -> pa.Table:

@@ -37,6 +37,7 @@ from stilts.run.temporary import temporary_folder
 from stilts.storage.lease import WAIT_SECONDS, Lease
 from stilts.storage.open import open_store
 from stilts.storage.protocol import Store
+from stilts.tasks.own import use
 from stilts.train.loop import Diverged
 from stilts.train.ranks import Ranks
 
@@ -62,6 +63,7 @@ def run_stage(job: StageJob, ranks: Ranks, report: Report, *, wait: bool = False
         Preempted: a rank was preempted; all finished work is in the store.
         Stopped: the stage was cancelled; its training left nothing in the store.
     """
+    use(job.tasks)
     store = open_store(job.store)
     if job.mark is not None:
         check_mark(store, job.mark)

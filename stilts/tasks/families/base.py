@@ -107,6 +107,13 @@ class Family:
         noise: scope of the noise -> columns that it changes. The scope of every family with noise is `all`; question
             answering also has `question`. Empty if there is no noise for the family. The columns `context`, `tokens`
             and `choices` have rules of their own in `data/noise/perturb.py`; other columns are plain text.
+        takes_labels: whether tasks of the family have labels.
+        usual_metrics: metrics of a task that names none, the main one first. Empty: a task must name its metric.
+        usual_recipe: fields of the recipe of a task that gives none.
+        usual_settings: evaluation settings of its tasks; lengths that a task's recipe gives replace those here.
+        usual_format: format of the files of a task that names none (`data/sources/files.py`); None if there is none.
+        columns: columns that a table with a header or a data set of the hub must have (`from_hub`).
+        optional_columns: columns that it may have, besides `id`.
         hub_requirements: what a row of the hub lacks -> whether a canonical row has it. Rows of training and dev sets
             that lack something are left out with a warning.
     """
@@ -124,6 +131,13 @@ class Family:
     gold_hint: str = ""
     splits_examples: bool = False
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    takes_labels: bool = False
+    usual_metrics: tuple[str, ...] = ()
+    usual_recipe: ClassVar[Mapping[str, Any]] = {}
+    usual_settings: ClassVar[Mapping[str, Any]] = {"max_length": 128}
+    usual_format: str | None = None
+    columns: tuple[str, ...] = ()
+    optional_columns: tuple[str, ...] = ()
     hub_requirements: ClassVar[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {}
 
     # --- examples

@@ -30,6 +30,10 @@ class PairClassification(Family):
     scored_as = ("labels",)
     gold_column = "label"
     features = ("label",)
+    takes_labels = True
+    usual_metrics = ("accuracy",)
+    usual_format = "pairs"
+    columns = ("text_a", "text_b", "label")
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("text_a", "text_b")}
     # Pairs of SNLI without a majority, and two pairs of QQP.
     hub_requirements: ClassVar[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {

@@ -42,6 +42,11 @@ class DualEncoder(Family):
     partly_labelled = True
     keeps_ids = True
     splits_examples = True
+    usual_metrics = ("map@20",)
+    usual_recipe: ClassVar[Mapping[str, Any]] = {"max_length": 256, "max_query_length": 96}
+    usual_settings: ClassVar[Mapping[str, Any]] = {"max_length": 256, "max_query_length": 96}
+    usual_format = "squad_pairs"
+    columns = ("id", "context", "question", "answers")
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("query",)}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:

@@ -39,7 +39,7 @@ class HubRows:
     def mapped(self, value: Any) -> int | str:
         """Return the index that the source's own map gives to a label, or what is wrong with the label."""
         labels = self.source.labels or {}
-        return labels[value] if value in labels else self.unknown(value, map(str, labels))
+        return labels[value] if value in labels else self.unknown(value, dict.fromkeys(map(str, labels)))
 
     def unknown(self, value: Any, labels: Any) -> str:
         """Return the message that a label is none of these."""

@@ -1,6 +1,7 @@
 """Masked language modelling: raw sentences. The masked tokens are drawn in training, from the seed and the step."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,10 @@ class MaskedLanguageModelling(Family):
     name = "mlm"
     schema = schema.MLM
     raw_text = True
+    usual_metrics = ("loss",)
+    usual_recipe: ClassVar[Mapping[str, Any]] = {"mlm_probability": 0.15, "selection": "last"}
+    usual_format = "text"
+    columns = ("text",)
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:
         return empty_texts(table, "text")

@@ -35,6 +35,9 @@ class MultipleChoice(Family):
     gold_column = "label"
     features = ("label",)
     splits_examples = True
+    usual_metrics = ("accuracy",)
+    columns = ("text_a", "choices", "label")
+    optional_columns = ("question", "prefix")
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("text_a", "choices")}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:

@@ -60,6 +60,9 @@ class Parsing(Family):
     gold_column = "heads"
     features = ("positions", "heads", "labels")
     splits_examples = True
+    takes_labels = True
+    usual_metrics = ("las", "uas")
+    usual_format = "conllu"
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("tokens",)}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:

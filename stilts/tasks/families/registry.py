@@ -2,11 +2,11 @@
 
 from functools import cache
 
-from stilts.discovery import import_modules
+from stilts.discovery import import_modules, tracked
 from stilts.errors import StiltsError, nearest
 from stilts.tasks.families.base import Family
 
-_FAMILIES: dict[str, Family] = {}
+_FAMILIES: dict[str, Family] = tracked({})
 
 
 def register(family: Family) -> Family:

@@ -42,6 +42,10 @@ class Retrieval(Family):
     gold_column = "gold"
     partly_labelled = True
     has_head = False
+    usual_metrics = ("accuracy",)
+    usual_settings: ClassVar[Mapping[str, Any]] = {"layer": 14, "layers": 24, "pooling": "mean", "max_length": 512}
+    usual_format = "tatoeba"
+    columns = ("foreign", "en")
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("text",)}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:

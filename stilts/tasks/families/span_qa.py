@@ -20,6 +20,7 @@ from stilts.tasks.families.hub import HubRows, answers_of
 from stilts.tasks.families.ragged import Ragged
 from stilts.tasks.families.registry import register
 from stilts.tasks.families.subwords import Frame, Spans, features, tokenize, tokenize_spans
+from stilts.tasks.recipes import XTREME_QA_RECIPE, XTREME_QA_SETTINGS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -52,6 +53,11 @@ class SpanQA(Family):
     keeps_ids = True
     features = ("start", "end")
     splits_examples = True
+    usual_metrics = ("metric", "exact_match", "f1")
+    usual_recipe: ClassVar[Mapping[str, Any]] = XTREME_QA_RECIPE
+    usual_settings: ClassVar[Mapping[str, Any]] = XTREME_QA_SETTINGS
+    usual_format = "squad"
+    columns = ("id", "context", "question", "answers")
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("context", "question"), "question": ("question",)}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:

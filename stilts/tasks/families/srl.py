@@ -51,6 +51,9 @@ class SemanticRoles(Family):
     gold_column = "tags"
     features = ("positions", "labels")
     splits_examples = True
+    takes_labels = True
+    usual_metrics = ("f1", "precision", "recall")
+    usual_format = "propositions"
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("tokens",)}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:

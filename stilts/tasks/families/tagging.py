@@ -36,6 +36,9 @@ class Tagging(Family):
     label_column = "tags"
     features = ("positions", "labels")
     splits_examples = True
+    takes_labels = True
+    usual_format = "tags"
+    columns = ("tokens", "tags")
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("tokens",)}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:

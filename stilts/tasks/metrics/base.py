@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stilts.discovery import tracked
 from stilts.errors import StiltsError, nearest
 
 Counts = NDArray[Any]
@@ -69,7 +70,7 @@ class Metric:
 LOSS = "loss"
 """The metric of a family whose training loss is all that it yields."""
 
-_METRICS: dict[tuple[str, str], Metric] = {}
+_METRICS: dict[tuple[str, str], Metric] = tracked({})
 
 
 def register(*metrics: Metric) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from stilts.discovery import import_modules
+from stilts.discovery import import_modules, tracked
 from stilts.errors import StiltsError
 from stilts.identity.canonical import digest
 from stilts.tasks.base import Task, check_heads
 from stilts.train.heads.base import FamilyHead, HeadSpec, first_of
 
-_HEADS: dict[str, FamilyHead] = {}
+_HEADS: dict[str, FamilyHead] = tracked({})
 
 
 def register(head: FamilyHead) -> FamilyHead:
