@@ -22,6 +22,8 @@ class Batch:
         input_ids: int64 [rows, width].
         segments: int64 [rows, width], number of the token's sequence within its row, from 1; 0 is padding.
         positions: int64 [rows, width], index of the token within its sequence, from 0.
+        bounds: int64 [n + 1], the first token of each sequence and of each row's padding in the rows laid end to end,
+            in ascending order, then rows * width, at least once.
         types: int64 [rows, width], token type ids; None if the features have none.
         packed: whether rows may hold several sequences.
         full: whether no row has padding.
@@ -37,6 +39,7 @@ class Batch:
     input_ids: torch.Tensor
     segments: torch.Tensor
     positions: torch.Tensor
+    bounds: torch.Tensor
     types: torch.Tensor | None
     packed: bool
     full: bool
@@ -63,6 +66,7 @@ class Batch:
             input_ids=moved(self.input_ids),
             segments=moved(self.segments),
             positions=moved(self.positions),
+            bounds=moved(self.bounds),
             types=None if self.types is None else moved(self.types),
             units=moved(self.units),
             targets={name: _in_fp32(moved(tensor)) for name, tensor in self.targets.items()},
@@ -111,6 +115,7 @@ def assemble(
         "input_ids": _Placed(shape, tokens, part.ids.values, pad_id),
         "segments": _Placed(shape, tokens, np.repeat(number, lengths), 0),
         "positions": _Placed(shape, tokens, tokens - np.repeat(first, lengths), 0),
+        "bounds": _bounds(first, first + lengths, *shape),
         "units": units,
         **{f"{_TARGET}{name}": value for name, value in family.targets(part).items()},
     }
@@ -121,6 +126,7 @@ def assemble(
         input_ids=tensors["input_ids"],
         segments=tensors["segments"],
         positions=tensors["positions"],
+        bounds=tensors["bounds"],
         types=tensors.get("types"),
         packed=packed,
         full=len(tokens) == len(rows) * width,
@@ -132,6 +138,15 @@ def assemble(
         head=head,
         buffer=buffer,
     )
+
+
+def _bounds(first: np.ndarray, ends: np.ndarray, rows: int, width: int) -> np.ndarray:
+    """Where the sequences and the padding of each row begin, and where the last row ends; see `Batch.bounds`.
+
+    Args:
+        first, ends: int64 [sequences], where each sequence begins and ends in the rows laid end to end.
+    """
+    return np.unique(np.concatenate([first, ends, np.arange(rows + 1) * width]))
 
 
 _TARGET = "target "

@@ -19,7 +19,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -31,7 +31,7 @@ from stilts.experiment.runtime import Runtime
 from stilts.identity.canonical import digest
 from stilts.identity.stage import EXAMPLE_FIELDS, Mixing
 from stilts.train.checkpoint import LAYOUT, ResumeState, ResumeStore
-from stilts.train.engine_choice import make_engine
+from stilts.train.engine_choice import make_engine, uses_deepspeed
 from stilts.train.feed import Feed, StepBatches
 from stilts.train.model import Model
 from stilts.train.precision import set_precision
@@ -195,15 +195,26 @@ class _Run:
         if self.runtime.gradient_checkpointing:
             self.model.checkpoint_gradients()
         self.engine = make_engine(self.model, self.recipe, self.runtime, self.ranks)
+        how = self._how()
+        self.result.how = how
         if state is None:
             return 0
         state.load_optimizer(self.engine, self.schedule.head_steps(state.meta["step"]))
         self.best = state.best()
-        self.result = TrainResult.from_json(state.meta["result"])
+        self.result = replace(TrainResult.from_json(state.meta["result"]), how=how)
         step: int = state.meta["step"]
         if self._evaluation_due(step) and step not in [done for done, _ in self.result.dev]:
             self._evaluate(step)  # the stage was preempted before this evaluation
         return step
+
+    def _how(self) -> dict[str, str]:
+        """How this attempt computes, see `TrainResult.how`; also a line in the log."""
+        how = {
+            "engine": "deepspeed" if uses_deepspeed(self.runtime, self.ranks.world) else "torch",
+            "attention": self.model.attention_of(self.ranks.device),
+        }
+        log.info("computing with %s", ", ".join(f"{name}: {value}" for name, value in how.items()))
+        return how
 
     def _resumable(self) -> ResumeState | None:
         state = None if self.resume is None else self.resume.find(self.ranks)

@@ -21,6 +21,7 @@ from stilts.encoders.checkpoint_files import local_checkpoint_problems, safetens
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
 from stilts.tasks.families import get_family
+from stilts.train.attention import FULL, IMPLEMENTATION, Segments, has_kernel, segment_masks
 from stilts.train.batch import Batch
 from stilts.train.heads import HeadInput, HeadSpec, head_of, make_head
 from stilts.train.heads.language_head import HEAD_CONFIG, HEAD_WEIGHTS
@@ -51,6 +52,7 @@ class Model(nn.Module):
         heads: modules of the heads with weights, by name.
         packs: whether several sequences can share a row of a batch.
         last_token: whether the class token is the last token of a sequence (XLNet) instead of the first.
+        windows: how far the tokens of the encoder's layers attend: FULL, and the distance of layers with a window.
     """
 
     def __init__(
@@ -65,6 +67,9 @@ class Model(nn.Module):
         self.config = encoder.config
         self.architecture = architecture(self.config.model_type)
         self.packs = self.architecture.packs
+        self.windows = _windows(self.config)
+        if self.packs:
+            encoder.set_attn_implementation(IMPLEMENTATION)
         self.last_token = self.architecture.class_last
         self.language_ids = LanguageIds.of(self.config) if self.architecture.languages else None
         self._layer_states = LayerStates(encoder)
@@ -179,18 +184,31 @@ class Model(nn.Module):
             else:
                 inputs["langs"] = ids[:, None].expand_as(batch.input_ids)
         if batch.packed:
-            # In a boolean mask for sdpa, True means "may attend". Padding attends to padding, so that no row of the
-            # mask is empty.
-            inputs["attention_mask"] = batch.segments[:, None, :, None] == batch.segments[:, None, None, :]
             first = self.config.pad_token_id + 1 if self.architecture.after_padding else 0
             inputs["position_ids"] = batch.positions + first
-        elif self.packs:
-            # transformers would look for padding in a two-dimensional mask, and wait for the device.
-            if not batch.full:
-                inputs["attention_mask"] = _keys(batch.segments > 0)
+        if self.packs:
+            inputs["segments"] = self._segments(batch)
         else:
             inputs["attention_mask"] = (batch.segments > 0).long()
         return self.encoder(**inputs)
+
+    def _segments(self, batch: Batch) -> Segments:
+        width = batch.segments.shape[1]
+        if self.attention_of(batch.segments.device) == "flash":
+            return Segments(batch.bounds.int(), width)
+        return Segments(None, width, segment_masks(batch.segments, batch.packed, batch.full, self.windows))
+
+    def attention_of(self, device: torch.device) -> str:
+        """How the encoder computes attention on a device.
+
+        Returns:
+            `flash` (variable lengths) or `masks`, see `attention.py`; for an encoder that does not pack, the name of
+            transformers' implementation.
+        """
+        if not self.packs:
+            return str(self.config._attn_implementation)
+        size = getattr(self.config, "head_dim", None) or self.config.hidden_size // self.config.num_attention_heads
+        return "flash" if has_kernel(device, self.dtype, size, self.windows) else "masks"
 
     @property
     def _reads_types(self) -> bool:
@@ -216,10 +234,9 @@ class Model(nn.Module):
         (out / HEAD_CONFIG).write_text(json.dumps(saved, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _keys(real: torch.Tensor) -> torch.Tensor:
-    """A boolean attention mask [rows, 1, width, width]: every token attends to the real ones [rows, width]."""
-    rows, width = real.shape
-    return real[:, None, None, :].expand(rows, 1, width, width)
+def _windows(config: Any) -> tuple[int, ...]:
+    kinds = set(getattr(config, "layer_types", None) or ())
+    return (FULL, int(config.sliding_window)) if "sliding_attention" in kinds else (FULL,)
 
 
 def as_trained(task: Task, model: Model) -> Task:

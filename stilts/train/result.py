@@ -41,6 +41,8 @@ class TrainResult:
         watched: (step, scores of the watched evaluations), at the same steps as `dev`.
         best_step: the step whose weights are the result of the stage.
         parts: results by task name.
+        how: how the last attempt computed: `engine` (`deepspeed` or `torch`) and `attention` (`flash`, `masks`, or
+            transformers' name of it). Results agree up to rounding.
     """
 
     steps: int = 0
@@ -53,6 +55,7 @@ class TrainResult:
     watched: list[tuple[int, list[float]]] = field(default_factory=list)
     best_step: int = 0
     parts: dict[str, PartResult] = field(default_factory=dict)
+    how: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "TrainResult":

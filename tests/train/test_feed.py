@@ -83,6 +83,7 @@ def test_targets_keep_their_kind_in_the_one_buffer():
         input_ids=views["label"],
         segments=views["label"],
         positions=views["label"],
+        bounds=views["label"],
         types=None,
         packed=False,
         full=True,

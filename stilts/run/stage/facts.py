@@ -22,7 +22,8 @@ def training_facts(
 ) -> dict[str, Any]:
     """Return the sections `train`, `dev` and `speed` of a stage's record, in plain JSON types.
 
-    `speed` holds the FLOPs per second of one rank, from which later plans estimate durations.
+    `speed` holds the FLOPs per second of one rank, from which later plans estimate durations, and how they were
+    computed (`TrainResult.how`).
 
     Args:
         spec: the stage of the job.
@@ -55,6 +56,7 @@ def training_facts(
         "speed": {
             "kind": "gpu" if ranks.device.type == "cuda" else "cpu",
             "flops": flops / max(result.seconds, 1e-9) / ranks.world,
+            **result.how,
         },
     }
 
