@@ -1,6 +1,11 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests, and what several workers (`pytest -n 2`) need."""
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # The workers share the processors. Torch reads this when it is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +18,26 @@ if TYPE_CHECKING:
     from stilts.train.ranks import Ranks
 
 ROOT = Path(__file__).resolve().parent.parent
+
+LONGEST = (
+    "chaos/test_chaos.py",
+    "test_main_job.py",
+    "test_object_store_job.py",
+    "run/test_run.py",
+    "run/test_followed.py",
+    "run/test_limits.py",
+    "run/test_stop.py",
+    "run/test_leases.py",
+    "train/test_gang.py",
+)
+"""The files of tests that take longest, the longest first."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, so that no worker is left with one of them when the others have nothing to do."""
+    rank = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(scope="session")

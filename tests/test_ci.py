@@ -1,7 +1,9 @@
-"""The script that runs the README in continuous integration leaves the checkout as it was."""
+"""Continuous integration: the script that runs the README leaves the checkout as it was, and the order of the tests."""
 
 import subprocess
 from pathlib import Path
+
+from tests.conftest import LONGEST
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -46,3 +48,7 @@ def test_the_checkout_stays_as_it_is(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == "not added yet"
     assert files() == before
+
+
+def test_the_files_that_are_run_first_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []
