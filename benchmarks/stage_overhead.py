@@ -1,10 +1,17 @@
 """Measures the overhead of a trial: the seconds from the end of one trial to the first optimizer step of the next.
 
-Compares the warm gangs of stilts with the pattern in Ray's documentation, a Tune function trial that runs a
-TorchTrainer. Both train the same tiny model with the same DeepSpeed configuration on one machine. The first trial of
-each is not counted.
+Without `--encoder`, it compares the warm gangs of stilts with the pattern in Ray's documentation, a Tune function trial
+that runs a TorchTrainer. Both train the same tiny model with the same DeepSpeed configuration on one machine. The first
+trial of each is not counted.
 
     python benchmarks/stage_overhead.py --stages 6 --documented 3 --json overhead.json
+
+With `--encoder FOLDER`, it runs a chain of real stages from that checkpoint on one warm gang: each starts from the
+weights of the one before, all train a few steps on the same data, and nothing is evaluated. It prints where the time
+goes from the last step of one stage to the first step of the next. The first gap is not counted, because the data are
+encoded in the first stage.
+
+    python benchmarks/stage_overhead.py --encoder e5 --stages 6 --json overhead.json
 """
 
 import argparse
@@ -121,6 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stages", type=int, default=10, help="stages in the warm gang")
     parser.add_argument("--documented", type=int, default=4, help="trials of the documented pattern")
+    parser.add_argument("--encoder", type=Path, help="folder of a checkpoint: where the time between real stages goes")
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
@@ -131,20 +139,34 @@ def main() -> None:
     load = os.getloadavg()[0]
     # More CPUs than the documented pattern reserves, so that neither of the two waits for resources.
     ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    ours = describe(overheads(warm_gang, options.stages))
-    theirs = describe(overheads(documented, options.documented))
-    result = {
-        "warm_gang_seconds": ours,
-        "documented_seconds": theirs,
-        "ratio": theirs["median"] / ours["median"],
+    result = compare(options) if options.encoder is None else real_stages(options)
+    result |= {
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "load_before": load},
         "versions": {name: version(name) for name in ("ray", "torch", "transformers", "deepspeed")},
     }
-    for label, side in (("warm gang", ours), ("Tune over TorchTrainer", theirs)):
-        print(f"{label:<24} {side['median']:7.2f} s a trial (max {side['max']:.2f}, n = {len(side['all'])})")
-    print(f"{'ratio':<24} {result['ratio']:7.1f}")
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def compare(options: argparse.Namespace) -> dict[str, Any]:
+    """The overhead of a warm gang beside that of the documented pattern."""
+    ours = describe(overheads(warm_gang, options.stages))
+    theirs = describe(overheads(documented, options.documented))
+    ratio = theirs["median"] / ours["median"]
+    for label, side in (("warm gang", ours), ("Tune over TorchTrainer", theirs)):
+        print(f"{label:<24} {side['median']:7.2f} s a trial (max {side['max']:.2f}, n = {len(side['all'])})")
+    print(f"{'ratio':<24} {ratio:7.1f}")
+    return {"warm_gang_seconds": ours, "documented_seconds": theirs, "ratio": ratio}
+
+
+def real_stages(options: argparse.Namespace) -> dict[str, Any]:
+    """Where the time between two real stages of one warm gang goes."""
+    import stage_gap
+
+    with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
+        found = stage_gap.measure(Path(folder), options.encoder, options.stages)
+    stage_gap.show(found)
+    return {"encoder": str(options.encoder), **found}
 
 
 if __name__ == "__main__":

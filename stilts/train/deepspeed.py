@@ -14,7 +14,9 @@ shard, so that stage 1 is replaced by stage 0.
 
 import contextlib
 import io
+import os
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -171,8 +173,28 @@ class DeepSpeedEngine:
         self._engine.destroy()
 
 
+@cache
+def prepare_deepspeed(device_type: str) -> None:
+    """Import DeepSpeed, which takes seconds, and let it use the process group that exists. Once per process.
+
+    Args:
+        device_type: `cpu` or `cuda`.
+    """
+    if device_type == "cpu":
+        os.environ["DS_ACCELERATOR"] = "cpu"
+    import deepspeed
+    from deepspeed.utils import logger
+
+    logger.setLevel("ERROR")
+    if device_type == "cpu":
+        # Compiling DeepSpeed's shared-memory communication takes a minute; gloo gives the same results.
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    deepspeed.init_distributed(dist_backend=dist.get_backend(), auto_mpi_discovery=False, verbose=False)
+
+
 def _initialize(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) -> Any:
     """DeepSpeed's engine, whose master weights are bit-identical to the model's weights."""
+    prepare_deepspeed(ranks.device.type)
     import deepspeed
 
     optimizer = HeadAdamW(

@@ -28,7 +28,7 @@ from stilts.train.heads.language_head import HEAD_CONFIG, HEAD_WEIGHTS
 from stilts.train.hidden import LayerStates
 from stilts.train.languages import LanguageIds
 from stilts.train.precision import set_precision
-from stilts.train.tokenizer import load_tokenizer
+from stilts.train.tokenizer import load_tokenizer, save_tokenizer
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class Model(nn.Module):
         """Write encoder, tokenizer and heads to a folder. `AutoModel.from_pretrained(out)` loads the encoder."""
         out.mkdir(parents=True, exist_ok=True)
         self.encoder.save_pretrained(out)
-        self.tokenizer.save_pretrained(out)
+        save_tokenizer(self.tokenizer, out)
         if self.heads:
             state = {name: value.detach().cpu().contiguous() for name, value in self.heads.state_dict().items()}
             save_file(state, out / HEAD_WEIGHTS)

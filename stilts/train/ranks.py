@@ -251,9 +251,9 @@ def _node() -> tuple[str, str, str]:
 def connect(
     rank: int, world: int, address: str, port: int, device: torch.device, listener: socket.socket | None = None
 ) -> Ranks:
-    """Join the gang: initialise torch.distributed and DeepSpeed, with gloo on CPUs and NCCL on GPUs.
+    """Join the gang: initialise torch.distributed, with gloo on CPUs and NCCL on GPUs.
 
-    Must be called once per process. DeepSpeed needs a process group even for one rank.
+    Must be called once per process. A single rank has a process group, too, because DeepSpeed needs one.
 
     Args:
         address: IP address of rank 0, to which the other ranks connect. A rank listens on the network interface with
@@ -264,24 +264,16 @@ def connect(
     os.environ.update(
         RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(local), MASTER_ADDR=address, MASTER_PORT=str(port)
     )
-    if device.type == "cpu":
-        os.environ["DS_ACCELERATOR"] = "cpu"
-    else:
+    if device.type == "cuda":
         torch.cuda.set_device(device)
         # Read by cuBLAS when it is first used (see `deterministic`).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    import deepspeed
     import transformers
-    from deepspeed.utils import logger
 
-    logger.setLevel("ERROR")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
-    if device.type == "cpu":
-        # Compiling DeepSpeed's shared-memory communication takes a minute; gloo gives the same results.
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     backend = "gloo" if device.type == "cpu" else "nccl"
     _keep_to_interface(address)
     store = _meeting_point(rank, world, address, port, listener)
@@ -293,8 +285,6 @@ def connect(
         timeout=timedelta(seconds=COLLECTIVE_SECONDS),
         device_id=device if device.type == "cuda" else None,
     )
-    # DeepSpeed uses the process group that exists.
-    deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
     return Ranks(rank, world, device, meeting=Meeting(store, world) if world > 1 else None)
 
 

@@ -2,25 +2,75 @@
 
 Two tokenizers of transformers need a correction: RemBERT's, when it is read from a SentencePiece file, adds no special
 tokens until it has been saved and loaded again. XLM's is written in Python and gives no offsets (see `train/xlm.py`).
+
+Reading and writing a vocabulary of 250,000 pieces takes seconds, and the stages of a process share a few tokenizers.
+So this module remembers the last ones by the content of their files, and the files that each of them is saved as.
 """
 
+import hashlib
 import json
+import threading
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from tokenizers import processors
 from transformers import AutoTokenizer
 
 from stilts.encoders.architectures import Architecture, architecture
+from stilts.encoders.checkpoint_files import CONFIG, EXTRAS, TOKENIZERS
 from stilts.errors import StiltsError
+
+REMEMBERED = 4
+"""Number of tokenizers that a process remembers. One with 250,000 pieces takes about 100 MB."""
+
+_loaded: OrderedDict[str, Any] = OrderedDict()
+_saved: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
+_guard = threading.Lock()
 
 
 def load_tokenizer(folder: Path) -> Any:
-    """Load the tokenizer of a checkpoint folder.
+    """Load the tokenizer of a checkpoint folder. Folders with the same tokenizer files give the same object.
+
+    Whoever uses a tokenizer must leave it as it is: stages that come later use the same object.
 
     Raises:
         StiltsError: it cannot be loaded, is not a fast one, or has no special tokens to put around a text.
     """
+    content = _content(folder)
+    with _guard:
+        if content not in _loaded:
+            _loaded[content] = _load(folder)
+        _loaded.move_to_end(content)
+        while len(_loaded) > REMEMBERED:
+            _loaded.popitem(last=False)
+        return _loaded[content]
+
+
+def save_tokenizer(tokenizer: Any, out: Path) -> None:
+    """Write the files of a tokenizer to a folder."""
+    with _guard:
+        if tokenizer not in _saved:
+            files = [Path(file) for file in tokenizer.save_pretrained(out)]
+            _saved[tokenizer] = {file.name: file.read_bytes() for file in files if file.is_file()}
+            return
+        for name, written in _saved[tokenizer].items():
+            (out / name).write_bytes(written)
+
+
+def _content(folder: Path) -> str:
+    """Digest of everything in a checkpoint folder that its tokenizer depends on."""
+    config = _config(folder)
+    digest = hashlib.sha256(json.dumps([config.get("model_type"), config.get("tokenizer_class")]).encode())
+    for name in sorted({*EXTRAS, *(name for group in TOKENIZERS for name in group)}):
+        file = folder / name
+        if file.is_file():
+            digest.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def _load(folder: Path) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (ImportError, ValueError) as error:
@@ -36,7 +86,10 @@ def load_tokenizer(folder: Path) -> Any:
                 f"{folder}: the tokenizer adds no special tokens and names no cls_token and sep_token, which heads "
                 "read; give the encoder's own tokenizer"
             )
-        add_frame(tokenizer, architecture(_model_type(folder)))
+        add_frame(tokenizer, architecture(_config(folder).get("model_type", "")))
+    # A file may ask for them. stilts never does, and the first text would remove them.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
     return tokenizer
 
 
@@ -55,5 +108,6 @@ def _template(frame: str, names: dict[str, str]) -> list[str]:
     return [f"{names.get(name, name)}:{kind}" for name, kind in pieces]
 
 
-def _model_type(folder: Path) -> str:
-    return json.loads((folder / "config.json").read_text()).get("model_type", "")
+def _config(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / CONFIG).read_text())
+    return found

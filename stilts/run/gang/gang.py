@@ -10,6 +10,7 @@ import platform
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -54,16 +55,23 @@ class LostRank(Exception):
 
 
 class Rank:
-    """One process of a gang. `run` and `connect` share one thread; the `control` methods answer during a stage."""
+    """One process of a gang. `run` and `connect` share one thread; the `control` methods answer during a stage.
 
-    def __init__(self, rank: int, runtime: Runtime, device: str) -> None:
-        # OpenMP reads it when torch is first imported, which happens later.
+    Args:
+        stage_function: function that `run` will be called with. Its module is imported at once, while the other ranks
+            are being placed, because torch and transformers take seconds.
+    """
+
+    def __init__(self, rank: int, runtime: Runtime, device: str, stage_function: str) -> None:
+        # OpenMP reads it when torch is first imported.
         os.environ["OMP_NUM_THREADS"] = str(threads_of_rank(runtime.cpus_per_rank))
         self._rank, self._world, self._device = rank, runtime.ranks, device
         self._latest: dict[str, Any] = {}
         self._listener: socket.socket | None = None
         self._gpu: str | None = None
         self._stage = ""
+        with suppress(Exception):  # `run` raises it again, as the error of the stage
+            resolve(stage_function)
 
     def address(self) -> tuple[str, int]:
         """Listen for the other ranks on the address by which Ray knows this node; return it and the port."""
@@ -147,14 +155,14 @@ class Gang:
         LostRank: from any method, if a rank is gone. The gang must then be killed.
     """
 
-    def __init__(self, group: PlacementGroup, runtime: Runtime, gpu: bool) -> None:
+    def __init__(self, group: PlacementGroup, runtime: Runtime, gpu: bool, stage_function: str) -> None:
         actor = ray.remote(concurrency_groups={"control": 1})(Rank)  # type: ignore[call-overload]
         self._ranks = [
             actor.options(
                 num_cpus=runtime.cpus_per_rank,
                 num_gpus=int(gpu),
                 scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank),
-            ).remote(rank, runtime, "cuda:0" if gpu else "cpu")
+            ).remote(rank, runtime, "cuda:0" if gpu else "cpu", stage_function)
             for rank in range(runtime.ranks)
         ]
         self._on_gpus = gpu

@@ -96,7 +96,7 @@ class StageTrial(tune.Trainable):
             LostRank: a rank was lost, or the gang makes no progress.
         """
         if self._gang is None:
-            self._gang = Gang(_group(), self._runtime, self._gpu)
+            self._gang = Gang(_group(), self._runtime, self._gpu, self._stage_function)
             self._gang.connect()
         if not self._gang.busy:
             self._gang.start(self._job, self._stage_function)
