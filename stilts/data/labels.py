@@ -6,7 +6,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from stilts.errors import StiltsError
 from stilts.tasks.base import Task
@@ -57,8 +56,8 @@ def check_spans(table: pa.Table, task: Task, where: str) -> None:
     Raises:
         StiltsError: more than half of the spans begin with I-, as in IOB1.
     """
-    column = get_family(task.family).label_column
-    if column is None or "f1" not in task.metrics:
+    column = get_family(task.family).tag_column
+    if column is None or not _has_spans(task):
         return
     spans = unbegun = first = 0
     for row, tags in enumerate(table[column].to_pylist(), 1):
@@ -90,12 +89,18 @@ def with_labels(task: Task, tables: Iterable[pa.Table]) -> Task:
     Raises:
         StiltsError: the tables have no labels, or their labels do not follow the BIO scheme.
     """
-    column = get_family(task.family).label_column
-    if task.labels or column is None:
+    family = get_family(task.family)
+    if task.labels or family.label_column is None:
         return task
-    found = sorted({label for table in tables for label in pc.unique(pc.list_flatten(table[column])).to_pylist()})
+    found = sorted({label for table in tables for label in family.labels_in(table)})
     if not found:
+        column = family.label_column
         raise StiltsError(f"the training data of {task.name} has no {column}, from which its labels are read")
-    if "f1" in task.metrics:
-        check_scheme(task.name, found)
+    if family.tag_column is not None and _has_spans(task):
+        check_scheme(task.name, family.tags_among(found))
     return replace(task, labels=tuple(found))
+
+
+def _has_spans(task: Task) -> bool:
+    """Whether the tags of a task are scored as spans."""
+    return not {"f1", "slot_f1"}.isdisjoint(task.metrics)

@@ -180,6 +180,11 @@ class Task:
         return "null_threshold" in self.settings
 
     @property
+    def reads_labels(self) -> bool:
+        """Whether its labels are those that occur in its training data."""
+        return not self.labels and _families().get_family(self.family).label_column is not None
+
+    @property
     def scored_as(self) -> tuple[str, ...]:
         """The kinds of answers in which its metrics are looked up; empty where it makes no predictions."""
         if self.answers is not None:
@@ -190,7 +195,9 @@ class Task:
         families = _families().all_families()
         if self.family not in families:
             raise StiltsError(f"task {self.name}: no family {self.family!r}; {nearest(self.family, families)}")
-        check_metrics(f"task {self.name}", self.scored_as, self.labels, self.metric, self.metrics)
+        check_metrics(
+            f"task {self.name}", self.scored_as, self.labels, self.metric, self.metrics, open_labels=self.reads_labels
+        )
 
     def rows(self, split: str, language: str) -> int | None:
         """Declared number of examples, None where none is declared."""

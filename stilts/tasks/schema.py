@@ -10,6 +10,12 @@ CLASSIFICATION = pa.schema(
 )
 """A sentence pair; `label` indexes the task's labels."""
 
+LABELLED_TEXTS = pa.schema(
+    [("id", pa.string()), ("text_a", pa.string()), ("text_b", pa.string()), ("label", pa.string())]
+)
+"""A text, or a pair of texts, with the name of its label; `text_b` is empty in every row if there is one text, and
+`label` where there is no gold."""
+
 MULTIPLE_CHOICE = pa.schema(
     [("id", pa.string()), ("text_a", pa.string()), ("choices", pa.list_(pa.string())), ("label", pa.int32())]
 )

@@ -53,6 +53,12 @@ def main_metric(task: Task) -> Metric:
     return _metric(task, task.metric)
 
 
+def needs_labels(task: Task) -> bool:
+    """Whether the main number is computed of each label, and the labels are those of the training data, so that who
+    scores predictions again must be told which these were."""
+    return task.reads_labels and main_metric(task).by_label
+
+
 def main_number(task: str | Task, scores: Mapping[str, float]) -> float:
     """A task's main number, computed from its scores or from averages of them.
 

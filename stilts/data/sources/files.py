@@ -25,6 +25,7 @@ from stilts.data.sources import (
     supertags,
     table,
     tags,
+    texts,
 )
 from stilts.data.sources.text import ReadAll, each_file, read_lines, to_table
 from stilts.discovery import tracked
@@ -101,6 +102,7 @@ FORMATS: dict[str, Format] = tracked(
         "text": Format(read_sentences),
         "conllu": Format(conllu.read_conllu),
         "propositions": Format(propositions.read_propositions),
+        "texts": Format(texts.read_texts, gold="a second column"),
         "table": Format(table.read_columns, gold="the column of the labels"),
     }
 )

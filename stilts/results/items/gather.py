@@ -6,7 +6,7 @@ that memory is bounded by the counts of one language of one task, and each predi
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,8 @@ from stilts.results.table import CellSource, independent
 from stilts.statistics.compare import holm
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store, Unreachable
-from stilts.tasks.base import get_task
+from stilts.tasks.base import Task, get_task
+from stilts.tasks.score import needs_labels
 
 Where = tuple[str, str]
 """NAME of a stage, path of one of its evaluations."""
@@ -162,8 +163,10 @@ def _place(cell: CellSource, spec: EvaluationSpec) -> tuple[Any, ...]:
 
 def compare(store: Store, group: Group, kept: Kept | None = None) -> dict[Comparison, Found]:
     """The results of all comparisons of a group."""
+    task = _with_labels(store, group)
+    kept = None if needs_labels(get_task(group.spec.task)) else kept
     try:
-        known = _items(store, group.spec)
+        known = _items(store, group.spec, task)
     except Unreachable:
         raise
     except (StiltsError, ValueError) as error:
@@ -180,10 +183,20 @@ def compare(store: Store, group: Group, kept: Kept | None = None) -> dict[Compar
     return {comparison: _paired(comparison, columns, reasons, keys) for comparison in group.comparisons}
 
 
-def _items(store: Store, spec: EvaluationSpec) -> tuple[Items, Keys] | None:
+def _with_labels(store: Store, group: Group) -> Task:
+    """The task of a group; with the labels of the evaluated heads, if predictions cannot be scored without them."""
+    task = get_task(group.spec.task)
+    if not needs_labels(task):
+        return task
+    records = parallel_map(store, lambda entry: read_evaluation(store, entry[0][0], entry[1]), group.wanted.items())
+    labels = {label for record in records if record is not None for label in record.get("labels", ())}
+    return replace(task, labels=tuple(sorted(labels)))
+
+
+def _items(store: Store, spec: EvaluationSpec, task: Task) -> tuple[Items, Keys] | None:
     """The items of an evaluation and their keys; None if the examples carry no gold."""
     pool = None if spec.pool is None else read_examples(store, spec.pool)
-    task, examples = get_task(spec.task), read_examples(store, spec.data)
+    examples = read_examples(store, spec.data)
     items = items_of(task, spec.language, examples, pool)
     return None if items is None else (items, item_keys(task, spec.language, examples, items.size))
 

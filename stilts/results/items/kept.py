@@ -55,5 +55,6 @@ class Kept:
 
 def _name(spec: EvaluationSpec) -> str:
     pool = None if spec.pool is None else spec.pool.identity
-    key = digest([VERSION, spec.task, spec.task_version, spec.language, spec.data.identity, pool])
+    own = [] if spec.definition is None else [spec.definition]
+    key = digest([VERSION, spec.task, spec.task_version, spec.language, spec.data.identity, pool, *own])
     return f"{spec.task}-{spec.split}-{spec.language}-{key[:SHORT]}.parquet"

@@ -28,7 +28,7 @@ from stilts.run.stage.attempt import Attempt
 from stilts.run.stage.inputs import in_turn, kept_table
 from stilts.tasks.base import Task, get_task
 from stilts.tasks.families import get_family
-from stilts.tasks.score import main_number
+from stilts.tasks.score import main_number, needs_labels
 from stilts.train.model import Model, as_trained
 from stilts.train.precision import set_precision
 
@@ -126,7 +126,8 @@ class _Evaluation:
 
     def submit(self, inputs: Inputs, outputs: Outputs) -> None:
         """Queue the predictions and the record."""
-        _submit(self.attempt, self.spec, self.conclude(inputs, outputs))
+        labels = self.task.labels if needs_labels(get_task(self.spec.task)) else None
+        _submit(self.attempt, self.spec, self.conclude(inputs, outputs), labels)
 
     def number(self, found: Evaluated) -> float:
         assert found.metrics is not None
@@ -190,8 +191,12 @@ def _forward(attempt: Attempt, model: Model, task: Task) -> Forward:
     return run
 
 
-def _submit(attempt: Attempt, spec: EvaluationSpec, found: Evaluated) -> None:
-    """Queue the predictions and the record of an evaluation."""
+def _submit(attempt: Attempt, spec: EvaluationSpec, found: Evaluated, labels: tuple[str, ...] | None) -> None:
+    """Queue the predictions and the record of an evaluation.
+
+    Args:
+        labels: those of the head, if predictions cannot be scored again without them; else None.
+    """
     record = {
         "examples": found.examples,
         "labelled": found.metrics is not None,
@@ -199,6 +204,7 @@ def _submit(attempt: Attempt, spec: EvaluationSpec, found: Evaluated) -> None:
         "settings": spec.settings,
         "condition": None if spec.condition is None else vars(spec.condition),
         "extra": found.extra,
+        **({} if labels is None else {"labels": list(labels)}),
     }
     ending = f".{suffix(spec.task)}"
     write = partial(write_evaluation, attempt.store, attempt.job.name, spec, found.predictions, ending, record)

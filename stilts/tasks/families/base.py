@@ -92,8 +92,9 @@ class Family:
         gold_column: column that holds the gold: an index (negative: no gold) or a list (empty: no gold). None if the
             family needs no gold.
         partly_labelled: whether some rows of a table may lack gold.
-        label_column: list column of the labels, if tasks may take their labels from the training data instead of
-            declaring them.
+        label_column: column of the labels, or of lists of them, if tasks may take their labels from the training data
+            instead of declaring them.
+        tag_column: list column of the tags of words, which may be those of spans (BIO).
         keeps_ids: whether ids stay as they are where several files are read, because predictions refer to them.
         raw_text: whether it trains on text of any language as it is, without translations or a dev set.
         has_head: whether predictions come from a trained head. False: they come from the sentence vectors of the
@@ -107,6 +108,7 @@ class Family:
         noise: scope of the noise -> columns that it changes. The scope of every family with noise is `all`; question
             answering also has `question`. Empty if there is no noise for the family. The columns `context`, `tokens`
             and `choices` have rules of their own in `data/noise/perturb.py`; other columns are plain text.
+        gold_name: the column of gold in `columns`, for files of texts without a header (`data/sources/texts.py`).
         takes_labels: whether tasks of the family have labels.
         usual_metrics: metrics of a task that names none, the main one first. Empty: a task must name its metric.
         usual_recipe: fields of the recipe of a task that gives none.
@@ -123,6 +125,7 @@ class Family:
     gold_column: str | None = None
     partly_labelled: bool = False
     label_column: str | None = None
+    tag_column: str | None = None
     keeps_ids: bool = False
     raw_text: bool = False
     has_head: bool = True
@@ -131,6 +134,7 @@ class Family:
     gold_hint: str = ""
     splits_examples: bool = False
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    gold_name: str | None = None
     takes_labels: bool = False
     usual_metrics: tuple[str, ...] = ()
     usual_recipe: ClassVar[Mapping[str, Any]] = {}
@@ -163,6 +167,16 @@ class Family:
         Mistakes in values are noted with `rows.report`.
         """
         raise NotImplementedError
+
+    def labels_in(self, table: pa.Table) -> list[str]:
+        """Return the distinct labels of training examples, if tasks may take their labels from them."""
+        column = table[str(self.label_column)]
+        found = pc.unique(pc.list_flatten(column) if pa.types.is_list(column.type) else column)
+        return [label for label in found.to_pylist() if label]
+
+    def tags_among(self, labels: Sequence[str]) -> list[str]:
+        """Return the labels that are tags of words."""
+        return list(labels)
 
     # --- features
 

@@ -36,6 +36,22 @@ class HubRows:
             found.append(-1 if isinstance(result, str) else result)
         return found
 
+    def names(self, name: Callable[[Any, "HubRows"], str | None]) -> list[str]:
+        """Return the name of each label, and empty text where there is none; a label that is none of the task's is
+        reported as a mistake.
+
+        Args:
+            name: returns the name of a value; None if it has none.
+        """
+        found = []
+        for row, value in enumerate(self.columns["label"]):
+            result = name(value, self)
+            if result is None or (result and self.task.labels and result not in self.task.labels):
+                valid = self.task.labels or self.classes.get("label") or ()
+                self.report(row, self.source.columns["label"], self.unknown(value, valid))
+            found.append(result or "")
+        return found
+
     def mapped(self, value: Any) -> int | str:
         """Return the index that the source's own map gives to a label, or what is wrong with the label."""
         labels = self.source.labels or {}
@@ -44,6 +60,20 @@ class HubRows:
     def unknown(self, value: Any, labels: Any) -> str:
         """Return the message that a label is none of these."""
         return f"label {value!r} is not one of {', '.join(labels)} of task {self.task.name}"
+
+
+def label_name(value: Any, rows: HubRows) -> str | None:
+    """Return the name of a label: by the source's own map, the data set's names of the classes, or the value itself.
+    Empty: there is no label. None: the value is no label."""
+    if value is None or value in NO_LABEL:
+        return ""
+    if rows.source.labels is not None:
+        index = rows.source.labels.get(value)
+        return None if index is None or index >= len(rows.task.labels) else rows.task.labels[index]
+    classes = rows.classes.get("label")
+    if classes is not None and isinstance(value, int):
+        return classes[value] if 0 <= value < len(classes) else None
+    return str(value).strip()
 
 
 def kind_of(value: Any) -> str:

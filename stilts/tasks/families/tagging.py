@@ -34,6 +34,7 @@ class Tagging(Family):
     scored_as = ("words", "entities")
     gold_column = "tags"
     label_column = "tags"
+    tag_column = "tags"
     features = ("positions", "labels")
     splits_examples = True
     takes_labels = True

@@ -56,6 +56,7 @@ class Metric:
         count: counts per item. Metrics that share this function (F1, precision, recall) are counted together.
         score: the metric in percent from the sums. `items` is the number of items that were summed.
         parts: metrics of the same kind whose mean this one is; empty if it is none.
+        by_label: whether it is computed of each of the task's labels, so that the task must have some.
         refuse: returns why the metric cannot be computed for these labels, or None where it can.
     """
 
@@ -64,6 +65,7 @@ class Metric:
     count: Count
     score: Score
     parts: tuple[str, ...] = ()
+    by_label: bool = False
     refuse: Callable[[tuple[str, ...]], str | None] = lambda labels: None
 
 
@@ -115,7 +117,15 @@ def find_metric(kinds: Sequence[str], name: str, who: str) -> Metric:
     return known[name]
 
 
-def check_metrics(who: str, kinds: Sequence[str], labels: tuple[str, ...], main: str, metrics: Sequence[str]) -> None:
+def check_metrics(
+    who: str,
+    kinds: Sequence[str],
+    labels: tuple[str, ...],
+    main: str,
+    metrics: Sequence[str],
+    *,
+    open_labels: bool = False,
+) -> None:
     """Pass where every metric that a task declares can be computed of its answers.
 
     Args:
@@ -123,6 +133,7 @@ def check_metrics(who: str, kinds: Sequence[str], labels: tuple[str, ...], main:
         kinds: kinds of its answers; empty where its family makes no predictions.
         main: the metric of its main number.
         metrics: every metric that it declares.
+        open_labels: whether the labels are read from the training data where the task declares none.
 
     Raises:
         StiltsError: a metric is unknown or cannot be computed, or the main number is not among the declared ones. The
@@ -135,7 +146,9 @@ def check_metrics(who: str, kinds: Sequence[str], labels: tuple[str, ...], main:
     if unknown := [kind for kind in kinds if kind not in kinds_of_answers()]:
         raise StiltsError(f"{who}: no answers {unknown[0]!r}; {nearest(unknown[0], kinds_of_answers())}")
     for name in dict.fromkeys((main, *metrics)):
-        if reason := find_metric(kinds, name, who).refuse(labels):
+        metric = find_metric(kinds, name, who)
+        lacking = metric.by_label and not (labels or open_labels)
+        if reason := "the task declares no labels; use accuracy" if lacking else metric.refuse(labels):
             raise StiltsError(f"{who}: its metric {name!r} cannot be computed: {reason}")
     needed = find_metric(kinds, main, who).parts or (main,)
     if missing := [name for name in needed if name not in metrics]:

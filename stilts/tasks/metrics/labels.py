@@ -38,9 +38,10 @@ def count_binary(predictions: Sequence[Any], gold: Sequence[Any], facts: Facts) 
 
 
 def count_by_label(predictions: Sequence[Any], gold: Sequence[Any], facts: Facts) -> Counts:
-    """uint16 [examples, 3 x labels]: of each label, whether it is right, predicted and gold."""
+    """uint16 [examples, 3 x labels]: of each label, whether it is right, predicted and gold. Labels that only occur in
+    the gold, because the training data lacks them, follow those of the task."""
     check_number(predictions, gold)
-    index = {label: i for i, label in enumerate(facts.labels)}
+    index = {label: i for i, label in enumerate(dict.fromkeys([*facts.labels, *sorted(map(str, gold))]))}
     counts = np.zeros((len(gold), len(index), 3), np.uint16)
     for item, (ours, right) in enumerate(zip(map(str, predictions), map(str, gold), strict=True)):
         counts[item, index[right], 2] = 1
@@ -90,10 +91,6 @@ def _two_labels(labels: tuple[str, ...]) -> str | None:
     return f"it is the F1 of the second of two labels, and there are {len(labels)}; use macro_f1 or weighted_f1"
 
 
-def _declared_labels(labels: tuple[str, ...]) -> str | None:
-    return None if labels else "the task declares no labels; use accuracy"
-
-
 _F1 = Metric("f1", "labels", count_binary, _positive_f1, refuse=_two_labels)
 _ACCURACY_BESIDE_F1 = Metric("accuracy", "labels", count_binary, _accuracy)
 
@@ -101,7 +98,7 @@ register(
     Metric("accuracy", "labels", count_right, _accuracy),
     _F1,
     mean_of(_ACCURACY_BESIDE_F1, _F1),  # GLUE's number for QQP
-    Metric("macro_f1", "labels", count_by_label, _macro_f1, refuse=_declared_labels),
-    Metric("weighted_f1", "labels", count_by_label, _weighted_f1, refuse=_declared_labels),
-    Metric("matthews", "labels", count_by_label, _matthews, refuse=_declared_labels),
+    Metric("macro_f1", "labels", count_by_label, _macro_f1, by_label=True),
+    Metric("weighted_f1", "labels", count_by_label, _weighted_f1, by_label=True),
+    Metric("matthews", "labels", count_by_label, _matthews, by_label=True),
 )
