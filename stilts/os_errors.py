@@ -22,6 +22,11 @@ class NotWritable(StiltsError):
     """This process may not write there, or the file system is read-only."""
 
 
+TEMPORARY = "the temporary folder (TMPDIR)"
+HUB_CACHE = "the Hugging Face cache (HF_HOME)"
+CACHE = "the cache (STILTS_CACHE)"
+"""What a path is a part of, for messages, with the variable that names another place."""
+
 FULL = (*NO_ROOM, errno.EFBIG)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 _REMEDIES = {

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from stilts.encoders.checkpoint_checks import checkpoint_problems
 from stilts.encoders.checkpoint_files import CONFIG, EXTRAS, INDEX, TOKENIZERS, WEIGHTS, Tensor
 from stilts.encoders.configs import read_config
-from stilts.errors import StiltsError
+from stilts.errors import StiltsError, chain
+from stilts.os_errors import HUB_CACHE, READ_ONLY, explain, is_full
 from stilts.waiting import NoAnswer, bounded
 
 Answer = TypeVar("Answer")
@@ -31,6 +32,16 @@ def ask_hub(call: Callable[[], Answer]) -> Answer:
         "HF_ENDPOINT names another hub"
     )
     return bounded(call, f"the Hugging Face hub at {ENDPOINT}", advice)
+
+
+def hub_cache_error(error: Exception) -> StiltsError | None:
+    """The StiltsError for an error of the disk on which the Hugging Face cache lies; None for any other error."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    for found in chain(error, context=True):
+        if isinstance(found, OSError) and (found.errno in READ_ONLY or is_full(found)):
+            return explain(found, "write", Path(HF_HUB_CACHE), what=HUB_CACHE)
+    return None
 
 
 def hub_problems(hub: str, revision: str, shape: Mapping[str, Any] | None = None) -> list[str]:
@@ -83,6 +94,8 @@ def _described(hub: str, revision: str) -> tuple[Path, dict[str, Tensor]]:
     except NoAnswer:
         raise
     except Exception as error:  # the hub client raises many kinds; each means that the model cannot be had
+        if (of_disk := hub_cache_error(error)) is not None:
+            raise of_disk from error
         reason = str(error).strip().partition("\n")[0]
         raise StiltsError(
             f"base model {hub}@{revision} cannot be downloaded ({reason}); check the id, the revision, HF_TOKEN and "

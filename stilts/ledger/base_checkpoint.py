@@ -10,6 +10,7 @@ from pathlib import Path
 
 from stilts.encoders.checkpoint_files import checkpoint_files
 from stilts.identity.stage import SHORT, BaseSpec
+from stilts.os_errors import CACHE, explained
 from stilts.storage.local import LocalStore
 from stilts.storage.protocol import Store
 
@@ -18,9 +19,10 @@ def publish_checkpoint(store: Store, spec: BaseSpec) -> None:
     """Publish a local checkpoint to an object store. Does nothing for other stores and other base models."""
     if spec.source is None or isinstance(store, LocalStore):
         return
-    folder = store.scratch(_path(spec))
-    for file in checkpoint_files(Path(spec.source)):
-        shutil.copyfile(file, folder / file.name)
+    folder, files = store.scratch(_path(spec)), checkpoint_files(Path(spec.source))
+    with explained("write", folder, what=CACHE, need=sum(file.stat().st_size for file in files)):
+        for file in files:
+            shutil.copyfile(file, folder / file.name)
     store.publish(_path(spec))
     shutil.rmtree(folder)
 

@@ -38,15 +38,17 @@ def stage_path(name: str) -> str:
 def read_stage(store: Store, name: str) -> dict[str, Any] | None:
     """Return the record of a stage; None if the stage is not done or its record cannot be read.
 
-    A record without a name, whose payload does not hash to its key, or that is in the folder of another stage, was
-    damaged or moved. It counts as absent, and the stage is trained again.
+    A record without a name, with neither a key nor weights, whose payload does not hash to its key, or that is in the
+    folder of another stage, was damaged or moved. It counts as absent, and the stage is trained again.
     """
     path = f"{stage_path(name)}/record.json"
     record = _read_json(store, path, _TRAINED_AGAIN)
     if record is None or _is_whole(record, name):
         return record
     log.warning(
-        "%s/%s: the record is not what was written (its key is of something else) and is not used", store.uri, path
+        "%s/%s: the record is not what was written (it lacks its key, or has that of something else) and is not used",
+        store.uri,
+        path,
     )
     return None
 
@@ -60,7 +62,7 @@ def _is_whole(record: dict[str, Any], name: str) -> bool:
     if not (manifest is None or is_manifest(manifest)) or not has_known_types(record):
         return False
     if key is None and payload is None:
-        return True
+        return "weights" in record
     if payload is None or not isinstance(key, str) or key[:SHORT] != name[-SHORT:]:
         return False
     try:

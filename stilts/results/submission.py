@@ -24,6 +24,7 @@ from stilts.errors import Problems, StiltsError, nearest
 from stilts.evaluate.predictions import read_predictions as parse_predictions
 from stilts.evaluate.predictions import suffix
 from stilts.identity.stage import EvaluationSpec
+from stilts.os_errors import TEMPORARY, explained
 from stilts.results.aggregate import official_order
 from stilts.results.choice import DevScores, best_cell, best_regime, candidates, dev_scores
 from stilts.results.table import CellSource, ReadEvaluation
@@ -35,6 +36,8 @@ from stilts.tasks.families import get_family
 SCHEMA = 1
 MANIFEST = "manifest.json"
 SPLIT = "test"
+_FOLDER = "the folder of the submission"
+"""What the folder is, in messages."""
 
 ReadPredictions = Callable[[str, EvaluationSpec], bytes | None]
 """Function that reads a prediction file in XTREME's format, given the stage's NAME; None if there is no file."""
@@ -91,7 +94,7 @@ def write_submission(
     archive_of(out).unlink(missing_ok=True)  # a crash must not leave an old archive next to the new folder
     content = json.dumps(manifest, indent=1, ensure_ascii=False).encode() + b"\n"
     _write_folder(out, {**submission.files, MANIFEST: content})
-    LocalStore(out.absolute().parent).write(archive_of(out).name, _archive(submission.files))
+    LocalStore(out.absolute().parent, _FOLDER).write(archive_of(out).name, _archive(submission.files))
     return manifest
 
 
@@ -267,9 +270,11 @@ def _archive(files: Mapping[str, bytes]) -> bytes:
 
 def _write_folder(out: Path, files: Mapping[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        for name, content in files.items():
-            path = Path(temporary) / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(content)
+        need = sum(map(len, files.values()))
+        with explained("write", Path(temporary), what=TEMPORARY, need=need):
+            for name, content in files.items():
+                path = Path(temporary) / name
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(content)
         out = out.absolute()
-        LocalStore(out.parent).put_tree(Path(temporary), out.name)
+        LocalStore(out.parent, _FOLDER).put_tree(Path(temporary), out.name)

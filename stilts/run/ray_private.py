@@ -7,10 +7,13 @@ function must change when a release of Ray changes one.
 """
 
 import os
+import secrets
 import signal
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -39,8 +42,21 @@ def start_local(**options: Any) -> None:
     On Linux, Ray takes 127.0.0.1 for a mistake, replaces it by the machine's own address, and listens on every
     interface. The flag that it consults is set while the cluster starts. Takes what `ray.init` takes.
     """
+    _provide_token()
     with _clusters_disabled():
         ray.init(address="local", include_dashboard=False, _node_ip_address="127.0.0.1", **options)
+
+
+def _provide_token() -> None:
+    """Give the cluster a token by the environment if Ray cannot keep one in the home folder, as it does by default."""
+    folder = Path("~/.ray").expanduser()
+    if {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys() or (folder / "auth_token").is_file():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
 def kill_local() -> None:

@@ -14,14 +14,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stilts.os_errors import TEMPORARY, explained
+
 _PREFIX = "stilts-work-"
 _UNLOCKED = ".stilts-work-"
 
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Make a temporary folder, and remove it at the end."""
-    fresh = Path(tempfile.mkdtemp(prefix=_UNLOCKED))
+    """Make a temporary folder, and remove it at the end.
+
+    Raises:
+        StiltsError: no folder can be made where TMPDIR says.
+    """
+    with explained("write", Path(os.environ.get("TMPDIR") or "/tmp"), what=TEMPORARY):
+        fresh = Path(tempfile.mkdtemp(prefix=_UNLOCKED))
     folder = fresh.with_name(_PREFIX + fresh.name.removeprefix(_UNLOCKED))
     lock = os.open(fresh, os.O_RDONLY)
     try:

@@ -11,7 +11,7 @@ import optuna
 from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
-from stilts.storage.local import LocalStore
+from stilts.storage.local import RESULTS, LocalStore
 
 _SCORE = "English dev score (%)"
 _NO_DATES: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
@@ -23,7 +23,7 @@ def save_search(study: optuna.Study, folder: Path) -> list[Path]:
     The plots are history, slice, parallel and importances, which show completed trials (importances needs two of them),
     and intermediate, which shows the dev scores during training. Plots without data are not written.
     """
-    store, files = LocalStore(folder), []
+    store, files = LocalStore(folder, RESULTS), []
     for name, plot in _plots(study):
         # Optuna draws with pyplot and sets a style for the whole process; `rc_context` restores the style.
         with warnings.catch_warnings(), matplotlib.rc_context():

@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from stilts.experiment.load import to_yaml
 from stilts.results.table import parquet
 from stilts.show.grid import Grid, markdown
-from stilts.storage.local import LocalStore
+from stilts.storage.local import RESULTS, LocalStore
 
 COLUMNS: Mapping[str, pa.DataType] = {
     "trial": pa.int64(),
@@ -97,7 +97,7 @@ def write_trials(folder: Path, table: pa.Table, title: str, best: str | None) ->
     files = {"trials.parquet": parquet(table), "trials.md": markdown([trials_grid(table, title)]).encode()}
     if best is not None:
         files["best.yaml"] = best.encode()
-    store = LocalStore(folder)
+    store = LocalStore(folder, RESULTS)
     for name, content in files.items():
         store.write(name, content)
     return [folder / name for name in files]

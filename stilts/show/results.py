@@ -29,7 +29,7 @@ from stilts.show.study import study_grids
 from stilts.show.summary import summary_grids
 from stilts.show.text import escape_markdown, to_csv
 from stilts.show.training import training_grids
-from stilts.storage.local import LocalStore
+from stilts.storage.local import RESULTS, LocalStore
 
 
 def write_results(folder: Path, tables: Tables) -> list[Path]:
@@ -61,7 +61,7 @@ def write_results(folder: Path, tables: Tables) -> list[Path]:
         files[f"languages-{target}.md"] = markdown(grids).encode()
         files[f"languages-{target}.csv"] = to_csv(rows).encode()
     files |= analysis_files(tables)
-    store = LocalStore(folder)
+    store = LocalStore(folder, RESULTS)
     for name, content in files.items():
         store.write(name, content)
     return [folder / name for name in files]

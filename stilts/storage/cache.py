@@ -28,6 +28,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from stilts.errors import StiltsError
+from stilts.os_errors import CACHE, DiskFull, NotWritable, explain, explained, is_full
 
 SCRATCH_IDLE = 3600.0
 """Seconds after which a scratch folder that no process uses may be evicted."""
@@ -49,7 +50,9 @@ class Cache:
         limit: largest total size in bytes; by default `$STILTS_CACHE_GB` or half of the disk.
 
     Raises:
-        StiltsError: the limit is not a number, or the folder cannot be written and locked.
+        StiltsError: the limit is not a number.
+        NotWritable: the folder cannot be written and locked.
+        DiskFull: there is no room for it.
     """
 
     def __init__(self, root: Path | None = None, limit: float | None = None) -> None:
@@ -59,9 +62,11 @@ class Cache:
                 (self.root / name).mkdir(parents=True, exist_ok=True)
             os.close(self._open_locked("probe", fcntl.LOCK_SH))
         except OSError as error:
-            raise StiltsError(
+            if is_full(error):
+                raise explain(error, "write", self.root, what=CACHE) or error from error
+            raise NotWritable(
                 f"the cache {self.root} cannot be written and locked: {error.strerror}; let STILTS_CACHE name a folder "
-                "on a local disk"
+                "on a local disk that this user may write to"
             ) from error
         self.limit = _limit(self.root) if limit is None else limit
         self._uses: dict[str, int] = {}
@@ -77,7 +82,7 @@ class Cache:
             fill: fetches the files into a folder and checks them. If it raises, nothing is kept.
 
         Raises:
-            StiltsError: there is not enough room.
+            DiskFull: there is not enough room.
         """
         folder = self.root / "copies" / key
         with self._locked(f"{key}.fill"):
@@ -97,7 +102,8 @@ class Cache:
         if "/" in name:
             with self._locked(f"{_lock_name(name)}.fill"):
                 self._use(_lock_name(name))
-        folder.mkdir(parents=True, exist_ok=True)
+        with explained("write", folder, what=CACHE):
+            folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def idle(self) -> dict[Path, int]:
@@ -112,17 +118,18 @@ class Cache:
     def _fill(self, key: str, sizes: Mapping[str, int], fill: Callable[[Path], None]) -> None:
         part, note = self.root / "filling" / key, self.root / "filling" / f"{key}.bytes"
         shutil.rmtree(part, ignore_errors=True)
+        need = sum(sizes.values())
         try:
-            self._make_room(sum(sizes.values()), note)
-            (part / _FILES).mkdir(parents=True)
-            fill(part / _FILES)
-            (part / _STAMP).write_text(json.dumps(_stamp(part, sizes)))
-            os.rename(part, self.root / "copies" / key)
-        except OSError as error:
-            raise StiltsError(f"the cache {self.root} cannot be written: {error.strerror or error}") from error
+            with explained("write", self.root, what=CACHE, need=need):
+                self._make_room(need, note)
+                (part / _FILES).mkdir(parents=True)
+                fill(part / _FILES)
+                (part / _STAMP).write_text(json.dumps(_stamp(part, sizes)))
+                os.rename(part, self.root / "copies" / key)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-            note.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a disk that cannot be written has said so already
+                note.unlink(missing_ok=True)
 
     def _make_room(self, need: int, note: Path) -> None:
         """Evict until `need` more bytes keep to the limit, then reserve them."""
@@ -135,7 +142,7 @@ class Cache:
                 if self._evict(folder):
                     excess = self._excess(need)
             if excess > 0:
-                raise StiltsError(
+                raise DiskFull(
                     f"the cache {self.root} has no room for {need / 1e9:.2f} GB: {excess / 1e9:.2f} GB too much for "
                     f"its limit of {self.limit / 1e9:.1f} GB (STILTS_CACHE_GB) or for the disk, and the rest is in "
                     "use; raise the limit, or point STILTS_CACHE at a larger disk"

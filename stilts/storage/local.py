@@ -27,6 +27,9 @@ from stilts.storage.verified import PREFIX, digests, forget
 STALE_SECONDS = 600.0
 """A writer that has not written anything for so long is considered dead."""
 
+RESULTS = "the results folder"
+"""What a `LocalStore` is, for messages, that holds tables and figures."""
+
 _CHUNK = 1 << 20
 _ASIDE = ".aside-"
 _ORPHAN = re.compile(r"\.(?:aside|generated|seen)-.+|\..+\.(?:arrow|json)-\w+")
@@ -46,17 +49,21 @@ _AWAY = (
 class LocalStore:
     """See `Store`. Creates its directory on first use.
 
+    Args:
+        what: what the directory is, for messages. Results are written in the same way as a store.
+
     Raises:
         StiltsError: the directory cannot be created, read or written, or the disk is full.
         Unreachable: its file system is shared, and its server does not answer.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, what: str = "the store") -> None:
         self.root = root.expanduser().absolute()
         self.uri = str(self.root)
+        self._what = what
 
     def read(self, path: str) -> bytes | None:
-        with _explained("read", self._at(path)):
+        with self._explained("read", self._at(path)):
             try:
                 return (self._at(path)).read_bytes()
             except (FileNotFoundError, NotADirectoryError):
@@ -97,7 +104,7 @@ class LocalStore:
         return _version(content)
 
     def list(self, folder: str) -> Iterator[str]:
-        with _explained("read", self._at(folder)):
+        with self._explained("read", self._at(folder)):
             try:
                 names = os.listdir(self._at(folder))
             except (FileNotFoundError, NotADirectoryError):
@@ -106,7 +113,7 @@ class LocalStore:
 
     def remove(self, path: str) -> None:
         target = self._at(path)
-        with _explained("remove", target):
+        with self._explained("remove", target):
             if target.is_dir() and not target.is_symlink():
                 forget(target)
                 shutil.rmtree(_set_aside(target), ignore_errors=True)
@@ -115,7 +122,7 @@ class LocalStore:
 
     def measure(self, path: str) -> Measure | None:
         target = self._at(path)
-        with _explained("read", target):
+        with self._explained("read", target):
             found = list(_stats(target))
         return Measure(sum(f.st_size for f in found), max(f.st_mtime for f in found)) if found else None
 
@@ -147,8 +154,8 @@ class LocalStore:
     def fetch_tree(self, path: str, manifest: Manifest) -> Path:
         check_names(manifest)
         folder = self._at(path)
-        _check_sizes(folder, manifest)
-        with _explained("read", folder):
+        self._check_sizes(folder, manifest)
+        with self._explained("read", folder):
             found = digests(folder, list(manifest))
         for name, expected in manifest.items():
             if found[name] != (expected["bytes"], expected["sha256"]):
@@ -159,7 +166,7 @@ class LocalStore:
 
     def scratch(self, path: str) -> Path:
         folder = self._at(path)
-        with _explained("write", folder):
+        with self._explained("write", folder):
             folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -180,7 +187,7 @@ class LocalStore:
         """Give a free name beside the target, and remove what is there at the end. `need` are bytes to be written."""
         target = self._at(path)
         aside = _aside(target)
-        with _explained("write", target, need):
+        with self._explained("write", target, need):
             _make_folder(target.parent)
             try:
                 yield aside
@@ -191,18 +198,29 @@ class LocalStore:
                     else:
                         aside.unlink(missing_ok=True)
 
+    @contextlib.contextmanager
+    def _explained(self, act: str, target: Path, need: int | None = None) -> Iterator[None]:
+        with explained(act, target, what=self._what, need=need):
+            try:
+                yield
+            except OSError as error:
+                if error.errno in _AWAY:
+                    raise Unreachable(
+                        f"the file system of {self._what} does not answer ({act} {target}: {error.strerror})"
+                    ) from error
+                raise
 
-@contextlib.contextmanager
-def _explained(act: str, target: Path, need: int | None = None) -> Iterator[None]:
-    with explained(act, target, what="the store", need=need):
-        try:
-            yield
-        except OSError as error:
-            if error.errno in _AWAY:
-                raise Unreachable(
-                    f"the file system of the store does not answer ({act} {target}: {error.strerror})"
-                ) from error
-            raise
+    def _check_sizes(self, folder: Path, manifest: Manifest) -> None:
+        """Refuse a tree of which a file is missing or has another size, before anything is hashed."""
+        for name, expected in manifest.items():
+            file = folder / name
+            with self._explained("read", file):
+                try:
+                    size = file.stat().st_size
+                except (FileNotFoundError, NotADirectoryError):
+                    raise _damaged(file, missing=True) from None
+            if size != expected["bytes"]:
+                raise _damaged(file, missing=False)
 
 
 def _aside(target: Path) -> Path:
@@ -230,19 +248,6 @@ def _replace_tree(new: Path, target: Path) -> None:
     sync_folder(target.parent)
     for folder in old:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _check_sizes(folder: Path, manifest: Manifest) -> None:
-    """Refuse a tree of which a file is missing or has another size, before anything is hashed."""
-    for name, expected in manifest.items():
-        file = folder / name
-        with _explained("read", file):
-            try:
-                size = file.stat().st_size
-            except (FileNotFoundError, NotADirectoryError):
-                raise _damaged(file, missing=True) from None
-        if size != expected["bytes"]:
-            raise _damaged(file, missing=False)
 
 
 def _damaged(file: Path, *, missing: bool) -> Corrupt:

@@ -24,7 +24,9 @@ from stilts.encoders.checkpoint_files import (
     checkpoint_files,
 )
 from stilts.encoders.config_checks import TOKEN_IDS
+from stilts.encoders.hub import hub_cache_error
 from stilts.errors import Problems, StiltsError
+from stilts.os_errors import TEMPORARY, explained
 from stilts.train.tokenizer import add_frame
 from stilts.train.xlm import convert_xlm_tokenizer
 
@@ -39,7 +41,7 @@ def materialise_base(identity: dict[str, Any], out: Path, text_files: Sequence[P
     Args:
         identity: `{"hub": id, "revision": commit}`, `{"path": folder, "files": digest}`, or
             `{"init": {"config": {...}, "tokenizer": {"vocab_size": n}, "seed": s, "text": [identity, ...]}}`.
-        out: the folder, which is created if necessary.
+        out: the folder, which is created if necessary; usually in the temporary folder, as messages say.
         text_files: text files with one sentence per line, on which the tokenizer of an `init` model is trained.
 
     Raises:
@@ -65,6 +67,8 @@ def _download(name: str, revision: str | None) -> Path:
     try:
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub client raises many types, and all mean that there is no snapshot
+        if (of_disk := hub_cache_error(error)) is not None:
+            raise of_disk from error
         raise StiltsError(f"base model {name}@{revision}: cannot be downloaded ({error})") from error
     if not any(folder.glob("*.safetensors")):
         raise StiltsError(
@@ -84,8 +88,10 @@ def _copy_checkpoint(folder: Path, out: Path) -> None:
     problems = checkpoint_problems(folder)
     if problems:
         raise Problems(problems)
-    for file in checkpoint_files(folder):
-        shutil.copyfile(file, out / file.name)
+    files = checkpoint_files(folder)
+    with explained("write", out, what=TEMPORARY, need=sum(file.stat().st_size for file in files)):
+        for file in files:
+            shutil.copyfile(file, out / file.name)
     if json.loads((out / CONFIG).read_text()).get("model_type") == "xlm":
         convert_xlm_tokenizer(out)
 
@@ -105,8 +111,10 @@ def _make(init: dict[str, Any], out: Path, text_files: Sequence[Path]) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(init["seed"])
         encoder = AutoModel.from_config(config)
-    encoder.save_pretrained(out)
-    tokenizer.save_pretrained(out)
+    need = sum(tensor.nbytes for tensor in encoder.state_dict().values())
+    with explained("write", out, what=TEMPORARY, need=need):
+        encoder.save_pretrained(out)
+        tokenizer.save_pretrained(out)
 
 
 def train_tokenizer(

@@ -45,8 +45,15 @@ def _evaluate(store: Store, spec: EvaluationSpec, name: str = NAME) -> None:
 
 def test_stage_record_round_trip(store: Store) -> None:
     assert read_stage(store, NAME) is None
-    write_stage(store, NAME, {"name": NAME, "text": "ไทย", "loss": 0.1})
-    assert read_stage(store, NAME) == {"schema": SCHEMA, "name": NAME, "text": "ไทย", "loss": 0.1}
+    write_stage(store, NAME, {"name": NAME, "weights": None, "text": "ไทย", "loss": 0.1})
+    assert read_stage(store, NAME) == {"schema": SCHEMA, "name": NAME, "weights": None, "text": "ไทย", "loss": 0.1}
+
+
+def test_a_record_of_schema_and_name_alone_is_damaged(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    store.write(f"stages/{NAME}/record.json", json.dumps({"schema": SCHEMA, "name": NAME}).encode())
+    assert read_stage(store, NAME) is None
+    assert not take_inventory(store)[SHORT_KEY].trained
+    assert "the record is not what was written" in caplog.text
 
 
 def test_a_record_refuses_what_json_cannot_say(store: Store) -> None:
@@ -121,8 +128,8 @@ def test_inventory_of_a_stage_with_evaluations(store: Store, tmp_path: Path) -> 
 
 
 def test_inventory_looks_only_at_what_is_asked(store: Store) -> None:
-    write_stage(store, NAME, {})
-    write_stage(store, "other-ffffffffffff", {})
+    write_stage(store, NAME, {"weights": None})
+    write_stage(store, "other-ffffffffffff", {"weights": None})
     assert set(take_inventory(store, {SHORT_KEY})) == {SHORT_KEY}
     assert set(take_inventory(store)) == {SHORT_KEY, "ffffffffffff"}
 

@@ -44,7 +44,7 @@ def run(expansion, store, dev, gain):
     for cell in expansion.cells:
         (branch,) = cell.branches
         name = expansion.graph.nodes[branch.chain[-1]].name
-        write_stage(store, name, {"name": name})
+        write_stage(store, name, {"weights": None})
         for spec in (branch.selection, *branch.evaluations):
             test = 40.0 + 10 * (spec.language == "de") + gain[cell.intermediate]
             score = dev[cell.intermediate] if spec is branch.selection else test
@@ -92,7 +92,7 @@ def test_seeds_of_parts_reach_the_table_of_the_variance(tmp_path):
     for cell, value in zip(expansion.cells, [61.0, 63.0, 64.0, 66.0, 67.0, 69.0], strict=True):
         (branch,) = cell.branches
         name = expansion.graph.nodes[branch.chain[-1]].name
-        write_stage(store, name, {"name": name})
+        write_stage(store, name, {"weights": None})
         for spec in branch.evaluations:
             record = {"examples": 10, "metrics": {"accuracy": value}, "extra": {}}
             write_evaluation(store, name, spec, b"entailment\n", ".tsv", record)

@@ -27,7 +27,7 @@ def test_every_planned_evaluation_has_its_score_or_the_reason_why_not(expansion:
     store = LocalStore(tmp_path)
     done = next(cell for cell in expansion.cells if (cell.intermediate, cell.seed) == ("none", 1))
     name = expansion.graph.nodes[done.branches[0].chain[-1]].name
-    write_stage(store, name, {"name": name})
+    write_stage(store, name, {"name": name, "weights": None})
     english = next(spec for spec in done.branches[0].evaluations if spec.language == "en")
     record = {"examples": 10, "metrics": {"accuracy": 61.5}, "extra": {}}
     write_evaluation(store, name, english, b"entailment\n", ".tsv", record)
@@ -51,7 +51,7 @@ def test_the_choice_is_among_independent_cells_by_their_dev_records(expansion: E
     first = cells[0]
     assert first.selection is not None
     assert read(first.stage, first.selection) is None
-    write_stage(store, first.stage, {"name": first.stage})
+    write_stage(store, first.stage, {"name": first.stage, "weights": None})
     record = {"examples": 10, "metrics": {"accuracy": 70.0}, "extra": {}}
     write_evaluation(store, first.stage, first.selection, b"entailment\n", ".tsv", record)
     _, read = gather_choice(expansion, store)

@@ -25,7 +25,7 @@ def write(store: LocalStore, expansion: Expansion, slug: str, steps: int = 100, 
     part = {"steps": steps, "first": [1.1, 0.9], "losses": [0.5, 0.3]}
     scores = {"parts": {task: dev["score"]} if "score" in dev else {}}
     scores |= {"chance": {task: dev["chance"]}} if "chance" in dev else {}
-    write_stage(store, node.name, {"name": node.name, "train": {"steps": steps, "parts": {task: part}}, "dev": scores})
+    write_stage(store, node.name, {"weights": None, "train": {"steps": steps, "parts": {task: part}}, "dev": scores})
 
 
 def row(expansion: Expansion, store: LocalStore) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def leased(job: StageJob, ranks: Any, report: Callable[[dict], None]) -> None:
     with _held(Lease(store, stage_path(job.name)), ranks, wait=False):
         if lacking(store, job, verify=False) is not None:
             behave(job, ranks, report)
-            write_stage(store, job.name, {})
+            write_stage(store, job.name, {"weights": None})
 
 
 def _die_once(job: StageJob, ranks: Any, attempt: int) -> None:

@@ -28,10 +28,11 @@ import pyarrow as pa
 from stilts.data.sources.columns import RowReport, check_columns
 from stilts.data.sources.files import FORMATS
 from stilts.data.sources.text import tell_left_out, to_table
-from stilts.encoders.hub import ask_hub
+from stilts.encoders.hub import ask_hub, hub_cache_error
 from stilts.errors import StiltsError
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT
+from stilts.os_errors import HUB_CACHE, explained
 from stilts.tasks.base import HubSource, Task
 from stilts.tasks.families import HubRows, get_family
 from stilts.tasks.families.hub import kind_of
@@ -122,7 +123,7 @@ def _streamed(data: Any, source: HubSource, task: Task, split: str, language: st
     except _failures() as error:
         local = Path(source.id).is_dir()
         config, hub_split = _fill(source.config, source, language), source.splits[split]
-        raise StiltsError(_unreadable(source, task, config, hub_split, local, error)) from error
+        raise _failure(source, task, config, hub_split, local, error) from error
 
 
 def _failures() -> tuple[type[Exception], ...]:
@@ -185,13 +186,15 @@ def _opened(source: HubSource, task: Task, split: str, language: str) -> Iterato
     config, hub_split = _fill(source.config, source, language), source.splits[split]
     local = Path(source.id).is_dir()
     caches = Path(datasets.config.HF_DATASETS_CACHE)
-    caches.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=caches, prefix=".stilts-") as temporary:
+    with explained("write", caches, what=HUB_CACHE):
+        caches.mkdir(parents=True, exist_ok=True)
+        temporary_folder = tempfile.TemporaryDirectory(dir=caches, prefix=".stilts-")
+    with temporary_folder as temporary:
         cache = temporary if local else str(caches / _cache_name(source))
         try:
             data = _dataset(source, config, hub_split, local, cache)
         except _failures() as error:
-            raise StiltsError(_unreadable(source, task, config, hub_split, local, error)) from error
+            raise _failure(source, task, config, hub_split, local, error) from error
         yield data
 
 
@@ -222,6 +225,11 @@ def _dataset(source: HubSource, config: str, hub_split: str, local: bool, cache:
     if "csv" in type(builder.config).__name__.lower():
         options["keep_default_na"] = False
     return datasets.load_dataset(source.id, config or None, split=hub_split, **where, **options)
+
+
+def _failure(source: HubSource, task: Task, config: str, hub_split: str, local: bool, error: Exception) -> StiltsError:
+    """The error that says why a data set cannot be read, or that there is no room for its copy."""
+    return hub_cache_error(error) or StiltsError(_unreadable(source, task, config, hub_split, local, error))
 
 
 def _unreadable(source: HubSource, task: Task, config: str, hub_split: str, local: bool, error: Exception) -> str:

@@ -18,7 +18,7 @@ from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, EvaluationSpec
 from stilts.results.items.counts import Counts
 from stilts.results.table import parquet
-from stilts.storage.local import LocalStore
+from stilts.storage.local import RESULTS, LocalStore
 
 VERSION = 2
 """To be raised when `counts` changes what it counts."""
@@ -30,7 +30,7 @@ class Kept:
     """The cache in `FOLDER` of a results folder: counts by the digest of their prediction file."""
 
     def __init__(self, results: Path) -> None:
-        self._files = LocalStore(results / FOLDER)
+        self._files = LocalStore(results / FOLDER, RESULTS)
 
     def read(self, spec: EvaluationSpec) -> dict[str, Counts]:
         """The cached counts of predictions on an evaluation's examples; empty if there are none that can be read."""

@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stilts.os_errors import CACHE, explained
 from stilts.run.stage.uploader import Uploader
 from stilts.storage.protocol import Corrupt, Store
 from stilts.train.checkpoint import META
@@ -56,9 +57,10 @@ class ResumeCopies:
     def saved(self, folder: Path) -> None:
         """Queue a copy of a complete state. The caller may replace the files immediately."""
         shutil.rmtree(self._linking, ignore_errors=True)
-        self._linking.mkdir()
-        for file in folder.iterdir():
-            os.link(file, self._linking / file.name)
+        with explained("write", self._linking, what=CACHE):
+            self._linking.mkdir()
+            for file in folder.iterdir():
+                os.link(file, self._linking / file.name)
         with self._lock:
             shutil.rmtree(self._waiting, ignore_errors=True)
             self._linking.rename(self._waiting)

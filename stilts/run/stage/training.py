@@ -6,6 +6,7 @@ from stilts.encoders.configs import CONFIG, read_config
 from stilts.encoders.kinds import kind_warning
 from stilts.identity.stage import BaseSpec, StageSpec
 from stilts.ledger.base_checkpoint import forget_checkpoint, obtain_checkpoint
+from stilts.os_errors import TEMPORARY, explained
 from stilts.run.stage.attempt import Attempt
 from stilts.run.stage.facts import training_facts
 from stilts.run.stage.inputs import labelled_tasks, obtain_train_part, obtain_weights, tokenizer_text
@@ -56,7 +57,9 @@ def _publish_base(attempt: Attempt, spec: BaseSpec, scratch: Path) -> None:
     attempt.report({"phase": "base model"})
     store, weights = attempt.store, scratch / "weights"
     found = {} if spec.source is None else {"path": str(obtain_checkpoint(store, spec))}
-    materialise_base({**spec.identity, **found}, weights, tokenizer_text(store, spec, scratch))
+    with explained("write", scratch, what=TEMPORARY):
+        text = tokenizer_text(store, spec, scratch)
+    materialise_base({**spec.identity, **found}, weights, text)
     warning = kind_warning(read_config(weights / CONFIG))
     publish_stage(attempt, weights, spec.payload(), {} if warning is None else {"warnings": [warning]})
     attempt.submit(lambda: forget_checkpoint(store, spec))
@@ -103,7 +106,9 @@ def _train(attempt: Attempt, spec: StageSpec, scratch: Path) -> Model:
 def _publish_trained(attempt: Attempt, spec: StageSpec, model: Model, result: TrainResult, weights: Path) -> None:
     if attempt.job.rounds_weights:
         set_precision(model, "bf16")
-    model.save(weights)
+    need = sum(tensor.nbytes for tensor in model.state_dict().values())
+    with explained("write", weights, what=TEMPORARY, need=need):
+        model.save(weights)
     facts = training_facts(attempt.store, attempt.job, spec, result, model, attempt.ranks)
     publish_stage(attempt, weights, spec.payload(), facts)
 

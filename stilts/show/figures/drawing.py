@@ -15,7 +15,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from stilts.show.figures.style import FONTS, INK, note, styled
-from stilts.storage.local import LocalStore
+from stilts.storage.local import RESULTS, LocalStore
 
 FORMS = ("png", "pdf", "svg")
 
@@ -59,7 +59,7 @@ def save(drawing: Drawing, folder: Path) -> list[Path]:
     Raises:
         StiltsError: the folder cannot be written.
     """
-    store = LocalStore(folder)
+    store = LocalStore(folder, RESULTS)
     for form in FORMS:
         store.write(f"{drawing.name}.{form}", _rendered(drawing, form, "white"))
     return [folder / f"{drawing.name}.{form}" for form in FORMS]

@@ -29,7 +29,7 @@ from stilts.show.html.facts import Facts
 from stilts.show.html.overview import LEVEL, overview, seeds_table
 from stilts.show.html.table_rows import TableRow, TableRows, name, number
 from stilts.show.published import EXTRACTION
-from stilts.storage.local import LocalStore
+from stilts.storage.local import RESULTS, LocalStore
 from stilts.visible import visible
 
 
@@ -102,8 +102,8 @@ def write_report(path: Path, folder: Path, tables: Tables, facts: Facts, options
     """
     tables = {**tables, **own_tables(tables, facts)}
     for table, content in tables.items():
-        LocalStore(folder).write(f"{table}.parquet", parquet(content))
-    LocalStore(path.parent).write(path.name, render(tables, facts, options).encode())
+        LocalStore(folder, RESULTS).write(f"{table}.parquet", parquet(content))
+    LocalStore(path.parent, "the folder of the report").write(path.name, render(tables, facts, options).encode())
 
 
 def own_tables(tables: Tables, facts: Facts) -> dict[str, pa.Table]:

@@ -71,11 +71,19 @@ class ObjectStore:
     def __init__(self, location: Location, cache: Cache | None = None) -> None:
         self.location = location
         self.uri = location.uri
-        self.cache = cache or Cache()
+        self._cache = cache
         digest = hashlib.sha256(self.uri.encode()).hexdigest()
         self._name = f"{location.bucket}-{digest[:12]}"
         self._made: Clients | None = None
         self._making = threading.Lock()
+
+    @property
+    def cache(self) -> Cache:
+        """The cache of this node. It is opened when it is needed first, because reading of objects needs none."""
+        with self._making:
+            if self._cache is None:
+                self._cache = Cache()
+            return self._cache
 
     # --- objects -------------------------------------------------------------------------------------------
 

@@ -39,7 +39,11 @@ def test_every_training_has_its_place(expansion: Expansion, tmp_path: Path) -> N
 def test_what_became_of_each_is_said(expansion: Expansion, tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     names = {node.slug.removeprefix("xlm-roberta-large-"): node.name for node in expansion.graph}
-    record = {"train": {"steps": 3, "losses": [[1, 2.0]], "best_step": 3}, "dev": {"curve": [[3, 40.0]]}}
+    record = {
+        "weights": None,
+        "train": {"steps": 3, "losses": [[1, 2.0]], "best_step": 3},
+        "dev": {"curve": [[3, 40.0]]},
+    }
     write_stage(store, names["mlm-xnli-s1"], record)
     write_failure(store, names["mlm-xnli-s2"], {"status": "diverged", "error": "the loss is nan"})
     write_failure(store, names["mlm-mnli-s1"], {"status": "failed", "error": "bad data"})

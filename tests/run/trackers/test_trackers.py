@@ -56,7 +56,11 @@ def store(tmp_path: Path) -> LocalStore:
     write_stage(
         store,
         NAME,
-        {"train": {"steps": 40, "losses": [[1, 1.0], [40, 0.025]]}, "dev": {"curve": [[20, 50.0], [40, 60.0]]}},
+        {
+            "weights": None,
+            "train": {"steps": 40, "losses": [[1, 1.0], [40, 0.025]]},
+            "dev": {"curve": [[20, 50.0], [40, 60.0]]},
+        },
     )
     write_evaluation(store, NAME, GERMAN, b"neutral\n", ".tsv", {"metrics": {"accuracy": 55.0}})
     return store

@@ -49,6 +49,7 @@ def test_facts_are_those_of_the_records(experiment: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("SOME_TOKEN", SECRET)
     base, done, failed = (node.name for node in session.expansion.graph)
     record = {
+        "weights": None,
         "train": {"steps": 2, "examples": 64, "tokens": 640, "seconds": 1800.0},
         "runtime": {"ranks": 4},
         "speed": {"kind": "gpu", "flops": 1e12},
