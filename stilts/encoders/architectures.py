@@ -32,6 +32,9 @@ class Published:
         commit: the first digits of the commit that a `refs/pr/N` pointed to when it was seen.
         seen: when and by what it was seen that the revision holds safetensors; empty if that was only inferred.
         without: revisions that were seen to hold no safetensors.
+        recipes: fields of the recipe with which its authors fine-tuned it, by training task of stilts; under `*` those
+            of every other task.
+        recipe_source: where these were published; empty if nothing was found.
     """
 
     id: str
@@ -40,6 +43,8 @@ class Published:
     commit: str = ""
     seen: str = ""
     without: tuple[str, ...] = ()
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    recipe_source: str = ""
 
 
 def _four(config: Config) -> float:
@@ -67,8 +72,8 @@ class Architecture:
         languages: how language ids are passed: `tokens`: an id per token in `langs` (XLM, where the configuration has
             `use_lang_emb`); `sequences`: an id per sequence in `lang_ids` (X-MOD); empty: not at all.
         recomputes: transformers supports gradient checkpointing.
-        packs: attention takes a boolean 4D mask and explicit positions, so that several sequences can share a row.
-            False where a 4D mask would replace part of the attention pattern (ModernBERT's sliding window).
+        packs: attention goes through transformers' attention interface and positions can be given, so that several
+            sequences can share a row (see `stilts/train/attention.py`).
         options: arguments of the encoder's forward pass that are the same for every batch.
         transform: the masked language modelling head has a dense layer and a norm before the output layer.
         epsilon: the configuration field with the epsilon of the head's norm.
@@ -84,6 +89,8 @@ class Architecture:
         feed_forward_matrices: 2, or 3 where the feed-forward layer is gated.
         extra: parameters beside layers and embeddings, from the configuration: (those that every token uses, those
             of which a token uses a small part).
+        frozen: pattern of the names of the parameters that fine-tuning leaves as they are, such as X-MOD's embeddings
+            and adapters; empty if it trains all. Masked language modelling trains all.
         causal: configuration fields and values that make attention causal: such a checkpoint is refused.
         published: known checkpoints.
     """
@@ -109,6 +116,7 @@ class Architecture:
     attention_matrices: Callable[[Config], float] = _four
     feed_forward_matrices: int = 2
     extra: Callable[[Config], tuple[int, int]] = _none
+    frozen: str = ""
     causal: Mapping[str, Any] = field(default_factory=lambda: {"is_decoder": True})
     published: tuple[Published, ...] = ()
 

@@ -80,6 +80,9 @@ class DeepSpeedEngine:
         self.module = model
         self.gradient_norm = torch.zeros((), device=ranks.device)
         self._world, self._device = ranks.world, ranks.device
+        # DeepSpeed rounds parameters that are not trained, too, and keeps no fp32 weights of them.
+        named = model.named_parameters()
+        self._frozen = {name: p.detach().cpu().clone() for name, p in named if not p.requires_grad}
         self._engine = _initialize(model, recipe, runtime, ranks)
         _create_moments(self._engine)
 
@@ -118,18 +121,23 @@ class DeepSpeedEngine:
         return _torch_optimizer(self._engine)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        return {name: _master(parameter).cpu().clone() for name, parameter in self.module.named_parameters()}
+        return {name: self._weight(name, parameter).cpu().clone() for name, parameter in self.module.named_parameters()}
+
+    def _weight(self, name: str, parameter: torch.Tensor) -> torch.Tensor:
+        return _master(parameter) if parameter.requires_grad else self._frozen[name]
 
     def state(self, keep: bool) -> Iterator[tuple[str, torch.Tensor]]:
         for name, parameter, key in self._state_names():
-            value = _master(parameter) if key == "weight" else self._moment(parameter, key)
+            value = self._weight(name, parameter) if key == "weight" else self._moment(parameter, key)
             if keep:
                 yield f"{key}.{name}", value.cpu().clone()
 
     def restore(self, fetch: Fetch, steps: Mapping[str | None, int]) -> None:
         for name, parameter, key in self._state_names():
             value = fetch(f"{key}.{name}", getattr(parameter, "ds_shape", parameter.shape))
-            if key == "weight":
+            if not parameter.requires_grad:
+                self._frozen[name] = value.cpu()
+            elif key == "weight":
                 _set_master(parameter, value)
             else:
                 self._set_moment(parameter, key, value)
@@ -211,7 +219,7 @@ def _initialize(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) ->
         if name in buffers:
             buffer.data = buffers[name].to(buffer.device)
     for name, parameter in model.named_parameters():
-        if not _is_plain(parameter):
+        if parameter.requires_grad and not _is_plain(parameter):
             _set_master(parameter, weights.pop(name).to(ranks.device))
     return engine
 

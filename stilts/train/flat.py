@@ -50,6 +50,7 @@ class FlatEngine:
         rounded = dtype != torch.float32
         self._rounded = torch.zeros(size, dtype=dtype, device=device) if rounded else self._master
         self._partial = torch.zeros(size, dtype=dtype, device=device) if rounded else self._gradient
+        self._frozen = {p: p.data for p in model.parameters() if p not in self._places}
         self._attach()
         self._optimizer = HeadAdamW(
             [
@@ -67,13 +68,18 @@ class FlatEngine:
             self._optimizer.state[flat] = {"step": torch.zeros((), device=device), **moments}
 
     def _attach(self) -> None:
-        """Turn the model's parameters and their gradients into views of the flat buffers."""
+        """Turn the model's parameters and their gradients into views of the flat buffers; round those not trained."""
         for parameter, begin in self._places.items():
             self._view(self._master, parameter, begin).copy_(parameter.data)
         self._rounded.copy_(self._master)
         for parameter, begin in self._places.items():
             parameter.data = self._view(self._rounded, parameter, begin)
             parameter.grad = self._view(self._partial, parameter, begin)
+        self._round_frozen()
+
+    def _round_frozen(self) -> None:
+        for parameter, whole in self._frozen.items():
+            parameter.data = whole.to(self._rounded.dtype)
 
     @staticmethod
     def _view(flat: torch.Tensor, parameter: torch.Tensor, begin: int) -> torch.Tensor:
@@ -114,10 +120,10 @@ class FlatEngine:
         self._gradient.zero_()
 
     def _state(self) -> Iterator[tuple[str, torch.Tensor]]:
-        """Views of the state of every parameter. One that is not trained, as XLM's positions, has no moments."""
+        """Views of the fp32 state of every parameter. One that is not trained, as XLM's positions, has no moments."""
         for name, parameter in self.module.named_parameters():
             if parameter not in self._places:
-                yield f"weight.{name}", parameter.data
+                yield f"weight.{name}", self._frozen[parameter]
                 continue
             for key, flat in {"weight": self._master, **self._moments}.items():
                 yield f"{key}.{name}", self._view(flat, parameter, self._places[parameter])
@@ -139,6 +145,7 @@ class FlatEngine:
         for key, value in self._state():
             value.copy_(fetch(key, value.shape))
         self._rounded.copy_(self._master)
+        self._round_frozen()
         for group in self._optimizer.param_groups:
             self._optimizer.state[group["params"][0]]["step"].fill_(steps[group["head"]])
 
@@ -151,7 +158,7 @@ class FlatEngine:
     def destroy(self) -> None:
         for parameter in self._places:
             parameter.grad = None
-        for name in ("_optimizer", "_moments", "_master", "_gradient", "_rounded", "_partial"):
+        for name in ("_optimizer", "_moments", "_frozen", "_master", "_gradient", "_rounded", "_partial"):
             delattr(self, name)
 
 

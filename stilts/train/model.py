@@ -4,6 +4,7 @@ The folder also holds `head.json` (name, family and labels of each head) and `he
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -92,7 +93,16 @@ class Model(nn.Module):
         for spec, head in zip(specs, heads, strict=True):
             if head is not None:
                 head_of(spec.family).continue_from(head, weights, architecture(encoder.config.model_type))
-        return cls(encoder, tokenizer, specs, heads)
+        model = cls(encoder, tokenizer, specs, heads)
+        model._freeze()
+        return model
+
+    def _freeze(self) -> None:
+        """Leave out of training what fine-tuning leaves as it is in this architecture (`Architecture.frozen`)."""
+        frozen = self.architecture.frozen
+        if frozen and not any(head_of(spec.family).reads_embeddings for spec in self.specs.values()):
+            for name, parameter in self.encoder.named_parameters():
+                parameter.requires_grad_(re.search(frozen, name) is None)
 
     @classmethod
     def reload(cls, weights: Path) -> "Model":

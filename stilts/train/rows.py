@@ -76,7 +76,7 @@ class RowsInUse(nn.Module):
 
 
 def use_rows(model: Model, ids: Iterable[np.ndarray]) -> RowsInUse | None:
-    """Replace the model's input embedding for a stage, unless one of its heads reads it.
+    """Replace the model's input embedding for a stage, unless one of its heads reads it or it is not trained.
 
     Args:
         ids: the token ids of each part of the stage's training data.
@@ -84,6 +84,8 @@ def use_rows(model: Model, ids: Iterable[np.ndarray]) -> RowsInUse | None:
     if any(head_of(spec.family).reads_embeddings for spec in model.specs.values()):
         return None
     whole = model.encoder.get_input_embeddings()
+    if not whole.weight.requires_grad:
+        return None
     used = np.unique(np.concatenate([*map(np.unique, ids), [model.config.pad_token_id]]))
     rows = RowsInUse(whole, torch.from_numpy(used.astype(np.int64)))
     _replace(model.encoder, whole, rows)

@@ -1,7 +1,8 @@
 """Load the tokenizer of a checkpoint folder: a fast one, which adds its architecture's special tokens to a text.
 
-Two tokenizers of transformers need a correction: RemBERT's, when it is read from a SentencePiece file, adds no special
-tokens until it has been saved and loaded again. XLM's is written in Python and gives no offsets (see `train/xlm.py`).
+Three tokenizers of transformers need a correction. RemBERT's, when it is read from a SentencePiece file, adds no
+special tokens until it has been saved and loaded again. XLM's is written in Python and gives no offsets (see
+`train/xlm.py`). XLM-R's is not found for a model of another type (XLM-R XL, MiniLM) if no file names its class.
 
 Reading and writing a vocabulary of 250,000 pieces takes seconds, and the stages of a process share a few tokenizers.
 So this module remembers the last ones by the content of their files, and the files that each of them is saved as.
@@ -16,7 +17,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from tokenizers import processors
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, XLMRobertaTokenizer
 
 from stilts.encoders.architectures import Architecture, architecture
 from stilts.encoders.checkpoint_files import CONFIG, EXTRAS, TOKENIZERS
@@ -71,8 +72,9 @@ def _content(folder: Path) -> str:
 
 
 def _load(folder: Path) -> Any:
+    kind: Any = XLMRobertaTokenizer if _is_of_xlmr(folder) else AutoTokenizer
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        tokenizer = kind.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     except (ImportError, ValueError) as error:
         raise StiltsError(f"{folder}: the tokenizer cannot be loaded ({error})") from error
     if not tokenizer.is_fast:
@@ -106,6 +108,15 @@ def add_frame(tokenizer: Any, facts: Architecture) -> None:
 def _template(frame: str, names: dict[str, str]) -> list[str]:
     pieces = (piece.split(":") for piece in frame.split())
     return [f"{names.get(name, name)}:{kind}" for name, kind in pieces]
+
+
+def _is_of_xlmr(folder: Path) -> bool:
+    """Whether XLM-R's SentencePiece file is the only tokenizer of the folder, and no file names a class for it."""
+    if (folder / "tokenizer.json").is_file() or not (folder / "sentencepiece.bpe.model").is_file():
+        return False
+    config, settings = _config(folder), folder / "tokenizer_config.json"
+    named = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    return not {**config, **named}.get("tokenizer_class") and config.get("model_type") != "camembert"
 
 
 def _config(folder: Path) -> dict[str, Any]:

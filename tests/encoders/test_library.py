@@ -2,9 +2,11 @@
 
 import importlib
 import inspect
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import torch
@@ -14,12 +16,14 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_N
 from stilts.encoders.architectures import AFTER_PADDING, Architecture, architecture, architectures, max_tokens, register
 from stilts.errors import StiltsError
 from stilts.evaluate.evaluation import with_language
+from stilts.evaluate.predict import forward
 from stilts.tasks.base import get_task
 from stilts.tasks.families import Lengths, get_family
 from stilts.train.batch import Batch
 from stilts.train.features import Features
 from stilts.train.masking import mask_tokens
 from stilts.train.model import Model
+from stilts.train.ranks import Ranks
 from tests.train.toys import NO_DROPOUT, collate, load_model, make_base, sentences
 
 CPU = torch.device("cpu")
@@ -100,16 +104,48 @@ def test_a_padded_batch_equals_single_rows_of_the_plain_encoder(base: Path, kind
         assert torch.allclose(states[row, : ids.shape[1]], alone, atol=2e-5)
 
 
-@torch.no_grad()
-def test_rows_are_shared_only_where_it_changes_nothing(base: Path, kind: str) -> None:
+def loss_and_gradients(model: Model, batch: Batch) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """The head's outputs, and the gradients of the loss of a batch."""
+    model.zero_grad()
+    model(batch).backward()
+    with torch.no_grad():
+        outputs = model(batch, "outputs")
+    return outputs, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_a_row_of_several_sequences_equals_rows_of_one(base: Path, kind: str) -> None:
+    """Outputs of the head, and gradients, within 1e-5 of their size (1e-6 for those that are zero)."""
     model = load_model(base, "mlm").eval()
-    assert model.packs == (kind in ("camembert", "xlm-roberta-xl"))
+    assert model.packs == (kind != "xmod"), "the adapter of X-MOD is chosen by row"
     if not model.packs:
         return
-    features = features_of(model, 3)
-    packed = batch_of(model, features, [[0, 1, 2]], packed=True)
-    alone = batch_of(model, features, [[0], [1], [2]])
-    assert torch.allclose(model(packed, "outputs"), model(alone, "outputs"), atol=2e-4)
+    features = features_of(model, 5)
+    outputs, gradients = loss_and_gradients(model, batch_of(model, features, [[0, 1, 2], [3, 4]], packed=True))
+    alone, alone_gradients = loss_and_gradients(model, batch_of(model, features, [[0], [1], [2], [3], [4]]))
+    assert torch.allclose(outputs, alone, atol=1e-5 * float(alone.abs().max()))
+    assert len(gradients) > 10
+    for name, gradient in alone_gradients.items():
+        assert torch.allclose(gradients[name], gradient, atol=1e-5 * float(gradient.abs().max()) + 1e-6), name
+
+
+@torch.no_grad()
+def test_a_window_limits_what_a_token_sees(text_file: Path, tmp_path: Path) -> None:
+    """A token out of the window of every layer does not change a state; one within it does."""
+    fields = {**WIDE, **CONFIGS["modernbert"], "layer_types": ["sliding_attention", "sliding_attention"]}
+    model = load_model(make_base(tmp_path / "base", text_file, model_type="modernbert", **fields), "tagging").eval()
+    window = model.config.sliding_window
+    assert window == 2
+    ids = [[0, *range(10, 30), 2], [0, 7, 8, 2]]
+    features = Features.of(pa.table({"item": [0, 1], "input_ids": ids, "positions": [[1], [1]]}), "tagging")
+    for packed in (True, False):
+        batch = batch_of(model, features, [[0, 1]] if packed else [[0], [1]], packed)
+        states = model._encode(batch).last_hidden_state[0]
+        for place, seen in ((2 * window, True), (2 * window + 1, False)):
+            other = batch.input_ids.clone()
+            other[0, place] = 50
+            changed = model._encode(replace(batch, input_ids=other)).last_hidden_state[0]
+            assert torch.allclose(states[0], changed[0], atol=1e-6) is not seen
+            assert torch.isfinite(changed).all()
 
 
 @torch.no_grad()
@@ -124,6 +160,17 @@ def test_the_pretraining_head_is_continued(base: Path, kind: str, tied: bool, tm
     again = load_model(tmp_path / "stage", "mlm", seed=8).eval()
     assert torch.equal(again(batch, "outputs"), model(batch, "outputs"))
     assert torch.equal(Model.reload(tmp_path / "stage").eval()(batch, "outputs"), model(batch, "outputs"))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", [kind for kind in CONFIGS if architecture(kind).rotary])
+def test_rotary_positions_reach_as_far_as_pretraining_did(base: Path, kind: str, ranks: Ranks) -> None:
+    model = load_model(base, "classification").eval()
+    assert model.max_length == max_tokens(model.config.to_dict()) == 64
+    rows = lambda length: pa.table({"item": [0], "input_ids": [[0, *[5] * (length - 2), 2]], "label": [0]})  # noqa: E731
+    assert np.isfinite(forward(model, rows(64), {}, ranks)[0]).all()
+    with pytest.raises(StiltsError, match="65 tokens is more than the model's 64"):
+        forward(model, rows(65), {}, ranks)
 
 
 @torch.no_grad()

@@ -1,13 +1,14 @@
 """GTE multilingual: rotary positions and gated layers."""
 
 from stilts.encoders.architectures import Architecture, Published, register
-from stilts.encoders.library._sizes import PAGE, fields
+from stilts.encoders.library._sizes import NLU_EVALS, NLU_EVALS_SOURCE, PAGE, fields
 
 register(
     Architecture(
         model_type="gte",
         pair="CLS:0 $A:0 SEP:0 SEP:0 $B:0 SEP:0",
         rotary=True,
+        packs=True,
         # transformers names the norm of the head in memory and on disk differently.
         pretrained_heads=tuple(
             {
@@ -26,6 +27,8 @@ register(
                 "refs/pr/2",
                 seen=PAGE,
                 without=("main",),
+                recipes=NLU_EVALS,
+                recipe_source=NLU_EVALS_SOURCE,
             ),
         ),
     )

@@ -1,10 +1,7 @@
-"""ModernBERT and mmBERT: rotary positions, gated layers, and a sliding window in two layers of three.
-
-transformers builds the window's mask itself; a mask given by stilts would replace it, so that batches are padded.
-"""
+"""ModernBERT and mmBERT: rotary positions, gated layers, and a sliding window in two layers of three."""
 
 from stilts.encoders.architectures import Architecture, Published, register
-from stilts.encoders.library._sizes import PAGE, fields
+from stilts.encoders.library._sizes import NLU_EVALS, NLU_EVALS_SOURCE, PAGE, fields
 
 register(
     Architecture(
@@ -13,6 +10,7 @@ register(
         epsilon="norm_eps",
         optional_biases=True,
         rotary=True,
+        packs=True,
         pretrained_heads=(
             {"dense": "head.dense", "layer_norm": "head.norm", "bias": "decoder.bias", "weight": "decoder.weight"},
         ),
@@ -24,6 +22,8 @@ register(
                 "ca5b84ba39fb0531402e727a3d9a50626d9f522c",
                 seen=PAGE,
                 without=("main",),
+                recipes=NLU_EVALS,
+                recipe_source=NLU_EVALS_SOURCE,
             ),
             Published(
                 "jhu-clsp/mmBERT-small",
@@ -31,6 +31,8 @@ register(
                 "461475a70b192efcbb760df5541d3825b07c4d5b",
                 seen=PAGE,
                 without=("main",),
+                recipes=NLU_EVALS,
+                recipe_source=NLU_EVALS_SOURCE,
             ),
         ),
     )

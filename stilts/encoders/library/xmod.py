@@ -1,4 +1,8 @@
-"""X-MOD: XLM-R with an adapter per language in every layer, chosen by the language of each sequence."""
+"""X-MOD: XLM-R with an adapter per language in every layer, chosen by the language of each sequence.
+
+Fine-tuning leaves the embeddings and the adapters as they are, so that what it learns in one language works with the
+adapters of the others (Pfeiffer et al. 2022, section 4, and the checkpoint's model card).
+"""
 
 from stilts.encoders.architectures import Architecture, Config, Published, register
 from stilts.encoders.library._sizes import PAGE, fields
@@ -21,6 +25,7 @@ register(
         languages="sequences",
         pretrained_heads=(HEAD,),
         extra=_adapters,
+        frozen=r"^embeddings\.|\.adapter_modules\.|\.adapter_layer_norm\.",
         published=(
             Published(
                 "facebook/xmod-base",

@@ -80,13 +80,19 @@ def cut_sentences(
 
 
 def word_subwords(words: pa.ChunkedArray | pa.Array, tokenizer: "PreTrainedTokenizerFast", longest: int) -> Ragged:
-    """The first `longest` subwords of each word; the unknown token for a word without any."""
+    """The first `longest` subwords of each word; the unknown token for a word without any.
+
+    A tokenizer over bytes may have no unknown token (EuroBERT), because it has a subword for every word that is not
+    empty. Its separator, or the end of a text, stands for a word without any.
+    """
     # With the leading space, byte-level vocabularies also use the subword for the beginning of a word. Other
     # vocabularies ignore the space.
     ids = tokenize(pc.binary_join_element_wise("", words, " "), tokenizer).cut(longest)
     unknown = len(ids.values)
+    known = (tokenizer.unk_token_id, tokenizer.sep_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    stands_in = next(id_ for id_ in known if id_ is not None)
     return Ragged(
-        np.append(ids.values, np.int32(tokenizer.unk_token_id)),
+        np.append(ids.values, np.int32(stands_in)),
         np.where(ids.lengths == 0, unknown, ids.starts),
         np.maximum(ids.lengths, 1),
     )
