@@ -87,13 +87,17 @@ def vectors(
         np.array([row for batch in run.batches[rank :: ranks.world] for rows in batch for row in rows], np.int64)
         for rank in range(ranks.world)
     ]
-    width = parts[0].shape[1]
-    found = ranks.gather_rows(torch.cat([parts[0].new_zeros((0, width)), *parts]), list(map(len, orders)))
+    none = torch.zeros((0, run.width), device=ranks.device)  # a rank may have repeated a batch and keep nothing
+    found = ranks.gather_rows(torch.cat([none, *parts]), list(map(len, orders)))
     return found[torch.from_numpy(np.argsort(np.concatenate(orders))).to(found.device)]
 
 
 class _Run:
-    """The forward passes over one table of features."""
+    """The forward passes over one table of features.
+
+    Attributes:
+        width: numbers of one output; 0 before the first forward pass.
+    """
 
     def __init__(
         self,
@@ -115,6 +119,7 @@ class _Run:
         self.widths = _widths(self.columns, model, GPU_WIDTHS if ranks.device.type == "cuda" else 1)
         rows = range(len(self.widths))
         self.batches = split_padded(self.widths.tolist(), rows, budget, 1)[0] if rows else []
+        self.width = 0
 
     def outputs(self) -> Iterator[_Outputs]:
         """Yield the batches of this rank, the longest rows first, with their outputs in fp32 on the device.
@@ -147,6 +152,7 @@ class _Run:
         mode = torch.no_grad() if is_partitioned(self.model) else torch.inference_mode()
         with mode:
             outputs: torch.Tensor = self.model(batch.to(self.ranks.device), self.want).float()
+        self.width = outputs.shape[-1]
         self.ranks.heartbeat.beat()
         return outputs
 

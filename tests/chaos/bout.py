@@ -25,6 +25,8 @@ EARLY = 0.2
 """Share of the faults that may come before an optimizer step, while models are loaded and data is encoded."""
 RESTART_SECONDS = (1.0, 16.0)
 """Time until a driver that failed is started again, the first time and at most; it doubles each time."""
+CALM_FAILURES = 3
+"""A grid without faults whose drivers have failed so often does not work at all."""
 PATIENCE_SECONDS = 400.0
 """A grid counts as stuck after this time without a report from any stage."""
 
@@ -57,6 +59,7 @@ class Bout:
         self.store, self.log, self.gap = store, log, gap
         self.scene = Scene(nodes, experiment, store, database, chance)
         self.undone = list(kinds)
+        self._calm, self._failures = not kinds, 0
         self._open: dict[str, int] = {}
         self._done: set[Command] = set()
         self._restart: dict[Command, float] = {}
@@ -143,6 +146,9 @@ class Bout:
             if code == 0:
                 self._done.add(driver.command)
             elif code > 0:
+                self._failures += 1
+                if self._calm and self._failures == CALM_FAILURES:
+                    raise TimeoutError(f"stilts {driver.command} ends with {code} although nothing disturbs it")
                 pause = self._pause.get(driver.command, RESTART_SECONDS[0])
                 self._pause[driver.command] = min(2 * pause, RESTART_SECONDS[1])
                 self._restart[driver.command] = time.monotonic() + pause

@@ -41,8 +41,9 @@ SETTINGS = {
 }
 """Settings of Ray, which make it notice losses soon."""
 
-KNOWN = ("cache", "ray", "filler", "torchinductor_*")
-"""What may stay in the folder for temporary files."""
+KNOWN = ("cache", "ray", "filler", "torchinductor_*", "cc??????.*")
+"""What may stay in the folder for temporary files. The last are a C compiler's, with which DeepSpeed tries what the
+machine can do; a process that is killed meanwhile leaves them."""
 
 T = TypeVar("T")
 
@@ -246,6 +247,7 @@ class Nodes:
 def leaked_files(temporary: Path) -> list[str]:
     """What does not belong into a folder for temporary files once all drivers have ended."""
     top = [path for path in temporary.iterdir() if not any(path.match(known) for known in KNOWN)]
+    top = [path for path in top if not any(path.glob("**/*.c"))]  # a trial of DeepSpeed's compiler
     return [str(path) for path in (*top, *temporary.glob("cache/**/resume*"), *temporary.glob("cache/**/.aside*"))]
 
 

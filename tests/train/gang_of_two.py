@@ -100,6 +100,7 @@ def main(rank: int, port: int, base: Path, dropping: Path, out: Path) -> None:
     found["outputs"] = [row.tolist() for row in forward(model, make_features("classification", 7), {}, ranks)]
     table, settings = make_features("retrieval", 7), {"layer": 1, "layers": 2}
     found["vectors"] = vectors(model, table, settings, ranks, family="retrieval", tokens_per_batch=70).tolist()
+    found["one vector"] = vectors(model, table.slice(0, 1), settings, ranks, family="retrieval").tolist()
     with torch.no_grad():
         model.heads["classification"].output.bias.fill_(float("nan"))
     try:

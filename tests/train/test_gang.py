@@ -89,6 +89,7 @@ def test_two_ranks_find_the_vectors_that_one_does(base: Path, ranks: Ranks, foun
     model, table = load_model(base, "classification", 2, seed=0), make_features("retrieval", 7)
     alone = vectors(model, table, {"layer": 1, "layers": 2}, ranks, family="retrieval", tokens_per_batch=70)
     assert np.allclose(found["vectors"], alone, atol=1e-6)
+    assert np.allclose(found["one vector"], alone[:1], atol=1e-6)  # of one row, the second rank has nothing
 
 
 def test_every_rank_sees_divergence(found: dict):
