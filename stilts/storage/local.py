@@ -22,7 +22,7 @@ from pathlib import Path
 from stilts.errors import StiltsError
 from stilts.os_errors import explained
 from stilts.storage.protocol import Corrupt, Fence, Manifest, Measure, Unreachable, check_names, check_path
-from stilts.storage.verified import PREFIX, digests, forget
+from stilts.storage.verified import PREFIX, digests, forget, remember_written, settled_states
 
 STALE_SECONDS = 600.0
 """A writer that has not written anything for so long is considered dead."""
@@ -139,9 +139,11 @@ class LocalStore:
             _clear_stale(aside.parent)
             manifest = _copy_tree(source, aside)
             forget(self._at(path))
+            states = settled_states(aside, manifest)
             if fence is not None:
                 fence()
             _replace_tree(aside, self._at(path))
+            remember_written(self._at(path), manifest, states)
             return manifest
 
     def has_tree(self, path: str, manifest: Manifest) -> bool:

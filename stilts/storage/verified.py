@@ -10,6 +10,8 @@ of modification was set back by hand is hashed anew. These changes are not notic
 changes made below the file system, and changes within the same tick of its clock. Because of the last, a digest is
 remembered only if the file was last changed before the tick in which the hashing began. Without the hidden file, every
 byte is read again.
+
+A writer remembers the digests of what it has written itself, so that the first reader does not read it in full either.
 """
 
 import hashlib
@@ -19,6 +21,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from stilts.storage.protocol import Manifest
 
 PREFIX = ".verified-"
 """Beginning of the names of the files in which digests are remembered."""
@@ -60,6 +64,29 @@ def digests(folder: Path, names: list[str]) -> dict[str, tuple[int, str] | None]
     if not settled.items() <= known.items():
         _remember(folder, known | settled)
     return {name: one and (one[0][0], one[1]) for name, one in found.items()}
+
+
+def settled_states(folder: Path, manifest: Manifest) -> dict[str, _State]:
+    """States of files that this process has just written, without those that changed within the last tick.
+
+    Taken while the files have a name that nobody else knows, they are those of the content that was written.
+    """
+    states = {}
+    for name in manifest:
+        with (folder / name).open("rb") as file:
+            state = _state(file.fileno())
+        if time.time_ns() - max(state[1:3]) > _tick(state) * 1e9:
+            states[name] = state
+    return states
+
+
+def remember_written(folder: Path, manifest: Manifest, states: dict[str, _State]) -> None:
+    """Remember the digests of a tree that was written and renamed, so that its files are not read again.
+
+    Args:
+        states: `settled_states` before the files were renamed.
+    """
+    _remember(folder, {name: (state, str(manifest[name]["sha256"])) for name, state in states.items()})
 
 
 def forget(folder: Path) -> None:

@@ -3,6 +3,7 @@
 The folder also holds `head.json` (name, family and labels of each head) and `head.safetensors` (their weights).
 """
 
+import copy
 import json
 import re
 from collections.abc import Sequence
@@ -88,8 +89,7 @@ class Model(nn.Module):
             StiltsError: the folder is not a checkpoint, or stilts cannot load its head of masked language modelling.
         """
         encoder, tokenizer = _load_encoder(weights)
-        embedding = encoder.get_input_embeddings().weight.shape[1]
-        heads = [make_head(spec, encoder.config, embedding, seed) for spec in specs]
+        heads = _fresh_heads(encoder, specs, seed)
         for spec, head in zip(specs, heads, strict=True):
             if head is not None:
                 head_of(spec.family).continue_from(head, weights, architecture(encoder.config.model_type))
@@ -103,6 +103,27 @@ class Model(nn.Module):
         if frozen and not any(head_of(spec.family).reads_embeddings for spec in self.specs.values()):
             for name, parameter in self.encoder.named_parameters():
                 parameter.requires_grad_(re.search(frozen, name) is None)
+
+    @classmethod
+    def continued(cls, parent: "Model", specs: Sequence[HeadSpec] = (), seed: int = 0) -> "Model":
+        """Copy the encoder of a trained model in fp32 and give it new heads.
+
+        This is the model that `load` would return from the folder that `parent.save` writes.
+        """
+        encoder = copy.deepcopy(parent.encoder)
+        if encoder.supports_gradient_checkpointing:
+            encoder.gradient_checkpointing_disable()
+        heads = _fresh_heads(encoder, specs, seed)
+        trained = [(spec, parent.heads[spec.name]) for spec in parent.specs.values() if spec.name in parent.heads]
+        for spec, head in zip(specs, heads, strict=True):
+            if head is not None:
+                head_of(spec.family).continue_from_heads(head, trained)
+        return cls(encoder, parent.tokenizer, specs, heads)
+
+    def copied(self) -> "Model":
+        """A copy of the model with weights of its own, and with the same tokenizer."""
+        heads = [copy.deepcopy(self.heads[name]) if name in self.heads else None for name in self.specs]
+        return Model(copy.deepcopy(self.encoder), self.tokenizer, list(self.specs.values()), heads)
 
     @classmethod
     def reload(cls, weights: Path) -> "Model":
@@ -263,6 +284,11 @@ def as_trained(task: Task, model: Model) -> Task:
     if task.labels and task.labels != spec.labels:
         raise StiltsError(f"{task.name}: the model's head {spec.name!r} was trained for other labels: {spec.labels}")
     return replace(task, labels=spec.labels)
+
+
+def _fresh_heads(encoder: Any, specs: Sequence[HeadSpec], seed: int) -> list[nn.Module | None]:
+    embedding = encoder.get_input_embeddings().weight.shape[1]
+    return [make_head(spec, encoder.config, embedding, seed) for spec in specs]
 
 
 def _saved_specs(weights: Path) -> list[HeadSpec]:

@@ -33,10 +33,13 @@ def store(tmp_path: Path) -> LocalStore:
 
 @pytest.fixture
 def manifest(store: LocalStore, tmp_path: Path) -> Manifest:
+    """A tree whose digests are not known yet."""
     (tmp_path / "tree" / "sub").mkdir(parents=True)
     (tmp_path / "tree" / "model").write_bytes(b"m" * 3_000_000)
     (tmp_path / "tree" / "sub" / "config").write_bytes(b"{}")
-    return store.put_tree(tmp_path / "tree", "stages/a/weights")
+    manifest = store.put_tree(tmp_path / "tree", "stages/a/weights")
+    verified.forget(store.root / "stages/a/weights")
+    return manifest
 
 
 def test_a_chain_of_three_children_hashes_the_weights_once(
@@ -128,6 +131,33 @@ def test_it_goes_with_the_tree(store: LocalStore, manifest: Manifest, hashed: li
     assert ".verified-weights.json" in os.listdir(store.root / "stages/a")
     store.remove("stages/a/weights")
     assert os.listdir(store.root / "stages/a") == []
+    (tmp_path / "tree" / "model").write_bytes(b"n" * 3_000_000)
     store.put_tree(tmp_path / "tree", "stages/a/weights")
-    store.fetch_tree("stages/a/weights", manifest)
-    assert hashed.count("model") == 2
+    with pytest.raises(Corrupt, match="not what was written"):
+        store.fetch_tree("stages/a/weights", manifest)
+
+
+def test_what_was_just_written_is_not_read_again_until_it_changes(
+    store: LocalStore, manifest: Manifest, hashed: list[str], tmp_path: Path
+) -> None:
+    store.put_tree(tmp_path / "tree", "stages/b/weights")
+    LocalStore(store.root).fetch_tree("stages/b/weights", manifest)
+    assert hashed == []
+    _flip_and_set_back(store.root / "stages/b/weights/model")
+    with pytest.raises(Corrupt, match="not what was written"):
+        LocalStore(store.root).fetch_tree("stages/b/weights", manifest)
+
+
+def test_the_digests_of_one_writer_are_not_taken_for_the_files_of_another(
+    store: LocalStore, manifest: Manifest, hashed: list[str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    (other / "sub").mkdir(parents=True)
+    (other / "model").write_bytes(b"n" * 3_000_000)
+    (other / "sub" / "config").write_bytes(b"{}")
+    states = verified.settled_states(tmp_path / "tree", manifest)
+    written = LocalStore(store.root).put_tree(other, "stages/b/weights")
+    verified.remember_written(store.root / "stages/b/weights", manifest, states)  # by the one that was overtaken
+    with pytest.raises(Corrupt, match="not what was written"):
+        store.fetch_tree("stages/b/weights", manifest)
+    store.fetch_tree("stages/b/weights", written)

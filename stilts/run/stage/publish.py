@@ -6,6 +6,7 @@ Everything here is queued for the uploader of the leader, in the order of the ca
 import logging
 import platform
 import time
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +17,7 @@ from stilts.ledger.record import write_model_card, write_stage
 from stilts.run.stage.attempt import Attempt
 from stilts.run.stage.model_card import model_card
 from stilts.run.stage.resume import ResumeCopies
-from stilts.storage.protocol import Store
+from stilts.storage.protocol import Manifest, Store
 from stilts.train.checkpoint import ResumeStore
 
 log = logging.getLogger(__name__)
@@ -24,13 +25,20 @@ log = logging.getLogger(__name__)
 _VERSIONS = ("stilts", "torch", "transformers", "deepspeed", "ray", "pyarrow")
 
 
-def publish_stage(attempt: Attempt, weights: Path, payload: dict[str, Any], facts: dict[str, Any]) -> None:
+def publish_stage(
+    attempt: Attempt,
+    weights: Path,
+    payload: dict[str, Any],
+    facts: dict[str, Any],
+    published: Callable[[Manifest], None] = lambda manifest: None,
+) -> None:
     """Queue the weights of the stage, then its record, which names their digests.
 
     Args:
         weights: local folder with the weights; it must exist until the queue is flushed.
         payload: identity of the stage, from which its key is computed.
         facts: further sections of the record.
+        published: called with sizes and digests of the weights' files when they and the record are in the store.
     """
     job = attempt.job
     record = {
@@ -50,6 +58,7 @@ def publish_stage(attempt: Attempt, weights: Path, payload: dict[str, Any], fact
         fence = attempt.lease.check
         manifest = attempt.store.put_tree(weights, f"{attempt.path}/weights", fence)
         write_stage(attempt.store, job.name, {**record, "weights": manifest}, fence)
+        published(manifest)
 
     attempt.submit(write)
 

@@ -10,6 +10,7 @@ from stilts.os_errors import TEMPORARY, explained
 from stilts.run.stage.attempt import Attempt
 from stilts.run.stage.facts import training_facts
 from stilts.run.stage.inputs import labelled_tasks, obtain_train_part, obtain_weights, tokenizer_text
+from stilts.run.stage.parents import PARENTS, Parent
 from stilts.run.stage.publish import publish_stage, remove_resume_states
 from stilts.run.stage.resume import ResumeCopies
 from stilts.run.stage.scoring import dev_score, watched_scores
@@ -74,8 +75,12 @@ def _load_trained(attempt: Attempt, spec: StageSpec) -> Model:
 def _train(attempt: Attempt, spec: StageSpec, scratch: Path) -> Model:
     """Train the stage and publish it. The resume states are removed after a training that ended or was cancelled."""
     assert attempt.job.parent is not None
-    heads = heads_of(labelled_tasks(attempt.store, spec.parts))
-    model = Model.load(obtain_weights(attempt, attempt.job.parent), heads, spec.recipe.seed_of("head"))
+    heads, seed = heads_of(labelled_tasks(attempt.store, spec.parts)), spec.recipe.seed_of("head")
+    parent = PARENTS.find(attempt, attempt.job.parent)
+    if parent is not None:
+        model = Model.continued(parent, heads, seed)
+    else:
+        model = Model.load(obtain_weights(attempt, attempt.job.parent), heads, seed)
     resume, copies = _resume_store(attempt)
     try:
         result = train(
@@ -96,21 +101,27 @@ def _train(attempt: Attempt, spec: StageSpec, scratch: Path) -> Model:
         raise
     if copies is not None:
         copies.stop()  # before the weights, so that they need not wait for another copy
+    kept = PARENTS.keep(attempt, model)
     if attempt.ranks.leader:
-        _publish_trained(attempt, spec, model, result, scratch / "weights")
+        _publish_trained(attempt, spec, model, result, scratch / "weights", kept)
     set_precision(model, spec.recipe.precision)
     remove_resume_states(attempt, resume, copies)
     return model
 
 
-def _publish_trained(attempt: Attempt, spec: StageSpec, model: Model, result: TrainResult, weights: Path) -> None:
+def _publish_trained(
+    attempt: Attempt, spec: StageSpec, model: Model, result: TrainResult, weights: Path, kept: Parent | None
+) -> None:
     if attempt.job.rounds_weights:
         set_precision(model, "bf16")
     need = sum(tensor.nbytes for tensor in model.state_dict().values())
     with explained("write", weights, what=TEMPORARY, need=need):
         model.save(weights)
     facts = training_facts(attempt.store, attempt.job, spec, result, model, attempt.ranks)
-    publish_stage(attempt, weights, spec.payload(), facts)
+    if kept is None:
+        publish_stage(attempt, weights, spec.payload(), facts)
+    else:
+        publish_stage(attempt, weights, spec.payload(), facts, kept.published)
 
 
 def _resume_store(attempt: Attempt) -> tuple[ResumeStore, ResumeCopies | None]:

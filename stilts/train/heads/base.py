@@ -4,7 +4,7 @@ The light side of a family is in `tasks/families`. A head reads gathered states 
 packed and padded rows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,13 @@ class FamilyHead:
 
         Raises:
             StiltsError: there are weights that cannot be loaded.
+        """
+
+    def continue_from_heads(self, module: nn.Module, heads: Sequence[tuple[HeadSpec, nn.Module]]) -> None:
+        """Do the same as `continue_from` where the parent is a trained model in memory.
+
+        Args:
+            heads: the heads of the parent.
         """
 
     def step(self, rows: Features, context: StepContext) -> Features:

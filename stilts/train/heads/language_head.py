@@ -40,15 +40,28 @@ def continue_language_head(head: nn.Module, weights: Path, facts: Architecture) 
     _load(head, weights, found)
 
 
+def continue_trained_head(head: nn.Module, tensors: Mapping[str, torch.Tensor] | None, parent: str) -> None:
+    """Load the tensors of the head that a stage has trained; leave `head` as it is if the stage has no such head.
+
+    Args:
+        parent: the stage, for the warning.
+    """
+    if tensors is None:
+        log.warning("%s: the stage has no masked language modelling head; a random one is trained", parent)
+        return
+    _adopt(head, tensors)
+
+
 def _continue_stage(head: nn.Module, weights: Path) -> None:
     saved = json.loads((weights / HEAD_CONFIG).read_text(encoding="utf-8"))
     names = [spec["name"] for spec in saved["heads"] if spec["family"] == "mlm"]
     if not names:
-        log.warning("%s: the stage has no masked language modelling head; a random one is trained", weights)
+        continue_trained_head(head, None, str(weights))
         return
     prefix = f"{names[0]}."
     tensors = load_file(weights / HEAD_WEIGHTS)
-    _adopt(head, {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)})
+    found = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    continue_trained_head(head, found, str(weights))
 
 
 def _load(head: nn.Module, weights: Path, found: LanguageTensors) -> None:

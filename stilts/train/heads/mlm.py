@@ -1,5 +1,6 @@
 """The head of masked language modelling, tied to the input embeddings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import nn
 from stilts.encoders.architectures import Architecture, architecture
 from stilts.train.features import Features
 from stilts.train.heads.base import HeadInput, HeadSpec, StepContext, TokenUnits
-from stilts.train.heads.language_head import continue_language_head
+from stilts.train.heads.language_head import continue_language_head, continue_trained_head
 from stilts.train.heads.registry import register
 from stilts.train.masking import DEFAULT_PROBABILITY, mask_tokens
 
@@ -59,6 +60,10 @@ class MaskedLanguageModelling(TokenUnits):
 
     def continue_from(self, module: nn.Module, weights: Path, architecture: Architecture) -> None:
         continue_language_head(module, weights, architecture)
+
+    def continue_from_heads(self, module: nn.Module, heads: Sequence[tuple[HeadSpec, nn.Module]]) -> None:
+        trained = [head for spec, head in heads if spec.family == self.family]
+        continue_trained_head(module, trained[0].state_dict() if trained else None, "the parent")
 
     def step(self, rows: Features, context: StepContext) -> Features:
         tokenizer = context.tokenizer
