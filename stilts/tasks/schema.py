@@ -24,6 +24,16 @@ MULTIPLE_CHOICE = pa.schema(
 TAGGING = pa.schema([("id", pa.string()), ("tokens", pa.list_(pa.string())), ("tags", pa.list_(pa.string()))])
 """The words of a sentence and one tag per word."""
 
+FRAMES = pa.schema(
+    [
+        ("id", pa.string()),
+        ("tokens", pa.list_(pa.string())),
+        ("tags", pa.list_(pa.string())),
+        ("label", pa.string()),
+    ]
+)
+"""The words of a text with one tag per word, and the label of the text; empty where there is no gold."""
+
 PARSING = pa.schema(
     [
         ("id", pa.string()),

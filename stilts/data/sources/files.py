@@ -16,6 +16,7 @@ from stilts.data.sources import (
     bitexts,
     choices,
     conllu,
+    frames,
     lareqa,
     mewslix,
     pairs,
@@ -102,6 +103,7 @@ FORMATS: dict[str, Format] = tracked(
         "text": Format(read_sentences),
         "conllu": Format(conllu.read_conllu),
         "propositions": Format(propositions.read_propositions),
+        "frames": Format(frames.read_frames, gold="the intent and the tag of each word"),
         "texts": Format(texts.read_texts, gold="a second column"),
         "table": Format(table.read_columns, gold="the column of the labels"),
     }

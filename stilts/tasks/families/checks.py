@@ -1,6 +1,6 @@
 """Checks and selections of canonical examples that several families share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 import numpy as np
@@ -36,3 +36,19 @@ def bad_labels(table: pa.Table, count: int) -> list[str]:
 def select(table: pa.Table, mask: np.ndarray) -> tuple[np.ndarray, pa.Table]:
     """Return the numbers of the rows for which a mask is true, and these rows."""
     return np.flatnonzero(mask), table.filter(pa.array(mask))
+
+
+def check_columns_of_words(table: pa.Table, column: str, labels: set[str]) -> Iterator[str]:
+    """Yield the mistakes in sentences of words with one label for each.
+
+    Args:
+        column: the list column of the labels.
+        labels: the task's labels; empty if they are not known yet.
+    """
+    for row, (tokens, tags) in enumerate(zip(table["tokens"].to_pylist(), table[column].to_pylist(), strict=True)):
+        if not tokens:
+            yield f"row {row}: the sentence has no tokens"
+        if tags and len(tags) != len(tokens):
+            yield f"row {row}: {len(tokens)} tokens but {len(tags)} tags"
+        for tag in sorted(set(tags) - labels) if labels else ():
+            yield f"row {row}: tag {tag!r} is not one of {', '.join(sorted(labels))}"

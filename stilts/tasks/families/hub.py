@@ -1,9 +1,10 @@
 """Rows of a data set of the Hugging Face hub, which each family converts to canonical columns (`Family.from_hub`)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stilts.errors import counted
 from stilts.tasks.base import HubSource, Task
 
 NO_LABEL: tuple[Any, ...] = (-1, -100)
@@ -36,18 +37,19 @@ class HubRows:
             found.append(-1 if isinstance(result, str) else result)
         return found
 
-    def names(self, name: Callable[[Any, "HubRows"], str | None]) -> list[str]:
+    def names(self, name: Callable[[Any, "HubRows"], str | None], labels: Collection[str] | None = None) -> list[str]:
         """Return the name of each label, and empty text where there is none; a label that is none of the task's is
         reported as a mistake.
 
         Args:
             name: returns the name of a value; None if it has none.
+            labels: the labels that are right; by default all of the task's. Empty: any.
         """
-        found = []
+        found, known = [], self.task.labels if labels is None else labels
         for row, value in enumerate(self.columns["label"]):
             result = name(value, self)
-            if result is None or (result and self.task.labels and result not in self.task.labels):
-                valid = self.task.labels or self.classes.get("label") or ()
+            if result is None or (result and known and result not in known):
+                valid = known or self.classes.get("label") or ()
                 self.report(row, self.source.columns["label"], self.unknown(value, valid))
             found.append(result or "")
         return found
@@ -89,6 +91,33 @@ def kind_of(value: Any) -> str:
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "a struct"
     return f"of type {type(value).__name__}"
+
+
+def tag_columns(rows: HubRows) -> dict[str, list[Any]]:
+    """Return the columns of words and of their tags; a row whose tags do not fit its words is reported."""
+    tokens, column = rows.columns["tokens"], rows.source.columns["tags"]
+    named = [_tag_names(row, rows.classes["tags"]) for row in rows.columns["tags"]]
+    for index, (words, names) in enumerate(zip(tokens, named, strict=True)):
+        if isinstance(names, str):
+            rows.report(index, column, names)
+        elif names and len(names) != len(words):
+            rows.report(index, column, f"{counted(len(names), 'tag')} for {counted(len(words), 'token')}")
+    return {"tokens": tokens, "tags": [[] if isinstance(names, str) else names for names in named]}
+
+
+def _tag_names(row: Sequence[Any], classes: list[str] | None) -> list[str] | str:
+    """Return the names of a sentence's tags, or what is wrong with one of them."""
+    names = []
+    for number, tag in enumerate(row, 1):
+        if isinstance(tag, str):
+            names.append(tag)
+        elif classes is None:
+            return f"item {number} is {kind_of(tag)}, and the data set does not name its classes"
+        elif not 0 <= tag < len(classes):
+            return f"item {number} is {kind_of(tag)}, and there are {len(classes)} classes"
+        else:
+            names.append(classes[tag])
+    return names
 
 
 def answers_of(value: Any) -> list[tuple[str, int]]:

@@ -79,7 +79,7 @@ class Parsing(Family):
         pieces = cut_sentences(table["tokens"], tokenizer, room, room)
         positions = pieces.positions
         heads = _local_heads(table, pieces)
-        relations = pieces.of_words(word_labels(table, "relations", task)).flat()
+        relations = pieces.of_words(word_labels(table, "relations", task.labels)).flat()
         columns = {
             **frame.columns(pieces.subwords),
             "positions": positions.like(positions.values + frame.prefix).arrow(),

@@ -71,7 +71,7 @@ class SemanticRoles(Family):
         pieces = cut_sentences(table["tokens"], tokenizer, room - predicates.lengths, room - room // 2)
         positions = pieces.positions
         words = positions.like(positions.values + frame.prefix)
-        labels = pieces.of_words(word_labels(table, "tags", task))
+        labels = pieces.of_words(word_labels(table, "tags", task.labels))
         ones = np.ones(len(pieces), np.int64)
         columns = {
             **frame.columns(pieces.subwords, predicates.take(pieces.sentence)),

@@ -4,7 +4,7 @@ The vector of a word is the vector of its first subword. A sentence that is long
 between words into several pieces, so that no word is dropped.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stilts.tasks.base import Task
 from stilts.tasks.families.ragged import Ragged
 from stilts.tasks.families.subwords import list_lengths, tokenize
 
@@ -98,16 +97,17 @@ def word_subwords(words: pa.ChunkedArray | pa.Array, tokenizer: "PreTrainedToken
     )
 
 
-def word_labels(table: pa.Table, column: str, task: Task) -> np.ndarray:
+def word_labels(table: pa.Table, column: str, names: Sequence[str]) -> np.ndarray:
     """Index of the label of each word of the table, int32 [words]; NO_LABEL in sentences without gold labels.
 
     Args:
-        column: name of a list<string> column with one of the task's labels for each of `tokens`.
+        column: name of a list<string> column with one label for each of `tokens`.
+        names: the labels in the order of their indices.
     """
     counts = list_lengths(table["tokens"])
     labelled = np.repeat(list_lengths(table[column]) == counts, counts)
     labels = np.full(int(counts.sum()), NO_LABEL, np.int32)
-    found = pc.index_in(pc.list_flatten(table[column]), value_set=pa.array(task.labels, pa.string()))
+    found = pc.index_in(pc.list_flatten(table[column]), value_set=pa.array(names, pa.string()))
     labels[labelled] = pc.fill_null(found, NO_LABEL).to_numpy()
     return labels
 

@@ -15,7 +15,20 @@ from itertools import groupby
 from operator import eq
 from typing import Any
 
-from stilts.tasks.metrics.base import Count, Counts, Facts, Metric, check_number, overlap_metrics, register, whole
+import numpy as np
+
+from stilts.tasks.metrics.base import (
+    Count,
+    Counts,
+    Facts,
+    Metric,
+    check_number,
+    f1_score,
+    mean_of,
+    overlap_metrics,
+    register,
+    whole,
+)
 
 Sentences = Sequence[Sequence[str]]
 Trees = Sequence[Sequence[tuple[int, str]]]
@@ -95,6 +108,23 @@ def count_arcs(predictions: Trees, gold: Trees, facts: Facts) -> Counts:
     )
 
 
+def count_frames(predictions: Sentences, gold: Sentences, facts: Facts) -> Counts:
+    """uint16 [texts, 5]: right label of the text, right label and tags; right, predicted and gold spans of tags.
+
+    The first entry of each text is its label, the others are the tags of its words.
+    """
+    check_words(predictions, gold)
+    rows = []
+    for ours, right in zip(predictions, gold, strict=True):
+        found, wanted = set(entities(ours[1:])), set(entities(right[1:]))
+        rows.append((ours[0] == right[0], ours == right, len(found & wanted), len(found), len(wanted)))
+    return whole(rows, 5)
+
+
+_SLOT_F1 = Metric("slot_f1", "frames", count_frames, lambda sums, items: f1_score(*np.moveaxis(sums[..., 2:], -1, 0)))
+_INTENTS = Metric("intent_accuracy", "frames", count_frames, lambda sums, items: sums[..., 0] / items * 100)
+
+
 def check_words(predictions: Sequence[Sequence[Any]], gold: Sequence[Sequence[Any]]) -> None:
     """Raise ValueError unless every sentence has one prediction for each of its words."""
     check_number(predictions, gold)
@@ -104,6 +134,11 @@ def check_words(predictions: Sequence[Sequence[Any]], gold: Sequence[Sequence[An
 
 
 register(
+    _SLOT_F1,
+    _INTENTS,
+    mean_of(_SLOT_F1, _INTENTS),
+    # A text is right if its label and all of its tags are ("fully correct" of xSID's script).
+    Metric("exact_match", "frames", count_frames, lambda sums, items: sums[..., 1] / items * 100),
     Metric("accuracy", "words", count_words, lambda sums, items: sums[..., 0] / sums[..., 1] * 100),
     *overlap_metrics("entities", count_chunks(entities)),
     *overlap_metrics("tag runs", count_chunks(tag_runs)),
