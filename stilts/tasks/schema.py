@@ -16,6 +16,12 @@ LABELLED_TEXTS = pa.schema(
 """A text, or a pair of texts, with the name of its label; `text_b` is empty in every row if there is one text, and
 `label` where there is no gold."""
 
+SCORED_TEXTS = pa.schema(
+    [("id", pa.string()), ("text_a", pa.string()), ("text_b", pa.string()), ("score", pa.float64())]
+)
+"""A text, or a pair of texts, with a number; `text_b` is empty in every row if there is one text, and `score` is NaN
+where there is no gold."""
+
 MULTIPLE_CHOICE = pa.schema(
     [("id", pa.string()), ("text_a", pa.string()), ("choices", pa.list_(pa.string())), ("label", pa.int32())]
 )

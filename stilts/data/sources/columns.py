@@ -84,6 +84,12 @@ def _label(value: Any) -> str | None:
     return f"is {kind_of(value)}, expected a whole number or the name of a label"
 
 
+def _score(value: Any) -> str | None:
+    """Numbers, and text that may be one: files in CSV hold nothing else."""
+    right = value is None or (isinstance(value, int | float | str) and not isinstance(value, bool))
+    return None if right else f"is {kind_of(value)}, expected a number"
+
+
 def _texts(value: Any) -> str | None:
     return _items(value, _text, "a list of texts")
 
@@ -135,6 +141,7 @@ _CHECKS: dict[str, Check] = {
     "tokens": _texts,
     "tags": _tags,
     "label": _label,
+    "score": _score,
     "answers": _answers,
 }
 """The check of each column, by our name of it."""

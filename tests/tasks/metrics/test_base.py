@@ -15,6 +15,8 @@ from stilts.tasks.base import Task, all_tasks, get_task
 from stilts.tasks.metrics import Facts, Metric, base, metrics_of, register
 from stilts.tasks.metrics.base import total
 from stilts.tasks.metrics.labels import count_binary, count_by_label
+from stilts.tasks.metrics.numbers import count_deviations, count_ranks
+from stilts.tasks.metrics.sentences import count_frames
 from stilts.tasks.score import main_metric, main_number, score
 
 THREE = ("entailment", "neutral", "contradiction")
@@ -102,9 +104,10 @@ def test_a_new_metric_is_one_registration(monkeypatch: pytest.MonkeyPatch) -> No
 def test_every_metric_is_a_function_of_sums() -> None:
     """Samples scored together are scored as each by itself; the bootstrap relies on it."""
     rng = np.random.default_rng(0)
+    widths = {count_binary: 4, count_by_label: 9, count_frames: 5, count_deviations: 5, count_ranks: 5}
     for kind in base.kinds_of_answers():
         for name, metric in metrics_of([kind]).items():
-            width = {count_binary: 4, count_by_label: 9}.get(metric.count, 3)
+            width = widths.get(metric.count, 3)
             sums = rng.integers(1, 9, size=(4, 2, width)).astype(float)
             each = [[float(metric.score(row, 20)) for row in rows] for rows in sums]
             assert metric.score(sums, 20) == pytest.approx(np.array(each)), (kind, name)
