@@ -17,12 +17,16 @@ class Shape:
     Attributes:
         layer_parameters: parameters that every token passes through.
         embedding_parameters: parameters of which a token reads a few rows: embeddings, adapters of other languages.
+        vocabulary: number of subwords.
+        packs: whether several sequences can share a row of tokens.
     """
 
     layers: int
     width: int
     layer_parameters: int
     embedding_parameters: int
+    vocabulary: int = 250_002
+    packs: bool = True
 
     @property
     def parameters(self) -> int:
@@ -57,6 +61,8 @@ def shape(config: Config) -> Shape:
         width=width,
         layer_parameters=layers * layer + always,
         embedding_parameters=_embeddings(config, facts, width) + partly,
+        vocabulary=config.get("vocab_size", 250_002),
+        packs=facts.packs,
     )
 
 

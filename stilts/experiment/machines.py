@@ -3,7 +3,7 @@
 Ray's own `cluster.yaml` starts machines; the two should agree.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -32,7 +32,15 @@ class NodeType(Frozen):
     """Seconds from the request for a node to its first trial: machine, image and setup commands."""
     flops: Annotated[float, Field(gt=0, le=1e20, strict=False)] | None = None
     """Floating-point operations per second that one GPU (or CPU rank) achieves in training: its peak times the
-    utilisation. Empty: as measured on stages of the store, else an assumed value."""
+    utilisation. It replaces the assumed value until stages of the store were measured on this kind of machine."""
+    accelerator_type: Literal["V100", "A10G", "L4", "L40S", "A100", "H100", "H200"] | None = None
+    """Kind of its GPUs, as Ray names it: peak, memory bandwidth and links are then known. Empty: that of the measured
+    stages of the store, else A100."""
+    link_bandwidth: PositiveNumber | None = None
+    """Gigabytes per second that a GPU sends to another one of its node. Empty: that of the kind (NVLink or PCI
+    Express)."""
+    network_bandwidth: PositiveNumber = 3
+    """Gigabytes per second between two nodes, for trials whose ranks are on several nodes (25 Gbit/s are 3)."""
 
     @model_validator(mode="after")
     def _least_and_most(self) -> "NodeType":

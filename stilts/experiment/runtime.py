@@ -64,3 +64,9 @@ class Runtime(Frozen):
                 "engine: torch trains on one rank and shards nothing; leave it out, or set ranks: 1 and zero_stage: 1"
             )
         return self
+
+    def uses_deepspeed(self, world: int) -> bool:
+        """Whether DeepSpeed trains a stage on `world` ranks: `auto` takes it wherever there is something to shard."""
+        if self.engine == "auto":
+            return world > 1 or self.zero_stage == 3
+        return self.engine == "deepspeed"

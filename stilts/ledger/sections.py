@@ -58,6 +58,9 @@ class _Dev(_Section):
 class _Speed(_Section):
     kind: str = ""
     flops: float = 1.0
+    device: str = ""
+    evaluation_seconds: float | None = None
+    setup_seconds: float | None = None
 
 
 class _Runtime(_Section):

@@ -44,6 +44,11 @@ class StageJob:
     tasks: tuple[TaskFile, ...] = ()
 
     @property
+    def trained_tasks(self) -> tuple[str, ...]:
+        """The tasks that the stage trains, in order; none of a base model."""
+        return tuple(sorted(part.task for part in self.spec.parts)) if isinstance(self.spec, StageSpec) else ()
+
+    @property
     def has_card(self) -> bool:
         """Whether its weights get a model card, because they may be kept."""
         return isinstance(self.spec, StageSpec) and (self.keep_weights or self.runtime.keep == "best")

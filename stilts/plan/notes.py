@@ -9,7 +9,7 @@ from stilts.experiment.data import DataDecl
 from stilts.experiment.experiment import Experiment
 from stilts.experiment.recipe import SHORT_WARMUP
 from stilts.identity.stage import EvaluationSpec, StageSpec
-from stilts.plan.cost.estimate import planned_examples
+from stilts.plan.cost.tokens import planned_examples
 from stilts.plan.graph import Graph
 from stilts.plan.training import LENGTH_UNITS, idle_fields
 from stilts.tasks.base import get_task

@@ -8,8 +8,11 @@ from typing import Any
 from stilts.data.sources.pins import is_known
 from stilts.identity.stage import SHORT, DataRef, StageSpec
 from stilts.plan.check_models import model_rows, model_warnings
+from stilts.plan.cost.calibrate import measure
 from stilts.plan.cost.disk import declared_trials, disk_need
-from stilts.plan.cost.estimate import Speed, StageCost, gpu_hours, speed, stage_costs
+from stilts.plan.cost.estimate import StageCost, stage_costs, uses_gpus
+from stilts.plan.cost.node_rates import node_rates, plan_rates
+from stilts.plan.cost.rates import Rates
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
 from stilts.plan.keep import kept_best, kept_weights
@@ -28,23 +31,42 @@ class Plan:
         inventory: the artifacts that were in the store when the plan was made.
         jobs: the jobs that a run has to do, by stage key, parents first.
         costs: the estimated cost of each job, by stage key.
-        speed: the speed of one rank that the estimates assume.
+        rates: how fast a trial works on the hardware that the hours are counted on.
+        node_rates: the same on each type of node of the cluster, by its name.
     """
 
     expansion: Expansion
     inventory: Inventory
     jobs: dict[str, StageJob]
     costs: dict[str, StageCost]
-    speed: Speed
+    rates: Rates
+    node_rates: dict[str, Rates]
 
     @cached_property
     def figures(self) -> dict[str, Any]:
         """The result of `summarize`, computed once."""
         return summarize(self)
 
+    @cached_property
     def seconds(self) -> dict[str, float]:
-        """Estimated seconds of each job on one rank, by stage key."""
-        return {key: 3600 * gpu_hours(cost, self.speed) for key, cost in self.costs.items()}
+        """Estimated seconds of each job in a trial, by stage key."""
+        return self._seconds(self.rates)
+
+    @cached_property
+    def node_seconds(self) -> dict[str, dict[str, float]]:
+        """The same on the nodes of each type, by its name."""
+        return {
+            name: self.seconds if rates == self.rates else self._seconds(rates)
+            for name, rates in self.node_rates.items()
+        }
+
+    def _seconds(self, rates: Rates) -> dict[str, float]:
+        return {key: rates.seconds(cost.work, self.jobs[key].trained_tasks) for key, cost in self.costs.items()}
+
+    @property
+    def gpu_hours(self) -> float:
+        """Hours of all ranks (GPU-hours, or CPU-hours without GPUs)."""
+        return sum(self.seconds.values()) * self.expansion.experiment.runtime.ranks / 3600
 
 
 def make_plan(expansion: Expansion, inventory: Inventory, store: str, records: Iterable[Mapping[str, Any]]) -> Plan:
@@ -53,7 +75,7 @@ def make_plan(expansion: Expansion, inventory: Inventory, store: str, records: I
     Args:
         inventory: the artifacts in the store.
         store: URI of the store.
-        records: stage records of the store, from which the speed is measured.
+        records: stage records of the store, from which the rates are measured.
     """
     runtime, cluster = expansion.experiment.runtime, expansion.experiment.cluster
     jobs = missing_jobs(
@@ -64,9 +86,11 @@ def make_plan(expansion: Expansion, inventory: Inventory, store: str, records: I
         best=kept_best(expansion, inventory),
         tasks=expansion.experiment.tasks,
     )
-    rate = speed(runtime, records, cluster)
-    costs = {key: rate.calibrated(cost, jobs[key]) for key, cost in stage_costs(expansion.graph, jobs).items()}
-    return Plan(expansion, inventory, jobs, costs, rate)
+    measured = measure(expansion.graph, records, gpu=uses_gpus(runtime, cluster))
+    return Plan(
+        expansion, inventory, jobs, stage_costs(expansion.graph, jobs),
+        plan_rates(runtime, cluster, measured), node_rates(runtime, cluster, measured),
+    )  # fmt: skip
 
 
 def summarize(plan: Plan) -> dict[str, Any]:
@@ -99,8 +123,12 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "evaluations_missing": sum(len(job.evaluations) for job in plan.jobs.values()),
         "examples": sum(cost.examples for cost in plan.costs.values()),
         "tokens": sum(cost.tokens for cost in plan.costs.values()),
-        "gpu_hours": round(sum(gpu_hours(cost, plan.speed) for cost in plan.costs.values()), 4),
-        "speed": {"flops": plan.speed.flops, "source": plan.speed.source},
+        "gpu_hours": round(plan.gpu_hours, 4),
+        "speed": {
+            "hardware": plan.rates.hardware.name,
+            "flops": plan.rates.achieved("bf16"),
+            "source": plan.rates.source,
+        },
         "bytes": {"peak": need.peak, "end": need.end},
         "keep": plan.expansion.experiment.runtime.keep,
         "keeps_weights": kept_weights(plan.expansion),
@@ -144,7 +172,7 @@ def _hub_refs(expansion: Expansion) -> Iterator[DataRef]:
 
 def stage_rows(plan: Plan) -> list[dict[str, Any]]:
     """One row per node of the graph, parents first, in plain JSON types: name, state, cells, and costs."""
-    rows = []
+    rows, ranks = [], plan.expansion.experiment.runtime.ranks
     for node in plan.expansion.graph:
         job, cost = plan.jobs.get(node.key), plan.costs.get(node.key, StageCost())
         found = plan.inventory.get(node.key[:SHORT])
@@ -162,7 +190,7 @@ def stage_rows(plan: Plan) -> list[dict[str, Any]]:
                 "evaluations": len(job.evaluations) if job else 0,
                 "examples": cost.examples,
                 "tokens": cost.tokens,
-                "gpu_hours": round(gpu_hours(cost, plan.speed), 5),
+                "gpu_hours": round(plan.seconds.get(node.key, 0.0) * ranks / 3600, 5),
             }
         )
     return rows

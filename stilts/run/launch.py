@@ -162,7 +162,7 @@ def _launch(
     show_notes(figures["notes"], console)
     diverged = diverged_before(session.store, plan.jobs.values(), retry)
     _say_diverged(diverged, console)
-    seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
+    seconds = {plan.jobs[key].name: value for key, value in plan.seconds.items()}
     mark = mark_of(session.store)
     jobs = [replace(job, mark=mark) for job in plan.jobs.values()]
     with meter, trackers, Settler(session.store) as settler:

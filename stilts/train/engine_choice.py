@@ -15,13 +15,6 @@ def make_engine(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) ->
     The master weights are bit-identical to the model's weights. The moments exist from the beginning, so that a resume
     state can be written and loaded at any step.
     """
-    if uses_deepspeed(runtime, ranks.world):
+    if runtime.uses_deepspeed(ranks.world):
         return DeepSpeedEngine(model, recipe, runtime, ranks)
     return FlatEngine(model, recipe, ranks.device)
-
-
-def uses_deepspeed(runtime: Runtime, world: int) -> bool:
-    """Whether DeepSpeed trains a stage: `auto` takes it wherever there is something to shard."""
-    if runtime.engine == "auto":
-        return world > 1 or runtime.zero_stage == 3
-    return runtime.engine == "deepspeed"

@@ -31,7 +31,7 @@ from stilts.experiment.runtime import Runtime
 from stilts.identity.canonical import digest
 from stilts.identity.stage import EXAMPLE_FIELDS, Mixing
 from stilts.train.checkpoint import LAYOUT, ResumeState, ResumeStore
-from stilts.train.engine_choice import make_engine, uses_deepspeed
+from stilts.train.engine_choice import make_engine
 from stilts.train.feed import Feed, StepBatches
 from stilts.train.model import Model
 from stilts.train.precision import set_precision
@@ -210,7 +210,7 @@ class _Run:
     def _how(self) -> dict[str, str]:
         """How this attempt computes, see `TrainResult.how`; also a line in the log."""
         how = {
-            "engine": "deepspeed" if uses_deepspeed(self.runtime, self.ranks.world) else "torch",
+            "engine": "deepspeed" if self.runtime.uses_deepspeed(self.ranks.world) else "torch",
             "attention": self.model.attention_of(self.ranks.device),
         }
         log.info("computing with %s", ", ".join(f"{name}: {value}" for name, value in how.items()))
@@ -348,6 +348,7 @@ class _Run:
 
     def _evaluate(self, step: int) -> None:
         assert self.dev_score is not None
+        began = time.monotonic()
         self.engine.eval()
         self._decay_other_rows(step)
         scores = dict(self.dev_score())
@@ -359,6 +360,7 @@ class _Run:
         self.result.dev_parts.append(scores)
         if self.watch is not None:
             self.result.watched.append((step, list(self.watch())))
+        self.result.evaluation_seconds += time.monotonic() - began
 
     def _save(self, step: int) -> None:
         assert self.resume is not None

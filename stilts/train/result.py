@@ -35,6 +35,7 @@ class TrainResult:
         examples: number of items seen; an item counts each time it is seen.
         tokens: number of tokens seen on all ranks, without padding.
         seconds: wall-clock time, including dev evaluations and earlier attempts.
+        evaluation_seconds: the part of `seconds` that dev evaluations took.
         losses: (step, mean loss of the step); steps are counted from 1.
         dev: (step, dev score); the score is the unweighted mean over the tasks with dev data.
         dev_parts: the score of each task, for each entry of `dev`.
@@ -49,6 +50,7 @@ class TrainResult:
     examples: int = 0
     tokens: int = 0
     seconds: float = 0.0
+    evaluation_seconds: float = 0.0
     losses: list[tuple[int, float]] = field(default_factory=list)
     dev: list[tuple[int, float]] = field(default_factory=list)
     dev_parts: list[dict[str, float]] = field(default_factory=list)

@@ -11,7 +11,6 @@ import pytest
 from stilts.data.prepare import Catalog
 from stilts.experiment.data import DataDecl, TaskSource
 from stilts.identity.stage import SHORT
-from stilts.plan.cost.estimate import gpu_hours
 from stilts.plan.expand import expand
 from stilts.plan.summary import make_plan, stage_rows, summarize
 from stilts.plan.todo import Artifact
@@ -58,9 +57,9 @@ def test_figures_of_a_small_grid(expanded: Expand) -> None:
 
 def test_hours_add_up(expanded: Expand) -> None:
     plan = make_plan(expanded(intermediates=["none", "mnli"], seeds=[1, 2]), {}, "/store", [])
-    hours = sum(gpu_hours(cost, plan.speed) for cost in plan.costs.values())
+    hours = sum(plan.seconds.values()) / 3600
+    assert hours > 0
     assert summarize(plan)["gpu_hours"] == pytest.approx(hours, abs=1e-4)
-    assert sum(plan.seconds().values()) == pytest.approx(3600 * hours)
     assert sum(row["gpu_hours"] for row in stage_rows(plan)) == pytest.approx(hours, abs=1e-3)
 
 

@@ -6,6 +6,7 @@ last resume state: half of `checkpoint_seconds` on average, and at most half of 
 replaced, and the boot of the replacement is paid for. The cost of idle nodes is not included; `simulate` estimates it.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -55,14 +56,15 @@ def _figures(expected: Expected) -> tuple[float, ...]:
 def price(plan: Plan, cluster: Cluster) -> tuple[Expected, dict[str, Expected]]:
     """Expected cost of a plan on the whole cluster, and on the nodes of each type alone (by name of the node type).
 
-    On the whole cluster, each node type does a share of the work proportional to its speed. Nodes that are too small
-    for a rank (a head node, for example) are paid for `least_seconds`.
+    On the whole cluster, each node type does a share of the work proportional to its speed in the whole plan. Nodes
+    that are too small for a rank (a head node, for example) are paid for `least_seconds`.
     """
     runtime = plan.expansion.experiment.runtime
     places = cluster.places(runtime)
-    alone = {name: _alone(plan, node, places[name]) for name, node in cluster.nodes.items() if places[name]}
+    alone = {name: _alone(plan, name, places[name]) for name, node in cluster.nodes.items() if places[name]}
     power = {
-        name: cluster.nodes[name].max_nodes * places[name] * rank_flops(plan, cluster.nodes[name]) for name in alone
+        name: cluster.nodes[name].max_nodes * places[name] / max(sum(plan.node_seconds[name].values()), 1e-9)
+        for name in alone
     }
     whole = Expected()
     for name, expected in alone.items():
@@ -92,19 +94,16 @@ def _rounded(expected: Expected) -> dict[str, float]:
     return {name: round(value, 4) for name, value in asdict(expected).items()}
 
 
-def rank_flops(plan: Plan, node: NodeType) -> float:
-    """FLOPs per second of one rank on a node of this type: the declared figure, else the plan's speed."""
-    return node.flops or plan.speed.flops
-
-
-def _alone(plan: Plan, node: NodeType, places: int) -> Expected:
+def _alone(plan: Plan, name: str, places: int) -> Expected:
     """Expected cost if all jobs run on nodes of one type, each with room for `places` ranks."""
-    runtime = plan.expansion.experiment.runtime
-    ranks, flops = runtime.ranks, rank_flops(plan, node)
+    experiment = plan.expansion.experiment
+    assert experiment.cluster is not None
+    runtime, node = experiment.runtime, experiment.cluster.nodes[name]
+    ranks = runtime.ranks
     per_second = node.losses_per_hour / 3600 * -(-ranks // places)
     work = lost = 0.0
-    for cost in plan.costs.values():
-        seconds = cost.flops / flops / ranks
+    for key, seconds in plan.node_seconds[name].items():
+        cost = plan.costs[key]
         work += seconds * ranks
         lost += seconds * per_second * (lost_seconds(seconds, cost, node, runtime) + COLD_SECONDS) * ranks
     gpu_hours = (work + lost) / 3600
@@ -133,24 +132,32 @@ def least_seconds(plan: Plan, cluster: Cluster) -> float:
     """Lower bound on the duration of a run in seconds.
 
     It is the larger of two bounds: the longest chain on the fastest nodes, and the total work spread over all ranks
-    that the cluster (or `max_parallel`) allows at once.
+    that the cluster (or `max_parallel`) allows at once. A stage counts with its seconds on the node type that is
+    fastest for it, and a node type with the stage at which it is best, so that the bound holds where one type is better
+    at some stages and another one at others.
     """
     runtime = plan.expansion.experiment.runtime
     places = cluster.places(runtime)
-    types = [(places[name], node) for name, node in cluster.nodes.items() if places[name]]
-    fastest = max(rank_flops(plan, node) for _, node in types)
-    power = sum(node.max_nodes * room * rank_flops(plan, node) for room, node in types)
-    at_once = runtime.max_parallel
-    if at_once is not None:
-        power = min(power, at_once * runtime.ranks * fastest)
-    work = sum(cost.flops for cost in plan.costs.values())
-    return max(work / power, longest_chain(plan) / runtime.ranks / fastest)
+    by_type = plan.node_seconds
+    fastest = {key: min(seconds[key] for seconds in by_type.values()) for key in plan.costs}
+    power = sum(
+        cluster.nodes[name].max_nodes * places[name] / runtime.ranks
+        * max((fastest[key] / took for key, took in seconds.items() if took), default=1.0)
+        for name, seconds in by_type.items()
+    )  # fmt: skip
+    if runtime.max_parallel is not None:
+        power = min(power, float(runtime.max_parallel))
+    return max(sum(fastest.values()) / power, longest_chain(plan, fastest))
 
 
-def longest_chain(plan: Plan) -> float:
-    """FLOPs of the jobs on the most expensive path of the graph."""
+def longest_chain(plan: Plan, seconds: Mapping[str, float]) -> float:
+    """Seconds of the jobs on the longest path of the graph.
+
+    Args:
+        seconds: of each job, by stage key.
+    """
     done: dict[str, float] = {}
-    for key, cost in plan.costs.items():  # parents first
+    for key in plan.costs:  # parents first
         parent = plan.expansion.graph.nodes[key].parent
-        done[key] = cost.flops + done.get(str(parent), 0.0)
+        done[key] = seconds[key] + done.get(str(parent), 0.0)
     return max(done.values(), default=0.0)

@@ -27,7 +27,6 @@ from stilts.plan.cost.price import (
     STEP_SECONDS,
     WARM_SECONDS,
     least_seconds,
-    rank_flops,
     save_seconds,
     suffices,
 )
@@ -111,17 +110,21 @@ class _Run:
         self.runtime, self.cluster, self.random = plan.expansion.experiment.runtime, cluster, random.Random(seed)
         self.ranks = self.runtime.ranks
         self.costs = {job.name: plan.costs[key] for key, job in plan.jobs.items()}
-        seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
+        seconds = {plan.jobs[key].name: value for key, value in plan.seconds.items()}
         parents = {job.name: job.parent for job in plan.jobs.values()}
         self.agenda = Agenda(parents, seconds, self.runtime.max_retries)
         zero3 = self.runtime.zero_stage == 3
         self.recycled = {job.name for job in plan.jobs.values() if zero3 and isinstance(job.spec, StageSpec)}
         places = cluster.places(self.runtime)
         self.places = {name: room for name, room in places.items() if room}
-        self.flops = {name: rank_flops(plan, node) for name, node in cluster.nodes.items()}
-        # Assumption: the autoscaler prefers the node type with the lowest price per FLOP.
+        names = {key: job.name for key, job in plan.jobs.items()}
+        self.seconds = {
+            kind: {names[key]: took for key, took in found.items()} for kind, found in plan.node_seconds.items()
+        }
+        # Assumption: the autoscaler prefers the node type on which the plan costs least.
         self.kinds = sorted(
-            self.places, key=lambda name: cluster.nodes[name].price_per_hour / self.places[name] / self.flops[name]
+            self.places,
+            key=lambda kind: cluster.nodes[kind].price_per_hour / self.places[kind] * sum(self.seconds[kind].values()),
         )
         self.growing = any(cluster.nodes[name].max_nodes > cluster.nodes[name].min_nodes for name in self.places)
         self.now = self.driver = 0.0
@@ -132,7 +135,7 @@ class _Run:
         self.free = self.room = self.booting = self.most = 0
         self.pending: deque[str] = deque()
         self.warm: list[Gang] = []
-        self.saved: dict[str, float] = {}  # FLOPs of interrupted stages that their resume states preserve
+        self.saved: dict[str, float] = {}  # the fraction of interrupted stages that their resume states preserve
         self.cost = self.paid = self.useful = self.held = self.lost = 0.0
         self.interruptions = 0
 
@@ -183,12 +186,12 @@ class _Run:
             gang, start = self.warm.pop(), WARM_SECONDS
         else:
             gang, start = self._gang(), COLD_SECONDS
-        flops = self.ranks * min(node.flops for node, _ in gang.held)
-        trial = Trial(name, gang, self.driver, self.driver + start, flops)
+        seconds = max(self.seconds[node.kind][name] for node, _ in gang.held)
+        trial = Trial(name, gang, self.driver, self.driver + start, seconds)
         for node, _ in gang.held:
             node.trials[trial] = None
-        left = self.costs[name].flops - self.saved.get(name, 0.0)
-        self._at(trial.began + left / flops, self._finish, trial)
+        left = 1.0 - self.saved.get(name, 0.0)
+        self._at(trial.began + left * seconds, self._finish, trial)
 
     def _gang(self) -> Gang:
         """Take places for a new gang: on the first node with enough free places, otherwise on several, oldest first."""
@@ -249,7 +252,7 @@ class _Run:
 
     def _interrupt(self, trial: Trial, worked: float) -> None:
         """End a trial before its stage is done; `worked` seconds of training are preserved in its resume state."""
-        self.saved[trial.name] = self.saved.get(trial.name, 0.0) + worked * trial.flops
+        self.saved[trial.name] = self.saved.get(trial.name, 0.0) + worked / max(trial.seconds, 1e-9)
         self.lost += max(0.0, self.now - trial.started - worked) * self.ranks
         self._close(trial, worked)
 
@@ -269,7 +272,7 @@ class _Run:
         self._at(self.now + node.type.boot_seconds, self._boot, node)
 
     def _ask(self, name: str) -> Node:
-        node = Node(name, self.cluster.nodes[name], self.places.get(name, 0), self.flops[name], self.now)
+        node = Node(name, self.cluster.nodes[name], self.places.get(name, 0), self.now)
         self.nodes[name][node] = None
         self.most = max(self.most, sum(map(len, self.nodes.values())))
         return node

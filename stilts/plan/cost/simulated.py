@@ -12,7 +12,6 @@ class Node:
     Attributes:
         kind: name of its node type.
         places: number of ranks that it has room for.
-        flops: FLOPs per second of one rank on it.
         asked: time at which it was requested.
         free: number of places that no gang holds.
         idle: time since which no gang is on it; None while there is one.
@@ -24,7 +23,6 @@ class Node:
     kind: str
     type: NodeType
     places: int
-    flops: float
     asked: float
     free: int = 0
     idle: float | None = None
@@ -49,7 +47,7 @@ class Trial:
         name: name of the stage.
         started: time at which the trial started.
         began: time at which its training began, after the start-up of the gang.
-        flops: FLOPs per second of the whole gang.
+        seconds: of the whole stage on this gang, from its first step on.
         over: whether the trial has ended.
     """
 
@@ -57,7 +55,7 @@ class Trial:
     gang: Gang
     started: float
     began: float
-    flops: float
+    seconds: float
     over: bool = False
 
     def work(self, now: float) -> float:

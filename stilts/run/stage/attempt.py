@@ -1,7 +1,8 @@
 """One attempt at a stage: what every step of the work shares on one rank."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stilts.ledger.record import stage_path
@@ -23,6 +24,7 @@ class Attempt:
         job: the work that is still missing in the store.
         lease: the stage's lease, which the leader holds.
         uploader: writes to the store in the background; None on the other ranks, which write nothing.
+        began: when it began, as `time.monotonic` tells.
     """
 
     job: StageJob
@@ -31,6 +33,7 @@ class Attempt:
     report: Report
     lease: Lease
     uploader: Uploader | None
+    began: float = field(default_factory=time.monotonic)
 
     @property
     def path(self) -> str:

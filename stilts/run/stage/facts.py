@@ -1,39 +1,32 @@
 """Sections of a stage's record that describe its training: `train`, `dev` and `speed`."""
 
+import time
 from typing import Any
 
 import pyarrow.compute as pc
+import torch
 
 from stilts.encoders.sizes import shape
 from stilts.identity.stage import Part, StageSpec
 from stilts.ledger.data import read_examples
 from stilts.ledger.record import read_stage
-from stilts.plan.cost.estimate import training_flops, watching_flops
+from stilts.plan.cost.work import training_work
 from stilts.plan.job import StageJob
+from stilts.run.stage.attempt import Attempt
 from stilts.storage.protocol import Store
 from stilts.tasks.base import get_task
 from stilts.train.model import Model
-from stilts.train.ranks import Ranks
 from stilts.train.result import TrainResult
 
 
-def training_facts(
-    store: Store, job: StageJob, spec: StageSpec, result: TrainResult, model: Model, ranks: Ranks
-) -> dict[str, Any]:
+def training_facts(attempt: Attempt, spec: StageSpec, result: TrainResult, model: Model) -> dict[str, Any]:
     """Return the sections `train`, `dev` and `speed` of a stage's record, in plain JSON types.
-
-    `speed` holds the FLOPs per second of one rank, from which later plans estimate durations, and how they were
-    computed (`TrainResult.how`).
 
     Args:
         spec: the stage of the job.
-        result: the result of its training.
-        ranks: the ranks that trained it.
+        result: the result of its training, which ended just now.
     """
-    size = shape(model.config.to_dict())
-    seen = [(part, result.parts[part.task]) for part in spec.parts]
-    flops = sum(training_flops(part, size, found.examples, found.tokens) for part, found in seen)
-    flops += len(result.watched) * watching_flops(job.watched, size)
+    store, job = attempt.store, attempt.job
     best = [step for step, _ in result.dev].index(result.best_step) if result.dev else None
     return {
         "train": {
@@ -53,11 +46,31 @@ def training_facts(
             "curve": result.dev,
             "languages": _watched(store, job, result),
         },
-        "speed": {
-            "kind": "gpu" if ranks.device.type == "cuda" else "cpu",
-            "flops": flops / max(result.seconds, 1e-9) / ranks.world,
-            **result.how,
-        },
+        "speed": _speed(attempt, spec, result, model),
+    }
+
+
+def _speed(attempt: Attempt, spec: StageSpec, result: TrainResult, model: Model) -> dict[str, Any]:
+    """What later plans estimate durations from.
+
+    Returns:
+        `kind` and `device` of the hardware, `flops` per second of one rank in its training, `evaluation_seconds` of
+        dev evaluations, `setup_seconds` from the start of the attempt to its training, and what `TrainResult.how`
+        says.
+    """
+    size, ranks = shape(model.config.to_dict()), attempt.ranks
+    found = [(part, result.parts[part.task]) for part in spec.parts]
+    seen = [(part, float(one.examples), float(one.tokens)) for part, one in found]
+    work = training_work(spec, size, seen, attempt.job.runtime)
+    gpu = ranks.device.type == "cuda"
+    setup = time.monotonic() - attempt.began - result.seconds  # less, if the stage resumed what others had trained
+    return {
+        "kind": "gpu" if gpu else "cpu",
+        "device": torch.cuda.get_device_name(ranks.device) if gpu else "CPU",
+        "flops": work.flops / max(result.seconds - result.evaluation_seconds, 1e-9),
+        "evaluation_seconds": round(result.evaluation_seconds, 3),
+        "setup_seconds": round(max(setup, 0.0), 3),
+        **result.how,
     }
 
 

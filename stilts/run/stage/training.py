@@ -117,7 +117,7 @@ def _publish_trained(
     need = sum(tensor.nbytes for tensor in model.state_dict().values())
     with explained("write", weights, what=TEMPORARY, need=need):
         model.save(weights)
-    facts = training_facts(attempt.store, attempt.job, spec, result, model, attempt.ranks)
+    facts = training_facts(attempt, spec, result, model)
     if kept is None:
         publish_stage(attempt, weights, spec.payload(), facts)
     else:

@@ -132,7 +132,7 @@ def gather_facts(session: Session, command: str) -> Facts:
         targets=tuple(experiment.targets),
         stages=pa.Table.from_pylist(stages, schema=STAGES),
         plan=pa.Table.from_pylist([_figures(plan, stages, session)], schema=PLAN),
-        speed=plan.speed.source,
+        speed=plan.rates.source,
         data=[
             {
                 "task": ref.task,
