@@ -10,11 +10,12 @@ import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from stilts.errors import Problems, StiltsError, nearest
 from stilts.ledger.logs import StageLog
 from stilts.ledger.spending import Spending
-from stilts.monitor.live import LiveRun
+from stilts.monitor.live import LiveRun, remarks
 from stilts.plan.cost.estimate import hours_unit
 from stilts.plan.summary import Plan, stage_rows
 from stilts.session import Session
@@ -174,8 +175,10 @@ class Status(Displayed):
         return {"stages": self.states, "spent": asdict(self.spent), "runs": [run.to_json() for run in self.runs]}
 
     def show(self, console: Console) -> None:
-        """Print counts, a line per stage, and what was spent."""
+        """Print counts, a line per stage, runs whose driver may be dead, and what was spent."""
         show_status(self.states, console, self.session.store.uri)
+        for line in remarks(self.runs):
+            console.print(Text(line, style="yellow"), soft_wrap=True)
         if line := spending_line(self.session.experiment, self.session.store):
             console.print(line)
 

@@ -2,8 +2,8 @@
 
 Invariants:
 1. The collector holds the lease `CLEANING`, reads the declarations after it has taken the lease, and checks the lease
-   before each removal. A run declares what it needs under the same lease and inspects the store only afterwards. What
-   it finds in the store therefore stays there.
+   at each removal (`Store.remove`). A run declares what it needs under the same lease and inspects the store only
+   afterwards. What it finds in the store therefore stays there.
 2. Inside the folder of a stage, something is removed only under the lease of the stage, and only if it is still garbage
    then. So a stage that a trial is working on is left alone, whether it is declared or not.
 3. The record of a stage is removed first, and the record of an evaluation before its predictions, so that a kill in
@@ -70,7 +70,7 @@ def clean(store: Store, wanted: Sequence[Item], forgotten: Sequence[str], waitin
         for item in by_stage.pop(None, []):
             lease.check()
             if link_above(store, item.path) is None:
-                store.remove(item.path)
+                store.remove(item.path, lease.check)
                 removed.append(item)
         for name in filter(None, by_stage):
 
@@ -116,13 +116,16 @@ def remove_from_stage(
         if not stage.acquire():
             return {}
         stack.push(stage)
+
+        def held() -> None:
+            cleaning.check()
+            stage.check()
+
         short = name[-SHORT:]
         found = find(take_inventory(store, {short}).get(short, Artifact(name)))
         for item in found:
             for path in _in_order(store, name, item):
-                cleaning.check()
-                stage.check()
-                store.remove(path)
+                store.remove(path, held)
     return found
 
 

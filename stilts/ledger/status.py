@@ -32,7 +32,8 @@ def stage_states(plan: Plan, store: Store) -> list[dict[str, Any]]:
 def _unfinished(store: Store, name: str) -> dict[str, str]:
     seen = sighting(store, stage_path(name))
     if seen is not None and not seen.silent:
-        return {"state": "running", "detail": seen.who}
+        last = f", last heartbeat {duration(seen.age)} ago" if seen.late else ""
+        return {"state": "running", "detail": f"{seen.who}{last}"}
     if seen is not None:
         return {"state": "waiting", "detail": f"{seen.who} was last heard of {duration(seen.age)} ago"}
     ending = read_ending(store, name)

@@ -9,6 +9,7 @@ this together is less than 120 requests an hour.
 """
 
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -66,7 +67,8 @@ class LiveRun:
         report = self.report
         driver = self.driver or (report and report.driver)
         progress = None if report is None else asdict(report.progress)
-        return {"driver": driver, "alive": self.driver is not None, "age": self.age, "progress": progress}
+        alive = self.driver is not None and self.silent is None
+        return {"driver": driver, "alive": alive, "silent": self.silent, "age": self.age, "progress": progress}
 
 
 def live_runs(store: Store, experiment: str) -> list[LiveRun]:
@@ -78,6 +80,18 @@ def _seen(seen: Sighting | None, report: RunReport | None) -> LiveRun:
     if seen is None:
         return LiveRun(None, report)
     return LiveRun(seen.who, report, seen.age if seen.silent else None)
+
+
+def remarks(runs: Sequence[LiveRun]) -> list[str]:
+    """A line for each run whose driver has died, or may have."""
+    dead = [_dead_driver(run) for run in runs if run.driver is None]
+    silent = [
+        f"the driver {run.driver} was last heard of {duration(run.silent)} ago; if it is dead, the same "
+        "command continues"
+        for run in runs
+        if run.driver is not None and run.silent is not None
+    ]
+    return [*silent, *dead]
 
 
 class _Watched:

@@ -9,7 +9,7 @@ whether it is done, failed or diverged. If none of that, it may start here. A le
 after the length of the lease on this machine's clock (see `LeaseWatch`).
 
 At rest, when nothing runs here and all that is ready is leased, these looks must be cheap in a bucket. There a
-driver makes 60 requests an hour for the lease of its run, and 36 for one look every 100 seconds, however many are
+driver makes 30 requests an hour for each lease that it holds, and 36 for one look every 100 seconds, however many are
 leased. While stages run here, the looks are more frequent.
 """
 

@@ -17,8 +17,8 @@ Invariants: N only grows. A released lease is marked `released` and stays the hi
 attempt could get the number of a paused attempt, and both would take themselves for the holder. What a paused attempt
 still writes to its own file is therefore always below the highest number, and nobody reads it.
 
-In a bucket every request costs money, so that heartbeats and looks are `BUCKET_FACTOR` times rarer there: an idle
-holder makes 60 requests an hour, and so does an attempt that waits.
+In a bucket every request costs money, so that heartbeats and looks are rarer there: an idle holder makes 30 requests an
+hour, and an attempt that waits 60. A driver holds up to two leases, that of its run and that of its search.
 """
 
 import contextlib
@@ -42,6 +42,9 @@ LEASE_SECONDS = 60.0
 RENEW_SECONDS = 10.0
 WAIT_SECONDS = 1.0
 BUCKET_FACTOR = 6.0
+"""How much longer leases are in a bucket, and how much rarer looks."""
+BUCKET_RENEW_FACTOR = 12.0
+"""How much rarer heartbeats are in a bucket. Two of them may fail in a row."""
 FORGOTTEN_SECONDS = 86400.0
 """A lease whose last heartbeat is older than this by the time of day counts as abandoned. It is so long that clocks
 which are hours apart do no harm."""
@@ -74,8 +77,8 @@ class Periods:
         """The times for a store on a file system, or in a bucket."""
         if isinstance(store, LocalStore):
             return cls(LEASE_SECONDS, RENEW_SECONDS, WAIT_SECONDS)
-        renew = RENEW_SECONDS * BUCKET_FACTOR
-        return cls(LEASE_SECONDS * BUCKET_FACTOR, renew, max(WAIT_SECONDS, renew))
+        look = max(WAIT_SECONDS, RENEW_SECONDS * BUCKET_FACTOR)
+        return cls(LEASE_SECONDS * BUCKET_FACTOR, RENEW_SECONDS * BUCKET_RENEW_FACTOR, look)
 
 
 class LeaseWatch:
@@ -252,13 +255,16 @@ class Lease:
         return True
 
     def _renew(self) -> None:
-        while not self._stop.wait(self.periods.renew):
+        pause = self.periods.renew
+        while not self._stop.wait(pause):
             # A short outage of the store must not end this thread. During a long one, the lease expires.
+            pause = min(self.periods.renew, self.periods.look)
             with contextlib.suppress(StiltsError, OSError):
                 # On a file system, replacing is not one step, and looking costs nothing.
                 if (isinstance(self._store, LocalStore) and not self._held()) or not self._write():
                     self.lost = True
                     return
+                pause = self.periods.renew
 
     def _held(self) -> bool:
         return max(_attempts(self._store, self._folder), default=0) == self.attempt
@@ -299,11 +305,13 @@ class Sighting:
     Attributes:
         who: `host (process N)`.
         age: seconds since the last heartbeat, by the time of day of two machines whose clocks may differ.
-        silent: whether several heartbeats are missing, by these clocks.
+        late: whether at least two heartbeats are missing, by these clocks.
+        silent: whether the lease has long expired, by these clocks.
     """
 
     who: str
     age: float
+    late: bool
     silent: bool
 
 
@@ -317,7 +325,8 @@ def sighting(store: Store, path: str) -> Sighting | None:
     age = time.time() - found["renewed"]
     if age > FORGOTTEN_SECONDS:
         return None
-    return Sighting(_describe(found), age, age > 2 * Periods.of(store).lease)
+    periods = Periods.of(store)
+    return Sighting(_describe(found), age, age > 3 * periods.renew, age > 2 * periods.lease)
 
 
 def holder(store: Store, path: str) -> str | None:

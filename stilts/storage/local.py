@@ -111,14 +111,19 @@ class LocalStore:
                 return
         yield from sorted(name for name in names if not name.startswith((_ASIDE, PREFIX)))
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, fence: Fence | None = None) -> None:
         target = self._at(path)
         with self._explained("remove", target):
-            if target.is_dir() and not target.is_symlink():
+            if not os.path.lexists(target):
+                return
+            aside = _set_aside(target)
+            if fence is not None:
+                _let_go(aside, target, fence)
+            if aside.is_dir() and not aside.is_symlink():
                 forget(target)
-                shutil.rmtree(_set_aside(target), ignore_errors=True)
+                shutil.rmtree(aside, ignore_errors=True)
             else:
-                target.unlink(missing_ok=True)
+                aside.unlink(missing_ok=True)
 
     def measure(self, path: str) -> Measure | None:
         target = self._at(path)
@@ -234,6 +239,17 @@ def _set_aside(folder: Path) -> Path:
     with contextlib.suppress(FileNotFoundError):
         os.rename(folder, aside)
     return aside
+
+
+def _let_go(aside: Path, target: Path, fence: Fence) -> None:
+    """Ask whether what was moved away may go; if not, move it back, unless something new is there."""
+    try:
+        fence()
+    except BaseException:
+        if not os.path.lexists(target):
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(aside, target)
+        raise
 
 
 def _replace_tree(new: Path, target: Path) -> None:

@@ -137,8 +137,13 @@ class Store(Protocol):
     def list(self, folder: str) -> Iterator[str]:
         """Names directly inside a folder; none if there is no such folder."""
 
-    def remove(self, path: str) -> None:
-        """Remove a file or a whole folder, if there is one."""
+    def remove(self, path: str, fence: Fence | None = None) -> None:
+        """Remove a file or a whole folder, if there is one.
+
+        Args:
+            fence: called before anything is lost; if it raises, everything stays. In a bucket, what was written since
+                then at the path itself stays, too.
+        """
 
     def measure(self, path: str) -> Measure | None:
         """Size and time of a file or folder; None if there is none."""

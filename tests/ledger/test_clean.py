@@ -19,7 +19,7 @@ from stilts.ledger.record import read_stage, stage_path, take_inventory, write_e
 from stilts.session import Session
 from stilts.storage.lease import Lease, LeaseLost
 from stilts.storage.local import STALE_SECONDS, LocalStore
-from stilts.storage.protocol import Corrupt, Store
+from stilts.storage.protocol import Corrupt, Fence, Store
 from stilts.tasks.base import get_task
 
 EVERYWHERE = pytest.mark.parametrize("store", ["local", "s3"], indirect=True)
@@ -375,9 +375,9 @@ def test_a_cleaner_that_slept_removes_nothing_more(
     removed: list[str] = []
     remove = type(store).remove
 
-    def slow(self: Store, path: str) -> None:
+    def slow(self: Store, path: str, fence: Fence | None = None) -> None:
+        remove(self, path, fence)
         removed.append(path)
-        remove(self, path)
         if path.endswith(".arrow"):
             number = max(int(name.removesuffix(".json")) for name in store.list(f"{CLEANING}/claims"))
             store.create(f"{CLEANING}/claims/{number + 1}.json", b"{}")
@@ -491,12 +491,12 @@ from stilts.ledger.garbage import find_garbage
 from stilts.storage.open import open_store
 store = open_store(sys.argv[1])
 removals, remove = int(sys.argv[2]), store.remove
-def counted(path):
+def counted(path, fence=None):
     global removals
     if removals == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     removals -= 1
-    remove(path)
+    remove(path, fence)
 store.remove = counted
 clean(store, find_garbage(store, sys.argv[3:]).items, sys.argv[3:], lambda who: None)
 """

@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from rich.console import Console
 from stilts.experiment.experiment import Experiment
 from stilts.ledger.progress import read_progress, write_progress
 from stilts.monitor import live
-from stilts.monitor.live import live_runs, watch
+from stilts.monitor.live import live_runs, remarks, watch
 from stilts.schedule.progress import RunProgress, StageProgress
 from stilts.storage import lease as lease_module
 from stilts.storage.bucket.store import ObjectStore
@@ -106,6 +107,18 @@ def test_a_dead_driver_is_told_and_ends_the_watching(
     watch(experiment, store, Console(file=out, width=150))
     assert "died" in out.getvalue()
     assert "the same `stilts run` continues" in out.getvalue()
+
+
+def test_a_driver_of_another_machine_that_is_silent_is_not_called_alive(store: LocalStore) -> None:
+    """One look: the heartbeat is five minutes old, and nobody here can tell whether the process lives."""
+    write_progress(store, RUN, PROGRESS)
+    held = {"host": "elsewhere", "boot": "b", "pid": 7, "started": "s", "released": False}
+    store.write(f"{RUN}/claims/1.json", json.dumps({**held, "renewed": time.time() - 300}).encode())
+    runs = live_runs(store, "one")
+    assert runs[0].to_json()["alive"] is False
+    [line] = remarks(runs)
+    assert "the driver elsewhere (process 7) was last heard of 5 min" in line
+    assert "the same command continues" in line
 
 
 @pytest.mark.parametrize("rests", [False, True])

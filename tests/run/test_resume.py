@@ -13,6 +13,7 @@ import torch
 from stilts.run.stage.resume import ResumeCopies
 from stilts.run.stage.uploader import Uploader
 from stilts.storage.local import LocalStore
+from stilts.storage.protocol import Fence
 from stilts.train.checkpoint import ResumeStore
 from stilts.train.ranks import Ranks
 
@@ -42,9 +43,9 @@ class Mortal(LocalStore):
         self._live()
         return super().put_tree(source, path)
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, fence: Fence | None = None) -> None:
         self._live()
-        super().remove(path)
+        super().remove(path, fence)
 
 
 class Machine:

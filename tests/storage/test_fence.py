@@ -89,6 +89,51 @@ def test_a_fence_that_raises_leaves_everything_as_it_was(store: Store, tmp_path:
     assert (store.fetch_tree(f"{STAGE}/weights", manifest) / "model.safetensors").read_text() == "old"
 
 
+def test_a_removal_takes_nothing_of_the_successor(store: Store, tmp_path: Path) -> None:
+    """The collector is paused before it asks whether it still holds the lease."""
+    store.write(f"{STAGE}/record.json", b"old")
+    store.put_tree(_tree(tmp_path / "old", "old"), f"{STAGE}/weights")
+    other = _tree(tmp_path / "other", "successor")
+    with Lease(store, STAGE) as lease:
+        _take_over(store)
+        store.write(f"{STAGE}/record.json", b"successor")
+        manifest = store.put_tree(other, f"{STAGE}/weights")
+        for path in ("record.json", "weights"):
+            with pytest.raises(LeaseLost):
+                store.remove(f"{STAGE}/{path}", lease.check)
+        lease.lost = True
+    assert store.read(f"{STAGE}/record.json") == b"successor"
+    assert (store.fetch_tree(f"{STAGE}/weights", manifest) / "model.safetensors").read_text() == "successor"
+
+
+@pytest.mark.parametrize("path", ["record.json", "weights"])
+def test_a_removal_that_is_paused_after_its_check_takes_nothing_new(store: Store, tmp_path: Path, path: str) -> None:
+    store.write(f"{STAGE}/record.json", b"old")
+    store.put_tree(_tree(tmp_path / "old", "old"), f"{STAGE}/weights")
+    other = _tree(tmp_path / "other", "successor")
+    with Lease(store, STAGE) as lease:
+        manifests = []
+
+        def fence() -> None:
+            lease.check()
+            _take_over(store)
+            store.write(f"{STAGE}/record.json", b"successor")
+            manifests.append(store.put_tree(other, f"{STAGE}/weights"))
+
+        store.remove(f"{STAGE}/{path}", fence)
+        lease.lost = True
+    assert store.read(f"{STAGE}/record.json") == b"successor"
+    assert (store.fetch_tree(f"{STAGE}/weights", manifests[0]) / "model.safetensors").read_text() == "successor"
+
+
+def test_what_a_fence_lets_go_is_gone(store: Store, tmp_path: Path) -> None:
+    store.write(f"{STAGE}/record.json", b"old")
+    store.put_tree(_tree(tmp_path / "old", "old"), f"{STAGE}/weights")
+    for path in ("weights", "record.json", "absent"):
+        store.remove(f"{STAGE}/{path}", lambda: None)
+    assert list(store.list(STAGE)) == []
+
+
 def test_a_fence_that_is_open_lets_everything_through(store: Store, tmp_path: Path) -> None:
     with Lease(store, STAGE) as lease:
         for text in ("one", "two"):

@@ -25,13 +25,15 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1)
     monkeypatch.setattr(leases, "WAIT_SECONDS", 0.1)
     monkeypatch.setattr(leases, "BUCKET_FACTOR", 1.0)
+    monkeypatch.setattr(leases, "BUCKET_RENEW_FACTOR", 1.0)
 
 
 _HOLDER = """
 import sys, time
 from stilts.storage import lease as leases
 from stilts.storage.open import open_store
-leases.LEASE_SECONDS, leases.RENEW_SECONDS, leases.BUCKET_FACTOR = float(sys.argv[2]), float(sys.argv[3]), 1.0
+leases.LEASE_SECONDS, leases.RENEW_SECONDS = float(sys.argv[2]), float(sys.argv[3])
+leases.BUCKET_FACTOR = leases.BUCKET_RENEW_FACTOR = 1.0
 store = open_store(sys.argv[1])
 with leases.Lease(store, sys.argv[4], lambda who: print("waiting", flush=True)) as lease:
     print("held", lease.attempt, flush=True)

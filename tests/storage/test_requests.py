@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from stilts.ledger.progress import rest_seconds
+from stilts.run.leases import Pace
 from stilts.storage import lease as leases
 from stilts.storage.lease import Lease, LeaseWatch, Periods
 from stilts.storage.open import open_store
@@ -28,9 +30,17 @@ def bucket(proxy: HttpProxy, tmp_path_factory: pytest.TempPathFactory, monkeypat
     return open_store(s3_uri(proxy.endpoint, f"bucket/{folder.name}"))
 
 
-def test_a_heartbeat_is_one_request_a_minute(bucket: Store, proxy: HttpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Periods.of(bucket).renew >= 60
-    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1 / leases.BUCKET_FACTOR)
+def test_a_waiting_search_that_holds_two_leases_stays_below_its_requests_an_hour(bucket: Store) -> None:
+    """Its run and itself are leased; it looks at the leases of others, and writes its progress."""
+    periods = Periods.of(bucket)
+    held, looks = 2 * 3600 / periods.renew, 3600 / Pace.of(bucket).rest
+    assert held + looks + 3600 / rest_seconds(bucket) <= 120
+    assert 3600 / periods.renew + 3600 / periods.look <= 120, "one that waits for another driver of the search"
+    assert periods.lease >= 3 * periods.renew, "two heartbeats in a row may fail"
+
+
+def test_a_heartbeat_is_one_request(bucket: Store, proxy: HttpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.1 / leases.BUCKET_RENEW_FACTOR)
     lease = Lease(bucket, RUN)
     assert lease.acquire()
     proxy.forget()

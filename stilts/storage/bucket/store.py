@@ -158,16 +158,28 @@ class ObjectStore:
             names = {name.partition("/")[0] for name in tree["files"]} if tree else set()
         yield from sorted(name for name in names if not _is_tree(name))
 
-    def remove(self, path: str) -> None:
+    def remove(self, path: str, fence: Fence | None = None) -> None:
         check_path(path)
         if path == ".":
             raise StiltsError(f"{self.location}: a whole store is not removed; remove it with the cloud's own tools")
+        parent, _, name = path.rpartition("/")
+        folders = [
+            f"{parent}/{found}" if parent else found
+            for found in self._names(parent or ".")
+            if found == name or found.startswith(name + _TREE)
+        ]
+        below = [[meta["path"] for meta in self._below(folder)] for folder in folders]
+        if fence is not None:
+            # Everything was listed before the fence is asked, so that nothing goes that is written later.
+            before = self.read_version(path)
+            fence()
+            # No server of S3 removes on a condition: the object is emptied on one first.
+            if before is not None and self.replace(path, b"", before[1]) is None:
+                return  # somebody else has written it
         # The object that names the tree is removed first, so that it never names an incomplete tree.
         self._delete([path])
-        parent, _, name = path.rpartition("/")
-        for found in self._names(parent or "."):
-            if found == name or found.startswith(name + _TREE):
-                self._delete_below(f"{parent}/{found}" if parent else found)
+        for paths in below:
+            self._delete_all(paths)
 
     def measure(self, path: str) -> Measure | None:
         check_path(path)
@@ -383,8 +395,11 @@ class ObjectStore:
         return {meta["path"].removeprefix(f"{folder}/"): meta["size"] for meta in self._below(folder)}
 
     def _delete_below(self, folder: str) -> None:
-        """Delete all objects in a folder. Records go first, because they state that the other files are complete."""
-        paths = [meta["path"] for meta in self._below(folder)]
+        """Delete all objects in a folder."""
+        self._delete_all([meta["path"] for meta in self._below(folder)])
+
+    def _delete_all(self, paths: builtins.list[str]) -> None:
+        """Delete objects. Records go first, because they state that the other files are complete."""
         for vouched in (True, False):
             self._delete([path for path in paths if path.endswith("record.json") is vouched])
 
