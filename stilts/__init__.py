@@ -8,7 +8,8 @@ The functions below are the whole program; the command line prints what they ret
     24
 
 `load` reads an experiment, `plan` says what it costs, `run` trains and evaluates what is missing, `collect` and
-`report` give the results, `tune` searches for a recipe, and `score` evaluates prediction files of any program.
+`report` give the results, `claims` judges the experiment's claims and `verify` recomputes the verdicts, `tune` searches
+for a recipe, and `score` evaluates prediction files of any program.
 
 Importing stilts is cheap: torch, Ray and transformers are loaded by the functions that need them.
 """
@@ -20,11 +21,37 @@ from typing import TYPE_CHECKING, Any
 # imported before the functions: no later import then replaces a function by a package.
 import stilts.plan
 import stilts.run  # noqa: F401
-from stilts.api import collect, debug, explain, load, logs, plan, report, run, score, status, submission, tune
+from stilts.api import (
+    claims,
+    collect,
+    debug,
+    explain,
+    load,
+    logs,
+    plan,
+    report,
+    run,
+    score,
+    status,
+    submission,
+    tune,
+    verify,
+)
 from stilts.version import __version__
 
 if TYPE_CHECKING:
-    from stilts.api.objects import Explanation, PlanResult, Report, Results, Scores, StageLogs, Status, Submission
+    from stilts.api.objects import (
+        Claims,
+        Explanation,
+        PlanResult,
+        Report,
+        Results,
+        Scores,
+        StageLogs,
+        Status,
+        Submission,
+        Verified,
+    )
     from stilts.errors import LimitReached, Problems, StiltsError
     from stilts.experiment.experiment import Experiment
     from stilts.experiment.mistakes import InvalidExperiment
@@ -36,7 +63,18 @@ if TYPE_CHECKING:
 
 _LAZY = {
     **dict.fromkeys(
-        ("Explanation", "PlanResult", "Report", "Results", "Scores", "StageLogs", "Status", "Submission"),
+        (
+            "Claims",
+            "Explanation",
+            "PlanResult",
+            "Report",
+            "Results",
+            "Scores",
+            "StageLogs",
+            "Status",
+            "Submission",
+            "Verified",
+        ),
         "stilts.api.objects",
     ),
     **dict.fromkeys(("LimitReached", "Problems", "StiltsError"), "stilts.errors"),
@@ -51,6 +89,7 @@ _LAZY = {
 """Public names that are loaded when they are first used, and their modules."""
 
 __all__ = [
+    "Claims",
     "Experiment",
     "Explanation",
     "InvalidExperiment",
@@ -68,7 +107,9 @@ __all__ = [
     "Submission",
     "TuneResult",
     "Tuning",
+    "Verified",
     "__version__",
+    "claims",
     "collect",
     "debug",
     "explain",
@@ -82,6 +123,7 @@ __all__ = [
     "status",
     "submission",
     "tune",
+    "verify",
 ]
 
 

@@ -15,13 +15,16 @@ from stilts.experiment.load import load_experiment, read_resolved, resolved_yaml
 from stilts.identity.canonical import digest
 from stilts.identity.stage import SHORT, DataRef, StageSpec
 from stilts.ledger.data import unpublished
+from stilts.ledger.declared_claims import declare_claims
 from stilts.ledger.disk import check_room
 from stilts.ledger.needs import CLEANING, Declaration, Needs, declare, list_needs, needs_of, running, unlisted
 from stilts.ledger.plain_json import read_object
 from stilts.ledger.record import read_stage, take_inventory
 from stilts.ledger.revisions import pin_revisions, record_revisions
 from stilts.os_errors import DiskFull, NotWritable
+from stilts.plan.claims import Claim, claims_of
 from stilts.plan.cost.disk import disk_need
+from stilts.plan.evidence import evidence
 from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import Plan, make_plan
 from stilts.storage.lease import Lease
@@ -117,6 +120,24 @@ class Session:
 
     def _declare(self) -> None:
         self.write_declaration(self.needs())
+        self.declare_claims()
+
+    @cached_property
+    def claims(self) -> list[Claim]:
+        """The claims of the experiment, with their defaults filled in."""
+        return claims_of(self.experiment)
+
+    def declare_claims(self) -> None:
+        """Note in the store when each claim was declared first, and how many of its results existed then."""
+        if not self.claims:
+            return
+        inventory = take_inventory(self.store, {key[:SHORT] for key in self.expansion.graph.nodes})
+        held = {key: artifact.evaluations for key, artifact in inventory.items()}
+
+        def existing(claim: Claim) -> int:
+            return sum(path in held.get(key[:SHORT], ()) for key, path in evidence(self.expansion, claim))
+
+        declare_claims(self.store, self.experiment.name, self.claims, existing)
 
     def write_declaration(self, needs: Needs) -> None:
         """Write the resolved declaration with a list of needs. The caller must hold the lease `CLEANING`."""

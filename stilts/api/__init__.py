@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stilts.api.objects import Explanation, PlanResult, Report, Results, Scores, StageLogs, Status, Submission
+    from stilts.api.objects import (
+        Claims,
+        Explanation,
+        PlanResult,
+        Report,
+        Results,
+        Scores,
+        StageLogs,
+        Status,
+        Submission,
+        Verified,
+    )
     from stilts.experiment.experiment import Experiment
     from stilts.experiment.search import Tuning
     from stilts.results.analyse import Tables
@@ -202,6 +213,57 @@ def collect(
     return Results(_tables(session, options, console), session.results)
 
 
+def claims(
+    experiment: "Experiment | str | os.PathLike[str]", *, command: str = "stilts.claims(experiment)"
+) -> "Claims":
+    """The claims of an experiment with their verdicts, from what its store holds now.
+
+    Args:
+        command: stored in claims.json as the way to compute them again.
+
+    Raises:
+        StiltsError: mistakes in the experiment, or it declares no claims.
+
+    Example:
+        stilts.claims("laptop.yaml").table[["claim", "verdict", "estimate", "low", "high"]]
+    """
+    from stilts.api.objects import Claims
+    from stilts.errors import StiltsError
+    from stilts.results.analyse import claims_of_store
+    from stilts.results.gather import gather
+
+    session = _session(experiment)
+    if not session.claims:
+        raise StiltsError("the experiment declares no claims: add claims: to its file (docs/claims.md)")
+    _note_claims(session)
+    table = claims_of_store(session.expansion, session.store, gather(session.expansion, session.store))
+    return Claims(table, session.experiment.name, session.results, command)
+
+
+def verify(experiment: "Experiment | str | os.PathLike[str]", *, console: "Console | None" = None) -> "Verified":
+    """Recompute the verdicts of all claims from the stored predictions, and compare them with claims.json.
+
+    Args:
+        console: displays progress; by default, nothing is displayed.
+
+    Raises:
+        StiltsError: mistakes in the experiment, or it declares no claims.
+
+    Example:
+        stilts.verify("laptop.yaml").raise_if_altered()
+    """
+    from functools import partial
+
+    from rich.progress import track
+
+    from stilts.api.objects import Verified
+    from stilts.results.claims.verify import verify_claims
+
+    session = _session(experiment)
+    shown = iter if console is None else partial(track, description="predictions", console=console, transient=True)
+    return Verified(verify_claims(session.expansion, session.store, session.results, shown))
+
+
 def report(
     experiment: "Experiment | str | os.PathLike[str]",
     *,
@@ -224,7 +286,7 @@ def report(
     Example:
         stilts.report("first.yaml").path  # results/first/report.html
     """
-    from stilts.api.objects import Report
+    from stilts.api.objects import Claims, Report
     from stilts.results.seed_statistics import Options
     from stilts.show.figures.write import write_figures
     from stilts.show.html.facts import gather_facts
@@ -234,6 +296,8 @@ def report(
     tables = _tables(session, options, console)
     path = Path(out) if out is not None else session.results / "report.html"
     write_report(path, session.results, tables, gather_facts(session, command), options)
+    if session.claims:
+        Claims(tables["claims"], session.experiment.name, session.results, command).write()
     return Report(path, write_figures(session.results, tables))
 
 
@@ -373,6 +437,16 @@ def _session(experiment: "Experiment | str | os.PathLike[str]") -> "Session":
     return Session.open(Path(experiment)) if isinstance(experiment, str | os.PathLike) else Session.of(experiment)
 
 
+def _note_claims(session: "Session") -> None:
+    """Note in the store when each claim was declared. A store that cannot be written stays as it is."""
+    from contextlib import suppress
+
+    from stilts.os_errors import DiskFull, NotWritable
+
+    with suppress(DiskFull, NotWritable):
+        session.declare_claims()
+
+
 def _tables(session: "Session", options: "Options", console: "Console | None") -> "Tables":
     from functools import partial
 
@@ -382,4 +456,5 @@ def _tables(session: "Session", options: "Options", console: "Console | None") -
     from stilts.results.items.kept import Kept
 
     shown = iter if console is None else partial(track, description="test items", console=console, transient=True)
+    _note_claims(session)
     return analyse(session.expansion, session.store, options, shown, Kept(session.results))

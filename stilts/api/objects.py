@@ -23,11 +23,13 @@ from stilts.show.display import Displayed
 from stilts.show.logs import show_log
 from stilts.show.plan import gigabytes, show_plan, show_simulation
 from stilts.show.status import show_status, spending_line
+from stilts.storage.local import LocalStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from stilts.results.analyse import Tables
+    from stilts.results.claims.verify import Verification
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,86 @@ class Results(Displayed, Mapping[str, pa.Table]):
         from stilts.show.results import print_scores
 
         print_scores(console, self.tables)
+
+
+@dataclass(frozen=True)
+class Claims(Displayed):
+    """The claims of an experiment with their verdicts.
+
+    Attributes:
+        claims: the table `claims`, a row per claim (`stilts.results.claims.table.CLAIMS`).
+        experiment: its name.
+        folder: where `write` puts claims.json.
+        command: how to compute the verdicts again; part of claims.json.
+    """
+
+    claims: pa.Table = field(repr=False)
+    experiment: str
+    folder: Path
+    command: str = "stilts.claims(experiment)"
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """A row per claim."""
+        return self.claims.to_pandas()
+
+    def write(self) -> Path:
+        """Write claims.json to the results folder; returns its path.
+
+        Raises:
+            StiltsError: it cannot be written.
+        """
+        from stilts.show.claims import claims_json
+
+        LocalStore(self.folder).write("claims.json", claims_json(self.claims, self.experiment, self.command).encode())
+        return self.folder / "claims.json"
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """A list of claims, each with all columns of the table."""
+        return list(self.claims.to_pylist())
+
+    def show(self, console: Console) -> None:
+        """Print a line per claim."""
+        from stilts.show.claims import claims_grids
+        from stilts.show.grid import show
+
+        show(console, claims_grids(self.claims))
+
+
+@dataclass(frozen=True)
+class Verified(Displayed):
+    """Verdicts recomputed from stored predictions, beside those that were reported.
+
+    Attributes:
+        found: `claims` (a row per claim), `problems` (what was altered) and `evaluations` (how many were scored again).
+    """
+
+    found: "Verification"
+
+    def raise_if_altered(self) -> None:
+        """Raise an error if predictions or scores were altered, or a verdict is not what was reported.
+
+        Raises:
+            Problems: each of them.
+        """
+        wrong = [
+            f"{row['claim']}: reported {row['reported']}, recomputed {row['recomputed']}"
+            for row in self.found.claims
+            if not row["agrees"]
+        ]
+        if wrong or self.found.problems:
+            raise Problems([*self.found.problems, *wrong])
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything in plain JSON types."""
+        return {**asdict(self.found), "agrees": self.found.agrees}
+
+    def show(self, console: Console) -> None:
+        """Print a line per claim."""
+        from stilts.show.claims import verification_grid
+        from stilts.show.grid import show
+
+        show(console, [verification_grid(self.found)])
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,8 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (
     (RUN, run.logs, "stilts logs xlmr-mnli-s1-0a1b2c3d4e5f -e first.yaml --rank 0"),
     (RUN, run.tune, "stilts tune ray_jobs/tune_udpos.yaml"),
     (RESULTS, results.collect, "stilts collect first.yaml --baseline mnli"),
+    (RESULTS, results.claims, "stilts claims first.yaml"),
+    (RESULTS, results.verify, "stilts verify first.yaml"),
     (RESULTS, results.report, "stilts report first.yaml --out first.html"),
     (RESULTS, results.score, "stilts score --predictions predictions --labels labels"),
     (RESULTS, results.submission, "stilts submission first.yaml --out submission --intermediate xquad=mnli"),

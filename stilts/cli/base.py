@@ -3,10 +3,10 @@
 import json
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 from rich.console import Console
@@ -19,8 +19,9 @@ from stilts.show.display import SafeConsole
 from stilts.visible import bounded, visible, visible_json
 
 if TYPE_CHECKING:
-    from stilts.api.objects import Results
     from stilts.experiment.experiment import Experiment
+
+Written = TypeVar("Written")
 
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="YAML file of the experiment.")]
 Overrides = Annotated[
@@ -62,14 +63,18 @@ def emit(result: Printable, as_json: bool) -> None:
         result.show(console())
 
 
-def write_tables(results: "Results") -> list[Path]:
-    """Write the tables of results. Where that is not possible, warn and return no files: they can still be printed."""
+def write(what: str, files: Callable[[], Written]) -> Written | None:
+    """Write result files. Where that is not possible, warn and return None: the results can still be printed.
+
+    Args:
+        what: the files in a message, such as `the tables are`.
+    """
     try:
-        return results.write()
+        return files()
     except (DiskFull, NotWritable) as error:
-        warning = f"the tables are not written: {error}"
+        warning = f"{what} not written: {error}"
         progress_console().print(f"[bold yellow]warning:[/] {escape(redact(warning))}", soft_wrap=True, highlight=False)
-        return []
+        return None
 
 
 def complain(message: str) -> None:

@@ -1,4 +1,4 @@
-"""collect, report, explain, score, submission: the results of an experiment."""
+"""collect, claims, verify, report, explain, score, submission: the results of an experiment."""
 
 import shlex
 import sys
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from stilts.cli.base import (
     ExperimentFile,
@@ -17,7 +18,7 @@ from stilts.cli.base import (
     load,
     print_json,
     progress_console,
-    write_tables,
+    write,
 )
 
 Baseline = Annotated[str, typer.Option(metavar="REGIME", help="Regime to which the others are compared.")]
@@ -40,13 +41,37 @@ def collect(
 
     declared = load(experiment, overrides, patches)
     results = stilts.collect(declared, baseline=baseline, difference=difference, console=progress_console())
-    files = write_tables(results)
+    files = write("the tables are", results.write)
     if as_json:
         print_json(results.to_json())
         return
     results.show(console())
     if files:
         console().print(f"[dim]{len(files)} files in {results.folder}[/]")
+
+
+def claims(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
+    """Judge the claims of an experiment: supported, contradicted or undecided; write them to claims.json."""
+    import stilts
+
+    declared = load(experiment, overrides, patches)
+    found = stilts.claims(declared, command=shlex.join(["stilts", *sys.argv[1:]]))
+    written = write("claims.json is", found.write)
+    emit(found, as_json)
+    if written is not None and not as_json:
+        console().print(f"[dim]{escape(str(written))}[/]", soft_wrap=True)
+
+
+def verify(experiment: ExperimentFile, patches: Patches = [], overrides: Overrides = [], as_json: Json = False) -> None:
+    """Recompute the verdicts of all claims from the stored predictions, and compare them with claims.json.
+
+    The exit code is 1 if predictions or scores were altered, or a verdict is another one than was reported.
+    """
+    import stilts
+
+    found = stilts.verify(load(experiment, overrides, patches), console=progress_console())
+    emit(found, as_json)
+    found.raise_if_altered()
 
 
 def report(

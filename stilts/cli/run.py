@@ -18,7 +18,7 @@ from stilts.cli.base import (
     load,
     print_json,
     progress_console,
-    write_tables,
+    write,
 )
 from stilts.cli.exit_codes import FAILED
 from stilts.experiment.secrets import redact
@@ -102,7 +102,7 @@ def run(
             console=progress_console(),
         )
     results = stilts.collect(declared, console=progress_console())
-    files = write_tables(results)
+    files = write("the tables are", results.write)
     if as_json:
         print_json(results.to_json())
     else:

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from stilts.experiment.claims import ClaimDecl
 from stilts.experiment.data import DataDecl, TaskSource
 from stilts.experiment.machines import Cluster
 from stilts.experiment.mistakes import InvalidExperiment, mistakes_of
@@ -187,6 +188,11 @@ class Experiment(Frozen):
     """Evaluate under noise, too."""
     curves: CurvesDecl | None = None
     """Score the target stages in other languages while they train, too."""
+    question: Annotated[str, Field(min_length=1, max_length=2000)] | None = None
+    """The question that the experiment asks, in a sentence. The report opens with it."""
+    claims: dict[Name, ClaimDecl] = Field(default_factory=dict)
+    """Statements that the experiment puts to the test, by name. Their verdicts come from intervals that are adjusted
+    for the number of claims (`stilts claims`). They change no key."""
     recipe: RecipeFields = RecipeFields()
     """Recipe fields for every stage."""
     recipes: dict[str, RecipeFields] = Field(default_factory=dict)

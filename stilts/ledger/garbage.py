@@ -46,6 +46,7 @@ IN_EXPERIMENT = {
     "runs": re.compile(r"[0-9a-f]{12}"),
     "search": re.compile(FOLDER),
     "study": re.compile(r"[0-9]+\.json"),
+    "claims": re.compile(r"[0-9a-f]{12}\.json"),
     TRIALS: re.compile(r"[0-9]+\.(?:json|yaml)"),
 }
 """Folders that an experiment keeps beside its declarations, and the names of what stilts writes there."""

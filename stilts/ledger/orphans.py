@@ -11,7 +11,7 @@ from stilts.ledger.names import DOCTOR, GENERATED, INDEX, KEY, RUN
 _STAGE = rf"stages/[^/.][^/]*-{KEY}"
 _FOLDERS = re.compile(
     rf"\.|stages|{_STAGE}|{_STAGE}/(?:evaluations(?:/[^/]+)?|claims|logs|resume(?:/[0-9]+)?)|data|data/index|features"
-    rf"|checkpoints|experiments|experiments/[^/]+(?:/(?:known|spent|study|trials|search|search/claims|runs))?"
+    rf"|checkpoints|experiments|experiments/[^/]+(?:/(?:known|spent|study|trials|search|search/claims|runs|claims))?"
     rf"|{RUN}(?:/claims)?|clean(?:/claims)?|doctor(?:/{DOCTOR})?"
 )
 """Folders in which stilts writes, without those of the tasks' data."""

@@ -16,6 +16,7 @@ from stilts.experiment.regimes import RegimeDecl, StageDecl
 from stilts.identity.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec, Watched
 from stilts.plan.budget import FREE, Allowance, allot
 from stilts.plan.check_models import check_fit
+from stilts.plan.claims import check_claims
 from stilts.plan.evaluations import Evaluator
 from stilts.plan.graph import Graph, Node
 from stilts.plan.problems import Collector
@@ -144,6 +145,8 @@ class _Expander:
         specs = {name: self.evaluator.target(name, decl) for name, decl in self.experiment.targets.items()}
         for (name, split), languages in self.evaluator.left_out.items():
             self.out.note(name, split, languages)
+        if not self.problems.at("targets"):
+            check_claims(self.experiment, specs, self.problems)
         models = self.experiment.models
         bases = {name: self.problems.attempt(f"models.{name}", self._base, decl) for name, decl in models.items()}
         allowances = self._check_stages()

@@ -5,9 +5,12 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from stilts.errors import StiltsError, nearest
+from stilts.ledger.declared_claims import declared_claims
+from stilts.plan.claims import claims_of
 from stilts.plan.expand import Expansion
 from stilts.results.aggregate import languages_table, summary_table
 from stilts.results.best import best
+from stilts.results.claims.table import claims_table
 from stilts.results.gather import gather, gather_choice
 from stilts.results.items.gather import Shown, items_table
 from stilts.results.items.kept import Kept
@@ -53,7 +56,19 @@ def analyse(
         **analysis_tables(expansion, store, tables["results"], tables["languages"], options.baseline),
         **learning_tables(expansion, store),
         "training": training_table(expansion, store),
+        "claims": claims_of_store(expansion, store, tables["results"]),
     }
+
+
+def claims_of_store(expansion: Expansion, store: Store, results: pa.Table) -> pa.Table:
+    """The table `claims`.
+
+    Args:
+        results: the table of this name.
+    """
+    claims = claims_of(expansion.experiment)
+    declared = declared_claims(store, expansion.experiment.name, claims)
+    return claims_table(results, claims, pretrainings(expansion), declared)
 
 
 def over_seeds(results: pa.Table, options: Options) -> Tables:

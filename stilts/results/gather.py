@@ -49,8 +49,14 @@ def cell_sources(expansion: Expansion, inventory: Inventory) -> list[CellSource]
     ]
 
 
-def gather(expansion: Expansion, store: Store) -> pa.Table:
-    """Build the table `results` (see `stilts.results.table`) from the current content of the store."""
+def gather(
+    expansion: Expansion, store: Store, metrics: Mapping[tuple[str, str], Mapping[str, float] | None] | None = None
+) -> pa.Table:
+    """Build the table `results` (see `stilts.results.table`) from the current content of the store.
+
+    Args:
+        metrics: metrics to use instead of those in the records, by the stage's NAME and the evaluation's path.
+    """
     inventory = take_inventory(store, {key[:SHORT] for key in expansion.graph.nodes})
     sources = cell_sources(expansion, inventory)
     names = dict.fromkeys(name for source in sources for name in source.chain)
@@ -59,6 +65,9 @@ def gather(expansion: Expansion, store: Store) -> pa.Table:
     others = [name for name in names if name not in done]
     statuses |= zip(others, parallel_map(store, lambda name: _failure_or_missing(store, name), others), strict=True)
     records = _read_evaluations(store, _wanted(sources), inventory)
+    for where, found in (metrics or {}).items():
+        if record := records.get(where):
+            records[where] = {**record, "metrics": found}
     return build_table(
         expansion.experiment.name,
         sources,

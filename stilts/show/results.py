@@ -19,6 +19,7 @@ from stilts.results.similarity.similarity import ALL
 from stilts.results.summary import language_summaries, summaries
 from stilts.results.table import benchmark_of, parquet
 from stilts.show.best import best_grids
+from stilts.show.claims import claims_grids
 from stilts.show.grid import Grid, latex, markdown, show
 from stilts.show.items import items_grids
 from stilts.show.learning import selection_grids
@@ -92,8 +93,10 @@ def print_analyses(console: Console, tables: Tables) -> None:
 
 
 def print_scores(console: Console, tables: Tables) -> None:
-    """Print the summary over seeds, and the stages that failed or diverged."""
+    """Print the summary over seeds, the verdicts of the claims, and the stages that failed or diverged."""
     show(console, summary_grids(summaries(tables["results"], tables["summary"])))
+    if "claims" in tables:
+        show(console, claims_grids(tables["claims"]))
     _print_failed(console, tables["results"])
 
 
@@ -110,6 +113,8 @@ def _analyses(tables: Tables, *, brief: bool) -> Iterator[tuple[str, list[Grid]]
         brief: the short form for a terminal: means over languages, similarity over all targets only, and only those
             published results for which the run has a comparable score.
     """
+    if "claims" in tables:
+        yield "claims", list(claims_grids(tables["claims"]))
     if "training" in tables:
         yield "training", list(training_grids(tables["training"], brief=brief))
     yield "items", list(items_grids(tables["items"], brief=brief))

@@ -1,4 +1,4 @@
-"""Correlation coefficients with 95 % intervals and two-sided p values."""
+"""Correlation coefficients, and the difference of two of them, with intervals and two-sided p values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from math import atanh, sqrt, tanh
 import numpy as np
 from scipy import stats
 
-from stilts.statistics.intervals import LEVEL
+from stilts.statistics.intervals import LEVEL, Interval
 
 FEWEST = 5
 """Fewest pairs for which a correlation is computed; with fewer, the interval would be nearly all of -1 to 1."""
@@ -20,7 +20,7 @@ _Z = float(stats.norm.ppf((1 + LEVEL) / 2))
 
 @dataclass(frozen=True)
 class Correlation:
-    """A coefficient, its interval at LEVEL (None if the coefficient is exactly -1 or 1), and its p value."""
+    """A coefficient, its interval (None if the coefficient is exactly -1 or 1), and its p value."""
 
     value: float
     low: float | None
@@ -28,13 +28,13 @@ class Correlation:
     p: float
 
 
-def pearson(x: Sequence[float], y: Sequence[float]) -> Correlation:
+def pearson(x: Sequence[float], y: Sequence[float], level: float = LEVEL) -> Correlation:
     """Pearson's r of n pairs; interval by Fisher's z (1921), whose standard error is 1 / sqrt(n - 3)."""
     found = stats.pearsonr(x, y)
     r, p = float(found.statistic), float(found.pvalue)
     if _is_exact(r):
         return Correlation(r, None, None, p)
-    interval = found.confidence_interval(LEVEL)
+    interval = found.confidence_interval(level)
     return Correlation(r, float(interval.low), float(interval.high), p)
 
 
@@ -54,6 +54,32 @@ def partial(x: Sequence[float], y: Sequence[float], held: Sequence[float]) -> Co
     freedom = len(x) - 3
     t = r * sqrt(freedom / (1 - r**2)) if abs(r) < 1 else np.inf
     return _correlation(r, 1 / (len(x) - 4), float(2 * stats.t.sf(abs(t), freedom)))
+
+
+def difference(
+    shared: Sequence[float], first: Sequence[float], second: Sequence[float], level: float = LEVEL
+) -> tuple[float, Interval | None]:
+    """r(shared, first) - r(shared, second) of n triples, with its interval.
+
+    The interval is that of Zou (2007, Psychological Methods 12) for two correlations that have a variable in common:
+    it combines the two intervals of Fisher's z with the correlation of the two coefficients.
+
+    Returns:
+        The interval is None if one of the three correlations is exactly -1 or 1.
+    """
+    r, q, s = (pearson(a, b).value for a, b in ((shared, first), (shared, second), (first, second)))
+    if any(map(_is_exact, (r, q, s))):
+        return r - q, None
+    (our_low, our_high), (their_low, their_high) = (_fisher(r, len(shared), level), _fisher(q, len(shared), level))
+    common = ((s - r * q / 2) * (1 - r**2 - q**2 - s**2) + s**3) / ((1 - r**2) * (1 - q**2))
+    down = (r - our_low) ** 2 + (their_high - q) ** 2 - 2 * common * (r - our_low) * (their_high - q)
+    up = (our_high - r) ** 2 + (q - their_low) ** 2 - 2 * common * (our_high - r) * (q - their_low)
+    return r - q, (r - q - sqrt(max(down, 0.0)), r - q + sqrt(max(up, 0.0)))
+
+
+def _fisher(r: float, n: int, level: float) -> Interval:
+    half = float(stats.norm.ppf((1 + level) / 2)) / sqrt(n - 3)
+    return tanh(atanh(r) - half), tanh(atanh(r) + half)
 
 
 def varies(values: Sequence[float]) -> bool:

@@ -21,12 +21,12 @@ _NO_VARIATION = 1e-9
 """Percentage points: a standard deviation below it is rounding error of equal numbers."""
 
 
-def t_interval(spread: Spread) -> Interval | None:
-    """The interval of the mean at LEVEL; None for one observation and for equal ones."""
+def t_interval(spread: Spread, level: float = LEVEL) -> Interval | None:
+    """The interval of the mean at a level; None for one observation and for equal ones."""
     error = _standard_error(spread)
     if error is None:
         return None
-    half = float(special.stdtrit(spread.n - 1, (1 + LEVEL) / 2)) * error
+    half = float(special.stdtrit(spread.n - 1, (1 + level) / 2)) * error
     return spread.mean - half, spread.mean + half
 
 
@@ -37,6 +37,12 @@ def t_test(spread: Spread) -> float | None:
     """
     error = _standard_error(spread)
     return None if error is None else float(2 * special.stdtr(spread.n - 1, -abs(spread.mean / error)))
+
+
+def above_test(spread: Spread, least: float) -> float | None:
+    """One-sided p value of the hypothesis that the mean is `least` or lower; None as for `t_test`."""
+    error = _standard_error(spread)
+    return None if error is None else float(special.stdtr(spread.n - 1, -(spread.mean - least) / error))
 
 
 def sd_interval(spread: Spread) -> Interval | None:

@@ -22,28 +22,32 @@ MOST = 10_000
 """The largest number of seeds that is reported."""
 
 
-def power(n: int, effect: float) -> float:
+def power(n: int, effect: float, alpha: float = ALPHA) -> float:
     """The probability that n pairs are significant where their true mean is `effect` standard deviations.
 
     Args:
         n: 2 or more.
         effect: greater than 0.
+        alpha: level of the two-sided test.
     """
-    return float(stats.nct.sf(stats.t.ppf(1 - ALPHA / 2, n - 1), n - 1, effect * math.sqrt(n)))
+    return float(stats.nct.sf(stats.t.ppf(1 - alpha / 2, n - 1), n - 1, effect * math.sqrt(n)))
 
 
 @cache
-def detectable(n: int) -> float:
+def detectable(n: int, alpha: float = ALPHA) -> float:
     """The true mean difference, in standard deviations of the differences, that n >= 2 pairs show with POWER."""
-    return float(optimize.brentq(lambda effect: power(n, effect) - POWER, 1e-3, 20))
+    critical = float(stats.t.ppf(1 - alpha / 2, n - 1))
+    most = (3 * critical + 5) / math.sqrt(n)  # far above the answer, and not so far that the distribution overflows
+    return float(optimize.brentq(lambda effect: power(n, effect, alpha) - POWER, 1e-3, most))
 
 
-def seeds_needed(difference: float, spread: Spread) -> int | None:
+def seeds_needed(difference: float, spread: Spread, alpha: float = ALPHA) -> int | None:
     """The number of pairs that show a true difference of so many points with POWER.
 
     Args:
         difference: in points, greater than 0.
         spread: of the observed differences; their standard deviation is taken for the true one.
+        alpha: level of the two-sided test.
 
     Returns:
         2 to MOST, where MOST stands for itself and more; None if the differences do not vary.
@@ -51,7 +55,7 @@ def seeds_needed(difference: float, spread: Spread) -> int | None:
     if spread.sd is None or not varies(spread):
         return None
     sd = spread.sd
-    return bisect_left(range(MOST), True, lo=2, key=lambda n: detectable(n) * sd <= difference)
+    return bisect_left(range(MOST), True, lo=2, key=lambda n: detectable(n, alpha) * sd <= difference)
 
 
 def is_underpowered(n: int, needed: int | None) -> bool:

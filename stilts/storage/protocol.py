@@ -29,6 +29,7 @@ Paths are relative, with forward slashes. Layout:
     experiments/NAME/                            resolved declarations, what each needs, and the runs under way (runs/)
     experiments/NAME/known/                      facts about its data, for machines that do not have the data
     experiments/NAME/spent/                      resources that each launch has used
+    experiments/NAME/claims/                     when each claim was declared first
     store.json                                   identifies the store
     clean/                                       lease for declaring an experiment and for garbage collection
 """

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stilts.statistics.correlation import partial, pearson, spearman, varies
+from stilts.statistics.correlation import difference, partial, pearson, spearman, varies
 
 X = [0.10, 0.18, 0.22, 0.29, 0.36, 0.38, 0.42, 0.49, 0.53, 0.61]
 Y = [2.1, 1.4, 1.9, 0.2, 0.8, 1.1, -0.3, 0.1, -0.9, 0.4]
@@ -61,3 +61,24 @@ def test_intervals_cover_the_correlation_that_the_pairs_were_drawn_with(n):
         pairs = ((pearson(x, y), rho), (spearman(x, y), rank_rho), (partial(x + held, y + held, held), rho))
         covered += [found.low <= true <= found.high for found, true in pairs]
     assert (covered / draws).min() > 0.92, covered / draws
+
+
+def test_the_difference_of_two_correlations_covers_as_often_as_it_says() -> None:
+    rng, covered, draws = np.random.default_rng(2), 0, 1500
+    # r(shared, first) = 0.6 and r(shared, second) = 0.3, and the two have noise in common
+    for _ in range(draws):
+        shared, common = rng.normal(size=(2, 20))
+        first = 0.6 * shared + 0.8 * (0.5 * common + 0.75**0.5 * rng.normal(size=20))
+        second = 0.3 * shared + 0.91**0.5 * (0.5 * common + 0.75**0.5 * rng.normal(size=20))
+        interval = difference(list(shared), list(first), list(second))[1]
+        assert interval is not None
+        covered += interval[0] <= 0.3 <= interval[1]
+    assert covered / draws == pytest.approx(0.95, abs=0.02)
+
+
+def test_equal_correlations_differ_by_nothing_and_exact_ones_have_no_interval() -> None:
+    value, interval = difference(X, Y, Y)
+    assert (value, interval) == (0, None)
+    value, interval = difference(X, Y, [y + (-1) ** i / 2 for i, y in enumerate(Y)])
+    assert interval is not None
+    assert interval[0] < value < interval[1]

@@ -28,6 +28,13 @@ def test_what_is_detectable_has_the_power_asked_for_and_falls_with_seeds():
     assert power(7, detectable(7)) == pytest.approx(0.8)
 
 
+@pytest.mark.parametrize("alpha", [0.05, 0.005, 0.0005])
+def test_a_stricter_level_needs_a_larger_effect(alpha):
+    for n in (2, 5, 50):
+        assert power(n, detectable(n, alpha), alpha) == pytest.approx(0.8, abs=1e-3)
+        assert detectable(n, alpha / 2) > detectable(n, alpha)
+
+
 def test_bounds():
     assert seeds_needed(1.0, Spread(0.0, 0.01, 2)) == 2
     assert seeds_needed(1.0, Spread(0.0, 1000.0, 5)) == MOST

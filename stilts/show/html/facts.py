@@ -81,6 +81,7 @@ class Facts:
     """What a report says besides results.
 
     Attributes:
+        question: that of the experiment, if it declares one.
         stages, plan: tables with the schemas `STAGES` and `PLAN`.
         speed: source of the speed that the estimate of the remaining time is based on.
         models: base model -> where its weights come from, with revision or digest.
@@ -110,6 +111,7 @@ class Facts:
     command: str
     yaml: str
     written: str
+    question: str | None
 
     @property
     def tables(self) -> dict[str, pa.Table]:
@@ -149,6 +151,7 @@ def gather_facts(session: Session, command: str) -> Facts:
         python=".".join(map(str, sys.version_info[:3])),
         command=redact(command),
         yaml=redact(resolved_yaml(experiment)),
+        question=None if session.experiment.question is None else redact(session.experiment.question),
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 

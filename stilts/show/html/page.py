@@ -51,6 +51,12 @@ class Section:
 
 
 SECTIONS = (
+    Section(
+        "claims",
+        "Claims",
+        ("claims", "claim"),
+        "The experiment declares none; claims: in its file puts statements to the test (docs/claims.md).",
+    ),
     Section("helped", "What helped?", ("overview", "cells")),
     Section("results", "Results", ("summary", "planned")),
     Section(
@@ -168,7 +174,7 @@ def _text(environment: Environment, file: str) -> str:
 
 _TABLES = (
     *("overview", "summary", "languages", "items", "seeds", "best", "study", "variance", "selection"),
-    *("similarity", "similarity_points", "robustness", "published", "stages", "training"),
+    *("similarity", "similarity_points", "robustness", "published", "stages", "training", "claims"),
 )
 """Tables that templates use as variables; a table that does not exist is empty there."""
 

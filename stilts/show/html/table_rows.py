@@ -94,6 +94,7 @@ _FORMS: dict[str, Callable[[Any], str]] = {
     "p": _p,
     "correlation": lambda value: f"{value:+.2f}",
     "share": lambda value: f"{value:.0f}",
+    "ratio": lambda value: f"{value:.2f}",
     "count": lambda value: f"{value:,.0f}",
     "hours": lambda value: f"{value:,.2f}",
     "plain": lambda value: f"{value:g}",

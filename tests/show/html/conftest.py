@@ -6,9 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from stilts.experiment.claims import ClaimDecl
 from stilts.identity.stage import Condition
+from stilts.plan.claims import Claim
 from stilts.results.analyse import Tables, over_seeds
 from stilts.results.best import best
+from stilts.results.claims.table import claims_table
 from stilts.results.items.table import SCHEMA as ITEMS
 from stilts.results.learning.curves import SCHEMA as CURVES
 from stilts.results.learning.selection import SCHEMA as SELECTION
@@ -59,8 +62,21 @@ def tables() -> Tables:
         "published": beside_published(tables["results"], chosen, "none"),
         "similarity": correlations,
         "similarity_points": points,
+        "claims": _claims(tables["results"], pretraining),
         **_written_by_hand(chance),
     }
+
+
+def _claims(results: pa.Table, pretraining: dict[str, Pretraining]) -> pa.Table:
+    helps = ClaimDecl(text="MNLI raises XNLI by 2 points.", difference={"regime": "mnli", "on": "xnli", "above": -20})
+    order = ClaimDecl(
+        text=MISCHIEF, source="a paper of 2020", differs="its model", order={"on": "xnli", "best": "none"}
+    )
+    claims = [
+        Claim(name, decl, ("base",), ("mnli", "none"), ("xnli",), "test")
+        for name, decl in (("helps", helps), ("order-2", order))
+    ]
+    return claims_table(results, claims, pretraining, {"helps": {"declared": "2026-01-01T00:00:00", "results_then": 0}})
 
 
 def _written_by_hand(chance: random.Random) -> dict[str, pa.Table]:
@@ -111,6 +127,7 @@ def facts() -> Facts:
         command="stilts report tiny.yaml",
         yaml="name: tiny\n",
         written="2026-01-01 00:00 UTC",
+        question="Does MNLI help XNLI in 2 languages?",
     )
 
 

@@ -30,8 +30,16 @@ def test_every_number_is_that_of_the_parquet_file(folder, reading):
 def test_the_tables_that_sections_are_made_of_are_on_the_page(reading):
     assert {number.table for number in reading.numbers} == {
         *("summary", "languages", "overview", "plan", "stages", "seeds", "study", "best", "published"),
-        *("items", "selection", "similarity", "robustness", "variance"),
+        *("items", "selection", "similarity", "robustness", "variance", "claims"),
     }
+
+
+def test_the_page_opens_with_the_question_and_the_verdicts(html):
+    opening = html[html.index('<section id="claims"') : html.index('<section id="helped"')]
+    assert "Does MNLI help XNLI in 2 languages?" in opening
+    assert re.search(r"Of <b[^>]*>2</b> claims, <b[^>]*>1</b> is supported", opening)
+    assert "not recorded" in opening
+    assert "2026-01-01" in opening
 
 
 def test_no_number_of_results_bypasses_the_tables(reading):
