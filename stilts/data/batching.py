@@ -191,6 +191,35 @@ def split_padded(lengths: Sequence[int], items: Sequence[int], budget: int, worl
     return [batches + [[] for _ in range(count - len(batches))] for batches in ranks]
 
 
+def split_widths(
+    lengths: Sequence[int], items: Sequence[int], classes: Sequence[tuple[int, int]], world: int
+) -> list[list[MicroBatch]]:
+    """Split the sequences of one step into padded micro-batches of a few shapes.
+
+    The sequences are taken in the order of their length, the longest first. A micro-batch gets the smallest width that
+    holds its first sequence, and as many rows as its class has.
+
+    Args:
+        lengths, items, world: as in `split_packed`.
+        classes: (width, rows) in ascending order of the width. Only a single item of more rows may exceed `rows`.
+    """
+    groups = _groups(items)
+    longest = [max(lengths[i] for i in group) for group in groups]
+    order = sorted(range(len(groups)), key=lambda g: (-longest[g], g))
+    ranks: list[list[MicroBatch]] = []
+    for rank in range(world):
+        batches: list[MicroBatch] = []
+        room = 0
+        for number in order[rank::world]:
+            if not batches or len(batches[-1]) + len(groups[number]) > room:
+                batches.append([])
+                room = next(rows for width, rows in classes if width >= longest[number])
+            batches[-1] += [[index] for index in groups[number]]
+        ranks.append(batches)
+    count = max(len(batches) for batches in ranks)
+    return [batches + [[] for _ in range(count - len(batches))] for batches in ranks]
+
+
 def _cut(groups: list[list[int]], lengths: Sequence[int], budget: int) -> list[MicroBatch]:
     """Divide groups, which are sorted by descending length, into micro-batches of at most `budget` padded tokens."""
     batches: list[MicroBatch] = []

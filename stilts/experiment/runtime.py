@@ -28,6 +28,10 @@ class Runtime(Frozen):
     """What trains a stage. deepspeed: DeepSpeed, which shards over the ranks of a trial; torch: torch's fused AdamW on
     flat buffers, on one rank; auto: deepspeed for several ranks and for ZeRO 3, else torch. They give the same weights
     up to fp32 rounding."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Whether the layers of an encoder are compiled (torch.compile) for training: once for each shape of batch, at most
+    four for a stage, which takes up to a minute each. auto: on a GPU. Results agree up to rounding. Where it fails, one
+    line of the log says why, and the layers run as they are."""
     tokens_per_micro_batch: Positive = 8192
     """Padded tokens of one forward and backward pass of one rank. Lower it if memory runs out: it changes neither the
     batch size nor any key, and a stage resumes with the new value."""

@@ -23,7 +23,7 @@ class Batch:
         segments: int64 [rows, width], number of the token's sequence within its row, from 1; 0 is padding.
         positions: int64 [rows, width], index of the token within its sequence, from 0.
         bounds: int64 [n + 1], the first token of each sequence and of each row's padding in the rows laid end to end,
-            in ascending order, then rows * width, at least once.
+            in ascending order, then rows * width, once or several times.
         types: int64 [rows, width], token type ids; None if the features have none.
         packed: whether rows may hold several sequences.
         full: whether no row has padding.
@@ -84,6 +84,8 @@ def assemble(
     *,
     pin: bool = False,
     least_width: int = 0,
+    least_rows: int = 0,
+    least_bounds: int = 0,
 ) -> Batch:
     """Arrange sequences in rows, padded to the width of the longest row.
 
@@ -94,7 +96,8 @@ def assemble(
         last_token: whether the class token is the last token of a sequence (XLNet) instead of the first.
         head: name of the head that reads the batch; None if the model has only one.
         pin: whether a GPU will copy the batch, which needs pinned memory.
-        least_width: rows that are all shorter are padded to this width.
+        least_width, least_rows, least_bounds: rows that are all shorter are padded to this width, fewer rows by rows
+            without a sequence, and shorter bounds by the number of tokens.
     """
     order = np.fromiter((index for row in rows for index in row), dtype=np.int64)
     sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
@@ -110,12 +113,16 @@ def assemble(
     number = np.arange(1, len(order) + 1) - np.repeat(leading, sizes)
     family = head_of(part.family)
     units, counts = family.units(part, first, tokens, last_token)
-    shape = len(rows), width
+    shape = max(len(rows), least_rows), width
+    segments = _Placed(shape, tokens, np.repeat(number, lengths), 0)
+    if not packed:
+        # Some encoders compute NaN for a row without any token that can be attended to.
+        segments = segments.with_tokens(np.arange(len(rows), shape[0]) * width, 1)
     arrays: dict[str, _Array] = {
         "input_ids": _Placed(shape, tokens, part.ids.values, pad_id),
-        "segments": _Placed(shape, tokens, np.repeat(number, lengths), 0),
+        "segments": segments,
         "positions": _Placed(shape, tokens, tokens - np.repeat(first, lengths), 0),
-        "bounds": _bounds(first, first + lengths, *shape),
+        "bounds": _bounds(first, first + lengths, shape, least_bounds),
         "units": units,
         **{f"{_TARGET}{name}": value for name, value in family.targets(part).items()},
     }
@@ -129,7 +136,7 @@ def assemble(
         bounds=tensors["bounds"],
         types=tensors.get("types"),
         packed=packed,
-        full=len(tokens) == len(rows) * width,
+        full=len(tokens) == math.prod(shape),
         units=tensors["units"],
         counts=counts.tolist(),
         order=order.tolist(),
@@ -140,13 +147,16 @@ def assemble(
     )
 
 
-def _bounds(first: np.ndarray, ends: np.ndarray, rows: int, width: int) -> np.ndarray:
+def _bounds(first: np.ndarray, ends: np.ndarray, shape: tuple[int, int], least: int) -> np.ndarray:
     """Where the sequences and the padding of each row begin, and where the last row ends; see `Batch.bounds`.
 
     Args:
         first, ends: int64 [sequences], where each sequence begins and ends in the rows laid end to end.
+        least: the least length of the result.
     """
-    return np.unique(np.concatenate([first, ends, np.arange(rows + 1) * width]))
+    rows, width = shape
+    bounds = np.unique(np.concatenate([first, ends, np.arange(rows + 1) * width]))
+    return np.pad(bounds, (0, max(0, least - len(bounds))), mode="edge")
 
 
 _TARGET = "target "
@@ -160,6 +170,11 @@ class _Placed:
     places: np.ndarray
     values: np.ndarray
     empty: int
+
+    def with_tokens(self, places: np.ndarray, value: int) -> "_Placed":
+        """The array with a value at further places."""
+        values = np.concatenate([self.values, np.full(len(places), value)])
+        return replace(self, places=np.concatenate([self.places, places]), values=values)
 
     def write(self, flat: np.ndarray) -> None:
         flat.fill(self.empty)

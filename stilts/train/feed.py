@@ -1,7 +1,8 @@
 """Feed: makes the batches of the next optimizer step in a thread, while the device computes the current one.
 
 The rows of a step are a pure function of its number (`step_schedule.py`), so they can be taken, masked, packed and
-laid out in pinned memory ahead of time. The result does not depend on whether they were.
+laid out in pinned memory ahead of time. The result does not depend on whether they were. Micro-batches have few shapes
+(`shapes.py`).
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,11 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stilts.data.batching import MicroBatch, split_packed, split_padded
+from stilts.data.batching import MicroBatch
 from stilts.train.batch import Batch, assemble
 from stilts.train.features import Features
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
+from stilts.train.shapes import Shape, ShapePlan, Step
 from stilts.train.step_schedule import Source, StepSchedule
 
 
@@ -41,10 +43,15 @@ class Feed:
 
     Args:
         budget: maximum number of padded tokens in a micro-batch.
+
+    Attributes:
+        shapes: the shapes of the micro-batches.
     """
 
     def __init__(self, model: Model, schedule: StepSchedule, ranks: Ranks, budget: int) -> None:
         self._model, self._schedule, self._ranks, self.budget = model, schedule, ranks, budget
+        self._plan = ShapePlan(model, schedule, ranks)
+        self.shapes = self._plan.shapes(budget)
         self._thread = ThreadPoolExecutor(1, "feed")
         self._next: tuple[int, Future[StepBatches]] | None = None
 
@@ -61,11 +68,12 @@ class Feed:
         if self._next is not None:
             self._next[1].cancel() or self._next[1].exception()
         self._next, self.budget = None, max(1, self.budget // 2)
+        self.shapes = self._plan.shapes(self.budget)
 
     def divisible(self, step: int) -> bool:
         """Whether a smaller token budget would make smaller micro-batches of a step."""
-        source, rows = self._schedule.step(step)
-        return any(len(batch) > 1 and _items(rows, batch) > 1 for batch in self._split(source, rows))
+        _, rows = self._schedule.step(step)
+        return any(len(batch) > 1 and _items(rows, batch) > 1 for batch in self._split(rows))
 
     def close(self) -> None:
         """End the thread."""
@@ -80,23 +88,35 @@ class Feed:
             tokens=int(rows.ids.offsets[-1]),
             batches=[
                 (self._assemble(source, rows, batch or _first_item(rows)), 1.0 if batch else 0.0)
-                for batch in self._split(source, rows)
+                for batch in self._split(rows)
             ],
         )
 
-    def _split(self, source: Source, rows: Features) -> list[MicroBatch]:
-        lengths, items, world = rows.ids.lengths.tolist(), rows.together.tolist(), self._ranks.world
-        if self._model.packs:
-            split = split_packed(lengths, items, source.recipe.max_length, self.budget, world)
-        else:
-            split = split_padded(lengths, items, self.budget, world)
-        return split[self._ranks.rank]
+    def example(self, shape: Shape) -> Batch:
+        """A batch of a shape with the shortest sequence of the first step."""
+        source, rows = self._schedule.step(0)
+        return self._assemble(source, rows, [[int(np.argmin(rows.ids.lengths))]], shape)
 
-    def _assemble(self, source: Source, rows: Features, batch: MicroBatch) -> Batch:
+    def _split(self, rows: Features) -> list[MicroBatch]:
+        return self.shapes.split(Step(rows.ids.lengths.tolist(), rows.together.tolist()))[self._ranks.rank]
+
+    def _assemble(self, source: Source, rows: Features, batch: MicroBatch, shape: Shape | None = None) -> Batch:
         model = self._model
-        pad, head = model.config.pad_token_id, source.head.name
-        pin = self._ranks.device.type == "cuda"
-        return assemble(rows, batch, pad, model.packs, model.last_token, head, pin=pin)
+        if shape is None:
+            longest = max(int(rows.ids.lengths[row]) for sequences in batch for row in sequences)
+            shape = self.shapes.shape(batch, longest)
+        return assemble(
+            rows,
+            batch,
+            model.config.pad_token_id,
+            model.packs,
+            model.last_token,
+            source.head.name,
+            pin=self._ranks.device.type == "cuda",
+            least_width=shape.width,
+            least_rows=shape.rows,
+            least_bounds=shape.bounds,
+        )
 
 
 def _first_item(rows: Features) -> MicroBatch:

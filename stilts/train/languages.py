@@ -44,10 +44,14 @@ class LanguageIds:
         return cls(ids, ids.get("en", config.lang_id))
 
     def __call__(self, languages: Sequence[str] | None, count: int) -> list[int]:
-        """The id of each of `count` sequences; the id of English if their languages are not known."""
+        """The id of each of `count` rows: that of their sequences, or of English if their languages are not known.
+
+        Rows after the last sequence take the id of the first.
+        """
         if languages is None:
             return [self._otherwise] * count
-        return [self._id(language) for language in languages]
+        ids = [self._id(language) for language in languages]
+        return ids + ids[:1] * (count - len(ids))
 
     def _id(self, language: str) -> int:
         if language not in self._ids and language not in self._told:

@@ -31,9 +31,11 @@ from stilts.experiment.runtime import Runtime
 from stilts.identity.canonical import digest
 from stilts.identity.stage import EXAMPLE_FIELDS, Mixing
 from stilts.train.checkpoint import LAYOUT, ResumeState, ResumeStore
+from stilts.train.compilation import Compilation, compile_layers
 from stilts.train.engine_choice import make_engine
 from stilts.train.feed import Feed, StepBatches
 from stilts.train.model import Model
+from stilts.train.optimizer import learning_rate
 from stilts.train.precision import set_precision
 from stilts.train.ranks import Preempted, Ranks, Stopped, deterministic
 from stilts.train.result import LAST, PartResult, TrainResult
@@ -97,25 +99,6 @@ def train(
     return _Run(model, schedule, recipe, runtime, ranks, dev_score, watch, report, resume).run()
 
 
-def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
-    """Learning rate of a step.
-
-    The rate rises linearly from 0 during the warm-up. Then it stays constant or falls linearly. It would reach 0 one
-    step after the last, so that the last step still trains at 1 / (steps - warm-up) of the full rate, as in
-    transformers.
-
-    Args:
-        step: number of the step, from 0.
-        steps: number of steps of the stage.
-    """
-    warmup = recipe.warmup_steps(steps)
-    if step < warmup:
-        return recipe.learning_rate * step / warmup
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    return recipe.learning_rate * (steps - step) / max(1.0, steps - warmup)
-
-
 @dataclass(frozen=True)
 class _Pending:
     """A step whose loss the host has not read yet.
@@ -154,6 +137,7 @@ class _Run:
         self.watch, self.report, self.resume = watch, report, resume
         self.best: dict[str, torch.Tensor] | None = None
         self.rows: RowsInUse | None = None
+        self.compilation = Compilation(model)
         parts = {source.task: PartResult() for source in schedule.sources}
         self.result = TrainResult(steps=self.steps, parts=parts)
         self.started = time.monotonic()
@@ -174,6 +158,7 @@ class _Run:
             raise
         finally:
             self.feed.close()
+            self.compilation.stop()
         if self.best is None:
             self.result.best_step = self.steps
         self.engine.release(self.engine.weights() if self.best is None else self.best)
@@ -195,7 +180,9 @@ class _Run:
         if self.runtime.gradient_checkpointing:
             self.model.checkpoint_gradients()
         self.engine = make_engine(self.model, self.recipe, self.runtime, self.ranks)
-        how = self._how()
+        examples = (self.feed.example(shape) for shape in self.feed.shapes.planned)
+        compiled = compile_layers(self.compilation, self.runtime, self.ranks, examples)
+        how = self._how(compiled)
         self.result.how = how
         if state is None:
             return 0
@@ -207,11 +194,12 @@ class _Run:
             self._evaluate(step)  # the stage was preempted before this evaluation
         return step
 
-    def _how(self) -> dict[str, str]:
+    def _how(self, compiled: bool) -> dict[str, str]:
         """How this attempt computes, see `TrainResult.how`; also a line in the log."""
         how = {
             "engine": "deepspeed" if self.runtime.uses_deepspeed(self.ranks.world) else "torch",
             "attention": self.model.attention_of(self.ranks.device),
+            "compile": "on" if compiled else "off",
         }
         log.info("computing with %s", ", ".join(f"{name}: {value}" for name, value in how.items()))
         return how

@@ -196,7 +196,7 @@ class Model(nn.Module):
         """
         if isinstance(want, Pooling):
             return self._pool(batch, want)
-        states = self._encode(batch).last_hidden_state
+        states = self.encode(batch).last_hidden_state
         states = states.reshape(-1, states.shape[-1])[batch.units]
         spec = self.spec(batch.head)
         family = head_of(spec.family)
@@ -204,7 +204,8 @@ class Model(nn.Module):
         logits = family.logits(self.heads[spec.name], read)
         return family.loss_sum(logits.float(), batch.targets) if want == "loss" else family.decodable(logits)
 
-    def _encode(self, batch: Batch, **options: Any) -> Any:
+    def encode(self, batch: Batch, **options: Any) -> Any:
+        """Run the encoder on a batch and return transformers' output; the options are arguments of its forward pass."""
         inputs = {"input_ids": batch.input_ids, **self.architecture.options, **options}
         if batch.types is not None and self._reads_types:
             inputs["token_type_ids"] = batch.types
@@ -246,7 +247,7 @@ class Model(nn.Module):
         return self.architecture.types or getattr(self.config, "type_vocab_size", 0) > 1
 
     def _pool(self, batch: Batch, pooling: Pooling) -> torch.Tensor:
-        states = self._layer_states(pooling.layer, self.depth, partial(self._encode, batch)).float()
+        states = self._layer_states(pooling.layer, self.depth, partial(self.encode, batch)).float()
         mask = (batch.segments > 0).unsqueeze(-1)
         if pooling.pooling == "cls":
             place = mask.sum(1) - 1 if self.last_token else torch.zeros_like(mask[:, 0], dtype=torch.long)

@@ -1,4 +1,4 @@
-"""AdamW as stages use it: parameter groups, and heads that rest while a mixture trains another task.
+"""AdamW as stages use it: learning rate, parameter groups, and heads that rest while a mixture trains another task.
 
 Heads of a mixture. An optimizer step updates the encoder and the head of one task. The other heads keep their weights,
 moments and step counts, as torch's optimizers do for parameters without a gradient (`HeadAdamW`). For each step of its
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from stilts.experiment.recipe import Recipe
 from stilts.train.model import Model
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -19,6 +20,25 @@ BETAS = (0.9, 0.999)
 _NO_DECAY = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:$|\.)|mask_emb")
 """Matches the lower-case names of parameters without weight decay: the patterns of transformers' `Trainer`, and
 `mask_emb` of XLNet, which is used in pretraining only and never has a gradient, so that decay alone would change it."""
+
+
+def learning_rate(recipe: Recipe, step: int, steps: int) -> float:
+    """Learning rate of a step.
+
+    The rate rises linearly from 0 during the warm-up. Then it stays constant or falls linearly. It would reach 0 one
+    step after the last, so that the last step still trains at 1 / (steps - warm-up) of the full rate, as in
+    transformers.
+
+    Args:
+        step: number of the step, from 0.
+        steps: number of steps of the stage.
+    """
+    warmup = recipe.warmup_steps(steps)
+    if step < warmup:
+        return recipe.learning_rate * step / warmup
+    if recipe.schedule == "constant":
+        return recipe.learning_rate
+    return recipe.learning_rate * (steps - step) / max(1.0, steps - warmup)
 
 
 class HeadAdamW(torch.optim.AdamW):

@@ -101,6 +101,7 @@ class StepSchedule:
         steps_per_epoch: steps of one epoch; for mixtures `data.mixing.epoch_items` defines the epoch.
         shares: fraction of the steps that each task gets, by task name.
         order: int64 [steps], the index of the task of each step.
+        most_sequences: largest number of sequences that a step can have.
     """
 
     def __init__(self, model: Model, parts: Sequence[TrainPart], recipe: Recipe, mixing: Mixing | None) -> None:
@@ -113,6 +114,7 @@ class StepSchedule:
             self.shares = shares({source.task: source.examples for source in self.sources}, mixing)
             items = epoch_items({source.task: source.items for source in self.sources}, self.shares, mixing)
             self.steps_per_epoch = math.ceil(round(items / recipe.batch_size, 6))
+        self.most_sequences = recipe.batch_size * max(int(source.item_rows.max()) for source in self.sources)
         self.steps = self._total(recipe)
         self.order = schedule(self.shares, self.steps, recipe.seed_of("order"))
         self._own_steps = own_steps(self.order)

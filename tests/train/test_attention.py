@@ -97,7 +97,7 @@ def states_and_gradients(model, batch, how: str) -> tuple[torch.Tensor, dict[str
     model.attention_of = lambda device: how
     model.zero_grad()
     model(batch).backward()
-    states = model._encode(batch).last_hidden_state.flatten(0, 1)[batch.units]
+    states = model.encode(batch).last_hidden_state.flatten(0, 1)[batch.units]
     parts = states.split(batch.counts)
     ordered = [parts[batch.order.index(row)] for row in range(len(parts))]
     return torch.cat(ordered).detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}

@@ -18,7 +18,7 @@ def feed(base, ranks):
     model = load_model(base, "tagging")
     recipe = Recipe(learning_rate=1e-3, max_steps=6, batch_size=8, max_length=32)
     made = Feed(
-        model, StepSchedule(model, one_part(make_features("tagging"), "tagging", recipe), recipe, None), ranks, 96
+        model, StepSchedule(model, one_part(make_features("tagging"), "tagging", recipe), recipe, None), ranks, 128
     )
     yield made
     made.close()
@@ -58,7 +58,7 @@ def test_half_a_budget_makes_more_batches_of_the_same_rows(feed):
     assert feed.divisible(0)
     feed.halve()
     half = feed.step(0)
-    assert feed.budget == 48
+    assert feed.budget == 64
     assert len(half.batches) > len(whole.batches)
     assert (half.units, half.examples, half.tokens) == (whole.units, whole.examples, whole.tokens)
 
