@@ -5,7 +5,7 @@ Modules are imported inside the functions, so that importing stilts stays cheap.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,11 +57,17 @@ def load(
     return load_experiment(Path(path), overrides, patches=[Path(patch) for patch in patches])
 
 
-def plan(experiment: "Experiment | str | os.PathLike[str]", *, simulate: bool = False) -> "PlanResult":
+def plan(
+    experiment: "Experiment | str | os.PathLike[str]",
+    *,
+    simulate: bool = False,
+    beside: "Mapping[str, Experiment | str | os.PathLike[str]] | None" = None,
+) -> "PlanResult":
     """Compare an experiment with its store: cells, stages, what is done, and what the rest costs. Starts nothing.
 
     Args:
         simulate: also simulate the run on the machines of the experiment's `cluster`.
+        beside: by name, variants of the experiment whose hours and prices are compared with its own.
 
     Raises:
         StiltsError: every mistake in what the experiment names; or `simulate` without a `cluster`.
@@ -75,13 +81,17 @@ def plan(experiment: "Experiment | str | os.PathLike[str]", *, simulate: bool = 
         ['name', 'state', 'cells', 'evaluations', 'examples', 'tokens', 'gpu_hours']
     """
     from stilts.api.objects import PlanResult
+    from stilts.plan.cost.compare import compared
     from stilts.plan.cost.price import priced
     from stilts.plan.cost.simulate import simulation
 
     session = _session(experiment)
     session.complete_declarations()
     found = session.plan()
-    return PlanResult(found, priced(found), simulation(found) if simulate else None, session.absent())
+    simulated = simulation(found) if simulate else None
+    plans = {"as declared": found, **{name: _session(other).plan() for name, other in (beside or {}).items()}}
+    rows = compared(plans, simulate=simulate) if beside else []
+    return PlanResult(found, priced(found), simulated, session.absent(), rows)
 
 
 def run(

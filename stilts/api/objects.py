@@ -21,7 +21,7 @@ from stilts.plan.summary import Plan, stage_rows
 from stilts.session import Session
 from stilts.show.display import Displayed
 from stilts.show.logs import show_log
-from stilts.show.plan import gigabytes, show_plan, show_simulation
+from stilts.show.plan import gigabytes, show_compared, show_plan, show_simulation
 from stilts.show.status import show_status, spending_line
 from stilts.storage.local import LocalStore
 
@@ -41,12 +41,14 @@ class PlanResult(Displayed):
         price: expected cost, where the experiment declares a `cluster`.
         simulation: figures of the simulated run, where one was asked for.
         absent: tasks that nothing provides data for, and how to give it; they can be planned, but not run.
+        beside: hours and prices of this plan and of those that it is compared with, one row each.
     """
 
     plan: Plan = field(repr=False)
     price: dict[str, Any] | None = None
     simulation: dict[str, Any] | None = None
     absent: dict[str, str] = field(default_factory=dict)
+    beside: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -62,7 +64,7 @@ class PlanResult(Displayed):
 
     def to_json(self) -> dict[str, Any]:
         """Everything in plain JSON types."""
-        costs = {"price": self.price, "simulation": self.simulation}
+        costs = {"price": self.price, "simulation": self.simulation, "beside": self.beside or None}
         given = {name: value for name, value in costs.items() if value is not None}
         return {**self.figures, **given, "absent_data": list(self.absent), "by_stage": stage_rows(self.plan)}
 
@@ -72,6 +74,8 @@ class PlanResult(Displayed):
         if self.simulation is not None:
             experiment = self.plan.expansion.experiment
             show_simulation(self.simulation, console, hours_unit(experiment.runtime, experiment.cluster))
+        if self.beside:
+            show_compared(self.beside, console)
         for task, ways in self.absent.items():
             console.print(f"[yellow]{task}: sizes as declared; before a run, give {ways}[/]")
 

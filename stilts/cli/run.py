@@ -45,6 +45,15 @@ def plan(
     simulate: Annotated[
         bool, typer.Option("--simulate", help="Simulate the run on the machines that the field cluster describes.")
     ] = False,
+    beside: Annotated[
+        list[Path],
+        typer.Option(
+            "--beside",
+            metavar="FILE",
+            help="Compare hours and prices with those of the experiment with this file laid over it, such as "
+            "ray_jobs/sharded.yaml. Repeat it for several files.",
+        ),
+    ] = [],
     patches: Patches = [],
     overrides: Overrides = [],
     as_json: Json = False,
@@ -52,7 +61,8 @@ def plan(
     """Show what an experiment holds: cells, stages, what is done, and what a run costs. Starts nothing."""
     import stilts
 
-    emit(stilts.plan(load(experiment, overrides, patches), simulate=simulate), as_json)
+    others = {file.name: load(experiment, overrides, [*patches, file]) for file in beside}
+    emit(stilts.plan(load(experiment, overrides, patches), simulate=simulate, beside=others), as_json)
 
 
 def run(

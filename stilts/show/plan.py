@@ -138,6 +138,35 @@ def show_simulation(found: dict[str, Any], console: Console, unit: str = "GPU-ho
     console.print(f"[dim]{runs}; no run takes less than {least:.2f} hours: {least / (mean or 1):.1%} of the mean[/]")
 
 
+_COMPARED = {
+    "ranks": ("ranks", ",d"),
+    "zero_stage": ("ZeRO", "d"),
+    "gpu_hours": ("rank-hours", ",.2f"),
+    "longest_stage_hours": ("longest stage (h)", ",.2f"),
+    "hours_at_least": ("hours at least", ",.2f"),
+    "cost": ("cost ({currency})", ",.2f"),
+    "simulated_hours": ("simulated hours", ",.2f"),
+    "simulated_cost": ("simulated cost", ",.2f"),
+}
+
+
+def show_compared(rows: Sequence[dict[str, Any]], console: Console) -> None:
+    """Print the rows of `plan.cost.compare.compared` beside each other, one column per plan.
+
+    A rank-hour is an hour of one GPU, or of one CPU rank.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("compared")
+    for row in rows:
+        table.add_column(row["name"], justify="right")
+    for name, (label, form) in _COMPARED.items():
+        if any(name in row for row in rows):
+            currency = next((row["currency"] for row in rows if "currency" in row), "")
+            cells = (format(row[name], form) if name in row else "" for row in rows)
+            table.add_row(label.format(currency=currency), *cells)
+    console.print(table)
+
+
 def gigabytes(size: float) -> str:
     """Format a number of bytes with a suitable unit, as `1.3 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):

@@ -99,3 +99,19 @@ def test_no_permission(stilts: Run, experiment: Path, tmp_path: Path) -> None:
     code, _, err = stilts("plan", experiment, "--set", f"store={tmp_path}/locked/store")
     assert code == 1
     assert "cannot write" in err
+
+
+def test_a_plan_beside_another(stilts: Run, experiment: Path, tmp_path: Path) -> None:
+    gang = tmp_path / "gang.yaml"
+    gang.write_text("runtime: {ranks: 4}")
+    given = ("--beside", gang, "--set", "cluster={nodes: {n: {gpus: 4, price_per_hour: 2}}}")
+    one, four = json.loads(stilts("plan", experiment, "--json", *given)[1])["beside"]
+    assert (one["name"], one["ranks"], four["name"], four["ranks"]) == ("as declared", 1, "gang.yaml", 4)
+    assert four["gpu_hours"] > one["gpu_hours"]
+    code, out, _ = stilts("plan", experiment, "--simulate", *given)
+    assert code == 0
+    for word in ("as declared", "gang.yaml", "rank-hours", "cost (USD)", "simulated hours"):
+        assert word in out
+    code, out, _ = stilts("plan", experiment, "--beside", gang)
+    assert code == 0, "without machines, hours alone are compared"
+    assert "cost" not in out.partition("compared")[2]

@@ -13,7 +13,9 @@ from tests.cli.conftest import Run
 JOBS = sorted((Path(__file__).parents[2] / "ray_jobs").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("path", [p for p in JOBS if not p.name.startswith("tune")], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in JOBS if not p.name.startswith(("tune", "sharded"))], ids=lambda path: path.stem
+)
 def test_experiments_fit(stilts: Run, path: Path) -> None:
     schema = json.loads(stilts("schema")[1])
     text = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", path.read_text())  # variables, which stilts expands
