@@ -85,6 +85,7 @@ class Architecture:
             unchanged (ModernBERT's layers have none).
         tied: whether the output layer is tied to the input embeddings where the configuration does not say so.
         names: configuration fields whose name differs from the usual one: usual name -> the type's own.
+        undeclared: configuration fields that the model reads although its configuration class does not declare them.
         attention_matrices: number of width x width matrices in a layer's attention, from the configuration.
         feed_forward_matrices: 2, or 3 where the feed-forward layer is gated.
         extra: parameters beside layers and embeddings, from the configuration: (those that every token uses, those
@@ -113,6 +114,7 @@ class Architecture:
     optional_biases: bool = False
     tied: bool = True
     names: Mapping[str, str] = field(default_factory=dict)
+    undeclared: tuple[str, ...] = ()
     attention_matrices: Callable[[Config], float] = _four
     feed_forward_matrices: int = 2
     extra: Callable[[Config], tuple[int, int]] = _none

@@ -115,6 +115,7 @@ def _build_problems(settings: Config) -> list[str]:
     except Exception as error:  # a class may refuse its own defaults; nothing can be looked up then
         return [f"transformers makes no configuration of the type {kind!r} ({_first_line(error)})"]
     valid = {field.name for field in dataclasses.fields(type(found))} | set(found.attribute_map) | set(vars(found))
+    valid |= set(architecture(kind).undeclared)
     unknown = [name for name in given if name not in valid]
     if unknown:
         return [f"{name} is no field of a {kind} configuration; {_near(name, valid)}" for name in unknown]

@@ -27,6 +27,10 @@ def _distances(config: Config) -> tuple[int, int]:
 register(
     Architecture(
         model_type="deberta-v2",
+        undeclared=(
+            *("attention_head_size", "conv_act", "conv_groups", "conv_kernel_size", "embedding_size", "norm_rel_ebd"),
+            *("position_buckets", "share_att_key"),
+        ),
         attention_matrices=_attention,
         extra=_distances,
         pretrained_heads=(

@@ -18,6 +18,7 @@ register(
         # Token types, if given, would be looked up as words.
         pair="CLS:0 $A:0 SEP:0 $B:0 SEP:0",
         languages="tokens",
+        undeclared=("lang2id",),
         recomputes=False,
         transform=False,
         pretrained_heads=({"bias": "pred_layer.proj.bias", "weight": "pred_layer.proj.weight"},),
