@@ -4,15 +4,18 @@ A packed row holds several sequences, and padding at its end. Each of them is a 
 and to no other token. transformers calls `attend` in every layer of an encoder (it is registered as the attention
 implementation IMPLEMENTATION). `attend` has two ways to compute the same result, up to rounding:
 
-- Variable lengths: the rows are laid end to end, and a flash attention kernel gets the bounds of the segments. It never
-  computes a score between two segments and reads no mask. It needs a GPU and bf16 weights (`has_kernel`).
+- Variable lengths: the rows are laid end to end, and no score between two segments is computed. On a GPU, a flash
+  attention kernel gets the bounds of the segments; it needs bf16 weights (`has_kernel`). On a CPU, a loop goes over the
+  segments. It stores no attention weights, but computes them again in the backward pass. For narrow encoders the calls
+  of the loop take longer than the products they save, so that it is used from a width of LEAST_WIDTH on.
 - Masks: torch's scaled_dot_product_attention with a boolean mask, which is made once per batch.
 
 Dropout draws other numbers in the two ways, so that runs with dropout agree in distribution only.
 """
 
 import logging
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
@@ -28,6 +31,9 @@ log = logging.getLogger(__name__)
 
 IMPLEMENTATION = "stilts"
 """Name of `attend` among transformers' attention implementations."""
+
+LEAST_WIDTH = 256
+"""Least hidden size of an encoder that is trained with the loop over segments on a CPU."""
 
 FULL = -1
 """The window of a layer in which every token attends to its whole segment."""
@@ -131,8 +137,7 @@ def varlen_attention(
 ) -> torch.Tensor:
     """Attention of every token to the tokens of its segment; differentiable.
 
-    On a GPU this is torch's flash attention kernel. On a CPU it is a loop over the segments, slow and exact, against
-    which the other ways are tested.
+    On a GPU this is torch's flash attention kernel. On a CPU it is a loop over the segments.
 
     Args:
         query: [tokens, heads, size].
@@ -163,7 +168,10 @@ def _forward(
     dropout: float,
     scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The output, log(sum(exp(scores))) [heads, tokens] in fp32, and uint64 [2] from which dropout can be repeated."""
+    """The output, log(sum(exp(scores))) [heads, tokens] in fp32, and uint64 [2] from which dropout can be repeated.
+
+    The logarithms are 0 on a CPU, which computes the scores again in the backward pass.
+    """
     seed = torch.zeros(2, dtype=torch.uint64, device=query.device)
     if query.is_cuda:
         out, sums, drawn, _, _ = torch.ops.aten._flash_attention_forward(
@@ -174,14 +182,13 @@ def _forward(
     if dropout:
         seed.view(torch.int64).random_()
     out = torch.empty_like(query)
-    sums = query.new_empty((query.shape[1], len(query)), dtype=torch.float32)
-    for part, keep in _segments_of(query, bounds, dropout, seed):
-        scores = _scores(query[part], key[part], window, scale)
-        sums[:, part] = scores.logsumexp(-1).float()
-        weights = scores.softmax(-1)
-        out[part] = torch.einsum(
-            "hqk,khd->qhd", weights if keep is None else weights * keep, _heads(value[part], query)
-        )
+    for part, kept in _segments_of(query, bounds, dropout, seed):
+        weights = _weights(query[part], key[part], window, scale)
+        values = _by_head(value[part], query)
+        if kept is not None:
+            weights.mul_(kept)
+        out[part] = _product(weights, values, _scale_of(dropout)).transpose(0, 1)
+    sums = query.new_zeros((query.shape[1], len(query)), dtype=torch.float32)
     return out, sums, seed
 
 
@@ -215,16 +222,21 @@ def _backward(
         )  # fmt: skip
         return found
     gradients = torch.empty_like(query), torch.empty_like(key), torch.empty_like(value)
-    for part, keep in _segments_of(query, bounds, dropout, seed):
-        keys, values = _heads(key[part], query), _heads(value[part], query)
-        weights = _scores(query[part], key[part], window, scale).softmax(-1)
-        dropped = weights if keep is None else weights * keep
-        of_weights = torch.einsum("qhd,khd->hqk", gradient[part], values)
-        of_weights = of_weights if keep is None else of_weights * keep
-        of_scores = weights * (of_weights - (weights * of_weights).sum(-1, keepdim=True)) * scale
-        gradients[0][part] = torch.einsum("hqk,khd->qhd", of_scores, keys)
-        gradients[1][part] = _summed(torch.einsum("hqk,qhd->khd", of_scores, query[part]), key)
-        gradients[2][part] = _summed(torch.einsum("hqk,qhd->khd", dropped, gradient[part]), key)
+    factor = _scale_of(dropout)
+    means = (gradient * out).sum(-1).t()[..., None]  # of the gradient of a token's weights, [heads, tokens, 1]
+    for part, kept in _segments_of(query, bounds, dropout, seed):
+        queries, outer = query[part].transpose(0, 1), gradient[part].transpose(0, 1)
+        keys, values = _by_head(key[part], query), _by_head(value[part], query)
+        weights = _weights(query[part], key[part], window, scale)
+        dropped = weights if kept is None else weights * kept
+        of_values = _product(dropped.transpose(1, 2), outer, factor)
+        of_scores = _product(outer, values.transpose(1, 2), factor)
+        if kept is not None:
+            of_scores.mul_(kept)
+        of_scores.sub_(means[:, part]).mul_(weights)
+        gradients[0][part] = _product(of_scores, keys, scale).transpose(0, 1)
+        gradients[1][part] = _summed(_product(of_scores.transpose(1, 2), queries, scale), key)
+        gradients[2][part] = _summed(of_values, value)
     return gradients
 
 
@@ -246,36 +258,60 @@ def _gradients(ctx: Any, gradient: torch.Tensor, *_: Any) -> tuple[Any, ...]:
 _forward.register_autograd(_gradients, setup_context=_remember)
 
 
-def _segments_of(query: torch.Tensor, bounds: torch.Tensor, dropout: float, seed: torch.Tensor) -> Any:
-    """Yield each segment that is not empty as a slice, with the factors [heads, n, n] of its weights under dropout."""
+def _segments_of(
+    query: torch.Tensor, bounds: torch.Tensor, dropout: float, seed: torch.Tensor
+) -> Iterator[tuple[slice, torch.Tensor | None]]:
+    """Yield each segment that is not empty, and which of its weights [heads, n, n] dropout keeps; None: all."""
     generator = torch.Generator().manual_seed(int(seed.view(torch.int64)[0]))
-    ends = bounds.tolist()
-    for begin, end in pairwise(ends):
+    for begin, end in pairwise(bounds.tolist()):
         if end > begin:
-            keep = None
-            if dropout:
-                drawn = torch.rand((query.shape[1], end - begin, end - begin), generator=generator)
-                keep = (drawn >= dropout).to(query.dtype) / (1 - dropout)
-            yield slice(begin, end), keep
+            kept = _kept((query.shape[1], end - begin, end - begin), dropout, generator) if dropout else None
+            yield slice(begin, end), kept
 
 
-def _scores(query: torch.Tensor, key: torch.Tensor, window: int, scale: float) -> torch.Tensor:
-    """[heads, n, n]"""
-    scores = torch.einsum("qhd,khd->hqk", query, _heads(key, query)) * scale
-    if window == FULL:
-        return scores
-    places = torch.arange(len(query))
-    return scores.masked_fill((places[:, None] - places).abs() > window, float("-inf"))
+DRAWS = 2**15
+"""Number of values of a random number that decides whether dropout keeps a weight."""
 
 
-def _heads(tensor: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
-    """Repeat the heads of a key or value for the heads of the query that share them."""
-    return tensor.repeat_interleave(query.shape[1] // tensor.shape[1], dim=1)
+def _kept(shape: tuple[int, ...], dropout: float, generator: torch.Generator) -> torch.Tensor:
+    """Which elements dropout keeps, at random. A draw of 63 bits decides on four: a fourth of the time of one each."""
+    count = math.prod(shape)
+    drawn = torch.empty(-(-count // 4), dtype=torch.int64).random_(generator=generator).view(torch.int16)[:count]
+    return (drawn.bitwise_and_(DRAWS - 1) >= _dropped_draws(dropout)).view(shape)
+
+
+def _dropped_draws(dropout: float) -> int:
+    return round(dropout * DRAWS)
+
+
+def _scale_of(dropout: float) -> float:
+    """The factor of the weights that dropout keeps, with which their mean stays the same."""
+    return DRAWS / (DRAWS - _dropped_draws(dropout))
+
+
+def _weights(query: torch.Tensor, key: torch.Tensor, window: int, scale: float) -> torch.Tensor:
+    """The attention weights of one segment, [heads, n, n], of query [n, heads, size] and key [n, key heads, size]."""
+    scores = _product(query.transpose(0, 1), _by_head(key, query).transpose(1, 2), scale)
+    if window != FULL:
+        places = torch.arange(len(query))
+        scores.masked_fill_((places[:, None] - places).abs() > window, float("-inf"))
+    return torch.softmax(scores, -1)
+
+
+def _product(left: torch.Tensor, right: torch.Tensor, factor: float) -> torch.Tensor:
+    """factor * left @ right, for each head."""
+    return torch.baddbmm(left.new_zeros((1, 1, 1)), left, right, beta=0, alpha=factor)
+
+
+def _by_head(tensor: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
+    """A key or value [n, key heads, size] as [heads, n, size], repeated for the heads of the query that share it."""
+    shared = query.shape[1] // tensor.shape[1]
+    return (tensor if shared == 1 else tensor.repeat_interleave(shared, dim=1)).transpose(0, 1)
 
 
 def _summed(gradient: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
-    """Add up the gradients [n, heads, size] of the query's heads that share a head of the key."""
-    return gradient.unflatten(1, (key.shape[1], -1)).sum(2)
+    """Gradients [heads, n, size] as [n, key heads, size]: those of the heads that share one are added up."""
+    return gradient.unflatten(0, (key.shape[1], -1)).sum(1).transpose(0, 1)
 
 
 @cache

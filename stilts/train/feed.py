@@ -43,14 +43,17 @@ class Feed:
 
     Args:
         budget: maximum number of padded tokens in a micro-batch.
+        few_shapes: see `ShapePlan`.
 
     Attributes:
         shapes: the shapes of the micro-batches.
     """
 
-    def __init__(self, model: Model, schedule: StepSchedule, ranks: Ranks, budget: int) -> None:
+    def __init__(
+        self, model: Model, schedule: StepSchedule, ranks: Ranks, budget: int, few_shapes: bool = False
+    ) -> None:
         self._model, self._schedule, self._ranks, self.budget = model, schedule, ranks, budget
-        self._plan = ShapePlan(model, schedule, ranks)
+        self._plan = ShapePlan(model, schedule, ranks, few_shapes)
         self.shapes = self._plan.shapes(budget)
         self._thread = ThreadPoolExecutor(1, "feed")
         self._next: tuple[int, Future[StepBatches]] | None = None

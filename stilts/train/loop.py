@@ -143,7 +143,7 @@ class _Run:
         self.started = time.monotonic()
         self.saved = self.reported = self.started
         self.window_tokens, self.window_seconds = 0, 0.0
-        self.feed = Feed(model, schedule, ranks, runtime.tokens_per_micro_batch)
+        self.feed = Feed(model, schedule, ranks, runtime.tokens_per_micro_batch, runtime.compile == "on")
         self.pending: _Pending | None = None
         self.asked = False, False, False
         self.gradient_norm = 0.0

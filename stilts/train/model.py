@@ -23,7 +23,7 @@ from stilts.encoders.checkpoint_files import local_checkpoint_problems, safetens
 from stilts.errors import Problems, StiltsError
 from stilts.tasks.base import Task
 from stilts.tasks.families import get_family
-from stilts.train.attention import FULL, IMPLEMENTATION, Segments, has_kernel, segment_masks
+from stilts.train.attention import FULL, IMPLEMENTATION, LEAST_WIDTH, Segments, has_kernel, segment_masks
 from stilts.train.batch import Batch
 from stilts.train.heads import HeadInput, HeadSpec, head_of, make_head
 from stilts.train.heads.language_head import HEAD_CONFIG, HEAD_WEIGHTS
@@ -226,7 +226,9 @@ class Model(nn.Module):
 
     def _segments(self, batch: Batch) -> Segments:
         width = batch.segments.shape[1]
-        if self.attention_of(batch.segments.device) == "flash":
+        how = self.attention_of(batch.segments.device)
+        # Without dropout, torch's attention on a CPU is fast with masks, too.
+        if how == "flash" or (how == "segments" and self.training):
             return Segments(batch.bounds.int(), width)
         return Segments(None, width, segment_masks(batch.segments, batch.packed, batch.full, self.windows))
 
@@ -234,13 +236,16 @@ class Model(nn.Module):
         """How the encoder computes attention on a device.
 
         Returns:
-            `flash` (variable lengths) or `masks`, see `attention.py`; for an encoder that does not pack, the name of
-            transformers' implementation.
+            `flash` (variable lengths in a kernel), `segments` (variable lengths in a loop, while the model is trained)
+            or `masks`, see `attention.py`; for an encoder that does not pack, the name of transformers' implementation.
         """
         if not self.packs:
             return str(self.config._attn_implementation)
         size = getattr(self.config, "head_dim", None) or self.config.hidden_size // self.config.num_attention_heads
-        return "flash" if has_kernel(device, self.dtype, size, self.windows) else "masks"
+        if has_kernel(device, self.dtype, size, self.windows):
+            return "flash"
+        wide = self.config.hidden_size >= LEAST_WIDTH and self.dtype == torch.float32
+        return "segments" if device.type == "cpu" and wide else "masks"
 
     @property
     def _reads_types(self) -> bool:

@@ -42,8 +42,8 @@ class TrainResult:
         watched: (step, scores of the watched evaluations), at the same steps as `dev`.
         best_step: the step whose weights are the result of the stage.
         parts: results by task name.
-        how: how the last attempt computed: `engine` (`deepspeed` or `torch`), `attention` (`flash`, `masks`, or
-            transformers' name of it) and `compile` (`on` or `off`). Results agree up to rounding.
+        how: how the last attempt computed: `engine` (`deepspeed` or `torch`), `attention` (`flash`, `segments`,
+            `masks`, or transformers' name of it) and `compile` (`on` or `off`). Results agree up to rounding.
     """
 
     steps: int = 0

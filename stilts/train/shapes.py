@@ -138,15 +138,39 @@ def _padded(rows: int, width: int) -> Shape:
     return Shape(rows, width, 2 * rows + 1)
 
 
+@dataclass(frozen=True)
+class OneRow:
+    """One row for all sequences of a micro-batch, without padding, so that almost every micro-batch has its own shape.
+
+    It is the fastest where nothing is prepared for a shape and where attention does not depend on the width of a row.
+    """
+
+    budget: int
+    world: int
+
+    @property
+    def planned(self) -> list[Shape]:
+        return []
+
+    def split(self, step: Step) -> list[list[MicroBatch]]:
+        width = max(self.budget, *step.lengths)
+        return split_packed(step.lengths, step.items, width, self.budget, self.world)
+
+    def shape(self, batch: MicroBatch, longest: int) -> Shape:
+        return Shape(0, 0, 0)
+
+
 class ShapePlan:
     """Chooses the shapes of a stage for a token budget.
 
     Args:
+        few: whether there are few shapes also where the computation would be faster without.
         model: its configuration says how the cost of attention compares with that of the other layers.
     """
 
-    def __init__(self, model: Model, schedule: StepSchedule, ranks: Ranks) -> None:
+    def __init__(self, model: Model, schedule: StepSchedule, ranks: Ranks, few: bool = False) -> None:
         self._packs, self._world = model.packs, ranks.world
+        self._one_row = model.attention_of(ranks.device) == "segments" and not few
         self._hidden = model.config.hidden_size
         self._overhead = OVERHEAD.get(ranks.device.type, OVERHEAD["cuda"])
         self._steps = _sample(schedule)
@@ -157,6 +181,8 @@ class ShapePlan:
 
     def shapes(self, budget: int) -> Shapes:
         """The shapes for micro-batches of at most `budget` padded tokens. A single larger item may exceed it."""
+        if self._one_row:
+            return OneRow(budget, self._world)
         return self._packed(budget) if self._packs else self._padded(budget)
 
     def _width(self, tokens: int) -> int:

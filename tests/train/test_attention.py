@@ -7,9 +7,22 @@ import torch
 import torch.nn.functional as F
 
 from stilts.data.batching import split_packed
-from stilts.train.attention import FULL, IMPLEMENTATION, _forward, has_kernel, segment_masks, varlen_attention
+from stilts.experiment.recipe import Recipe
+from stilts.experiment.runtime import Runtime
+from stilts.train.attention import (
+    FULL,
+    IMPLEMENTATION,
+    LEAST_WIDTH,
+    _forward,
+    has_kernel,
+    segment_masks,
+    varlen_attention,
+)
 from stilts.train.features import Features
-from tests.train.toys import NO_DROPOUT, collate, load_model, make_base, make_features
+from stilts.train.feed import Feed
+from stilts.train.loop import train
+from stilts.train.step_schedule import StepSchedule
+from tests.train.toys import NO_DROPOUT, collate, load_model, make_base, make_features, one_part
 
 CPU = torch.device("cpu")
 LENGTHS = [5, 1, 0, 17, 9]
@@ -180,3 +193,24 @@ def test_a_cpu_has_no_kernel():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="the kernel needs a GPU")
 def test_a_gpu_has_a_kernel_that_agrees():
     assert has_kernel(torch.device("cuda", 0), torch.bfloat16, 64, (FULL, 3))
+
+
+def test_wide_encoders_are_trained_in_one_row_with_a_loop_over_segments_on_a_cpu(tmp_path, text_file, base, ranks):
+    """The loss curve is that of masks on padded rows, and no row has padding."""
+    wide = {"hidden_size": LEAST_WIDTH, "num_attention_heads": 8, "intermediate_size": 64, **NO_DROPOUT}
+    folder = make_base(tmp_path, text_file, **wide)
+    recipe = Recipe(learning_rate=1e-3, max_steps=3, batch_size=8, max_length=32, precision="fp32", selection="last")
+    parts = one_part(make_features("tagging"), "tagging", recipe)
+    curves = []
+    for how in ("segments", "masks"):
+        model = load_model(folder, "tagging")
+        assert model.attention_of(CPU) == "segments"
+        model.attention_of = lambda device, how=how: how
+        schedule = StepSchedule(model, parts, recipe, None)
+        batches = [batch for batch, _ in Feed(model, schedule, ranks, 64).step(0).batches]
+        if how == "segments":
+            assert len(batches) > 1
+            assert all(batch.full and len(batch.input_ids) == 1 for batch in batches)
+        curves.append(train(model, parts, recipe, Runtime(tokens_per_micro_batch=64), ranks).losses)
+    assert [loss for _, loss in curves[0]] == pytest.approx([loss for _, loss in curves[1]], rel=1e-5)
+    assert load_model(base, "tagging").attention_of(CPU) == "masks"
