@@ -48,7 +48,7 @@ def command(experiment: Path, *arguments: str) -> list[str]:
 
 def stilts(experiment: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(experiment, *arguments), cwd=experiment.parent, capture_output=True, text=True, check=False, timeout=400
+        command(experiment, *arguments), cwd=experiment.parent, capture_output=True, text=True, check=False, timeout=900
     )
 
 
@@ -143,7 +143,7 @@ def test_killed_drivers_go_on_and_end_in_the_same_table(finished: Path, tmp_path
     experiment = write(tmp_path / "disturbed")
     for wanted in (2, 5):
         with subprocess.Popen(command(experiment, "run"), cwd=experiment.parent, stderr=subprocess.DEVNULL) as driver:
-            deadline = time.monotonic() + 200
+            deadline = time.monotonic() + 600
             while len(records(experiment.parent)) < wanted and time.monotonic() < deadline:
                 time.sleep(0.1)
             driver.send_signal(signal.SIGKILL)

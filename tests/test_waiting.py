@@ -37,6 +37,18 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(clients, "REQUEST_SECONDS", 1)
 
 
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """All that was written to standard error so far."""
+    seen: list[str] = []
+
+    def read() -> str:
+        seen.append(capsys.readouterr().err)
+        return "".join(seen)
+
+    return read
+
+
 @contextmanager
 def black_hole() -> Iterator[str]:
     """The address of a server that accepts connections and never says anything."""
@@ -53,15 +65,17 @@ class TestNoticed:
         time.sleep(0.4)
         assert capsys.readouterr() == ("", "")
 
-    def test_a_slow_answer_is(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_slow_answer_is(self, said: Callable[[], str]) -> None:
         with noticed("the store s3://b") as wait:
             wait.failed("connection refused")
-            _until(lambda: bool(seen := capsys.readouterr().err) and _is(seen, "(connection refused)"))
+            _until(lambda: said() != "")
+        assert said() == "waiting for the store s3://b (connection refused)\n"
 
-    def test_one_server_is_named_once_by_many_waits(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_one_server_is_named_once_by_many_waits(self, said: Callable[[], str]) -> None:
         def wait() -> None:
             with noticed("the store s3://b"):
-                time.sleep(0.8)
+                _until(lambda: "s3://b" in said())
+                time.sleep(0.4)
 
         threads = [threading.Thread(target=wait) for _ in range(20)]
         for thread in threads:
@@ -71,36 +85,36 @@ class TestNoticed:
         with noticed("the store s3://b"):
             time.sleep(0.4)
         with noticed("the hub"):
-            time.sleep(0.4)
-        assert capsys.readouterr().err.splitlines() == ["waiting for the store s3://b", "waiting for the hub"]
+            _until(lambda: "the hub" in said())
+        assert said().splitlines() == ["waiting for the store s3://b", "waiting for the hub"]
 
-    def test_a_long_wait_is_repeated(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_long_wait_is_repeated(self, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(waiting, "REPEAT_SECONDS", 0.2)
+        began = time.monotonic()
         with noticed("the hub"):
-            time.sleep(1.0)
-        assert 2 <= len(capsys.readouterr().err.splitlines()) <= 5
+            _until(lambda: len(said().splitlines()) >= 3)
+        assert len(said().splitlines()) <= (time.monotonic() - began) / 0.2
 
-    def test_a_transfer_counts_from_its_first_failure(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_transfer_counts_from_its_first_failure(self, said: Callable[[], str]) -> None:
         with noticed("the store s3://b", working=True) as wait:
             time.sleep(0.5)
-            assert capsys.readouterr().err == ""
+            assert said() == ""
             wait.failed("connection reset")
-            time.sleep(0.5)
-            assert capsys.readouterr().err == "waiting for the store s3://b (connection reset)\n"
+            _until(lambda: said() != "")
+        assert said() == "waiting for the store s3://b (connection reset)\n"
 
-    def test_secrets_are_hidden(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_secrets_are_hidden(self, said: Callable[[], str]) -> None:
         with noticed("the study at postgresql://me:hunter22@db/optuna"):
-            time.sleep(0.5)
-        said = capsys.readouterr().err
-        assert "db/optuna" in said
-        assert "hunter22" not in said
+            _until(lambda: "db/optuna" in said())
+        assert "hunter22" not in said()
 
 
 class TestBounded:
-    def test_it_returns_what_comes_late(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_it_returns_what_comes_late(self, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(waiting, "INTERACTIVE_SECONDS", 20.0)
         waiting.become_interactive()
-        assert bounded(lambda: time.sleep(0.5) or 7, "the hub", "wait") == 7
-        assert "waiting for the hub; this command ends after 1 s" in capsys.readouterr().err
+        assert bounded(lambda: _until(lambda: said() != "") or 7, "the hub", "wait") == 7
+        assert "waiting for the hub; this command ends after 20 s" in said()
 
     def test_it_ends_and_says_what_to_do(self) -> None:
         waiting.become_interactive()
@@ -144,7 +158,10 @@ class TestStores:
             open_store(uri).write("a", b"")
         assert time.monotonic() - began < 100
 
-    def test_a_server_that_comes_late(self, s3_endpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_server_that_comes_late(
+        self, s3_endpoint: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(waiting, "INTERACTIVE_SECONDS", 20.0)
         waiting.become_interactive()
         with TcpProxy(s3_endpoint) as proxy:
             proxy.stall()
@@ -281,11 +298,6 @@ def _ends(uri: str) -> None:
     with pytest.raises(Unreachable, match=r"has not answered for \d+ s .*`stilts doctor --store 's3://bucket/x\?"):
         open_store(uri).read("a")
     assert 0.2 < time.monotonic() - began < 20
-
-
-def _is(said: str, reason: str) -> bool:
-    assert said == f"waiting for the store s3://b {reason}\n"
-    return True
 
 
 def _until(condition: Callable[[], bool]) -> None:

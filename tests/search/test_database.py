@@ -35,8 +35,8 @@ def test_a_locked_database_is_waited_for(search: Open, file: Path) -> None:
     driver = Driver(search(f"search.study=sqlite:///{file}?timeout=0.05"))
     lock = locked(file)
     lock.__enter__()
-    threading.Timer(0.7, lambda: lock.__exit__(None, None, None)).start()
     begin = time.monotonic()
+    threading.Timer(0.7, lambda: lock.__exit__(None, None, None)).start()
     driver.offer()
     assert time.monotonic() - begin > 0.5
     assert driver.states() == ["RUNNING"]

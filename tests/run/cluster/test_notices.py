@@ -88,11 +88,11 @@ def test_what_is_no_json_object_is_no_notice(metadata: Metadata, body: str) -> N
 
 def test_slow_answers_are_not_waited_for(metadata: Metadata, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(notices, "ANSWER_SECONDS", 0.2)
-    metadata.delay = 2.0
+    metadata.delay = 5.0
     begin = time.monotonic()
     with pytest.raises(Unavailable, match="cannot be asked"):
         Aws()()
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 4
 
 
 def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,8 +108,8 @@ def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_google_is_asked_once_at_once_and_then_waits_for_the_change(metadata: Metadata) -> None:
     google = Google()
     assert google() is None
-    threading.Timer(0.5, setattr, (metadata, "preempted", "TRUE")).start()
     begin = time.monotonic()
+    threading.Timer(0.5, setattr, (metadata, "preempted", "TRUE")).start()
     found = google()
     assert found is not None
     assert 0.3 < time.monotonic() - begin < 10
