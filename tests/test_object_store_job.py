@@ -17,6 +17,7 @@ import pytest
 from stilts.ledger.record import read_stage
 from stilts.storage.open import open_store
 from stilts.storage.protocol import Store
+from tests.chaos.grid import evaluations
 from tests.servers import TcpProxy, s3_uri
 from tests.test_main_job import EXPERIMENT, scores
 
@@ -68,6 +69,11 @@ def records(store: Store) -> dict[str, dict[str, Any]]:
     return {name: record for name, record in found.items() if record is not None}
 
 
+def scored(store: Store) -> dict[str, list[str]]:
+    """Paths of the evaluation records, by stage."""
+    return {name: evaluations(store, name) for name in records(store)}
+
+
 def weights(store: Store) -> dict[str, Any]:
     """Digests of all weights that were ever stored, by stage."""
     return {name: record["weights"] for name, record in records(store).items()}
@@ -82,9 +88,11 @@ def ended(s3_endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     first, second = (Machine(folder / name, uri) for name in ("first", "second"))
     local.run("run", *SMALL)  # not beside the others: Ray gives up where it takes half a minute to start
     first.kill(lambda: len(records(open_store(uri))) >= 2, *SMALL)
-    before = records(open_store(uri))
+    store = open_store(uri)
+    before, scored_before = records(store), scored(store)
     _, told = second.run("run", *SMALL)
-    return {"folder": folder, "local": local, "second": second, "before": before, "told": told, "uri": uri}
+    found = {"folder": folder, "local": local, "second": second, "told": told, "uri": uri}
+    return {**found, "before": before, "scored before": scored_before}
 
 
 def test_the_table_is_the_local_stores(ended: dict[str, Any]) -> None:
@@ -94,13 +102,17 @@ def test_the_table_is_the_local_stores(ended: dict[str, Any]) -> None:
 
 
 def test_nothing_that_was_stored_before_the_kill_is_trained_again(ended: dict[str, Any]) -> None:
-    after = records(open_store(ended["uri"]))
+    store = open_store(ended["uri"])
+    after = records(store)
     assert len(after) == STAGES
     assert {name: after[name] for name in ended["before"]} == ended["before"]
     left = re.search(r"of (\d+) done", ended["told"])
     assert left is not None
+    # A stage that was killed between its record and its evaluations is not done.
+    done = [name for name, paths in scored(store).items() if ended["scored before"].get(name) == paths]
+    assert done
     # Less is left where a rank of the killed driver has ended its stage before it was gone itself.
-    assert int(left[1]) <= STAGES - len(ended["before"])
+    assert int(left[1]) <= STAGES - len(done)
 
 
 def test_a_third_machine_trains_nothing_and_tells_the_same(ended: dict[str, Any]) -> None:
