@@ -62,10 +62,17 @@ def test_functions_stay_functions_when_packages_of_their_names_are_imported() ->
     assert callable(stilts.run)
 
 
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the experiments in `ray_jobs`, and with what the examples store: the data is generated once."""
+    folder = tmp_path_factory.mktemp("examples")
+    shutil.copytree(ROOT / "ray_jobs", folder / "ray_jobs")
+    return folder
+
+
 @pytest.mark.parametrize("module", MODULES)
-def test_the_examples_in_docstrings_run(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(ROOT / "ray_jobs", tmp_path / "ray_jobs")
-    monkeypatch.chdir(tmp_path)
+def test_the_examples_in_docstrings_run(module: str, experiments: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(experiments)
     found = doctest.testmod(importlib.import_module(module))
     assert found.attempted > 0
     assert found.failed == 0
