@@ -20,15 +20,19 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 
 LONGEST = (
-    "chaos/test_chaos.py",
     "test_main_job.py",
+    "chaos/test_chaos.py",
     "test_object_store_job.py",
     "run/test_run.py",
     "run/test_followed.py",
-    "run/test_limits.py",
-    "run/test_stop.py",
-    "run/test_leases.py",
     "train/test_gang.py",
+    "train/test_mixture.py",
+    "train/test_rows.py",
+    "train/test_loop.py",
+    "train/test_flat.py",
+    "run/test_stop.py",
+    "run/test_limits.py",
+    "search/test_study.py",
 )
 """The files of tests that take longest, the longest first."""
 
