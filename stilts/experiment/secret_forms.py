@@ -22,30 +22,28 @@ _TOKEN, _PRIVATE_KEY, _URI = "what looks like a token or key", "a private key", 
 _SETTING, _HEADER = "a password or token", "the credentials of a header"
 
 _TOKENS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (hint, re.compile(rf"(?<![A-Za-z0-9])(?:{pattern})"))
-    for hint, pattern in (
-        ("hf_", r"hf_[A-Za-z0-9]{20,}"),  # Hugging Face
-        ("api_org_", r"api_org_[A-Za-z0-9]{20,}"),
-        ("KIA", r"AKIA[A-Z0-9]{16}"),  # AWS
-        ("SIA", r"ASIA[A-Z0-9]{16}"),
-        ("gh", r"gh[pousr]_[A-Za-z0-9]{30,}"),  # GitHub
-        ("github_pat_", r"github_pat_\w{30,}"),
-        ("glpat-", r"glpat-[\w-]{20,}"),  # GitLab
-        ("AIza", r"AIza[\w-]{35}"),  # Google
-        ("ya29.", r"ya29\.[\w-]{20,}"),
-        (
-            "sk-",
-            r"sk-(?=[a-z-]{0,40}[0-9A-Z])(?=[\w-]{0,200}[0-9])(?=[\w-]{0,200}[A-Z])[\w-]{20,}",
-        ),  # OpenAI, Anthropic
-        ("xox", r"xox[abeoprs]-[\w-]{10,}"),  # Slack
-        ("xapp-", r"xapp-[\w-]{10,}"),
-        ("wandb_v", r"wandb_v\d_\w{20,}"),
-        ("npm_", r"npm_[A-Za-z0-9]{36}"),
-        ("pypi-", r"pypi-[\w-]{50,}"),
-        ("eyJ", r"eyJ[\w-]{8,4096}\.[\w-]{8,}(?:\.[\w-]+)?"),  # JSON web tokens
+    # The beginning stands before the condition on what precedes it, because a search for a fixed text is fast.
+    (begin, re.compile(rf"{re.escape(begin)}(?<![A-Za-z0-9]{re.escape(begin)}){rest}"))
+    for begin, rest in (
+        ("hf_", r"[A-Za-z0-9]{20,}"),  # Hugging Face
+        ("api_org_", r"[A-Za-z0-9]{20,}"),
+        ("AKIA", r"[A-Z0-9]{16}"),  # AWS
+        ("ASIA", r"[A-Z0-9]{16}"),
+        ("gh", r"[pousr]_[A-Za-z0-9]{30,}"),  # GitHub
+        ("github_pat_", r"\w{30,}"),
+        ("glpat-", r"[\w-]{20,}"),  # GitLab
+        ("AIza", r"[\w-]{35}"),  # Google
+        ("ya29.", r"[\w-]{20,}"),
+        ("sk-", r"(?=[a-z-]{0,40}[0-9A-Z])(?=[\w-]{0,200}[0-9])(?=[\w-]{0,200}[A-Z])[\w-]{20,}"),  # OpenAI, Anthropic
+        ("xox", r"[abeoprs]-[\w-]{10,}"),  # Slack
+        ("xapp-", r"[\w-]{10,}"),
+        ("wandb_v", r"\d_\w{20,}"),
+        ("npm_", r"[A-Za-z0-9]{36}"),
+        ("pypi-", r"[\w-]{50,}"),
+        ("eyJ", r"[\w-]{8,4096}\.[\w-]{8,}(?:\.[\w-]+)?"),  # JSON web tokens
     )
 )
-"""A literal part of each kind of token, and the expression that finds it."""
+"""How each kind of token begins, and the expression that finds it."""
 
 _RANDOM = re.compile(r"[A-Za-z0-9/+]{40,}")
 _AWS_SECRET_LENGTH = 40
@@ -71,12 +69,14 @@ _LONGEST_URI = 1000
 
 _SECRET_WORD = r"[PpSsKkTt](?i:(?<=p)assw(?:or)?d|(?<=p)assphrase|(?<=p)wd|(?<=s)ecret|(?<=k)ey|(?<=t)oken)"
 """The last word of the name of a secret. It begins with a set of letters, which makes the search fast."""
-_KEY_OR_TOKEN = re.compile(
-    r"(?:api|access|secret|private|account|storage|shared)[_-]?k"
-    r"|(?:auth|access|api|bearer|hf|hub|session|refresh|id|security|oauth|sas|github|gitlab|wandb)[_-]?t",
-    re.IGNORECASE,
-)
-"""The words before `key` and `token` that make a secret of them, with their first letter."""
+_BEFORE = {
+    "k": ("api", "access", "secret", "private", "account", "storage", "shared"),
+    "t": (
+        *("auth", "access", "api", "bearer", "hf", "hub", "session", "refresh", "id", "security", "oauth", "sas"),
+        *("github", "gitlab", "wandb"),
+    ),
+}
+"""The words before `key` and `token`, by their first letter, that make a secret of them."""
 _LONGEST_WORD = 12
 _VALUE = (
     r"""(?:\\?"(?P<double>[^"\\\n]{1,4096})|\\?'(?P<single>[^'\\\n]{1,4096})"""
@@ -132,8 +132,8 @@ def _without_overlaps(found: list[Found]) -> list[Found]:
 
 
 def _tokens(text: str) -> Iterator[Found]:
-    for hint, pattern in _TOKENS:
-        if hint in text:
+    for begin, pattern in _TOKENS:
+        if begin in text:
             for match in pattern.finditer(text):
                 yield Found(*match.span(), _TOKEN)
 
@@ -196,9 +196,9 @@ def _is_assigned(match: re.Match[str]) -> bool:
     """Whether a setting has a secret value. After a colon, a word without quotes may belong to a sentence."""
     bare = match["bare"]
     value = bare or match["double"] or match["single"]
-    if _NO_VALUE.fullmatch(value) or value.startswith(("[", "${", "<", "/", "~/", "./")):
+    if not _is_secret_word(match) or value.startswith(("[", "${", "<", "/", "~/", "./")):
         return False
-    if not _is_secret_word(match) or (bare and re.search(r"\s", match.group()) and _CALL.match(bare)):
+    if _NO_VALUE.fullmatch(value) or (bare and re.search(r"\s", match.group()) and _CALL.match(bare)):
         return False
     if bare is None or match["quote"]:
         return True
@@ -213,9 +213,9 @@ def _is_secret_word(match: re.Match[str]) -> bool:
         alone = match["sign"] == "=" and not before[-1:].isalnum()
         return before[-1:] in ("_", "-") or (alone and not (match["bare"] or "").startswith("/"))
     if first in "kt":
-        words = (m.end() for m in _KEY_OR_TOKEN.finditer(before + text[start]))
-        whole = first == "t" and match["sign"] == "=" and not re.search(r"\w$", before)
-        return whole or len(before) + 1 in words
+        if before.lower().removesuffix("_").removesuffix("-").endswith(_BEFORE[first]):
+            return True
+        return first == "t" and match["sign"] == "=" and not (before[-1:].isalnum() or before[-1:] == "_")
     return True
 
 

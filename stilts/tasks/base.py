@@ -110,6 +110,7 @@ class Task:
             one that is declared in YAML. What such a task is made of is part of its keys (`definition`).
         answers: the kind of answers in which its metrics are looked up, where it is not its family's
             (`Family.scored_as`): `tag runs` for UD-POS, `pairs` for BUCC, `MLQA answers` for MLQA.
+        choices: of a multiple choice task, how many choices each question has; None where that is open.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Task:
     licence: str | None = None
     parallel: bool = False
     answers: str | None = None
+    choices: int | None = None
     evaluation_version: int = 1
     columns: Mapping[str, str] = field(default_factory=dict)
     label_values: Mapping[Any, int] = field(default_factory=dict)

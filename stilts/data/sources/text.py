@@ -162,7 +162,12 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file without line ends. Raises the errors of `read_text`."""
+    """Return the lines of a text file without line ends. Raises the errors of `read_text`.
+
+    Raises:
+        StiltsError: a line is longer than `LONGEST_LINE`. The file is not read to its end then.
+    """
+    _check_lines(path)
     lines = read_text(path).split("\n")
     return lines[:-1] if lines[-1] == "" else lines
 
@@ -243,6 +248,8 @@ def replace_column(table: pa.Table, column: str, values: list[Any]) -> pa.Table:
     return table.set_column(index, field, pa.array(values, field.type))
 
 
+LONGEST_LINE = 16_000_000
+"""Bytes. A longer line of a file with one example, sentence or token a line is a mistake."""
 _PACKED = {b"\x1f\x8b": "gzip", b"PK\x03\x04": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"(\xb5/\xfd": "zstd"}
 """The first bytes of compressed files."""
 _NO_TEXT = {
@@ -269,6 +276,25 @@ def _read_bytes(path: Path) -> bytes:
         raise StiltsError(f"{path} does not exist; check the path in `data`") from None
     except OSError as error:
         raise StiltsError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _check_lines(path: Path) -> None:
+    """Refuse a file with a line of more than LONGEST_LINE bytes before it fills the memory."""
+    try:
+        if not path.is_file() or path.stat().st_size <= LONGEST_LINE:
+            return
+        with path.open("rb") as file:
+            if file.peek(8).startswith((*_PACKED, *_NO_TEXT)):
+                return  # no text at all, which is what its reader says
+            number = 1
+            while line := file.readline(LONGEST_LINE + 1):
+                if len(line) > LONGEST_LINE:
+                    raise StiltsError(
+                        f"{path}, line {number}: longer than {LONGEST_LINE / 1e6:.0f} MB; write one example a line"
+                    )
+                number += 1
+    except OSError:
+        return  # its reader says why
 
 
 def _report_bytes(path: Path, data: bytes) -> None:

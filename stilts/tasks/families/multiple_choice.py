@@ -41,7 +41,7 @@ class MultipleChoice(Family):
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("text_a", "choices")}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:
-        return first_problems(_problems(table))
+        return first_problems(_problems(table, task.choices))
 
     def encode(
         self, table: pa.Table, tokenizer: "PreTrainedTokenizerFast", task: Task, lengths: Lengths, training: bool
@@ -121,7 +121,7 @@ def _parse_choice(line: str) -> str:
     return str(label)
 
 
-def _problems(table: pa.Table) -> list[str]:
+def _problems(table: pa.Table, expected: int | None) -> list[str]:
     problems = []
     columns = (table["text_a"].to_pylist(), table["choices"].to_pylist(), table["label"].to_pylist())
     for row, (context, choices, label) in enumerate(zip(*columns, strict=True)):
@@ -129,6 +129,8 @@ def _problems(table: pa.Table) -> list[str]:
             problems.append(f"row {row}: text_a is empty")
         if len(choices) < 2 or not all(choices):
             problems.append(f"row {row}: {len(choices)} choices, at least two are needed and none may be empty")
+        elif expected is not None and len(choices) != expected:
+            problems.append(f"row {row}: {len(choices)} choices, the task has {expected}")
         if not -1 <= label < len(choices):
             problems.append(f"row {row}: label {label} is not one of its {len(choices)} choices")
     return problems

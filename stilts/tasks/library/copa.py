@@ -13,6 +13,7 @@ register(
         name="copa",
         version=1,
         family="multiple_choice",
+        choices=2,
         languages=("en",),
         metric="accuracy",
         metrics=("accuracy",),

@@ -8,6 +8,7 @@ register(
         name="csqa",
         version=1,
         family="multiple_choice",
+        choices=5,
         languages=("en",),
         metric="accuracy",
         metrics=("accuracy",),

@@ -8,6 +8,7 @@ register(
         name="hellaswag",
         version=1,
         family="multiple_choice",
+        choices=4,
         languages=("en",),
         metric="accuracy",
         metrics=("accuracy",),

@@ -11,6 +11,7 @@ register(
         name="siqa",
         version=1,
         family="multiple_choice",
+        choices=3,
         languages=("en",),
         metric="accuracy",
         metrics=("accuracy",),

@@ -12,6 +12,7 @@ register(
         name="xcopa",
         version=1,
         family="multiple_choice",
+        choices=2,
         languages=XTREME_R.languages["xcopa"],
         metric="accuracy",
         metrics=("accuracy",),

@@ -1,5 +1,6 @@
 """Bad bytes are told by line; harmless ones are taken off."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,19 @@ def test_a_repeated_key_of_an_object_is_refused(tmp_path: Path) -> None:
     path.write_text(lines[1])
     with pytest.raises(Problems, match="an object has the key 'name' more than once"):
         read_json(path, Named)
+
+
+def test_a_file_with_an_endless_line_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    """A file with holes takes no room on the disk; read whole, it would take 8 GB of memory."""
+    path = tmp_path / "f.jsonl"
+    with path.open("wb") as file:
+        file.write(b'{"text": "a"}\n{"text": "')
+        file.truncate(8_000_000_000)
+    begin = time.monotonic()
+    with pytest.raises(StiltsError, match=r"f.jsonl, line 2: longer than 16 MB; write one example a line"):
+        read_lines(path)
+    assert time.monotonic() - begin < 10
+
+
+def test_a_large_file_of_short_lines_is_read(tmp_path: Path) -> None:
+    assert len(read_lines(write(tmp_path, b"0123456789abcdef\n" * 1_000_000))) == 1_000_000

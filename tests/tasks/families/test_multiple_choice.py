@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 
 from stilts.tasks import schema
-from stilts.tasks.base import Task
+from stilts.tasks.base import Task, get_task
 from stilts.tasks.families import Lengths, get_family
 
 TASK = Task(
@@ -66,3 +66,11 @@ def test_problems_name_their_rows():
         "row 0: label 2 is not one of its 2 choices",
         "row 1: 1 choices, at least two are needed and none may be empty",
     ]
+
+
+def test_a_task_with_a_fixed_number_of_choices_refuses_other_numbers() -> None:
+    four = [("a", ["b", "c", "d", "e"], 0)]
+    hellaswag = get_task("hellaswag")
+    assert FAMILY.validate(table_of(four), hellaswag) == []
+    three = FAMILY.validate(table_of([*four, ("a", ["b", "c", "d"], 0)]), hellaswag)
+    assert three == ["row 1: 3 choices, the task has 4"]
