@@ -36,7 +36,9 @@ stilts.cli.main()
 
 def ended(command: list[str], folder: Path) -> tuple[int, str]:
     """Exit status and standard error of a process, white space collapsed."""
-    done = subprocess.run(command, env=ENVIRONMENT, cwd=folder, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        command, env=ENVIRONMENT, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
     return done.returncode, " ".join(done.stderr.split())
 
 

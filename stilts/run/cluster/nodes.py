@@ -11,6 +11,9 @@ from stilts.schedule.causes import Cause
 
 POLL_SECONDS = 1.0
 PROBE_SECONDS = 2.0
+GRACE_SECONDS = 1.0
+"""How long after the loss of a rank its node is looked at again. The processes of a node that dies do not all end at
+the same moment, and the one that answers for the node may be the last."""
 
 
 class Nodes:
@@ -20,6 +23,7 @@ class Nodes:
         self._asked = -POLL_SECONDS
         self._draining: set[str] = set()
         self._gone: set[str] = set()
+        self._seen: dict[str, float] = {}
 
     def draining(self) -> set[str]:
         """Ids of the nodes that are draining or were draining when they died; refreshed once a second."""
@@ -37,7 +41,20 @@ class Nodes:
         known = {node["NodeID"]: node for node in ray.nodes()}
         if any(node in self._draining or (node in known and was_preempted(known[node])) for node in nodes):
             return "preemption"
-        return "node" if any(self._is_gone(node, known.get(node)) for node in nodes) else "process"
+        if any(self._is_gone(node, known.get(node)) for node in nodes):
+            return "node"
+        return "node" if self._die(nodes) else "process"
+
+    def _die(self, nodes: Collection[str]) -> bool:
+        """Whether one of the nodes, which all answered just now, is gone a moment later."""
+        now = time.monotonic()
+        fresh = [node for node in nodes if now - self._seen.get(node, float("-inf")) > 5 * GRACE_SECONDS]
+        if not fresh:
+            return False  # Tune's loop does not wait once for each rank of a node
+        time.sleep(GRACE_SECONDS)
+        self._seen |= dict.fromkeys(fresh, time.monotonic())
+        known = {node["NodeID"]: node for node in ray.nodes()}
+        return any(self._is_gone(node, known.get(node)) for node in fresh)
 
     def _is_gone(self, node: str, known: dict | None) -> bool:
         """Whether a node is dead or does not answer; Ray itself declares it dead only seconds later."""
