@@ -2,8 +2,7 @@
 
 Trains a few steps of an encoder of the given size (default: XLM-R base with 278 million random parameters), and writes
 a resume state with the best weights so far after each step. The measured time covers gathering the state from the
-ranks, writing it to disk, and hashing it. The upload to an object store is not included, because training continues
-meanwhile.
+ranks and copying it. A thread hashes and writes it, and uploads it to an object store, while the training continues.
 
     python benchmarks/resume_overhead.py --folder /scratch --json resume.json
 """
@@ -43,6 +42,7 @@ def measure(folder: Path, sizes: dict[str, int], steps: int, zero_stage: int) ->
 
     class Timed(ResumeStore):
         def save(self, *state: Any) -> None:
+            self.wait()  # for the state before, of which nothing is left to be written after a real interval
             began, cpu = time.monotonic(), time.process_time()
             super().save(*state)
             seconds.append(time.monotonic() - began)

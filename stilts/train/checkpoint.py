@@ -16,6 +16,8 @@ one. With another number of ranks or another ZeRO stage, sums are computed in an
 weights agree to 1e-5 (1e-7 was measured over twelve steps); with dropout, each rank draws its own masks, so that the
 remaining steps are another random sample. Both are tested in `tests/train/test_kills.py`.
 
+The training waits while the tensors are copied. A thread writes the copies, one state at a time.
+
 A new state is written to a temporary folder, which is then renamed. A kill at any moment leaves the old state, the new
 one, or no state that matches its manifest; in the last case the stage starts over. The temporary folder has a random
 name, because an attempt that was paused and whose lease was taken over may continue to write when it wakes up.
@@ -27,7 +29,8 @@ import logging
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ from safetensors.torch import load_file, save_file
 from stilts.encoders.checkpoint_files import safetensors_problems
 from stilts.os_errors import explained
 from stilts.storage.local import sync_folder, sync_tree
+from stilts.train.copies import BackgroundWrite, HostCopies
 from stilts.train.engine import Engine
 from stilts.train.ranks import Ranks
 
@@ -59,26 +63,62 @@ class ResumeStore:
         newer: called by the leader with the step of the local state (-1 if there is none); returns the folder of a
             later state from elsewhere, or None.
         confirm: called by the leader before it writes; raises if another attempt holds the lease now.
+
+    `saved` and `confirm` are called in the thread that writes.
     """
 
     path: Path
     saved: Callable[[Path], None] | None = None
     newer: Callable[[int], Path | None] | None = None
     confirm: Callable[[], None] = lambda: None
+    _thread: BackgroundWrite = field(default_factory=BackgroundWrite, init=False, compare=False, repr=False)
+    _state: HostCopies = field(default_factory=HostCopies, init=False, compare=False, repr=False)
+    _best: HostCopies = field(default_factory=HostCopies, init=False, compare=False, repr=False)
 
     def save(self, engine: Engine, meta: dict[str, Any], best: dict[str, torch.Tensor] | None, ranks: Ranks) -> None:
-        """Write a new state, which replaces the old one (collective).
+        """Copy a new state and begin to write it, in a thread of the leader (collective). It replaces the old one.
 
         Args:
             meta: plain JSON, which `find` returns again.
-            best: the weights with the best dev score so far; None if there are none.
+            best: the weights with the best dev score so far, which are not changed any more; None if there are none.
+
+        Raises:
+            Exception: as `wait`, for the state before.
         """
-        tensors = dict(engine.state(keep=ranks.leader))
-        if ranks.leader:
-            need = sum(tensor.nbytes for state in (tensors, best or {}) for tensor in state.values())
-            with explained("write", self.path, what="the resume state", need=need):
-                self._write(tensors, meta, best)
-        ranks.barrier()
+        self.wait()
+        ranks.barrier()  # the leader may have waited for the disk
+        if not ranks.leader:
+            for _ in engine.state():
+                pass
+            return
+        tensors = self._state.take(engine.state())
+        on_gpu = best is not None and any(tensor.device.type == "cuda" for tensor in best.values())
+        copied = self._best.take(best.items()) if best is not None and on_gpu else best
+        self._thread.start(partial(self._explained_write, tensors, meta, copied))
+
+    def check(self) -> None:
+        """Raise the error of a write that has failed, without waiting for one that is under way."""
+        self._thread.check()
+
+    def wait(self) -> None:
+        """Wait until the last state that was saved is complete.
+
+        Raises:
+            DiskFull, NotWritable: the disk is full or read-only.
+            Exception: what `saved` and `confirm` raise.
+        """
+        self._thread.wait()
+
+    def end(self) -> None:
+        """Wait for a write that is under way, whatever comes of it."""
+        self._thread.end()
+
+    def _explained_write(
+        self, tensors: dict[str, torch.Tensor], meta: dict[str, Any], best: dict[str, torch.Tensor] | None
+    ) -> None:
+        need = sum(tensor.nbytes for state in (tensors, best or {}) for tensor in state.values())
+        with explained("write", self.path, what="the resume state", need=need):
+            self._write(tensors, meta, best)
 
     def _write(
         self, tensors: dict[str, torch.Tensor], meta: dict[str, Any], best: dict[str, torch.Tensor] | None

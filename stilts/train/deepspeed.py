@@ -25,6 +25,7 @@ import torch.distributed as dist
 from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
 from stilts.train.batch import Batch
+from stilts.train.copies import keep
 from stilts.train.engine import Fetch
 from stilts.train.model import Model
 from stilts.train.optimizer import BETAS, MOMENTS, HeadAdamW, parameter_groups
@@ -121,16 +122,16 @@ class DeepSpeedEngine:
         return _torch_optimizer(self._engine)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        return {name: self._weight(name, parameter).cpu().clone() for name, parameter in self.module.named_parameters()}
+        parameters = list(self.module.named_parameters())
+        size = sum(4 * getattr(parameter, "ds_numel", parameter.numel()) for _, parameter in parameters)
+        return keep(((name, self._weight(name, parameter)) for name, parameter in parameters), size, self._device)
 
     def _weight(self, name: str, parameter: torch.Tensor) -> torch.Tensor:
         return _master(parameter) if parameter.requires_grad else self._frozen[name]
 
-    def state(self, keep: bool) -> Iterator[tuple[str, torch.Tensor]]:
+    def state(self) -> Iterator[tuple[str, torch.Tensor]]:
         for name, parameter, key in self._state_names():
-            value = self._weight(name, parameter) if key == "weight" else self._moment(parameter, key)
-            if keep:
-                yield f"{key}.{name}", value.cpu().clone()
+            yield f"{key}.{name}", self._weight(name, parameter) if key == "weight" else self._moment(parameter, key)
 
     def restore(self, fetch: Fetch, steps: Mapping[str | None, int]) -> None:
         for name, parameter, key in self._state_names():

@@ -50,16 +50,18 @@ class Engine(Protocol):
         """
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """The unsharded fp32 master weights by parameter name, as copies on the CPU of every rank."""
+        """Copies of the unsharded fp32 master weights on every rank, by parameter name.
 
-    def state(self, keep: bool) -> Iterator[tuple[str, torch.Tensor]]:
-        """Yield the unsharded fp32 weight and both moments of every parameter, as copies on the CPU.
+        They are on the device if its memory allows, else in the memory of the host.
+        """
+
+    def state(self) -> Iterator[tuple[str, torch.Tensor]]:
+        """Yield the unsharded fp32 weight and both moments of every parameter, on the device.
+
+        The next step changes them: whoever needs them later copies each before taking the next.
 
         The names are `weight.NAME`, `exp_avg.NAME` and `exp_avg_sq.NAME`. They depend neither on the number of ranks
         nor on the engine. Step counts are not included, because they follow from the step schedule.
-
-        Args:
-            keep: whether to yield the tensors on this rank. A rank without `keep` takes part in the collectives only.
         """
 
     def restore(self, fetch: Fetch, steps: Mapping[str | None, int]) -> None:

@@ -20,6 +20,7 @@ import torch
 
 from stilts.experiment.recipe import Recipe
 from stilts.train.batch import Batch
+from stilts.train.copies import keep
 from stilts.train.engine import Fetch
 from stilts.train.model import Model
 from stilts.train.optimizer import BETAS, MOMENTS, HeadAdamW, parameter_groups
@@ -130,15 +131,12 @@ class FlatEngine:
 
     def weights(self) -> dict[str, torch.Tensor]:
         prefix = "weight."
-        return {
-            key.removeprefix(prefix): value.float().cpu().clone()
-            for key, value in self._state()
-            if key.startswith(prefix)
-        }
+        found = ((key.removeprefix(prefix), value) for key, value in self.state() if key.startswith(prefix))
+        return keep(found, self._master.nbytes, self._master.device)
 
-    def state(self, keep: bool) -> Iterator[tuple[str, torch.Tensor]]:
+    def state(self) -> Iterator[tuple[str, torch.Tensor]]:
         for key, value in self._state():
-            yield key, value.float().cpu().clone()
+            yield key, value.float()
 
     @torch.no_grad()
     def restore(self, fetch: Fetch, steps: Mapping[str | None, int]) -> None:

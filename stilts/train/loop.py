@@ -153,12 +153,16 @@ class _Run:
         try:
             for step in range(first, self.steps):
                 self._step(step)
+            if self.resume is not None:
+                self.resume.wait()
         except (Diverged, Preempted, Stopped):
             self.engine.destroy()  # frees the memory for the next stage that this gang trains
             raise
         finally:
             self.feed.close()
             self.compilation.stop()
+            if self.resume is not None:
+                self.resume.end()
         if self.best is None:
             self.result.best_step = self.steps
         self.engine.release(self.engine.weights() if self.best is None else self.best)
@@ -310,6 +314,8 @@ class _Run:
 
         When draining, save the resume state and raise `Preempted`; the next attempt runs an evaluation that is due.
         """
+        if self.resume is not None:
+            self.resume.check()
         due = self._evaluation_due(step)
         preempted = drain and (due or step < self.steps)
         if due or preempted or save or step == self.steps:
@@ -327,6 +333,7 @@ class _Run:
     def _preempt(self, step: int) -> None:
         if self.resume is not None:
             self._save(step)
+            self.resume.wait()
         raise Preempted(f"preempted after step {step} of {self.steps}")
 
     def _evaluation_due(self, step: int) -> bool:

@@ -39,7 +39,7 @@ def test_moments_of_both_groups_are_not_zero(base, ranks):
     loss = sum((p.float() ** 2).sum() for p in model.parameters())
     engine.backward(loss)
     engine.step(0.0, "classification")
-    state = dict(engine.state(keep=True))
+    state = {name: value.clone() for name, value in engine.state()}
     engine.destroy()
     names = [name for name, _ in model.named_parameters()]
     assert set(state) == {f"{key}.{name}" for name in names for key in ("weight", *MOMENTS)}

@@ -225,7 +225,7 @@ def test_a_mixture_resumes_bitwise(dropping_base: Path, ranks: Ranks, tmp_path: 
     options = {**fields, "selection": "best-dev", "dev_score": score}
     scores = iter([1.0, 3.0, 2.0, 0.0])
     whole, weights = run(dropping_base, ranks, runtime=Runtime(zero_stage=stage), **options)
-    scores = iter([1.0])
+    scores = iter([1.0, 3.0])
     often = Runtime(zero_stage=stage, checkpoint_seconds=1e-6)
     with pytest.raises(Killed):
         run(dropping_base, ranks, runtime=often, resume=ResumeStore(tmp_path / "resume", kill), **options)
