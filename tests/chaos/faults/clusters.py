@@ -9,7 +9,7 @@ from tests.chaos.faults.base import after
 from tests.chaos.nodes import clock_environment
 from tests.chaos.scene import Scene
 
-HOG_SECONDS = 30.0
+HOG_SECONDS = 120.0
 """Maximum time until Ray must have killed workers of a node whose memory is taken."""
 END_SECONDS = 240.0
 """Maximum time until all drivers must have ended after the GCS server was killed."""
