@@ -30,6 +30,7 @@ from stilts.train.heads.language_head import HEAD_CONFIG, HEAD_WEIGHTS
 from stilts.train.hidden import LayerStates
 from stilts.train.languages import LanguageIds
 from stilts.train.precision import set_precision
+from stilts.train.small_embedding import replace_small_embeddings
 from stilts.train.tokenizer import load_tokenizer, save_tokenizer
 
 
@@ -75,6 +76,7 @@ class Model(nn.Module):
         self.last_token = self.architecture.class_last
         self.language_ids = LanguageIds.of(self.config) if self.architecture.languages else None
         self._layer_states = LayerStates(encoder)
+        replace_small_embeddings(encoder)
         if getattr(encoder, "pooler", None) is not None:
             encoder.pooler = None  # no head reads it, and its optimizer state would take memory
 
@@ -201,8 +203,9 @@ class Model(nn.Module):
         spec = self.spec(batch.head)
         family = head_of(spec.family)
         read = HeadInput(states, batch.units, batch.counts, lambda: self.encoder.get_input_embeddings().weight)
-        logits = family.logits(self.heads[spec.name], read)
-        return family.loss_sum(logits.float(), batch.targets) if want == "loss" else family.decodable(logits)
+        if want == "loss":
+            return family.loss(self.heads[spec.name], read, batch.targets)
+        return family.decodable(family.logits(self.heads[spec.name], read))
 
     def encode(self, batch: Batch, **options: Any) -> Any:
         """Run the encoder on a batch and return transformers' output; the options are arguments of its forward pass."""

@@ -14,7 +14,9 @@ from stilts.train.loop import train
 from stilts.train.step_schedule import StepSchedule
 from tests.train.toys import load_model, make_features, one_part
 
-RECIPE = Recipe(learning_rate=1e-3, max_steps=6, batch_size=6, max_length=32, selection="last", adam_epsilon=1e-3)
+RECIPE = Recipe(
+    learning_rate=1e-3, max_steps=6, batch_size=6, max_length=32, selection="last", adam_epsilon=1e-3, precision="fp32"
+)
 
 
 def trained(base, ranks, runtime: Runtime):

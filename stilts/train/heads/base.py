@@ -149,6 +149,10 @@ class FamilyHead:
         """Run the head: float [u, ...]."""
         return module(read.states)
 
+    def loss(self, module: nn.Module, read: HeadInput, targets: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Run the head and return the fp32 sum of the losses over a batch."""
+        return self.loss_sum(self.logits(module, read).float(), targets)
+
     def loss_sum(self, logits: torch.Tensor, targets: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the sum of the losses over a batch. Divided by the step's count it is the mean of one large batch.
 

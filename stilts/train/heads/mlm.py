@@ -13,6 +13,7 @@ from stilts.train.features import Features
 from stilts.train.heads.base import HeadInput, HeadSpec, StepContext, TokenUnits
 from stilts.train.heads.language_head import continue_language_head, continue_trained_head
 from stilts.train.heads.registry import register
+from stilts.train.heads.vocabulary_loss import vocabulary_loss
 from stilts.train.masking import DEFAULT_PROBABILITY, mask_tokens
 
 
@@ -28,9 +29,18 @@ class ProjectionHead(nn.Module):
         self.weight: nn.Parameter | None
         self.register_parameter("weight", None)
 
+    def transformed(self, states: torch.Tensor) -> torch.Tensor:
+        """What is projected: [u, hidden] -> [u, embedding]."""
+        return states
+
     def forward(self, states: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
-        """[u, hidden], [vocabulary, hidden] -> [u, vocabulary]"""
-        return F.linear(states, embeddings if self.weight is None else self.weight, self.bias)
+        """[u, hidden], [vocabulary, embedding] -> [u, vocabulary]"""
+        return F.linear(self.transformed(states), embeddings if self.weight is None else self.weight, self.bias)
+
+    def loss(self, states: torch.Tensor, embeddings: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The sum of the cross entropies of the scores that `forward` returns, without keeping them."""
+        weight = embeddings if self.weight is None else self.weight
+        return vocabulary_loss(self.transformed(states), weight, self.bias, labels)
 
 
 class LanguageHead(ProjectionHead):
@@ -41,9 +51,8 @@ class LanguageHead(ProjectionHead):
         self.dense = nn.Linear(hidden, embedding)
         self.layer_norm = nn.LayerNorm(embedding, eps=epsilon)
 
-    def forward(self, states: torch.Tensor, embeddings: torch.Tensor) -> torch.Tensor:
-        """[u, hidden], [vocabulary, embedding] -> [u, vocabulary]"""
-        return super().forward(self.layer_norm(F.gelu(self.dense(states))), embeddings)
+    def transformed(self, states: torch.Tensor) -> torch.Tensor:
+        return self.layer_norm(F.gelu(self.dense(states)))
 
 
 class MaskedLanguageModelling(TokenUnits):
@@ -73,6 +82,10 @@ class MaskedLanguageModelling(TokenUnits):
 
     def logits(self, module: nn.Module, read: HeadInput) -> torch.Tensor:
         return module(read.states, read.embeddings())
+
+    def loss(self, module: nn.Module, read: HeadInput, targets: dict[str, torch.Tensor]) -> torch.Tensor:
+        loss: torch.Tensor = module.loss(read.states, read.embeddings(), targets["labels"])  # type: ignore[operator]
+        return loss
 
 
 register(MaskedLanguageModelling())
