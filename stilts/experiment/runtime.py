@@ -15,7 +15,8 @@ class Runtime(Frozen):
     accelerator: Literal["auto", "gpu", "cpu"] = "auto"
     """auto: one GPU per rank if the cluster has GPUs, else the CPU."""
     cpus_per_rank: PositiveNumber = 1
-    """CPU cores that Ray reserves for each rank."""
+    """CPU cores that Ray reserves for each rank. On a CPU, the rank computes with as many threads; with a GPU, it has
+    its share of the node's cores for the work beside the GPU, if that is more."""
     memory_per_rank: Annotated[float, Field(ge=0, le=10**6)] | None = None
     """Memory of the machine in GB that Ray reserves for each rank, so that no more trials start than fit. Empty: an
     estimate from the size of the model and the tokens of a micro-batch. 0: none is reserved."""

@@ -79,17 +79,16 @@ def _job(plan: Plan, wanted: str) -> StageJob | None:
 
 
 def _run(job: StageJob, runtime: Runtime, console: Console) -> None:
-    threads = threads_of_rank(runtime.cpus_per_rank)
     if "torch" not in sys.modules:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads_of_rank(runtime.cpus_per_rank, gpu=False))
     import torch
     import torch.distributed as dist
 
     from stilts.run.stage.stage import run_stage
     from stilts.train.ranks import Ranks, connect
 
-    torch.set_num_threads(threads)
     device = torch.device("cuda:0" if _on_gpu(runtime) else "cpu")
+    torch.set_num_threads(threads_of_rank(runtime.cpus_per_rank, gpu=device.type == "cuda"))
     ranks = Ranks(0, 1, device) if dist.is_initialized() else connect(0, 1, "127.0.0.1", 0, device)
     console.print(f"{job.name} on {device}, process {os.getpid()}", highlight=False, soft_wrap=True)
     run_stage(job, ranks, _Reporter(console), wait=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
+DEVICES = Path("/dev")
 
 
 def usable_cpus() -> int:
@@ -18,13 +19,19 @@ def usable_cpus() -> int:
     return max(1, allowed if quota is None else min(allowed, int(quota)))
 
 
-def threads_of_rank(cpus_per_rank: float) -> int:
-    """Number of threads with which torch computes in one rank, at least 1.
+def threads_of_rank(cpus_per_rank: float, *, gpu: bool) -> int:
+    """Number of threads with which torch computes on the CPU in one rank, at least 1.
+
+    With a GPU, this work is what the GPU waits for: packing, decoding, copies of weights. The rank takes an equal share
+    of the node's CPUs for it, which no other trial of the node would use.
 
     Args:
         cpus_per_rank: as `Runtime.cpus_per_rank`.
+        gpu: whether the rank has a GPU.
     """
-    return max(1, min(int(cpus_per_rank), usable_cpus()))
+    usable = usable_cpus()
+    share = usable // max(1, len(list(DEVICES.glob("nvidia[0-9]*")))) if gpu else 0
+    return max(1, min(max(int(cpus_per_rank), share), usable))
 
 
 def _quota() -> float | None:

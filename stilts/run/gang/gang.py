@@ -64,7 +64,7 @@ class Rank:
 
     def __init__(self, rank: int, runtime: Runtime, device: str, stage_function: str) -> None:
         # OpenMP reads it when torch is first imported.
-        os.environ["OMP_NUM_THREADS"] = str(threads_of_rank(runtime.cpus_per_rank))
+        os.environ["OMP_NUM_THREADS"] = str(threads_of_rank(runtime.cpus_per_rank, gpu=device != "cpu"))
         self._rank, self._world, self._device = rank, runtime.ranks, device
         self._latest: dict[str, Any] = {}
         self._listener: socket.socket | None = None

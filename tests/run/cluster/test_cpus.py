@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stilts.run.cluster import cpus
-from stilts.run.cluster.cpus import usable_cpus
+from stilts.run.cluster.cpus import threads_of_rank, usable_cpus
 
 
 @pytest.fixture
@@ -66,3 +66,24 @@ def test_the_first_version_of_control_groups(groups: Path) -> None:
 
 def test_no_control_groups_at_all(groups: Path) -> None:
     assert usable_cpus() == 64
+
+
+@pytest.mark.parametrize(
+    ("gpus", "reserved", "threads"),
+    [(8, 1, 8), (8, 0.5, 8), (8, 16, 16), (8, 100, 64), (1, 1, 64), (0, 1, 64), (100, 1, 1)],
+)
+def test_a_rank_with_a_gpu_computes_with_its_share_of_the_cores(
+    groups: Path, monkeypatch: pytest.MonkeyPatch, gpus: int, reserved: float, threads: int
+) -> None:
+    (groups / "dev").mkdir()
+    for name in (*(f"nvidia{number}" for number in range(gpus)), "nvidiactl", "nvidia-uvm"):
+        (groups / "dev" / name).touch()
+    monkeypatch.setattr(cpus, "DEVICES", groups / "dev")
+    assert threads_of_rank(reserved, gpu=True) == threads
+
+
+@pytest.mark.parametrize(("reserved", "threads"), [(1, 1), (0.5, 1), (4, 4), (100, 64)])
+def test_a_rank_without_one_computes_with_the_cores_that_it_reserves(
+    groups: Path, reserved: float, threads: int
+) -> None:
+    assert threads_of_rank(reserved, gpu=False) == threads
