@@ -25,6 +25,9 @@ class Runtime(Frozen):
     zero_stage: Annotated[int, Field(ge=0, le=3)] = 1
     """ZeRO stage of DeepSpeed: what the ranks of a trial shard. 0: nothing, 1: optimizer states, 2: gradients, too,
     3: parameters, too."""
+    offload: Literal["none", "optimizer", "all"] = "none"
+    """What DeepSpeed keeps in the memory of the machine instead of the GPU. optimizer: the fp32 weights and the moments
+    of AdamW, 12 bytes a parameter; all: under ZeRO 3 the weights, too. Slower, for models that do not fit otherwise."""
     engine: Literal["auto", "deepspeed", "torch"] = "auto"
     """What trains a stage. deepspeed: DeepSpeed, which shards over the ranks of a trial; torch: torch's fused AdamW on
     flat buffers, on one rank; auto: deepspeed for several ranks and for ZeRO 3, else torch. They give the same weights
@@ -63,7 +66,11 @@ class Runtime(Frozen):
     and mlflow: as their environment variables say (WANDB_API_KEY or WANDB_MODE=offline, MLFLOW_TRACKING_URI)."""
 
     @model_validator(mode="after")
-    def _one_rank_for_torch(self) -> "Runtime":
+    def _engine_can(self) -> "Runtime":
+        if self.offload != "none" and (self.engine == "torch" or self.zero_stage == 0):
+            raise ValueError("offload: DeepSpeed offloads from ZeRO stage 1; leave out engine, and raise zero_stage")
+        if self.offload == "all" and self.zero_stage < 3:
+            raise ValueError("offload: all needs zero_stage 3; below it, `optimizer` can be offloaded")
         if self.engine == "torch" and (self.ranks > 1 or self.zero_stage == 3):
             raise ValueError(
                 "engine: torch trains on one rank and shards nothing; leave it out, or set ranks: 1 and zero_stage: 1"
@@ -71,7 +78,7 @@ class Runtime(Frozen):
         return self
 
     def uses_deepspeed(self, world: int) -> bool:
-        """Whether DeepSpeed trains a stage on `world` ranks: `auto` takes it wherever there is something to shard."""
+        """Whether DeepSpeed trains a stage on `world` ranks: `auto` takes it for what is sharded or offloaded."""
         if self.engine == "auto":
-            return world > 1 or self.zero_stage == 3
+            return world > 1 or self.zero_stage == 3 or self.offload != "none"
         return self.engine == "deepspeed"

@@ -13,6 +13,7 @@ from stilts.plan.cost.disk import declared_trials, disk_need
 from stilts.plan.cost.estimate import StageCost, stage_costs, uses_gpus
 from stilts.plan.cost.node_rates import node_rates, plan_rates
 from stilts.plan.cost.rates import Rates
+from stilts.plan.cost.sharding import memory_notes
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
 from stilts.plan.keep import kept_best, kept_weights
@@ -140,7 +141,12 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "unlike": unlike_sources(plan.expansion),
         "models": model_rows(graph),
         "unknown": sorted({item for cost in plan.costs.values() for item in cost.unknown}),
-        "notes": [*model_warnings(graph), *notes(graph), *idle_notes(plan.expansion.experiment, graph)],
+        "notes": [
+            *model_warnings(graph),
+            *memory_notes(graph, plan.expansion.experiment.runtime),
+            *notes(graph),
+            *idle_notes(plan.expansion.experiment, graph),
+        ],
     }
 
 

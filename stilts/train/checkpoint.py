@@ -44,6 +44,7 @@ from stilts.storage.local import sync_folder, sync_tree
 from stilts.train.copies import BackgroundWrite, HostCopies
 from stilts.train.engine import Engine
 from stilts.train.ranks import Ranks
+from stilts.train.sharded import is_divided, part_of_rank
 
 log = logging.getLogger(__name__)
 
@@ -202,8 +203,13 @@ class ResumeState:
     def load_weights(self, model: torch.nn.Module) -> None:
         """Load the fp32 weights into a model that has no engine yet."""
         with self._tensors() as fetch:
+            parameter: Any
             for name, parameter in model.named_parameters():
-                parameter.data = fetch(f"weight.{name}", parameter.shape).to(parameter.device)
+                value = fetch(f"weight.{name}", getattr(parameter, "ds_shape", parameter.shape))
+                if is_divided(parameter):
+                    parameter.ds_tensor.data.copy_(part_of_rank(parameter, value))
+                else:
+                    parameter.data = value.to(parameter.device)
 
     def load_optimizer(self, engine: Engine, steps: Mapping[str | None, int]) -> None:
         """Put weights, moments and step counts (see `Engine.restore`) into a fresh engine."""

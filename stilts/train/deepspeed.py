@@ -9,6 +9,9 @@ ZeRO stages. Stage 0 is used in fp32 only, because DeepSpeed's bf16 optimizer fo
 loss scaling. In bf16 at least stage 1 is used, which computes the same numbers. In fp32 on one rank there is nothing to
 shard, so that stage 1 is replaced by stage 0.
 
+Offload. DeepSpeed can keep the master weights and moments in the memory of the machine, where AdamW then updates them,
+and under stage 3 the weights, too. The update computes the same numbers and takes longer.
+
 `managed_gradient_accumulation: False` makes `engine.step()` an optimizer step after any number of backward passes.
 """
 
@@ -29,7 +32,9 @@ from stilts.train.copies import keep
 from stilts.train.engine import Fetch
 from stilts.train.model import Model
 from stilts.train.optimizer import BETAS, MOMENTS, HeadAdamW, parameter_groups
+from stilts.train.precision import DTYPES
 from stilts.train.ranks import Ranks
+from stilts.train.sharded import ShardedWeights, is_divided, part_of_rank
 
 BUCKET = 50_000_000
 """Largest number of elements in one reduction or all-gather."""
@@ -46,7 +51,7 @@ def engine_config(recipe: Recipe, runtime: Runtime, world: int, parameters: int)
     stage = runtime.zero_stage
     if bf16:
         stage = max(stage, 1)
-    elif stage == 1 and world == 1:
+    elif stage == 1 and world == 1 and runtime.offload == "none":
         stage = 0
     bucket = min(BUCKET, parameters + parameters % 2)  # DeepSpeed requires an even number
     config: dict[str, Any] = {
@@ -64,6 +69,12 @@ def engine_config(recipe: Recipe, runtime: Runtime, world: int, parameters: int)
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 10**9,
     }
+    if runtime.offload != "none":
+        to_machine = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+        config["zero_optimization"]["offload_optimizer"] = to_machine
+        config["zero_force_ds_cpu_optimizer"] = False  # its own needs a compiler, and skips no heads
+        if runtime.offload == "all":
+            config["zero_optimization"]["offload_param"] = to_machine
     if bf16:
         config["bf16"] = {"enabled": True}
         config["data_types"] = {"grad_accum_dtype": "fp32"}
@@ -168,7 +179,7 @@ class DeepSpeedEngine:
         if _is_plain(parameter):
             self._optimizer.state[parameter][key].copy_(value)
         elif hasattr(parameter, "ds_id"):
-            safe_set_local_optimizer_state(parameter, _partition(parameter, value), key)
+            safe_set_local_optimizer_state(parameter, part_of_rank(parameter, value), key)
         else:
             safe_set_full_optimizer_state(parameter, value, key)
 
@@ -206,13 +217,19 @@ def _initialize(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) ->
     prepare_deepspeed(ranks.device.type)
     import deepspeed
 
+    source: ShardedWeights | None = getattr(model.encoder, "sharded_weights", None)
     optimizer = HeadAdamW(
         parameter_groups(model, recipe.weight_decay), lr=0.0, betas=BETAS, eps=recipe.adam_epsilon, fused=True
     )
-    config = engine_config(recipe, runtime, ranks.world, sum(p.numel() for p in model.parameters()))
+    sizes = [getattr(parameter, "ds_numel", parameter.numel()) for parameter in model.parameters()]
+    config = engine_config(recipe, runtime, ranks.world, sum(sizes))
     # DeepSpeed casts the model to bf16 before it copies the master weights, and casts buffers too. They are restored
     # afterwards, because rotary frequencies rounded to bf16 would change the angle of every position.
-    weights = {name: parameter.detach().cpu().clone() for name, parameter in model.named_parameters()}
+    named = [(name, parameter) for name, parameter in model.named_parameters() if not is_divided(parameter)]
+    weights = {name: parameter.detach().cpu().clone() for name, parameter in named}
+    if source is not None:  # DeepSpeed expects one precision of a model of which a part is divided already
+        for _, parameter in named:
+            parameter.data = parameter.data.to(DTYPES[recipe.precision])
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers() if buffer.is_floating_point()}
     with contextlib.redirect_stdout(io.StringIO()):  # its bf16 optimizer prints memory statistics
         engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config, dist_init_required=False)
@@ -221,8 +238,15 @@ def _initialize(model: Model, recipe: Recipe, runtime: Runtime, ranks: Ranks) ->
             buffer.data = buffers[name].to(buffer.device)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad and not _is_plain(parameter):
-            _set_master(parameter, weights.pop(name).to(ranks.device))
+            value = weights.pop(name) if name in weights else _stored(source, name)
+            _set_master(parameter, value.to(ranks.device))
     return engine
+
+
+def _stored(source: ShardedWeights | None, name: str) -> torch.Tensor:
+    """The fp32 tensor of a parameter of the encoder that was divided while it was loaded."""
+    assert source is not None
+    return source[name.removeprefix("encoder.")]
 
 
 def _master(parameter: torch.Tensor) -> torch.Tensor:
@@ -242,19 +266,9 @@ def _set_master(parameter: torch.Tensor, value: torch.Tensor) -> None:
     if _is_plain(parameter):
         parameter.data.copy_(value)
     elif hasattr(parameter, "ds_id"):
-        safe_set_local_fp32_param(parameter, _partition(parameter, value))
+        safe_set_local_fp32_param(parameter, part_of_rank(parameter, value))
     else:
         safe_set_full_fp32_param(parameter, value)
-
-
-def _partition(parameter: Any, value: torch.Tensor) -> torch.Tensor:
-    """This rank's shard of a tensor under ZeRO 3; the shard of the last rank is padded with zeros.
-
-    DeepSpeed 0.19 can shard a tensor itself only if its size is a multiple of the number of ranks.
-    """
-    size, world, rank = parameter.ds_tensor.numel(), dist.get_world_size(), dist.get_rank()
-    whole = torch.nn.functional.pad(value.flatten(), (0, size * world - value.numel()))
-    return whole[size * rank : size * (rank + 1)]
 
 
 def _torch_optimizer(engine: Any) -> HeadAdamW:

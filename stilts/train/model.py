@@ -81,16 +81,22 @@ class Model(nn.Module):
             encoder.pooler = None  # no head reads it, and its optimizer state would take memory
 
     @classmethod
-    def load(cls, weights: Path, specs: Sequence[HeadSpec] = (), seed: int = 0) -> "Model":
+    def load(
+        cls, weights: Path, specs: Sequence[HeadSpec] = (), seed: int = 0, *, encoder: Any | None = None
+    ) -> "Model":
         """Load an encoder and give it new heads. The weights of a head depend only on the seed and its description.
 
         The head of masked language modelling is loaded as well if the folder has one, from an earlier stage or from
         pretraining.
 
+        Args:
+            encoder: the encoder of the folder, if it is loaded already.
+
         Raises:
             StiltsError: the folder is not a checkpoint, or stilts cannot load its head of masked language modelling.
         """
-        encoder, tokenizer = _load_encoder(weights)
+        encoder = load_encoder(weights) if encoder is None else encoder
+        tokenizer = load_tokenizer(weights)
         heads = _fresh_heads(encoder, specs, seed)
         for spec, head in zip(specs, heads, strict=True):
             if head is not None:
@@ -102,9 +108,10 @@ class Model(nn.Module):
     def _freeze(self) -> None:
         """Leave out of training what fine-tuning leaves as it is in this architecture (`Architecture.frozen`)."""
         frozen = self.architecture.frozen
-        if frozen and not any(head_of(spec.family).reads_embeddings for spec in self.specs.values()):
+        if frozen:
+            whole = any(head_of(spec.family).reads_embeddings for spec in self.specs.values())
             for name, parameter in self.encoder.named_parameters():
-                parameter.requires_grad_(re.search(frozen, name) is None)
+                parameter.requires_grad_(whole or re.search(frozen, name) is None)
 
     @classmethod
     def continued(cls, parent: "Model", specs: Sequence[HeadSpec] = (), seed: int = 0) -> "Model":
@@ -120,7 +127,9 @@ class Model(nn.Module):
         for spec, head in zip(specs, heads, strict=True):
             if head is not None:
                 head_of(spec.family).continue_from_heads(head, trained)
-        return cls(encoder, parent.tokenizer, specs, heads)
+        model = cls(encoder, parent.tokenizer, specs, heads)
+        model._freeze()
+        return model
 
     def copied(self) -> "Model":
         """A copy of the model with weights of its own, and with the same tokenizer."""
@@ -305,14 +314,23 @@ def _saved_specs(weights: Path) -> list[HeadSpec]:
     return [HeadSpec.from_json(spec) for spec in saved["heads"]]
 
 
-def _load_encoder(weights: Path) -> tuple[Any, Any]:
-    """Load the encoder and the tokenizer from a folder.
+def checked_folder(weights: Path) -> None:
+    """Pass if a folder has all files of a checkpoint.
 
-    A base model is loaded in fp32 whatever the precision of its files, a trained stage in the precision of its files.
+    Raises:
+        Problems: what it lacks.
     """
     problems = local_checkpoint_problems(weights)
     if problems:
         raise Problems(problems)
+
+
+def load_encoder(weights: Path) -> Any:
+    """Load the encoder of a folder.
+
+    A base model is loaded in fp32 whatever the precision of its files, a trained stage in the precision of its files.
+    """
+    checked_folder(weights)
     of_stage = (weights / HEAD_CONFIG).is_file()
     try:
         encoder, found = AutoModel.from_pretrained(
@@ -338,7 +356,7 @@ def _load_encoder(weights: Path) -> tuple[Any, Any]:
         )
     # Set explicitly because transformers loads XLNet's layers in fp32 whatever the precision of the weights.
     set_precision(encoder, encoder.config.dtype if of_stage else torch.float32)
-    return encoder, load_tokenizer(weights)
+    return encoder
 
 
 def _head_tensors(weights: Path) -> dict[str, torch.Tensor]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from stilts.encoders.sizes import Shape, shape_of
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import BaseSpec, StageSpec
+from stilts.plan.cost.sharding import offloaded_bytes
 from stilts.plan.graph import Graph
 
 PROCESS_BYTES = {"cpu": 6e8, "gpu": 3e9}
@@ -43,7 +44,7 @@ def rank_bytes(graph: Graph, keys: Iterable[str], runtime: Runtime, *, gpu: bool
 def _stage_bytes(spec: StageSpec | BaseSpec, size: Shape, runtime: Runtime, gpu: bool) -> float:
     process = PROCESS_BYTES["gpu" if gpu else "cpu"]
     if gpu or not isinstance(spec, StageSpec):
-        return process + LOADED_BYTES * size.parameters
+        return process + LOADED_BYTES * size.parameters + offloaded_bytes(size, runtime)
     tokens = min(runtime.tokens_per_micro_batch, _tokens_of_step(spec) / runtime.ranks)
     layers = size.layers * ACTIVATION_BYTES
     if runtime.gradient_checkpointing:

@@ -17,6 +17,7 @@ from stilts.run.stage.scoring import dev_score, watched_scores
 from stilts.storage.local import LocalStore
 from stilts.train.base import materialise_base
 from stilts.train.checkpoint import ResumeStore
+from stilts.train.engine_choice import load_for_training
 from stilts.train.heads import heads_of
 from stilts.train.loop import train
 from stilts.train.model import Model
@@ -75,12 +76,13 @@ def _load_trained(attempt: Attempt, spec: StageSpec) -> Model:
 def _train(attempt: Attempt, spec: StageSpec, scratch: Path) -> Model:
     """Train the stage and publish it. The resume states are removed after a training that ended or was cancelled."""
     assert attempt.job.parent is not None
-    heads, seed = heads_of(labelled_tasks(attempt.store, spec.parts)), spec.recipe.seed_of("head")
+    heads = heads_of(labelled_tasks(attempt.store, spec.parts))
     parent = PARENTS.find(attempt, attempt.job.parent)
     if parent is not None:
-        model = Model.continued(parent, heads, seed)
+        model = Model.continued(parent, heads, spec.recipe.seed_of("head"))
     else:
-        model = Model.load(obtain_weights(attempt, attempt.job.parent), heads, seed)
+        weights = obtain_weights(attempt, attempt.job.parent)
+        model = load_for_training(weights, heads, spec.recipe, attempt.job.runtime, attempt.ranks)
     resume, copies = _resume_store(attempt)
     try:
         result = train(
