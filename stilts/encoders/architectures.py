@@ -32,8 +32,7 @@ class Published:
         commit: the first digits of the commit that a `refs/pr/N` pointed to when it was seen.
         seen: when and by what it was seen that the revision holds safetensors; empty if that was only inferred.
         without: revisions that were seen to hold no safetensors.
-        recipes: fields of the recipe with which its authors fine-tuned it, by training task of stilts; under `*` those
-            of every other task.
+        recipes: fields of the recipe with which it was fine-tuned for published scores, by training task.
         recipe_source: where these were published; empty if nothing was found.
     """
 

@@ -4,7 +4,7 @@ import reprlib
 from collections.abc import Iterator
 
 from stilts.encoders.architectures import Config, architecture
-from stilts.encoders.kinds import kind_problem
+from stilts.encoders.kinds import INSTEAD, kind_problem
 from stilts.errors import nearest
 
 _SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
@@ -24,7 +24,7 @@ def config_problems(config: Config) -> list[str]:
     problem = kind_problem(config)
     if problem is not None:
         return [problem]
-    return [*_number_problems(config), *_quantised(config)]
+    return [*_number_problems(config), *_quantised(config), *_own_code(config)]
 
 
 def init_problems(config: Config, vocab_size: int) -> list[str]:
@@ -99,6 +99,23 @@ def _number_problems(config: Config) -> Iterator[str]:
 def _quantised(config: Config) -> Iterator[str]:
     if config.get("quantization_config"):
         yield "quantization_config: quantised weights cannot be trained; give the checkpoint in fp32, fp16 or bf16"
+
+
+def _own_code(config: Config) -> Iterator[str]:
+    """A class of its own, as jina-embeddings-v3 has: transformers' class of the same type is another model."""
+    given = config.get("auto_map")
+    own = given.get("AutoModel") if isinstance(given, dict) else None
+    if not isinstance(own, str):
+        return
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING_NAMES
+
+    known = MODEL_MAPPING_NAMES.get(config["model_type"], ())
+    name = own.rpartition(".")[2]
+    if name not in ((known,) if isinstance(known, str) else known):
+        yield (
+            f"auto_map: {name} is code that comes with the checkpoint and is never executed, and transformers' own "
+            f"{config['model_type']} is another model; {INSTEAD}"
+        )
 
 
 def _build_problems(settings: Config) -> list[str]:

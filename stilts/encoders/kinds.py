@@ -8,7 +8,7 @@ from functools import cache
 
 from stilts.encoders.architectures import Config, architecture, architectures
 
-_INSTEAD = "give an encoder such as XLM-R, mBERT, mmBERT or EuroBERT"
+INSTEAD = "give an encoder such as XLM-R, mBERT, mmBERT or EuroBERT"
 
 _UNSUITABLE = {
     **dict.fromkeys(("convbert", "fnet", "nystromformer", "yoso"), "padding changes its outputs"),
@@ -29,12 +29,12 @@ def kind_problem(config: Config) -> str | None:
     if not isinstance(kind, str) or not kind:
         return "config.json has no model_type; add the one of the model's transformers class, such as xlm-roberta"
     if config.get("is_encoder_decoder"):
-        return f"{kind!r} with is_encoder_decoder is an encoder-decoder; {_INSTEAD}"
+        return f"{kind!r} with is_encoder_decoder is an encoder-decoder; {INSTEAD}"
     for name, value in {**architecture(kind).causal, "is_decoder": True, "is_causal": True}.items():
         if config.get(name) == value:
             return (
                 f"{kind!r} with {name}: {str(value).lower()} has causal attention: its first token does not see the "
-                f"text; {_INSTEAD}, or the checkpoint without that field if it was trained in both directions"
+                f"text; {INSTEAD}, or the checkpoint without that field if it was trained in both directions"
             )
     return None if kind in architectures() else _unlisted_problem(kind)
 
@@ -53,18 +53,18 @@ def kind_warning(config: Config) -> str | None:
 def _unlisted_problem(kind: str) -> str | None:
     known, masked, decoders, both = _transformers_types()
     if kind in both:
-        return f"{kind!r} is an encoder-decoder; {_INSTEAD}"
+        return f"{kind!r} is an encoder-decoder; {INSTEAD}"
     if kind in _UNSUITABLE:
-        return f"{kind!r} cannot be trained here: {_UNSUITABLE[kind]}; {_INSTEAD}"
+        return f"{kind!r} cannot be trained here: {_UNSUITABLE[kind]}; {INSTEAD}"
     if kind in masked:
         return None
     if kind in decoders:
-        return f"{kind!r} is a decoder: under its causal mask the first token does not see the text; {_INSTEAD}"
+        return f"{kind!r} is a decoder: under its causal mask the first token does not see the text; {INSTEAD}"
     if kind in known:
-        return f"{kind!r} is no encoder of text with a masked language modelling head in transformers; {_INSTEAD}"
+        return f"{kind!r} is no encoder of text with a masked language modelling head in transformers; {INSTEAD}"
     return (
         f"{kind!r} is not a model type of the installed transformers (code that comes with a checkpoint is never "
-        f"executed); mend model_type in config.json, update transformers, or {_INSTEAD}"
+        f"executed); mend model_type in config.json, update transformers, or {INSTEAD}"
     )
 
 

@@ -3,7 +3,16 @@
 import re
 
 from stilts.encoders.architectures import Published, published
+from stilts.encoders.kinds import INSTEAD
 from stilts.errors import StiltsError
+
+_OWN_CODE = "needs code that comes with the checkpoint, which is never executed"
+_DECODER = "is a decoder: under its causal mask the first token does not see the text"
+_UNUSABLE = {
+    **dict.fromkeys(("chandar-lab/neobert", "jinaai/jina-embeddings-v3"), _OWN_CODE),
+    **dict.fromkeys((f"qwen/qwen3-embedding-{size}" for size in ("0.6b", "4b", "8b")), _DECODER),
+}
+"""Checkpoints that people try and that cannot be trained, by lower-case id. Of all others, config.json decides."""
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -20,7 +29,11 @@ def known_pin(hub: str) -> Published | None:
 
 
 def pin_problem(hub: str, revision: str) -> str | None:
-    """Why a revision cannot be loaded: it is known to hold no safetensors. None if it can, or if nothing is known."""
+    """Why a hub model cannot be trained here: it is known to be of no use, or the revision to hold no safetensors. None
+    if it can, or if nothing is known."""
+    unusable = _UNUSABLE.get(hub.lower())
+    if unusable is not None:
+        return f"{hub} {unusable}; {INSTEAD}"
     known = known_pin(hub)
     if known is None or revision not in known.without:
         return None

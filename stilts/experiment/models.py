@@ -28,12 +28,13 @@ class InitDecl(Frozen):
 
 
 class ModelDecl(Frozen):
-    """A base model: give exactly one of `hub` (with `revision`), `path` and `init`."""
+    """A base model: give exactly one of `hub`, `path` and `init`."""
 
     hub: str | None = None
     """Id of a model on the hub, such as `FacebookAI/xlm-roberta-base`."""
     revision: Revision | None = None
-    """Commit of the hub repository. It is required with `hub`, because it is part of every key."""
+    """Commit of the hub repository, which is part of every key. A name, such as a branch or refs/pr/N, is looked up on
+    the first run, and its commit is kept in the store. Empty: the branch `main`."""
     shape: dict[str, Any] | None = None
     """Fields of a hub model's config.json (`model_type`, `hidden_size`, ...), for costs and checks before the model is
     downloaded. They are compared with the file before the first trial, and are part of no key."""
@@ -44,12 +45,19 @@ class ModelDecl(Frozen):
     pretrain: tuple[StageDecl, ...] = ()
     """Stages that come before every regime (continued pretraining). Their seed is 0 unless one is given."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _main_branch(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("hub") is not None and given.get("revision") is None:
+            return {**given, "revision": "main"}
+        return given
+
     @model_validator(mode="after")
     def _one_origin(self) -> "ModelDecl":
         if sum(origin is not None for origin in (self.hub, self.path, self.init)) != 1:
             raise ValueError("give exactly one of hub, path and init")
-        if (self.hub is None) != (self.revision is None):
-            raise ValueError("hub and revision go together: a pinned revision identifies the weights")
+        if self.hub is None and self.revision is not None:
+            raise ValueError("revision is that of a hub model; give hub, or leave it out")
         if self.shape is not None and self.hub is None:
             raise ValueError("shape describes a hub model; of a local folder, config.json is read")
         return self

@@ -10,7 +10,7 @@ from stilts.encoders.config_checks import config_problems
 from stilts.encoders.configs import config_of
 from stilts.encoders.kinds import kind_warning
 from stilts.encoders.language_heads import find_language_head
-from stilts.encoders.pins import pin_is_known, pin_problem, pin_warning
+from stilts.encoders.pins import known_pin, pin_is_known, pin_problem, pin_warning
 from stilts.errors import Problems, StiltsError
 from stilts.experiment.runtime import Runtime
 from stilts.identity.stage import BaseSpec, StageSpec
@@ -35,6 +35,32 @@ def check_fit(graph: Graph, runtime: Runtime) -> None:
 def model_warnings(graph: Graph) -> list[str]:
     """Warnings about base models: facts that could not be checked, and types known to give poor results."""
     return list(dict.fromkeys(_warnings(graph)))
+
+
+def recipe_notes(graph: Graph) -> list[str]:
+    """How the authors of a base model fine-tuned it, where the recipe of a stage directly after it differs."""
+    found: dict[str, None] = {}
+    for node in graph:
+        base = graph.nodes.get(str(node.parent))
+        if base is not None and isinstance(base.spec, BaseSpec) and isinstance(node.spec, StageSpec):
+            found |= dict.fromkeys(_recipe_notes(base, node.spec))
+    return list(found)
+
+
+def _recipe_notes(base: Node, spec: StageSpec) -> Iterator[str]:
+    known = None if not isinstance(base.spec, BaseSpec) else known_pin(base.spec.identity.get("hub", ""))
+    if known is None or len(spec.parts) > 1:
+        return
+    task, recipe = spec.parts[0].task, spec.recipe.model_dump()
+    published = known.recipes.get(task, {})
+    other = {name: value for name, value in published.items() if recipe[name] != value}
+    if other:
+        theirs = ", ".join(f"{name} {value:g}" for name, value in other.items())
+        here = ", ".join(f"{recipe[name]:g}" if recipe[name] is not None else "none" for name in other)
+        yield (
+            f"{base.name}: its published recipe for {task} has {theirs} ({known.recipe_source}); here: {here} "
+            f"(recipes: {{{task}: ...}})"
+        )
 
 
 def model_rows(graph: Graph) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from stilts.data.sources.pins import is_known
 from stilts.identity.stage import SHORT, DataRef, StageSpec
-from stilts.plan.check_models import model_rows, model_warnings
+from stilts.plan.check_models import model_rows, model_warnings, recipe_notes
 from stilts.plan.cost.calibrate import measure
 from stilts.plan.cost.disk import declared_trials, disk_need
 from stilts.plan.cost.estimate import StageCost, stage_costs, uses_gpus
@@ -143,6 +143,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
         "unknown": sorted({item for cost in plan.costs.values() for item in cost.unknown}),
         "notes": [
             *model_warnings(graph),
+            *recipe_notes(graph),
             *memory_notes(graph, plan.expansion.experiment.runtime),
             *notes(graph),
             *idle_notes(plan.expansion.experiment, graph),

@@ -76,6 +76,10 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "true for a number": (lambda f: config(f, num_attention_heads=True), "num_attention_heads should be a number"),
     "heads that do not divide": (lambda f: config(f, num_attention_heads=5), "transformers makes no model of these"),
     "unknown activation": (lambda f: config(f, hidden_act="gelo"), "transformers makes no model of these fields"),
+    "a class of its own": (
+        lambda f: config(f, auto_map={"AutoModel": "jinaai/code--modeling_lora.XLMRobertaLoRA"}),
+        "auto_map: XLMRobertaLoRA is code that comes with the checkpoint and is never executed",
+    ),
     "pad_token_id null": (lambda f: config(f, pad_token_id=None), "pad_token_id is null; give the id"),
     "pad_token_id too high": (lambda f: config(f, pad_token_id=99999), "pad_token_id 99999 is not below vocab_size"),
     "another pad_token_id": (lambda f: config(f, pad_token_id=0), "the tokenizer's padding token has the id 1"),

@@ -6,6 +6,7 @@ import pytest
 
 from stilts.encoders.architectures import published
 from stilts.encoders.pins import is_commit, pin_is_known, pin_problem, pin_warning, resolve_revision
+from stilts.experiment.recipe import Recipe
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 PINS = {
@@ -66,6 +67,25 @@ def test_a_revision_is_known_lacking_or_not_known(name: str) -> None:
         assert pin_is_known(one.id, str(one.revision))
         assert pin_warning(one.id, str(one.revision)) is None
     assert "not known to hold safetensors" in str(pin_warning(one.id, "0" * 40))
+
+
+@pytest.mark.parametrize(
+    ("hub", "why"),
+    [
+        ("chandar-lab/NeoBERT", "needs code that comes with the checkpoint"),
+        ("jinaai/jina-embeddings-v3", "needs code that comes with the checkpoint"),
+        ("Qwen/Qwen3-Embedding-0.6B", "is a decoder"),
+    ],
+)
+def test_checkpoints_of_no_use_are_refused_by_name(hub: str, why: str) -> None:
+    assert f"{hub} {why}" in str(pin_problem(hub, "main"))
+
+
+def test_published_recipes_have_a_source() -> None:
+    for one in published().values():
+        assert bool(one.recipes) == bool(one.recipe_source)
+        for fields in one.recipes.values():
+            Recipe(**fields, **({} if "epochs" in fields else {"epochs": 1}))
 
 
 def test_another_owner_is_another_model() -> None:

@@ -80,7 +80,7 @@ nam: small
 seeds: [1, 1]
 seeds: [2]
 models:
-  a: {hub: x}
+  a: {path: x, revision: y}
   b: {init: {config: {}, tokenizer: {vocab: 3}}}
 intermediates: [none, mnli, mnli]
 targets:
@@ -102,7 +102,7 @@ store: ${NOWHERE}/x
             "e.yaml:1: name: is required",
             "e.yaml:1: nam: unknown key; did you mean 'name'?",
             "e.yaml:3: seeds: 1 is given twice",
-            "e.yaml:5: models.a: hub and revision go together: a pinned revision identifies the weights",
+            "e.yaml:5: models.a: revision is that of a hub model; give hub, or leave it out",
             "e.yaml:6: models.b.init.tokenizer.vocab_size: is required",
             "e.yaml:6: models.b.init.tokenizer.vocab: unknown key; did you mean 'vocab_size'?",
             "e.yaml:7: intermediates: 'mnli' is given twice",

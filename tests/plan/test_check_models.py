@@ -8,10 +8,11 @@ import pytest
 from huggingface_hub import constants
 from rich.console import Console
 
+from stilts.encoders.architectures import published
 from stilts.encoders.sizes import shape_of
 from stilts.errors import Problems, StiltsError
 from stilts.identity.stage import BaseSpec
-from stilts.plan.check_models import model_rows, model_warnings
+from stilts.plan.check_models import model_rows, model_warnings, recipe_notes
 from stilts.plan.expand import Expansion, expand
 from stilts.plan.summary import make_plan, summarize
 from stilts.run.launch import check_limits
@@ -208,3 +209,23 @@ def test_limits_refuse_a_model_without_a_price(data: FakeData, limits: Limits) -
     plan = make_plan(planned(data, UNKNOWN, cluster=machines), {}, "store", [])
     with pytest.raises(StiltsError, match="the size of a base model is not known"):
         check_limits(plan, None, limits, Console())  # type: ignore[arg-type]
+
+
+def test_published_recipes_are_told_where_the_plan_differs(data: FakeData) -> None:
+    """Multilingual-MiniLM's model card has settings for XNLI."""
+    hub = {"hub": "microsoft/Multilingual-MiniLM-L12-H384"}
+    (note,) = recipe_notes(planned(data, hub, targets=["xnli"]).graph)
+    assert "recipe for xnli has learning_rate 5e-05, batch_size 128, warmup 500, weight_decay 0.001" in note
+    assert "(its model card); here: " in note
+    own = {"learning_rate": 5e-5, "epochs": 5, "batch_size": 128, "warmup": 500, "weight_decay": 0.001}
+    assert recipe_notes(planned(data, hub, targets=["xnli"], recipes={"xnli": own}).graph) == []
+
+
+@pytest.mark.parametrize("name", sorted(published()))
+def test_every_known_model_is_priced_by_its_name(data: FakeData, name: str) -> None:
+    """Without a revision, a network or a cache: no plan of it has a size that is not known."""
+    one = published()[name]
+    expansion = planned(data, {"hub": one.id, "revision": one.revision or "0" * 40})
+    plan = make_plan(expansion, {}, "store", [])
+    assert all(cost.weight_bytes or cost.resume_bytes or cost.staged_bytes for cost in plan.costs.values())
+    assert summarize(plan)["unknown"] == []

@@ -1,4 +1,4 @@
-"""What each of two ranks runs for test_gang: `python gang_of_two.py RANK PORT BASE DROPPING_BASE XL OUT`.
+"""What each of two ranks runs for test_gang: `python gang_of_two.py RANK PORT BASE DROPPING_BASE OUT`.
 
 OUT receives what it found, as JSON.
 """
@@ -19,11 +19,9 @@ from stilts.identity.stage import Mixing
 from stilts.train import features
 from stilts.train import ranks as ranks_module
 from stilts.train.checkpoint import ResumeStore
-from stilts.train.engine_choice import load_for_training
 from stilts.train.loop import Diverged, train
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks, connect
-from stilts.train.sharded import is_divided
 from tests.train.toys import head_spec, load_model, make_features, one_part
 
 FIELDS = {"learning_rate": 3e-3, "max_steps": 5, "batch_size": 8, "max_length": 64, "precision": "fp32"}
@@ -77,30 +75,7 @@ def losses(
     return [loss for _, loss in result.losses], model
 
 
-def divided(base: Path, ranks: Ranks, precision: str, folder: Path | None, load: str) -> list[float]:
-    """Losses of a stage under ZeRO 3 with the whole model on every rank first, or `divided` while it is loaded. With a
-    folder, the stage is killed after its first resume state and begun again."""
-    recipe = Recipe(**{**FIELDS, "precision": precision}, weight_decay=0.1, selection="last")
-    found: list[float] = []
-    for stop in (True, False) if folder else (False,):
-        runtime = Runtime(ranks=2, zero_stage=3, checkpoint_seconds=1e-6 if stop else 600)
-        specs, store = [head_spec("classification")], None
-        if folder is not None:
-            store = (OneState if stop else ResumeStore)(folder)
-        if load == "whole":
-            model = Model.load(base, specs, recipe.seed_of("head"))
-        else:
-            model = load_for_training(base, specs, recipe, runtime, ranks)
-            assert all(is_divided(parameter) for parameter in model.encoder.encoder.parameters())
-        part = one_part(make_features("classification", 30), "classification", recipe)
-        with contextlib.suppress(Killed):
-            found = [loss for _, loss in train(model, part, recipe, runtime, ranks, resume=store).losses]
-        if precision == "fp32" and not stop:
-            found.append(float(sum(p.double().abs().sum() for p in model.parameters())))
-    return found
-
-
-def main(rank: int, port: int, base: Path, dropping: Path, xl: Path, out: Path) -> None:
+def main(rank: int, port: int, base: Path, dropping: Path, out: Path) -> None:
     torch.set_num_threads(1)
     ranks = connect(rank, 2, "127.0.0.1", port, torch.device("cpu"))
     found: dict = {"broadcast": ranks.broadcast(rank), "gather": ranks.gather(rank), "sum": ranks.sum(rank + 1.0)}
@@ -121,9 +96,6 @@ def main(rank: int, port: int, base: Path, dropping: Path, xl: Path, out: Path) 
             losses(dropping, ranks, "classification", stage, folder, stop=True)
         again, _ = losses(dropping, ranks, "classification", stage, folder)
         found[f"bitwise{stage}"] = [whole, again]
-    for precision in ("fp32", "bf16"):
-        found[f"divided {precision}"] = [divided(xl, ranks, precision, None, load) for load in ("whole", "divided")]
-    found["divided resumed"] = divided(xl, ranks, "fp32", out.parent / "divided", "divided")
     model = load_model(base, "classification", 2, seed=0)
     found["outputs"] = [row.tolist() for row in forward(model, make_features("classification", 7), {}, ranks)]
     table, settings = make_features("retrieval", 7), {"layer": 1, "layers": 2}
