@@ -133,7 +133,7 @@ def advice(error: BaseException) -> str | None:
     return None
 
 
-def explained(error: BaseException) -> str:
+def in_one_line(error: BaseException) -> str:
     """An error in one line: its class and message, the file that it is about or the line of stilts, and the advice."""
     text = f"{type(error).__name__}: {error}".rstrip(": ")
     found = advice(error)

@@ -8,7 +8,7 @@ import requests
 import torch
 from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 
-from stilts.advice import advice, explained
+from stilts.advice import advice, in_one_line
 from stilts.data.mixing import shares
 from stilts.errors import StiltsError
 
@@ -56,8 +56,8 @@ def refused() -> Exception:
 )  # fmt: skip
 def test_known_errors_have_an_advice(error: Exception, said: str) -> None:
     assert said in (advice(error) or "")
-    assert explained(error).startswith(f"{type(error).__name__}")
-    assert said in explained(error)
+    assert in_one_line(error).startswith(f"{type(error).__name__}")
+    assert said in in_one_line(error)
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_the_advice_is_that_of_the_first_known_error_of_a_chain() -> None:
 
 
 def test_a_full_disk_names_the_path() -> None:
-    assert "'/data/weights'" in explained(OSError(errno.ENOSPC, "No space left on device", "/data/weights"))
+    assert "'/data/weights'" in in_one_line(OSError(errno.ENOSPC, "No space left on device", "/data/weights"))
 
 
 def test_the_last_line_of_stilts_is_named() -> None:
     with pytest.raises(AttributeError) as found:
         shares({"a": 1}, None)  # type: ignore[arg-type]
-    assert " (stilts/data/mixing.py:" in explained(found.value)
-    assert explained(ValueError("bad")) == "ValueError: bad"
+    assert " (stilts/data/mixing.py:" in in_one_line(found.value)
+    assert in_one_line(ValueError("bad")) == "ValueError: bad"

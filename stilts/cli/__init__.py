@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from stilts.advice import advice, explained
+from stilts.advice import advice, in_one_line
 from stilts.cli import data, machine, results, run, start, store, tasks
 from stilts.cli.base import complain, progress_console
 from stilts.cli.exit_codes import DEFECT, FAILED, LIMIT_REACHED, MEANINGS
@@ -113,14 +113,14 @@ def _main() -> None:
             sys.stderr.write(redact(traceback.format_exc()))
             sys.exit(FAILED)
         if advice(error) is not None:
-            complain(explained(error))
+            complain(in_one_line(error))
             sys.exit(FAILED)
         known = explain(error, "use", Path(getattr(error, "filename", None) or "a file"))
         if known is not None:
             complain(str(known))
             sys.exit(FAILED)
         complain(
-            f"a defect of stilts, or something it did not foresee: {explained(error)}\n"
+            f"a defect of stilts, or something it did not foresee: {in_one_line(error)}\n"
             "Nothing that was stored is lost. STILTS_DEBUG=1 shows the traceback; please report it."
         )
         sys.exit(DEFECT)

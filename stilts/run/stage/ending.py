@@ -15,7 +15,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from stilts.advice import explained
+from stilts.advice import in_one_line
 from stilts.errors import StiltsError, chain
 from stilts.experiment.secrets import redact
 from stilts.ledger.record import read_ending, stage_path, write_failure
@@ -56,7 +56,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     cause = _cause(error)
     return {
         "status": _STATUS.get(type(error).__name__, FAILED) if cause is None else LOST,
-        "error": redact(str(error) if isinstance(error, StiltsError) else explained(error)),
+        "error": redact(str(error) if isinstance(error, StiltsError) else in_one_line(error)),
         "traceback": redact("".join(traceback.format_exception(error))),
         **({} if cause is None else {"cause": cause}),
     }
