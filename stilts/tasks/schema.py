@@ -22,6 +22,12 @@ SCORED_TEXTS = pa.schema(
 """A text, or a pair of texts, with a number; `text_b` is empty in every row if there is one text, and `score` is NaN
 where there is no gold."""
 
+TEXTS_WITH_LABELS = pa.schema(
+    [("id", pa.string()), ("text_a", pa.string()), ("text_b", pa.string()), ("labels", pa.list_(pa.string()))]
+)
+"""A text, or a pair of texts, with any number of labels. An empty list says that no label applies, null that there
+is no gold."""
+
 MULTIPLE_CHOICE = pa.schema(
     [("id", pa.string()), ("text_a", pa.string()), ("choices", pa.list_(pa.string())), ("label", pa.int32())]
 )
@@ -90,3 +96,7 @@ RANKING = pa.schema(
 """A query with its `id`, a text with its id `candidate`, or a pair of both, which can be trained on. The columns of the
 part that a row lacks are empty. `context` is the text around `text`, if any. A text is right for a query if they share
 a key. `language` is the language of the text where one table holds several languages, and empty elsewhere."""
+
+GRADED_RANKING = RANKING.append(pa.field("grades", pa.list_(pa.int32())))
+"""As RANKING. The keys of a query are the names of its relevant candidates, with one grade above 0 for each in
+`grades`; the only key of a text is its own name."""

@@ -90,6 +90,14 @@ def _score(value: Any) -> str | None:
     return None if right else f"is {kind_of(value)}, expected a number"
 
 
+def _labels(value: Any) -> str | None:
+    """A list of labels, of 0 and 1, or text with a bar between labels."""
+    if value is None or isinstance(value, str):
+        return None
+    right = isinstance(value, list) and all(isinstance(item, str | int) for item in value)
+    return None if right else f"is {kind_of(value)}, expected a list of labels"
+
+
 def _texts(value: Any) -> str | None:
     return _items(value, _text, "a list of texts")
 
@@ -141,6 +149,7 @@ _CHECKS: dict[str, Check] = {
     "tokens": _texts,
     "tags": _tags,
     "label": _label,
+    "labels": _labels,
     "score": _score,
     "answers": _answers,
 }

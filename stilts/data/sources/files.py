@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from stilts.data.sources import (
+    beir,
     bitexts,
     choices,
     conllu,
@@ -104,6 +105,8 @@ FORMATS: dict[str, Format] = tracked(
         "conllu": Format(conllu.read_conllu),
         "propositions": Format(propositions.read_propositions),
         "frames": Format(frames.read_frames, gold="the intent and the tag of each word"),
+        "beir": Format(beir.read_judgements, candidates=beir.read_corpora, beside=beir.queries_beside),
+        "conll": Format(tags.read_conll, gold="the last column"),
         "texts": Format(texts.read_texts, gold="a second column"),
         "table": Format(table.read_columns, gold="the column of the labels"),
     }

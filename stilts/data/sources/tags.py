@@ -43,9 +43,9 @@ def _read_files(path: Path, task: Task, language: str) -> pa.Table:
     return reader(path, task, language)
 
 
-def _read_lines(path: Path, task: Task, language: str) -> pa.Table:
+def _read_lines(path: Path, task: Task, language: str, *, tabs: bool = True) -> pa.Table:
     report = Report(path)
-    lines = _without_marks(path, _token_lines(path, report))
+    lines = _without_marks(path, _token_lines(path, report) if tabs else list(map(_outer_cells, read_lines(path))))
     first, line = next(((number, line) for number, line in lines if line), (1, ""))
     if _HEADER.fullmatch(line):
         report.add(first, f"{line!r} is a header, which this format does not have; take the line away")
@@ -87,8 +87,23 @@ def _read_lines(path: Path, task: Task, language: str) -> pa.Table:
     return to_table(path, {"id": ids, "tokens": tokens, "tags": tags}, TAGGING)
 
 
+@each_file
+def read_conll(path: Path, task: Task, language: str) -> pa.Table:
+    """Read tagged sentences whose columns are separated by blanks or tabs, as those of CoNLL-2003 and MasakhaNER.
+
+    The first column is the token, the last one the tag; a line of one column is a token of a file without gold.
+    """
+    return _read_lines(path, task, language, tabs=False)
+
+
 LONGEST = 2_000
 """Most tokens of a sentence. The longest sentences of UD and PAN-X have some hundreds."""
+
+
+def _outer_cells(line: str) -> str:
+    """The first and the last column of a line, with a tab between them."""
+    cells = line.split()
+    return "\t".join((cells[0], cells[-1]) if len(cells) > 1 else cells)
 
 
 def _token_lines(path: Path, report: Report) -> list[str]:

@@ -114,6 +114,7 @@ class Family:
         usual_recipe: fields of the recipe of a task that gives none.
         usual_settings: evaluation settings of its tasks; lengths that a task's recipe gives replace those here.
         usual_format: format of the files of a task that names none (`data/sources/files.py`); None if there is none.
+        hub_needs_format: whether rows of the hub become examples by the task's file format (`Format.from_hub`).
         columns: columns that a table with a header or a data set of the hub must have (`from_hub`).
         optional_columns: columns that it may have, besides `id`.
         hub_requirements: what a row of the hub lacks -> whether a canonical row has it. Rows of training and dev sets
@@ -140,6 +141,7 @@ class Family:
     usual_recipe: ClassVar[Mapping[str, Any]] = {}
     usual_settings: ClassVar[Mapping[str, Any]] = {"max_length": 128}
     usual_format: str | None = None
+    hub_needs_format: bool = False
     columns: tuple[str, ...] = ()
     optional_columns: tuple[str, ...] = ()
     hub_requirements: ClassVar[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = {}

@@ -42,11 +42,12 @@ class DualEncoder(Family):
     partly_labelled = True
     keeps_ids = True
     splits_examples = True
-    usual_metrics = ("map@20",)
+    usual_metrics: tuple[str, ...] = ("map@20",)
     usual_recipe: ClassVar[Mapping[str, Any]] = {"max_length": 256, "max_query_length": 96}
     usual_settings: ClassVar[Mapping[str, Any]] = {"max_length": 256, "max_query_length": 96}
     usual_format = "squad_pairs"
-    columns = ("id", "context", "question", "answers")
+    hub_needs_format = True
+    columns: tuple[str, ...] = ("id", "context", "question", "answers")
     noise: ClassVar[Mapping[str, tuple[str, ...]]] = {"all": ("query",)}
 
     def validate(self, table: pa.Table, task: Task) -> list[str]:
@@ -82,9 +83,7 @@ class DualEncoder(Family):
         keys = table["keys"].to_pylist()
         return keys if any(keys) else None
 
-    def scored_gold(
-        self, table: pa.Table, task: Task, candidates: pa.Table | None = None
-    ) -> dict[str, list[str]] | None:
+    def scored_gold(self, table: pa.Table, task: Task, candidates: pa.Table | None = None) -> dict[str, Any] | None:
         """Return the right candidates by query: those that share a key with it, possibly none."""
         queries = queries_of(table)
         keys = queries["keys"].to_pylist()

@@ -1,10 +1,15 @@
 """Metrics of retrieval: mined sentence pairs (BUCC) and rankings (LAReQA, Mewsli-X)."""
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stilts.tasks.metrics.base import Counts, Facts, Metric, overlap_metrics, register
+from stilts.tasks.metrics.base import Counts, Facts, Metric, Sums, overlap_metrics, register
+
+Grades = Mapping[str, float] | Collection[str]
+"""The relevant texts of a query, with their grades or alike."""
 
 RANKS = 20
 """Ranks that XTREME-R's rankings are scored by."""
@@ -46,6 +51,44 @@ def average_precision(ranked: Sequence[str], right: Collection[str], k: int = RA
     return score / min(len(right), k) if right else 0.0
 
 
+def discounted_gain(grades: Sequence[float], k: int) -> float:
+    """The sum of grades, each divided by log2(rank + 1), over the first k (Jarvelin and Kekalainen 2002)."""
+    return float(sum(grade / math.log2(rank + 2) for rank, grade in enumerate(grades[:k])))
+
+
+def count_gains(predictions: Mapping[str, Sequence[str]], gold: Mapping[str, Grades], facts: Facts) -> Counts:
+    """float64 [queries, 4]: nDCG@10, recall@10, recall@20 and the reciprocal rank among the first 10 of each query.
+
+    nDCG is the gain of the ranking, divided by that of the best ranking of the relevant texts (trec_eval's `ndcg_cut`).
+    A text that a ranking names twice counts once, and a query without relevant texts scores 0.
+    """
+    return np.array([_gains(predictions.get(id_, ()), _grades(right)) for id_, right in gold.items()], np.float64)
+
+
+def _gains(ranked: Sequence[str], grades: Mapping[str, float]) -> tuple[float, float, float, float]:
+    ranked = list(dict.fromkeys(ranked))
+    best = discounted_gain(sorted(grades.values(), reverse=True), 10)
+    if not best:
+        return 0.0, 0.0, 0.0, 0.0
+    found = [grades.get(name, 0) for name in ranked]
+    first = next((rank for rank, grade in enumerate(found[:10], 1) if grade > 0), None)
+    recalls = (sum(grade > 0 for grade in found[:k]) / len(grades) for k in (10, 20))
+    return discounted_gain(found, 10) / best, *recalls, 1 / first if first else 0.0  # type: ignore[return-value]
+
+
+def _grades(right: Grades) -> Mapping[str, float]:
+    """The grades of relevant texts; 1 for each where there are none."""
+    return right if isinstance(right, Mapping) else dict.fromkeys(right, 1.0)
+
+
+def _gain_metrics(of: str) -> tuple[Metric, ...]:
+    def share(column: int) -> Callable[[Sums, float], NDArray[np.float64]]:
+        return lambda sums, items: sums[..., column] / items * 100
+
+    names = ("ndcg@10", "recall@10", "recall@20", "mrr@10")
+    return tuple(Metric(name, of, count_gains, share(column)) for column, name in enumerate(names))
+
+
 def count_precision(
     predictions: Mapping[str, Sequence[str]], gold: Mapping[str, Collection[str]], facts: Facts
 ) -> Counts:
@@ -54,6 +97,8 @@ def count_precision(
 
 
 register(
+    *_gain_metrics("rankings"),
+    *_gain_metrics("graded rankings"),
     *overlap_metrics("pairs", count_pairs),
     Metric(f"map@{RANKS}", "rankings", count_precision, lambda sums, items: sums[..., 0] / items * 100),
 )

@@ -14,8 +14,10 @@ from stilts.errors import StiltsError
 from stilts.tasks.base import Task, all_tasks, get_task
 from stilts.tasks.metrics import Facts, Metric, base, metrics_of, register
 from stilts.tasks.metrics.base import total
+from stilts.tasks.metrics.label_sets import count_sets
 from stilts.tasks.metrics.labels import count_binary, count_by_label
 from stilts.tasks.metrics.numbers import count_deviations, count_ranks
+from stilts.tasks.metrics.retrieval import count_gains
 from stilts.tasks.metrics.sentences import count_frames
 from stilts.tasks.score import main_metric, main_number, score
 
@@ -25,7 +27,7 @@ THREE = ("entailment", "neutral", "contradiction")
 @pytest.mark.parametrize(
     ("task", "fields", "message"),
     [
-        ("lareqa", {"metric": "ndcg@10", "metrics": ("ndcg@10",)}, r"no metric 'ndcg@10' of rankings; valid: map@20"),
+        ("lareqa", {"metric": "err", "metrics": ("err",)}, r"no metric 'err' of rankings; valid: map@20, mrr@10, ndcg"),
         ("lareqa", {"metric": "map@10", "metrics": ("map@10",)}, r"did you mean 'map@20'"),
         ("xnli", {"metric": "f1", "metrics": ("f1",)}, r"'f1' cannot be computed: .* there are 3; use macro_f1"),
         ("xnli", {"metric": "metric", "metrics": ("accuracy", "f1")}, r"'metric' cannot be computed: .* there are 3"),
@@ -104,7 +106,15 @@ def test_a_new_metric_is_one_registration(monkeypatch: pytest.MonkeyPatch) -> No
 def test_every_metric_is_a_function_of_sums() -> None:
     """Samples scored together are scored as each by itself; the bootstrap relies on it."""
     rng = np.random.default_rng(0)
-    widths = {count_binary: 4, count_by_label: 9, count_frames: 5, count_deviations: 5, count_ranks: 5}
+    widths = {
+        count_binary: 4,
+        count_by_label: 9,
+        count_frames: 5,
+        count_deviations: 5,
+        count_ranks: 5,
+        count_sets: 10,
+        count_gains: 4,
+    }
     for kind in base.kinds_of_answers():
         for name, metric in metrics_of([kind]).items():
             width = widths.get(metric.count, 3)
