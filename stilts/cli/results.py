@@ -118,7 +118,7 @@ def explain(
 def score(
     predictions: Annotated[Path, typer.Option(help="Folder with files TASK/test-LANGUAGE.")],
     labels: Annotated[Path, typer.Option(help="Folder with the gold labels, in the same layout.")],
-    benchmark: Annotated[str, typer.Option(help="xtreme or xtreme-r")] = "xtreme",
+    benchmark: Annotated[str, typer.Option(help="xtreme, xtreme-r, or a YAML file of your own")] = "xtreme",
     as_json: Json = False,
 ) -> None:
     """Score a prediction folder in XTREME's layout as its evaluate.py does.

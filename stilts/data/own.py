@@ -67,7 +67,7 @@ def _read(catalog: Catalog, task: Task) -> tuple[dict[tuple[str, str], DataRef],
     for split in ("train", TRANSLATED, "dev", "test"):
         if getattr(source, split) is None:
             continue
-        there = [language for language in dict.fromkeys(("en", *task.languages)) if catalog.has(task, split, language)]
+        there = [language for language in task.all_languages if catalog.has(task, split, language)]
         if not there:
             problems.append(f"{task.name}: {getattr(source, split)} does not exist in any of its languages")
         for language in there:

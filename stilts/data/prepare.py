@@ -384,7 +384,7 @@ def _by_language(task: Task, patterns: Sequence[str]) -> dict[str, Path]:
 def _names(task: Task, patterns: Sequence[str], language: str) -> bool:
     """Whether paths can be of this language: one without `{lang}` is English, if it does not hold every language."""
     several = language == EVERY or get_format(task).languages is not None
-    return language == "en" or several or all("{lang}" in pattern for pattern in patterns)
+    return language == task.source_language or several or all("{lang}" in pattern for pattern in patterns)
 
 
 def _override(task: Task, declared: TaskSource, split: str) -> HubSource | None:

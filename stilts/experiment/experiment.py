@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from stilts.experiment.benchmarks import BenchmarkDecl, benchmark_given
 from stilts.experiment.claims import ClaimDecl
 from stilts.experiment.data import DataDecl, TaskSource
 from stilts.experiment.machines import Cluster
@@ -176,8 +177,8 @@ class Experiment(Frozen):
     tasks: tuple[TaskFile, ...] = ()
     """Files of tasks of your own, in YAML or Python: `[my_tasks.yaml]`. A path is relative to the YAML file that names
     it. Their tasks are named like those of the library in the rest of the file."""
-    benchmark: str = "xtreme"
-    """Benchmark whose languages and averages are used: `xtreme` or `xtreme-r`."""
+    benchmark: str | BenchmarkDecl = "xtreme"
+    """Benchmark whose languages and averages are used: `xtreme`, `xtreme-r`, or a YAML file with one of your own."""
     languages: Literal["all", "present"] | tuple[Language, ...] = "all"
     """Languages in which targets are evaluated. all: every language of the benchmark, a missing file is an error.
     present: those whose files exist. Masked language modelling reads every language whose text exists, independently of
@@ -232,6 +233,14 @@ class Experiment(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _averages_have_names_of_their_own(self) -> "Experiment":
+        own = (self.benchmark.name, *self.benchmark.groups) if isinstance(self.benchmark, BenchmarkDecl) else ()
+        taken = next((name for name in self.targets if name in own), None)
+        if taken is not None:
+            raise ValueError(f"targets.{taken}: the benchmark has an average of this name; give the target another")
+        return self
+
+    @model_validator(mode="after")
     def _seed_parts_vary(self) -> "Experiment":
         given = {part: getattr(self.seed_parts, part) for part in SEED_PARTS}
         for part, value in given.items():
@@ -253,6 +262,11 @@ class Experiment(Frozen):
             except ValueError as error:
                 raise ValueError(f"cluster: {error}") from None
         return self
+
+    @field_validator("benchmark", mode="before")
+    @classmethod
+    def _read_benchmark(cls, value: Any) -> Any:
+        return benchmark_given(value)
 
     @field_validator("tasks", mode="before", json_schema_input_type=list[str | TaskFile])
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import yaml
 
 from stilts.errors import Problems, StiltsError
+from stilts.experiment.benchmarks import is_file
 from stilts.experiment.document import Document, Dumper, merge, override, parse_file, parse_value
 from stilts.experiment.experiment import Experiment
 from stilts.experiment.mistakes import InvalidExperiment, Location
@@ -86,14 +87,18 @@ def _load(
 
 
 def _place_files(data: dict[str, Any], document: Document) -> None:
-    """Make the paths of `tasks` relative to the file that names them; those of `--set` stay as they are."""
-    tasks = data.get("tasks")
-    if not isinstance(tasks, list):
-        return
-    for number, path in enumerate(tasks):
-        file, line, _ = document.where(("tasks", number)).rpartition(":")
-        if isinstance(path, str) and line:
-            tasks[number] = os.path.normpath(os.path.join(os.path.dirname(file), os.path.expanduser(path)))
+    """Make paths of `tasks` and `benchmark` relative to the file that names them; `--set` gives them as they are."""
+
+    def placed(path: Any, *location: str | int) -> Any:
+        file, line, _ = document.where(location).rpartition(":")
+        if not isinstance(path, str) or not line:
+            return path
+        return os.path.normpath(os.path.join(os.path.dirname(file), os.path.expanduser(path)))
+
+    if isinstance(data.get("tasks"), list):
+        data["tasks"] = [placed(path, "tasks", number) for number, path in enumerate(data["tasks"])]
+    if isinstance(data.get("benchmark"), str) and is_file(data["benchmark"]):
+        data["benchmark"] = placed(data["benchmark"], "benchmark")
 
 
 def resolved_yaml(experiment: Experiment) -> str:

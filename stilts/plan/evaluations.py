@@ -71,9 +71,10 @@ class Evaluator:
             self.problems.add(where, "none of its languages is both selected (languages:) and available (data:)")
         return tuple(specs)
 
-    def selection(self, task_name: str, language: str = "en") -> EvaluationSpec | None:
+    def selection(self, task_name: str, language: str | None = None) -> EvaluationSpec | None:
         """The evaluation on a training task's dev set, by which regimes and seeds are chosen; None if it has none."""
         task = get_task(task_name)
+        language = language or task.source_language
         if "dev" not in task.splits or not self.data.has(task, "dev", language):
             self._check_declared(task, "dev")
             return None

@@ -186,11 +186,12 @@ class Trainer:
 
     def _examples(self, task: Task, training: str, languages: tuple[str, ...] | None) -> Iterator[DataRef]:
         if training == "english":
-            if languages not in (None, ("en",)):
+            source = task.source_language
+            if languages not in (None, (source,)):
                 raise StiltsError(
                     f"{task.name} is trained on English; for languages, set training: translated or in-language"
                 )
-            yield self.ref(task.name, "train", "en")
+            yield self.ref(task.name, "train", source)
             return
         found = languages or self.languages(task, training)
         if languages is None and set(found) <= {"en"}:
@@ -222,8 +223,8 @@ class Trainer:
     def _dev_language(self, task: Task, training: str, languages: tuple[str, ...] | None) -> str:
         """Language of the dev set: English, or that of a stage that trains on one language, if it has a dev set."""
         if training == "in-language" and languages is not None and len(languages) == 1:
-            return languages[0] if self.data.has(task, "dev", languages[0]) else "en"
-        return "en"
+            return languages[0] if self.data.has(task, "dev", languages[0]) else task.source_language
+        return task.source_language
 
     def _text_languages(self, task: Task) -> list[str]:
         """All languages whose text exists, whatever the experiment evaluates: that must not change what is trained."""

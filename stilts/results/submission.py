@@ -151,7 +151,7 @@ class _Submission:
         lacking = any(target["missing_languages"] for target in self.targets.values())
         return {
             "schema": SCHEMA,
-            "benchmark": self.benchmark.name,
+            "benchmark": self.benchmark.reference,
             "complete": not self.missing and not lacking,
             "model": model,
             "targets": self.targets,

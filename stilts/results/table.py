@@ -31,7 +31,7 @@ ZERO_SHOT = "zero-shot"
 """Value of the column `setting` for a target that is trained on English data only."""
 
 _BENCHMARK = b"stilts.benchmark"
-"""Metadata key under which the table stores the name of the experiment's benchmark."""
+"""Metadata key under which the table stores the experiment's benchmark: its name, or its definition as JSON."""
 
 _SEED_PARTS = b"stilts.seed_parts"
 """Metadata key under which the table stores `SeedsOfParts` as JSON; absent if the experiment has no `seed_parts`."""
@@ -172,7 +172,7 @@ def build_table(
                 **_condition(spec, records[where]),
             }
             rows += [shared | row for row in _measured(task, records[where], cell, statuses)]
-    metadata = {**(SCHEMA.metadata or {}), _BENCHMARK: benchmark.name.encode()}
+    metadata = {**(SCHEMA.metadata or {}), _BENCHMARK: _encoded(benchmark)}
     if seed_parts:
         metadata[_SEED_PARTS] = json.dumps(seed_parts).encode()
     return pa.Table.from_pylist(rows, schema=SCHEMA.with_metadata(metadata))
@@ -204,8 +204,15 @@ def _meets_itself(model: str, intermediate: str, target: str, seed: int, interme
 
 
 def benchmark_of(table: pa.Table) -> Benchmark:
-    """The benchmark whose name is stored in the table `results`."""
-    return get_benchmark(table.schema.metadata[_BENCHMARK].decode())
+    """The benchmark that the table `results` was made for."""
+    stored = table.schema.metadata[_BENCHMARK].decode()
+    return get_benchmark(json.loads(stored) if stored.startswith("{") else stored)
+
+
+def _encoded(benchmark: Benchmark) -> bytes:
+    """The name of a known benchmark, or the definition of a user's own as JSON."""
+    stands = benchmark.reference
+    return (stands if isinstance(stands, str) else json.dumps(stands)).encode()
 
 
 def seed_parts_of(table: pa.Table) -> SeedsOfParts:

@@ -172,6 +172,12 @@ class Task:
         return tuple(dict.fromkeys((*self.languages, *languages_of(self.name))))
 
     @property
+    def source_language(self) -> str:
+        """The language of its training and dev sets if none is said: English. A task of a user's own without English
+        trains on its first language."""
+        return "en" if self.origin is None or "en" in self.all_languages else self.languages[0]
+
+    @property
     def head_name(self) -> str:
         """Name of the head that it is trained and evaluated with."""
         return self.head or self.train_on or self.name

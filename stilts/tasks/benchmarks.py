@@ -1,7 +1,8 @@
 """The benchmarks: which tasks and languages each of them averages over, and under which names.
 
-A benchmark is declared here and nowhere else: tasks of the library take their languages from it, `stilts score` reads
-its folders by it, and an experiment names it (`benchmark: xtreme-r`). To add one, append a `Benchmark` to `BENCHMARKS`.
+The known benchmarks are declared here and nowhere else: tasks of the library take their languages from them,
+`stilts score` reads its folders by them, and an experiment names one (`benchmark: xtreme-r`). Users declare their own
+in YAML (`benchmark: my.yaml`, see `stilts/experiment/benchmarks.py`).
 
 Tasks, languages, their order and the groups of XTREME and XTREME-R are those of evaluate.py. Of XTREME-R evaluate.py
 prints no average over all tasks: its list of LAReQA's languages is empty, and it has no reader and no metric for it, so
@@ -12,10 +13,13 @@ language's questions among the candidates of all languages. XTREME-R's own evalu
 questions of all languages, which is the same where each language has equally many.
 """
 
+import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from stilts.errors import StiltsError, nearest
+from stilts.experiment.benchmarks import BenchmarkDecl, is_file, read_benchmark
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,13 @@ class Benchmark:
     languages: Mapping[str, tuple[str, ...]]
     groups: Mapping[str, tuple[str, ...]]
     overall: str = "all_task"
+
+    @property
+    def reference(self) -> str | dict[str, Any]:
+        """What stands for the benchmark in files: its name, or its definition if it is a user's own."""
+        if BENCHMARKS.get(self.name) == self:
+            return self.name
+        return {"name": self.name, "languages": dict(self.languages), "groups": dict(self.groups)}
 
     def missing(self, task: str, given: Iterable[str]) -> list[str]:
         """The task's languages that are not among the given ones."""
@@ -111,15 +122,34 @@ XTREME_R = Benchmark(
 BENCHMARKS = {benchmark.name: benchmark for benchmark in (XTREME, XTREME_R)}
 
 
-def get_benchmark(name: str) -> Benchmark:
-    """The benchmark of this name.
+def get_benchmark(name: str | BenchmarkDecl | Mapping[str, Any]) -> Benchmark:
+    """The benchmark of this name, the one that a user declares, or that of a reference (`Benchmark.reference`).
 
     Raises:
-        StiltsError: there is none; the message names the nearest.
+        StiltsError: there is no benchmark of this name; the message names the nearest. A declared one has a task that
+            does not exist, or a language that its task does not have.
     """
+    if isinstance(name, str) and is_file(name):
+        name = read_benchmark(name)
+    if isinstance(name, BenchmarkDecl):
+        return _declared(name)
+    if isinstance(name, Mapping):
+        languages = {task: tuple(codes) for task, codes in name["languages"].items()}
+        return Benchmark(name["name"], languages, {group: tuple(names) for group, names in name["groups"].items()})
     if name not in BENCHMARKS:
         raise StiltsError(f"unknown benchmark {name!r}; {nearest(name, BENCHMARKS)}")
     return BENCHMARKS[name]
+
+
+def _declared(decl: BenchmarkDecl) -> Benchmark:
+    base = importlib.import_module("stilts.tasks.base")  # which imports this module
+    languages = {}
+    for name, codes in decl.targets.items():
+        task = base.get_task(name)
+        languages[name] = tuple(task.languages) if codes == "all" else codes
+        for code in languages[name]:
+            base.check_language(task, code)
+    return Benchmark(decl.name, languages, decl.groups)
 
 
 def languages_of(task: str) -> tuple[str, ...]:

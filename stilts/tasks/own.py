@@ -190,13 +190,13 @@ def make_task(name: str, decl: TaskDecl) -> Task:
         settings={**usual, **decl.settings},
         splits=_splits(family, decl),
         hub=_hub(decl.hub, decl.columns, numbers),
-        files=decl.format or ("table" if decl.columns and decl.hub is None else family.usual_format),
+        files=decl.format or _format(family, decl),
         sizes=decl.sizes,
         tokens_per_row=decl.tokens_per_row,
         head=decl.head or (base.head if base is not None else None),
         parallel=decl.parallel,
         answers=None if decl.metric or base is None else base.answers,
-        columns=decl.columns if decl.hub is None else {},
+        columns=decl.columns,
         label_values=numbers or {},
         origin=DECLARED,
     )
@@ -268,6 +268,12 @@ def _with_parts(family: Family, name: str, metrics: tuple[str, ...]) -> tuple[st
     for metric in metrics:
         found += find_metric(family.scored_as, metric, f"task {name}").parts or (metric,)
     return tuple(dict.fromkeys(found))
+
+
+def _format(family: Family, decl: TaskDecl) -> str | None:
+    """The format of files if none is named. Where columns are, files are tables, also those that replace hub data."""
+    tables = decl.columns and not (decl.hub is not None and family.hub_needs_format)
+    return "table" if tables else family.usual_format
 
 
 def _splits(family: Family, decl: TaskDecl) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ from stilts.plan.todo import artifact_name
 from stilts.session import Session
 from stilts.storage.parallel import parallel_map
 from stilts.storage.protocol import Store
+from stilts.tasks.benchmarks import get_benchmark
 from stilts.version import __version__
 
 STAGES = pa.schema(
@@ -126,7 +127,7 @@ def gather_facts(session: Session, command: str) -> Facts:
     packages = dict.fromkeys(package for versions in trained for package in versions)
     return Facts(
         name=experiment.name,
-        benchmark=experiment.benchmark,
+        benchmark=get_benchmark(experiment.benchmark).name,
         store=redact(session.store.uri),
         seeds=experiment.seeds,
         models={name: _described(plan, name) for name in experiment.models},
