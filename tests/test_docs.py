@@ -1,6 +1,7 @@
 """The documentation: its links lead somewhere, its experiments load, its Python runs, and its site builds."""
 
 import doctest
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stilts.experiment.benchmarks import read_benchmark
 from stilts.experiment.load import load_experiment, load_tuning
+from stilts.experiment.tasks import TaskFile
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -25,9 +28,22 @@ YAML = [(page, block) for page in PAGES for block in _blocks(page, "yaml")]
 
 @pytest.mark.parametrize(("page", "block"), YAML, ids=[f"{page.stem}-{i}" for i, (page, _) in enumerate(YAML)])
 def test_the_experiments_load(page: Path, block: str, tmp_path: Path) -> None:
-    """A whole experiment as it stands; part of one laid over the README's; a search; a task is not an experiment."""
+    """A whole experiment as it stands; part of one laid over the README's; a search; a file of tasks; a benchmark.
+
+    Blocks that begin with `# NAME.yaml` are files that other blocks of the page may name.
+    """
     fields = yaml.safe_load(block)
     file = tmp_path / "block.yaml"
+    for other in _blocks(page, "yaml"):
+        if named := re.match(r"# (\S+\.yaml)\n", other):
+            (tmp_path / named[1]).write_text(other)
+    if all(isinstance(value, dict) and {"family", "train_on"} & set(value) for value in fields.values()):
+        assert set(TaskFile(file="block.yaml", text=block).declarations()) == set(fields)
+        return
+    if {"name", "targets"} <= set(fields) and "models" not in fields:
+        file.write_text(block)
+        assert read_benchmark(file).name == fields["name"]
+        return
     file.write_text(block.replace("main_grid.yaml", str(JOBS / "main_grid.yaml")))
     if "search" in fields:
         assert load_tuning(file).search.trials
@@ -65,6 +81,37 @@ def test_files_that_are_named_exist(page: Path) -> None:
     roots = ("stilts/", "tests/", "ray_jobs/", "benchmarks/", "docs/", ".ci/")
     paths = [path for path in re.findall(r"`([\w./-]+)`", page.read_text()) if path.startswith(roots)]
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+OWN_TASKS = ROOT / "docs" / "own-tasks.md"
+
+
+def _walk(folder: Path, commands: list[str]) -> str:
+    """Run commands of the page on own tasks in a folder with the files that its YAML blocks are."""
+    for block in _blocks(OWN_TASKS, "yaml"):
+        name = re.match(r"# (\S+\.yaml)\n", block)
+        assert name is not None
+        (folder / name[1]).write_text(block)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    script = "set -e\n" + "".join(commands)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=900
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_new_user_declares_a_task_and_plans_it(tmp_path: Path) -> None:
+    said = _walk(tmp_path, _blocks(OWN_TASKS, "bash")[:3])
+    assert "topics: text_classification, accuracy, 2 labels: sport, travel" in said
+    assert "first: 2 cells, 2 stages" in said
+
+
+@pytest.mark.slow
+def test_a_new_user_gets_tables_of_a_task_and_a_benchmark(tmp_path: Path) -> None:
+    said = _walk(tmp_path, _blocks(OWN_TASKS, "bash"))
+    assert "topics" in said
+    assert "sentences" in said
 
 
 def test_a_command_of_the_readme_that_fails_ends_ci() -> None:
