@@ -35,7 +35,7 @@ def run(experiment: Path, overrides: list[str], nodes: int) -> tuple[float, dict
 
     session = Session.open(experiment, overrides)
     plan = session.plan()
-    seconds = {plan.jobs[key].name: value for key, value in plan.seconds().items()}
+    seconds = {plan.jobs[key].name: value for key, value in plan.seconds.items()}
     with tempfile.TemporaryDirectory(prefix="b-", dir="/tmp") as folder:
         cluster = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, "temp_dir": folder}
@@ -68,14 +68,15 @@ def predict(experiment: Path, overrides: list[str], taken: dict[str, float]) -> 
     plan = make_plan(session.expansion, {}, session.store.uri, records)
     cluster = session.experiment.cluster
     assert cluster is not None
-    flops = {key: taken[job.name] * plan.speed.flops for key, job in plan.jobs.items()}
-    as_taken = replace(plan, costs={key: replace(cost, flops=flops[key]) for key, cost in plan.costs.items()})
+    as_taken = replace(plan)
+    as_taken.seconds = {key: taken[job.name] for key, job in plan.jobs.items()}
+    as_taken.node_seconds = dict.fromkeys(plan.node_seconds, as_taken.seconds)
     return {
-        "speed": plan.speed.source,
+        "speed": plan.rates.source,
         "predicted_seconds": simulate(plan, cluster, 0).hours * 3600,
         "simulated_with_real_stages_seconds": simulate(as_taken, cluster, 0).hours * 3600,
         "stage_seconds": {
-            job.name: {"real": taken[job.name], "predicted": plan.seconds()[key]} for key, job in plan.jobs.items()
+            job.name: {"real": taken[job.name], "predicted": plan.seconds[key]} for key, job in plan.jobs.items()
         },
     }
 

@@ -80,17 +80,22 @@ def measure(graph: Graph, records: Iterable[Mapping[str, Any]], *, gpu: bool) ->
         records: stage records of the store.
         gpu: whether those trained on GPUs count, or those trained on CPUs.
     """
-    shapes = stage_shapes(graph)
     groups: dict[str, list[Observation]] = {}
-    for record in records:
-        node = graph.nodes.get(str(record.get("key")))
-        if node is None or record.get("speed", {}).get("kind") != ("gpu" if gpu else "cpu"):
-            continue
-        found = _observe(node, shapes[node.key], record)
-        if found is not None:
-            groups.setdefault(found.rates.hardware.name, []).append(found)
+    for found in observations_of(graph, records, gpu=gpu):
+        groups.setdefault(found.rates.hardware.name, []).append(found)
     ordered = sorted(groups.values(), key=len, reverse=True)
     return {group[0].rates.hardware.name: fit(group) for group in ordered}
+
+
+def observations_of(graph: Graph, records: Iterable[Mapping[str, Any]], *, gpu: bool) -> list[Observation]:
+    """The observations that records of stages of a graph are; arguments as of `measure`."""
+    shapes, found = stage_shapes(graph), []
+    for record in records:
+        node = graph.nodes.get(str(record.get("key")))
+        if node is not None and record.get("speed", {}).get("kind") == ("gpu" if gpu else "cpu"):
+            one = _observe(node, shapes[node.key], record)
+            found += [] if one is None else [one]
+    return found
 
 
 def _observe(node: Node, size: Shape | None, record: Mapping[str, Any]) -> Observation | None:

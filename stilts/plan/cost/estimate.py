@@ -4,15 +4,15 @@
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from stilts.encoders.sizes import Shape, shape_of
 from stilts.experiment.machines import Cluster
+from stilts.experiment.recipe import Recipe
 from stilts.experiment.runtime import Runtime
-from stilts.identity.stage import BaseSpec, DataRef, EvaluationSpec, Part, StageSpec, Watched
+from stilts.identity.stage import BaseSpec, DataRef, EvaluationSpec, StageSpec, Watched
 from stilts.plan.cost.tokens import dev_evaluations, evaluated_size, trained_tokens
 from stilts.plan.cost.work import NO_WORK, NOTHING, Pass, Work, reading_work, total, training_work
 from stilts.plan.graph import Graph, Node
@@ -27,8 +27,6 @@ SIZE_UNKNOWN = "the size of the base model"
 
 PREDICTION_BYTES = 40
 """Average size of one stored prediction over all tasks."""
-
-Reading = Callable[[EvaluationSpec, Shape | None, int], tuple[int, Pass]]
 
 
 @dataclass(frozen=True)
@@ -58,9 +56,58 @@ class StageCost:
 
 def stage_costs(graph: Graph, jobs: Mapping[str, StageJob]) -> dict[str, StageCost]:
     """Estimate the cost of each job; returns costs by stage key."""
-    shapes = stage_shapes(graph)
-    reading = cache(_reading)  # thousands of stages share their evaluations
-    return {key: _stage_cost(graph.nodes[key], job, shapes[key], reading) for key, job in jobs.items()}
+    shapes, counted = stage_shapes(graph), _Counted()
+    return {key: _stage_cost(graph.nodes[key], job, shapes[key], counted) for key, job in jobs.items()}
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What is counted of the training of a stage, for one rank."""
+
+    examples: float = 0.0
+    tokens: float = 0.0
+    steps: Pass = NOTHING
+    watched: float = 0.0
+    watching: Pass = NOTHING
+    unknown: frozenset[str] = frozenset()
+
+
+class _Counted:
+    """Counts trainings and evaluations, each once: thousands of stages differ only by their seeds and parents."""
+
+    def __init__(self) -> None:
+        self._trainings: dict[Hashable, _Training] = {}
+        self._evaluations: dict[Hashable, tuple[int, Pass]] = {}
+
+    def training(self, spec: StageSpec, job: StageJob, size: Shape | None) -> _Training:
+        parts = tuple((part.task, part.train, part.dev, _without_seeds(part.recipe)) for part in spec.parts)
+        mixing = None if spec.mixing is None else repr(spec.mixing)
+        key = parts, mixing, _without_seeds(spec.recipe), tuple(map(id, job.watched)), size, id(job.runtime)
+        if key not in self._trainings:
+            self._trainings[key] = _training(spec, job, size)
+        return self._trainings[key]
+
+    def evaluations(self, job: StageJob, size: Shape | None) -> tuple[int, Pass]:
+        # By identity, as the nodes of a graph share their evaluations, whose hash takes much longer.
+        key = tuple(map(id, job.evaluations)), size, job.runtime.ranks
+        if key not in self._evaluations:
+            self._evaluations[key] = _evaluations(job, size)
+        return self._evaluations[key]
+
+
+def _without_seeds(recipe: Recipe) -> tuple[Hashable, ...]:
+    return tuple(value for name, value in recipe.__dict__.items() if name not in ("seed", "seed_parts"))
+
+
+def _training(spec: StageSpec, job: StageJob, size: Shape | None) -> _Training:
+    seen, unknown = trained_tokens(spec)
+    examples, tokens = sum(rows for _, rows, _ in seen), sum(much for _, _, much in seen)
+    if size is None or not seen:
+        return _Training(examples, tokens, unknown=frozenset(unknown))
+    steps = training_work(spec, size, seen, job.runtime)
+    times = dev_evaluations(spec, examples)
+    watched, watching = watching_work(spec, job.watched, times, size, job.runtime.ranks)
+    return _Training(examples, tokens, steps, watched, watching, frozenset(unknown))
 
 
 def stage_shapes(graph: Graph) -> dict[str, Shape | None]:
@@ -71,29 +118,22 @@ def stage_shapes(graph: Graph) -> dict[str, Shape | None]:
     return shapes
 
 
-def _stage_cost(node: Node, job: StageJob, size: Shape | None, reading: Reading) -> StageCost:
-    spec, unknown = node.spec, set[str]()
-    seen: list[tuple[Part, float, float]] = []
-    if isinstance(spec, StageSpec) and not job.trained:
-        seen, unknown = trained_tokens(spec)
-    examples = sum(rows for _, rows, _ in seen)
+def _stage_cost(node: Node, job: StageJob, size: Shape | None, counted: _Counted) -> StageCost:
+    spec = node.spec
+    trains = isinstance(spec, StageSpec) and not job.trained
+    training = counted.training(spec, job, size) if isinstance(spec, StageSpec) and trains else _Training()
     precision = spec.recipe.precision if isinstance(spec, StageSpec) else _precision(job.evaluations)
-    predicted, evaluation = _evaluations(job, size, reading)
-    training, watched, watching = NOTHING, 0.0, NOTHING
-    if size is None:
-        unknown.add(SIZE_UNKNOWN)
-    elif isinstance(spec, StageSpec) and seen:
-        training = training_work(spec, size, seen, job.runtime)
-        watched, watching = watching_work(spec, job.watched, dev_evaluations(spec, examples), size, job.runtime.ranks)
+    predicted, evaluation = counted.evaluations(job, size)
+    unknown = {*training.unknown, *([SIZE_UNKNOWN] if size is None else [])}
     parameters = size.parameters if size is not None else 0
     best = isinstance(spec, StageSpec) and spec.selects
     stored = 0 if job.trained else parameters * (2 if job.rounds_weights else 4)
     loads = bool(job.evaluations) or not node.is_base
     return StageCost(
-        examples=round(examples),
-        tokens=round(sum(tokens for _, _, tokens in seen)),
+        examples=round(training.examples),
+        tokens=round(training.tokens),
         work=Work(
-            precision, training, watching, evaluation, watched, predicted,
+            precision, training.steps, training.watching, evaluation, training.watched, predicted,
             moved=stored + (4 * parameters if loads else 0), starts=int(loads),
         ),
         weight_bytes=stored if job.keep_weights else 0,
@@ -108,10 +148,10 @@ def _precision(evaluations: Iterable[EvaluationSpec]) -> str:
     return next((str(spec.settings["precision"]) for spec in evaluations if "precision" in spec.settings), "bf16")
 
 
-def _evaluations(job: StageJob, size: Shape | None, reading: Reading) -> tuple[int, Pass]:
+def _evaluations(job: StageJob, size: Shape | None) -> tuple[int, Pass]:
     """Rows and forward passes of the evaluations of a job."""
     ranks = job.runtime.ranks
-    found = [reading(evaluation, size, ranks) for evaluation in job.evaluations]
+    found = [_reading(evaluation, size, ranks) for evaluation in job.evaluations]
     pools = {evaluation.pool: evaluation for evaluation in job.evaluations if evaluation.pool is not None}
     # All languages search one encoding of the pool.
     passes = [_forward(pool, evaluation, size, ranks)[1] for pool, evaluation in pools.items()]
