@@ -89,6 +89,8 @@ class Architecture:
         feed_forward_matrices: 2, or 3 where the feed-forward layer is gated.
         extra: parameters beside layers and embeddings, from the configuration: (those that every token uses, those
             of which a token uses a small part).
+        windowed: layers in which a token attends to a window only, from the configuration: (number of these layers,
+            tokens of the window).
         frozen: pattern of the names of the parameters that fine-tuning leaves as they are, such as X-MOD's embeddings
             and adapters; empty if it trains all. Masked language modelling trains all.
         causal: configuration fields and values that make attention causal: such a checkpoint is refused.
@@ -117,6 +119,7 @@ class Architecture:
     attention_matrices: Callable[[Config], float] = _four
     feed_forward_matrices: int = 2
     extra: Callable[[Config], tuple[int, int]] = _none
+    windowed: Callable[[Config], tuple[int, int]] = _none
     frozen: str = ""
     causal: Mapping[str, Any] = field(default_factory=lambda: {"is_decoder": True})
     published: tuple[Published, ...] = ()

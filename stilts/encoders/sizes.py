@@ -19,6 +19,7 @@ class Shape:
         embedding_parameters: parameters of which a token reads a few rows: embeddings, adapters of other languages.
         vocabulary: number of subwords.
         packs: whether several sequences can share a row of tokens.
+        windowed: layers in which a token attends to a window only, and the tokens of the window.
     """
 
     layers: int
@@ -27,6 +28,7 @@ class Shape:
     embedding_parameters: int
     vocabulary: int = 250_002
     packs: bool = True
+    windowed: tuple[int, int] = (0, 0)
 
     @property
     def parameters(self) -> int:
@@ -39,7 +41,9 @@ class Shape:
             predicted: share of the tokens that a masked language modelling head scores against the whole vocabulary.
         """
         parameters = self.layer_parameters + predicted * self.embedding_parameters
-        both = 6 * parameters + 12 * self.layers * self.width * length
+        local, window = self.windowed
+        seen = (self.layers - local) * length + local * min(length, window)
+        both = 6 * parameters + 12 * self.width * seen
         return both if training else both / 3
 
 
@@ -63,6 +67,7 @@ def shape(config: Config) -> Shape:
         embedding_parameters=_embeddings(config, facts, width) + partly,
         vocabulary=config.get("vocab_size", 250_002),
         packs=facts.packs,
+        windowed=facts.windowed(config),
     )
 
 

@@ -104,3 +104,13 @@ def test_shape_of_other_bases() -> None:
         {"hidden_size": 8, "num_hidden_layers": 2, "intermediate_size": 16, "vocab_size": 10}
     )
     assert shape({"hidden_size": 8, "num_hidden_layers": 2, "intermediate_size": 16}).layer_parameters == 1024
+
+
+def test_layers_with_a_window_cost_no_more_than_its_tokens() -> None:
+    """mmBERT base: 14 of 22 layers attend to 64 tokens on each side and the token itself."""
+    size = shape(published()["mmbert-base"].config)
+    assert size.windowed == (14, 129)
+    assert shape(published()["xlm-roberta-base"].config).windowed == (0, 0)
+    short, long = (size.flops_per_token(length, training=True) for length in (100, 8192))
+    assert short - 6 * size.layer_parameters == 12 * 768 * 22 * 100
+    assert long - 6 * size.layer_parameters == 12 * 768 * (8 * 8192 + 14 * 129)

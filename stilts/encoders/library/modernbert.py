@@ -1,7 +1,15 @@
 """ModernBERT and mmBERT: rotary positions, gated layers, and a sliding window in two layers of three."""
 
-from stilts.encoders.architectures import Architecture, Published, register
+from stilts.encoders.architectures import Architecture, Config, Published, register
 from stilts.encoders.library._sizes import NLU_EVALS, NLU_EVALS_SOURCE, PAGE, fields
+
+
+def _windows(config: Config) -> tuple[int, int]:
+    """Two layers of three by default; a window reaches half of `local_attention` to each side."""
+    count, every = config.get("num_hidden_layers", 22), config.get("global_attn_every_n_layers", 3)
+    kinds = config.get("layer_types") or ["sliding_attention" if i % every else "" for i in range(count)]
+    return list(kinds).count("sliding_attention"), 2 * (config.get("local_attention", 128) // 2) + 1
+
 
 register(
     Architecture(
@@ -11,6 +19,7 @@ register(
         optional_biases=True,
         rotary=True,
         packs=True,
+        windowed=_windows,
         pretrained_heads=(
             {"dense": "head.dense", "layer_norm": "head.norm", "bias": "decoder.bias", "weight": "decoder.weight"},
         ),
