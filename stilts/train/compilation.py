@@ -41,6 +41,7 @@ class Compilation:
         """
         if is_partitioned(self._model):
             raise StiltsError("ZeRO 3 gathers their weights while they run")
+        self.stop()
         torch._dynamo.config.suppress_errors = False
         torch._dynamo.config.recompile_limit = COMPILATIONS
         torch._dynamo.config.accumulated_recompile_limit = COMPILATIONS

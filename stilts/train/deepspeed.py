@@ -18,7 +18,7 @@ and under stage 3 the weights, too. The update computes the same numbers and tak
 import contextlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -116,8 +116,8 @@ class DeepSpeedEngine:
         self._engine.zero_grad()
         self._engine.optimizer.zero_grad()
 
-    def step(self, rate: float, head: str) -> None:
-        self._optimizer.select(rate, head)
+    def step(self, rate: float, parts: Collection[str]) -> None:
+        self._optimizer.select(rate, parts)
         self._engine.step()
         norm = self._engine.get_global_grad_norm()
         if norm is not None:
@@ -155,7 +155,7 @@ class DeepSpeedEngine:
                 self._set_moment(parameter, key, value)
         state = self._optimizer.state
         for tensor, group in _updated_tensors(self._engine):
-            state[tensor]["step"].fill_(steps[group["head"]])
+            state[tensor]["step"].fill_(steps[group["part"]])
 
     def _state_names(self) -> Iterator[tuple[str, torch.Tensor, str]]:
         """Name, parameter and kind of every tensor of the state. A parameter that is not trained has no moments."""

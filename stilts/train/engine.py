@@ -5,7 +5,7 @@ the state of the optimizer, the gradients or the weights over the ranks of a gan
 AdamW, accumulate and clip gradients in fp32, and give the same weights up to fp32 rounding.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -41,12 +41,12 @@ class Engine(Protocol):
     def forget_gradient(self) -> None:
         """Set the gradient to zero, to begin a step anew. One rank only."""
 
-    def step(self, rate: float, head: str) -> None:
+    def step(self, rate: float, parts: Collection[str]) -> None:
         """Clip the gradient, run one optimizer step, and set the gradient to zero.
 
         Args:
             rate: learning rate.
-            head: name of the head that is updated together with the encoder.
+            parts: names of the heads and language adapters that are updated together with the rest of the encoder.
         """
 
     def weights(self) -> dict[str, torch.Tensor]:
@@ -68,8 +68,8 @@ class Engine(Protocol):
         """Load weights, moments and step counts.
 
         Args:
-            steps: number of optimizer steps that have updated each head, by name; under None, the number of all steps,
-                each of which has updated the encoder.
+            steps: number of optimizer steps that have updated each head and each language adapter, by name; under None,
+                the number of all steps, each of which has updated the rest of the encoder.
         """
 
     def release(self, weights: Mapping[str, torch.Tensor]) -> None:

@@ -27,6 +27,7 @@ class StepBatches:
         units: number of terms in the mean of the step's loss, on all ranks.
         examples: number of examples on all ranks.
         tokens: number of tokens on all ranks, without padding.
+        parts: names of the heads and language adapters that the step updates.
         batches: micro-batches in the memory of the host, with the factor of their loss: 1, or 0 for a batch that stands
             in where other ranks have one more, because all ranks must run the same number of reductions.
     """
@@ -35,6 +36,7 @@ class StepBatches:
     units: int
     examples: int
     tokens: int
+    parts: frozenset[str]
     batches: list[tuple[Batch, float]]
 
 
@@ -89,6 +91,7 @@ class Feed:
             units=max(1, rows.units),
             examples=int((rows.choice == 0).sum()),
             tokens=int(rows.ids.offsets[-1]),
+            parts=self._schedule.parts(step),
             batches=[
                 (self._assemble(source, rows, batch or _first_item(rows)), 1.0 if batch else 0.0)
                 for batch in self._split(rows)

@@ -13,7 +13,7 @@ Weight decay. A parameter that has no gradient in a step counts as one with grad
 shrink. Heads of other tasks are the exception (see `optimizer.py`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -110,8 +110,8 @@ class FlatEngine:
         self._partial.zero_()
 
     @torch.no_grad()
-    def step(self, rate: float, head: str) -> None:
-        self._optimizer.select(rate, head)
+    def step(self, rate: float, parts: Collection[str]) -> None:
+        self._optimizer.select(rate, parts)
         self.gradient_norm = torch.linalg.vector_norm(self._gradient)
         if self._max_norm > 0:
             self._optimizer.grad_scale = ((self.gradient_norm + 1e-6) / self._max_norm).clamp_(min=1.0)
@@ -145,7 +145,7 @@ class FlatEngine:
         self._rounded.copy_(self._master)
         self._round_frozen()
         for group in self._optimizer.param_groups:
-            self._optimizer.state[group["params"][0]]["step"].fill_(steps[group["head"]])
+            self._optimizer.state[group["params"][0]]["step"].fill_(steps[group["part"]])
 
     def release(self, weights: Mapping[str, torch.Tensor]) -> None:
         device = self._master.device

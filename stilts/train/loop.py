@@ -190,7 +190,7 @@ class _Run:
         self.result.how = how
         if state is None:
             return 0
-        state.load_optimizer(self.engine, self.schedule.head_steps(state.meta["step"]))
+        state.load_optimizer(self.engine, self.schedule.part_steps(state.meta["step"]))
         self.best = state.best()
         self.result = replace(TrainResult.from_json(state.meta["result"]), how=how)
         step: int = state.meta["step"]
@@ -240,7 +240,7 @@ class _Run:
             if self.ranks.world > 1 or not self.feed.divisible(step):
                 raise
             batches, total = self._in_halves(step)
-        self.engine.step(learning_rate(self.recipe, step, self.steps), batches.source.head.name)
+        self.engine.step(learning_rate(self.recipe, step, self.steps), batches.parts)
         due = time.monotonic() - self.saved >= self.runtime.checkpoint_seconds
         events = due and self.ranks.leader, self.ranks.drain.is_set(), self.ranks.halt.is_set()
         sums = self.ranks.start_sum(total, self.engine.gradient_norm, *map(float, events))

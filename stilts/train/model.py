@@ -260,6 +260,17 @@ class Model(nn.Module):
         return "segments" if device.type == "cpu" and wide else "masks"
 
     @property
+    def has_adapters(self) -> bool:
+        """Whether the encoder has an adapter for each language (X-MOD)."""
+        return self.language_ids is not None and self.architecture.languages == "sequences"
+
+    def adapters(self, languages: Sequence[str] | None) -> set[str]:
+        """Names (`adapter_of`) of the language adapters that sequences in these languages use, if there are any."""
+        if self.language_ids is None or not self.has_adapters:
+            return set()
+        return {f"{ADAPTER}{self.config.languages[number]}" for number in self.language_ids(languages, 1)}
+
+    @property
     def _reads_types(self) -> bool:
         return self.architecture.types or getattr(self.config, "type_vocab_size", 0) > 1
 
@@ -286,6 +297,15 @@ class Model(nn.Module):
 def _windows(config: Any) -> tuple[int, ...]:
     kinds = set(getattr(config, "layer_types", None) or ())
     return (FULL, int(config.sliding_window)) if "sliding_attention" in kinds else (FULL,)
+
+
+ADAPTER = "language adapter "
+
+
+def adapter_of(parameter: str) -> str | None:
+    """Name of the language adapter that a parameter of an encoder belongs to; None for all other parameters."""
+    found = re.search(r"\.adapter_modules\.([^.]+)\.", parameter)
+    return None if found is None else ADAPTER + found[1]
 
 
 def as_trained(task: Task, model: Model) -> Task:

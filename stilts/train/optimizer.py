@@ -2,17 +2,19 @@
 
 Heads of a mixture. An optimizer step updates the encoder and the head of one task. The other heads keep their weights,
 moments and step counts, as torch's optimizers do for parameters without a gradient (`HeadAdamW`). For each step of its
-task, a head is therefore updated as if the task were trained alone.
+task, a head is therefore updated as if the task were trained alone. The same holds for the adapters of languages that
+an optimizer step has no sequences of (X-MOD).
 """
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import torch
 from torch import nn
 
 from stilts.experiment.recipe import Recipe
-from stilts.train.model import Model
+from stilts.train.model import Model, adapter_of
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 BETAS = (0.9, 0.999)
@@ -59,15 +61,15 @@ class HeadAdamW(torch.optim.AdamW):
         finally:
             self.param_groups = groups
 
-    def select(self, rate: float, head: str | None = None) -> None:
+    def select(self, rate: float, parts: Collection[str] = ()) -> None:
         """Set the learning rate of the next step and select the parameters that it updates.
 
         Args:
-            head: name of the head that is updated together with the encoder. It has no effect if the model has only
-                one head, which is always updated.
+            parts: names of the heads and language adapters that are updated together with the rest of the encoder. A
+                model's only head is always updated.
         """
         for group in self.param_groups:
-            group["active"] = group["head"] in (None, head)
+            group["active"] = group["part"] is None or group["part"] in parts
             if isinstance(group["lr"], torch.Tensor):
                 group["lr"].fill_(rate)
             else:
@@ -78,7 +80,8 @@ def parameter_groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
     """Parameter groups of the optimizer: one with and one without weight decay, for the encoder and for each head.
 
     As in transformers, weight decay applies to everything except biases and the weights of layer norms. If the model
-    has several heads, the groups of a head have its name as `head`. All other groups have `head: None`.
+    has several heads, the groups of a head have its name as `part`, and those of a language adapter the adapter's
+    (`model.adapter_of`). All other groups have `part: None`.
     """
     groups: dict[tuple[str | None, float], list[nn.Parameter]] = {}
     several = len(model.heads) > 1
@@ -89,10 +92,10 @@ def parameter_groups(model: Model, weight_decay: float) -> list[dict[str, Any]]:
         for name, parameter in module.named_parameters():
             if parameter.requires_grad:
                 decay = weight_decay if name in decayed else 0.0
-                groups.setdefault((owner, decay), []).append(parameter)
+                groups.setdefault((owner or adapter_of(name), decay), []).append(parameter)
     return [
-        {"params": parameters, "weight_decay": decay, "head": head, "active": True}
-        for (head, decay), parameters in groups.items()
+        {"params": parameters, "weight_decay": decay, "part": part, "active": True}
+        for (part, decay), parameters in groups.items()
     ]
 
 

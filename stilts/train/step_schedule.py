@@ -6,6 +6,7 @@ therefore sees the same examples in the same order as in a stage of that task al
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,6 +78,17 @@ class Source:
         context = StepContext(self.recipe, self.model.tokenizer, self.model.config.vocab_size, (self.seed, step))
         return head_of(self.head.family).step(rows, context)
 
+    def adapters(self, step: int) -> set[str]:
+        """Names of the language adapters that the rows of one step use; see `rows`."""
+        if not self.model.has_adapters:
+            return set()
+        code = self.features.language
+        languages = None
+        if code is not None:
+            used = np.unique(code[self.first_rows[self.sampler.step(step)]])
+            languages = [self.features.languages[one] for one in used]
+        return self.model.adapters(languages)
+
     def _take(self, items: np.ndarray) -> Features:
         return self.features.take(spans(self.first_rows[items], self.item_rows[items]))
 
@@ -134,16 +146,20 @@ class StepSchedule:
         source = self.sources[self.order[step]]
         return source, source.rows(int(self._own_steps[step]))
 
-    def head_steps(self, step: int) -> dict[str | None, int]:
-        """How many of the first `step` optimizer steps update each head, by name.
+    def parts(self, step: int) -> frozenset[str]:
+        """Names of the heads and language adapters that optimizer step number `step` updates."""
+        source = self.sources[self.order[step]]
+        return frozenset({source.head.name, *source.adapters(int(self._own_steps[step]))})
 
-        The entry under None is `step`, because every step updates the encoder.
+    def part_steps(self, step: int) -> Counter[str | None]:
+        """How many of the first `step` optimizer steps update each head and each language adapter, by name.
+
+        The entry under None is `step`, because every step updates the rest of the encoder.
         """
-        counts: dict[str | None, int] = {None: step}
-        for index in self.order[:step].tolist():
-            head = self.sources[index].head.name
-            counts[head] = counts.get(head, 0) + 1
-        return {source.head.name: 0 for source in self.sources} | counts
+        counts: Counter[str | None] = Counter({None: step})
+        for number in range(step):
+            counts.update(self.parts(number))
+        return counts
 
     def fingerprint(self) -> list[Any]:
         """What determines the steps, in plain JSON types. A resume state is only used if it is equal."""

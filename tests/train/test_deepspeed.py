@@ -38,7 +38,7 @@ def test_moments_of_both_groups_are_not_zero(base, ranks):
     engine = make_engine(model, Recipe(weight_decay=0.01, precision="fp32"), Runtime(engine="deepspeed"), ranks)
     loss = sum((p.float() ** 2).sum() for p in model.parameters())
     engine.backward(loss)
-    engine.step(0.0, "classification")
+    engine.step(0.0, {"classification"})
     state = {name: value.clone() for name, value in engine.state()}
     engine.destroy()
     names = [name for name, _ in model.named_parameters()]

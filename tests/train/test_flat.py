@@ -108,7 +108,7 @@ def test_the_norm_is_measured_before_clipping(still, ranks):
     assert isinstance(engine, FlatEngine)
     loss = sum((p.float() ** 2).sum() for p in model.parameters())
     engine.backward(loss)
-    engine.step(0.0, "classification")
+    engine.step(0.0, {"classification"})
     expected = 2 * math.sqrt(sum((p.double() ** 2).sum().item() for p in model.parameters()))
     assert engine.gradient_norm is not None
     assert engine.gradient_norm.item() == pytest.approx(expected, rel=1e-5)
@@ -123,7 +123,7 @@ def test_a_state_passes_from_one_engine_to_the_other(still, ranks):
         made = make_engine(model, recipe, Runtime(engine=engine), ranks)
         for _ in range(3):
             made.backward(sum((p.float() ** 2).sum() for p in model.parameters()))
-            made.step(1e-3, "tagging")
+            made.step(1e-3, {"tagging"})
         states.append({name: value.clone() for name, value in made.state()})
         made.destroy()
     one, other = states

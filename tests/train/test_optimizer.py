@@ -37,12 +37,12 @@ def test_a_heads_name_does_not_stop_its_decay(base):
 
 def test_select_leaves_the_other_heads_out():
     groups = [
-        {"params": [torch.nn.Parameter(torch.ones(2))], "head": head, "active": True} for head in (None, "a", "b")
+        {"params": [torch.nn.Parameter(torch.ones(2))], "part": part, "active": True} for part in (None, "a", "b")
     ]
     optimizer = HeadAdamW(groups, lr=0.0, weight_decay=0.0)
     for group in optimizer.param_groups:
         group["params"][0].grad = torch.ones(2)
-    optimizer.select(0.5, "b")
+    optimizer.select(0.5, {"b"})
     optimizer.step()
     moved = [bool((group["params"][0] != 1).all()) for group in optimizer.param_groups]
     assert moved == [True, False, True]
