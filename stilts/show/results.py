@@ -23,6 +23,7 @@ from stilts.show.claims import claims_grids
 from stilts.show.grid import Grid, latex, markdown, show
 from stilts.show.items import items_grids
 from stilts.show.learning import selection_grids
+from stilts.show.metrics import metric_grids
 from stilts.show.published import comparable, published_grids
 from stilts.show.robustness import robustness_grids
 from stilts.show.similarity import similarity_grids
@@ -103,6 +104,7 @@ def print_scores(console: Console, tables: Tables) -> None:
 def _seeds(tables: Tables) -> Iterator[Grid]:
     results = tables["results"]
     yield from summary_grids(summaries(results, tables["summary"]))
+    yield from metric_grids(results)
     yield from study_grids(tables["study"], tables["variance"], benchmark_of(results).name)
 
 
