@@ -159,11 +159,23 @@ def gaps(events: Sequence[list[tuple[float, float, str]]]) -> list[dict[str, lis
     return found
 
 
-def measure(folder: Path, encoder: Path, count: int, steps: int = 3, batch: int = 8) -> dict[str, Any]:
-    """Run the chain on one warm gang, and summarise its gaps but the first."""
+def measure(
+    folder: Path, encoder: Path, count: int, steps: int = 3, batch: int = 8, *, with_ray: bool = True
+) -> dict[str, Any]:
+    """Run the chain on one warm gang, or in this process without Ray, and summarise its gaps but the first."""
     from stilts.run.tune_adapter.execute import execute
 
     jobs = chain(folder, encoder, count + 2, steps, batch)
+    if not with_ray:
+        import torch
+
+        from stilts.train.ranks import connect
+
+        torch.set_num_threads(1)
+        ranks = connect(0, 1, "127.0.0.1", 0, torch.device("cpu"))
+        for job in jobs:
+            traced(job, ranks, lambda report: None)
+        return summary(jobs)
     outcome = execute(jobs, runtime=jobs[0].runtime, stage_function="stage_gap:traced")
     assert outcome.complete, outcome
     return summary(jobs)

@@ -129,6 +129,7 @@ def main() -> None:
     parser.add_argument("--stages", type=int, default=10, help="stages in the warm gang")
     parser.add_argument("--documented", type=int, default=4, help="trials of the documented pattern")
     parser.add_argument("--encoder", type=Path, help="folder of a checkpoint: where the time between real stages goes")
+    parser.add_argument("--no-ray", action="store_true", help="with --encoder: run the stages in this process")
     parser.add_argument("--json", type=Path, help="write the result here")
     options = parser.parse_args()
     os.environ["PYTHONPATH"] = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
@@ -138,7 +139,8 @@ def main() -> None:
 
     load = os.getloadavg()[0]
     # More CPUs than the documented pattern reserves, so that neither of the two waits for resources.
-    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    if not options.no_ray:
+        ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     result = compare(options) if options.encoder is None else real_stages(options)
     result |= {
         "machine": {"cpus": os.cpu_count(), "platform": platform.platform(), "load_before": load},
@@ -164,7 +166,7 @@ def real_stages(options: argparse.Namespace) -> dict[str, Any]:
     import stage_gap
 
     with tempfile.TemporaryDirectory(prefix="overhead-") as folder:
-        found = stage_gap.measure(Path(folder), options.encoder, options.stages)
+        found = stage_gap.measure(Path(folder), options.encoder, options.stages, with_ray=not options.no_ray)
     stage_gap.show(found)
     return {"encoder": str(options.encoder), **found}
 

@@ -17,7 +17,6 @@ and under stage 3 the weights, too. The update computes the same numbers and tak
 
 import contextlib
 import io
-import os
 from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -200,8 +199,6 @@ def prepare_deepspeed(device_type: str) -> None:
     Args:
         device_type: `cpu` or `cuda`.
     """
-    if device_type == "cpu":
-        os.environ["DS_ACCELERATOR"] = "cpu"
     import deepspeed
     from deepspeed.utils import logger
 

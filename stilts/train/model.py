@@ -120,7 +120,7 @@ class Model(nn.Module):
         This is the model that `load` would return from the folder that `parent.save` writes.
         """
         encoder = copy.deepcopy(parent.encoder)
-        if encoder.supports_gradient_checkpointing:
+        if encoder.is_gradient_checkpointing:
             encoder.gradient_checkpointing_disable()
         heads = _fresh_heads(encoder, specs, seed)
         trained = [(spec, parent.heads[spec.name]) for spec in parent.specs.values() if spec.name in parent.heads]

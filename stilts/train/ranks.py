@@ -264,7 +264,9 @@ def connect(
     os.environ.update(
         RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(local), MASTER_ADDR=address, MASTER_PORT=str(port)
     )
-    if device.type == "cuda":
+    if device.type == "cpu":
+        os.environ["DS_ACCELERATOR"] = "cpu"  # else DeepSpeed warns, whoever imports it
+    else:
         torch.cuda.set_device(device)
         # Read by cuBLAS when it is first used (see `deterministic`).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
