@@ -70,7 +70,7 @@ def model_rows(graph: Graph) -> list[dict[str, Any]]:
 
 
 def _misfits(graph: Graph, runtime: Runtime) -> Iterator[str]:
-    bases: dict[str, tuple[Node, Config | None]] = {}
+    bases: dict[str, tuple[Node, Config | None]] = {}  # without a configuration that has problems of its own
     for node in graph:
         if isinstance(node.spec, BaseSpec):
             try:
@@ -78,12 +78,12 @@ def _misfits(graph: Graph, runtime: Runtime) -> Iterator[str]:
             except StiltsError as error:
                 yield f"{node.name}: {error}"
                 config = None
-            bases[node.key] = node, config
             yield from (f"{node.name}: {problem}" for problem in _base_problems(node.spec, config, runtime))
+            bases[node.key] = node, None if config is None or config_problems(config) else config
         else:
             bases[node.key] = bases[str(node.parent)]
         base, config = bases[node.key]
-        if config is not None and not config_problems(config):
+        if config is not None:
             found = [*_too_long(node, max_tokens(config)), *_head_problems(node.spec, base.spec, config)]
             yield from (f"{base.name}: {problem}" for problem in found)
 

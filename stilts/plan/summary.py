@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from stilts.data.sources.pins import is_known
@@ -171,10 +172,12 @@ def pins(expansion: Expansion) -> list[dict[str, Any]]:
 
 
 def _hub_refs(expansion: Expansion) -> Iterator[DataRef]:
-    for node in expansion.graph:
-        own = node.spec.data if isinstance(node.spec, StageSpec) else ()
-        evaluated = (ref for evaluation in node.evaluations.values() for ref in evaluation.refs)
-        yield from (ref for ref in (*own, *evaluated) if ref.identity.startswith("hub:"))
+    specs = [node.spec for node in expansion.graph]
+    # By identity, because the nodes share their evaluations and hashing one takes longer.
+    evaluations = {id(found): found for node in expansion.graph for found in node.evaluations.values()}
+    own = (ref for spec in specs if isinstance(spec, StageSpec) for ref in spec.data)
+    evaluated = (ref for evaluation in evaluations.values() for ref in evaluation.refs)
+    yield from (ref for ref in chain(own, evaluated) if ref.identity.startswith("hub:"))
 
 
 def stage_rows(plan: Plan) -> list[dict[str, Any]]:
