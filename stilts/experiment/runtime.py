@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from stilts.experiment.recipe import MOST, Frozen, Positive, PositiveNumber
 
+MOST_TOKENS = {"cpu": 8192, "gpu": 16384}
+"""Largest micro-batches that `tokens_per_micro_batch: auto` makes; larger ones are not faster."""
+
 
 class Runtime(Frozen):
     """Resources, memory and retries of the trials of one experiment."""
@@ -36,9 +39,11 @@ class Runtime(Frozen):
     """Whether the layers of an encoder are compiled (torch.compile) for training: once for each shape of batch, at most
     four for a stage, which takes up to a minute each. auto: on a GPU. Results agree up to rounding. Where it fails, one
     line of the log says why, and the layers run as they are."""
-    tokens_per_micro_batch: Positive = 8192
-    """Padded tokens of one forward and backward pass of one rank. Lower it if memory runs out: it changes neither the
-    batch size nor any key, and a stage resumes with the new value."""
+    tokens_per_micro_batch: Positive | Literal["auto"] = "auto"
+    """Padded tokens of one forward and backward pass of one rank. It changes neither the batch size nor any key, and a
+    stage resumes with a new value. auto: as many as fit the free memory, by an estimate that the first steps correct;
+    on a CPU the memory of a machine is divided by the ranks that it has cores for. At most 8,192 on a CPU and 16,384 on
+    a GPU. If memory runs out in a step, it is halved and the step repeated."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
     weights: Literal["fp32", "bf16"] = "fp32"
@@ -64,6 +69,12 @@ class Runtime(Frozen):
     trackers: tuple[Literal["tensorboard", "wandb", "mlflow"], ...] = ("tensorboard",)
     """Where loss, speed and scores are logged, one run per stage. tensorboard: event files in the results folder; wandb
     and mlflow: as their environment variables say (WANDB_API_KEY or WANDB_MODE=offline, MLFLOW_TRACKING_URI)."""
+
+    def most_tokens(self, *, gpu: bool) -> int:
+        """The largest number of padded tokens of a micro-batch."""
+        if self.tokens_per_micro_batch == "auto":
+            return MOST_TOKENS["gpu" if gpu else "cpu"]
+        return self.tokens_per_micro_batch
 
     @model_validator(mode="after")
     def _engine_can(self) -> "Runtime":

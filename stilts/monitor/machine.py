@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 
 from stilts.monitor.finding import Finding
+from stilts.plan.cost.memory import container_limit
 
 LOW_MEMORY = 4e9
 """A process of a 63-million-parameter model takes 2.5 to 5 GB."""
@@ -21,13 +22,12 @@ FILES = 65536
 MOST_CHARACTERS = 40
 """Characters of a temporary folder with which the paths of Ray's Unix sockets stay below 107."""
 SHARED_MEMORY = Path("/dev/shm")
-LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 def memory() -> Finding:
     """Memory of this machine, the limit of its container, and shared memory for Ray's objects."""
     found = psutil.virtual_memory()
-    limit = _limit()
+    limit = container_limit()
     free = min(found.available, limit or found.available)
     said = f"{found.available / 1e9:.1f} of {found.total / 1e9:.1f} GB available"
     if limit is not None and limit < found.total:
@@ -41,16 +41,6 @@ def memory() -> Finding:
         if shared < LOW_SHARED_MEMORY:
             remedies.append("give the container more shared memory (docker run --shm-size=4g)")
     return Finding("memory", "warning" if remedies else "ok", said, "; ".join(remedies))
-
-
-def _limit() -> int | None:
-    """Bytes that the cgroup of this process may use; None if there is no limit."""
-    for path in LIMITS:
-        try:
-            return int(path.read_text())
-        except (OSError, ValueError):  # no such file, or `max`
-            continue
-    return None
 
 
 def temporary() -> Finding:

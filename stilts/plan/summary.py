@@ -12,6 +12,7 @@ from stilts.plan.check_models import model_rows, model_warnings, recipe_notes
 from stilts.plan.cost.calibrate import measure
 from stilts.plan.cost.disk import declared_trials, disk_need
 from stilts.plan.cost.estimate import StageCost, stage_costs, uses_gpus
+from stilts.plan.cost.memory import planned_memory
 from stilts.plan.cost.node_rates import node_rates, plan_rates
 from stilts.plan.cost.rates import Rates
 from stilts.plan.cost.sharding import memory_notes
@@ -110,6 +111,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
     bases = {node.key for node in graph if node.is_base}
     training = {key for key, job in plan.jobs.items() if key not in bases and not job.trained}
     again = {key for key in training if plan.inventory.get(key[:SHORT], _NOTHING).trained}
+    gpu = uses_gpus(plan.expansion.experiment.runtime, plan.expansion.experiment.cluster)
     need = disk_need(plan.costs, declared_trials(plan.expansion.experiment) or 1)
     return {
         "experiment": plan.expansion.experiment.name,
@@ -132,6 +134,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
             "source": plan.rates.source,
         },
         "bytes": {"peak": need.peak, "end": need.end},
+        "memory": planned_memory(graph, plan.jobs, plan.expansion.experiment.runtime, gpu=gpu),
         "keep": plan.expansion.experiment.runtime.keep,
         "keeps_weights": kept_weights(plan.expansion),
         "left_out": [

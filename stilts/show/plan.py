@@ -39,6 +39,7 @@ def show_plan(plan: Plan, console: Console) -> None:
         f"  weights (runtime.keep: {figures['keep']}): kept of {counted(figures['keeps_weights'], 'stage')}, dropped "
         f"of {dropped} once nothing needs them"
     )
+    _show_memory(figures["memory"], console)
     _show_price(plan, console)
     _show_models(figures, console)
     for lost in figures["left_out"]:
@@ -56,6 +57,15 @@ def show_plan(plan: Plan, console: Console) -> None:
         console.print(f"  [yellow]too low, not known: {', '.join(figures['unknown'])}[/]")
     show_notes(figures["notes"], console)
     console.print(_stages(plan))
+
+
+def _show_memory(memory: dict[str, Any], console: Console) -> None:
+    if memory["rank"]:
+        auto = " (auto: fewer where memory is short)" if memory["auto"] else ""
+        console.print(
+            f"  memory: a rank holds up to {gigabytes(memory['rank'])} of its machine; micro-batches of at most "
+            f"{memory['tokens']:,} tokens{auto}"
+        )
 
 
 def _unit(plan: Plan) -> str:

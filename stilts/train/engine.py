@@ -39,7 +39,7 @@ class Engine(Protocol):
         """Add the gradient of a loss to that of the step."""
 
     def forget_gradient(self) -> None:
-        """Set the gradient to zero, to begin a step anew. One rank only."""
+        """Set the gradient to zero, to begin a step anew. Not under ZeRO 2 and 3, which reduce it in each backward."""
 
     def step(self, rate: float, parts: Collection[str]) -> None:
         """Clip the gradient, run one optimizer step, and set the gradient to zero.

@@ -68,17 +68,17 @@ class Feed:
             self._next = step + 1, self._thread.submit(self._make, step + 1)
         return made
 
-    def halve(self) -> None:
-        """Halve the token budget of the steps that have not been made."""
+    def limit(self, budget: int) -> None:
+        """Set the token budget of the steps that have not been made."""
         if self._next is not None:
             self._next[1].cancel() or self._next[1].exception()
-        self._next, self.budget = None, max(1, self.budget // 2)
+        self._next, self.budget = None, budget
         self.shapes = self._plan.shapes(self.budget)
 
     def divisible(self, step: int) -> bool:
-        """Whether a smaller token budget would make smaller micro-batches of a step."""
+        """Whether a smaller token budget would make smaller micro-batches of a step, on any rank."""
         _, rows = self._schedule.step(step)
-        return any(len(batch) > 1 and _items(rows, batch) > 1 for batch in self._split(rows))
+        return any(_items(rows, batch) > 1 for rank in self._split_all(rows) for batch in rank)
 
     def close(self) -> None:
         """End the thread."""
@@ -104,7 +104,10 @@ class Feed:
         return self._assemble(source, rows, [[int(np.argmin(rows.ids.lengths))]], shape)
 
     def _split(self, rows: Features) -> list[MicroBatch]:
-        return self.shapes.split(Step(rows.ids.lengths.tolist(), rows.together.tolist()))[self._ranks.rank]
+        return self._split_all(rows)[self._ranks.rank]
+
+    def _split_all(self, rows: Features) -> list[list[MicroBatch]]:
+        return self.shapes.split(Step(rows.ids.lengths.tolist(), rows.together.tolist()))
 
     def _assemble(self, source: Source, rows: Features, batch: MicroBatch, shape: Shape | None = None) -> Batch:
         model = self._model

@@ -41,6 +41,7 @@ from stilts.train.ranks import Preempted, Ranks, Stopped, deterministic
 from stilts.train.result import LAST, PartResult, TrainResult
 from stilts.train.rows import RowsInUse, decay_factor, restore_rows, use_rows
 from stilts.train.step_schedule import Source, StepSchedule, TrainPart
+from stilts.train.token_budget import FIRST_STEPS, TokenBudget
 
 log = logging.getLogger(__name__)
 
@@ -138,12 +139,12 @@ class _Run:
         self.best: dict[str, torch.Tensor] | None = None
         self.rows: RowsInUse | None = None
         self.compilation = Compilation(model)
+        self.trained, self.largest = 0, 1
         parts = {source.task: PartResult() for source in schedule.sources}
         self.result = TrainResult(steps=self.steps, parts=parts)
         self.started = time.monotonic()
         self.saved = self.reported = self.started
         self.window_tokens, self.window_seconds = 0, 0.0
-        self.feed = Feed(model, schedule, ranks, runtime.tokens_per_micro_batch, runtime.compile == "on")
         self.pending: _Pending | None = None
         self.asked = False, False, False
         self.gradient_norm = 0.0
@@ -184,6 +185,9 @@ class _Run:
         if self.runtime.gradient_checkpointing:
             self.model.checkpoint_gradients()
         self.engine = make_engine(self.model, self.recipe, self.runtime, self.ranks)
+        self.budget = TokenBudget(self.model, self.runtime, self.ranks, self.recipe.precision)
+        budget = self.budget.estimate(None if state is None else state.meta.get("token_budget"))
+        self.feed = Feed(self.model, self.schedule, self.ranks, budget, self.runtime.compile == "on")
         examples = (self.feed.example(shape) for shape in self.feed.shapes.planned)
         compiled = compile_layers(self.compilation, self.runtime, self.ranks, examples)
         how = self._how(compiled)
@@ -233,13 +237,12 @@ class _Run:
         began = time.monotonic()
         self.engine.train()
         batches = self.feed.step(step)
-        try:
-            total = self._gradients(step, batches)
-        except torch.OutOfMemoryError:
-            # Several ranks would have to agree on smaller batches in the middle of their reductions.
-            if self.ranks.world > 1 or not self.feed.divisible(step):
-                raise
-            batches, total = self._in_halves(step)
+        total = self._attempt(step, batches)
+        while total is None:
+            self._halve()
+            batches = self.feed.step(step)
+            total = self._attempt(step, batches)
+        self._correct_budget(batches)
         self.engine.step(learning_rate(self.recipe, step, self.steps), batches.parts)
         due = time.monotonic() - self.saved >= self.runtime.checkpoint_seconds
         events = due and self.ranks.leader, self.ranks.drain.is_set(), self.ranks.halt.is_set()
@@ -249,6 +252,16 @@ class _Run:
             self._count(earlier)
         # One rank knows what it was asked for. Several learn it from the sums, which are read a step later.
         self._after(step + 1, batches.source, *(events if self.ranks.world == 1 else self.asked))
+
+    def _correct_budget(self, batches: StepBatches) -> None:
+        """Correct the token budget after the first steps of this attempt; all ranks come here alike."""
+        self.trained += 1
+        self.largest = max(self.largest, *(batch.input_ids.numel() for batch, _ in batches.batches))
+        if self.trained == FIRST_STEPS:
+            budget = self.budget.corrected(self.feed.budget, self.largest)
+            if budget != self.feed.budget:
+                log.info("micro-batches have at most %d tokens from now on, by the memory of the first steps", budget)
+                self.feed.limit(budget)
 
     def _gradients(self, step: int, batches: StepBatches) -> torch.Tensor:
         """Add up the gradients of a step; return the sum of this rank's losses."""
@@ -262,20 +275,37 @@ class _Run:
             self.ranks.heartbeat.beat()
         return total
 
-    def _in_halves(self, step: int) -> tuple[StepBatches, torch.Tensor]:
-        """Repeat a step that ran out of memory with half the token budget, as often as it takes."""
-        while True:
-            self.engine.forget_gradient()
-            if self.ranks.device.type == "cuda":
-                torch.cuda.empty_cache()
-            self.feed.halve()
-            log.warning("out of memory: micro-batches have at most %d tokens from now on", self.feed.budget)
-            batches = self.feed.step(step)
-            try:
-                return batches, self._gradients(step, batches)
-            except torch.OutOfMemoryError:
-                if not self.feed.divisible(step):
-                    raise
+    def _attempt(self, step: int, batches: StepBatches) -> torch.Tensor | None:
+        """As `_gradients`; None if a rank ran out of memory and the step is to be repeated in smaller micro-batches.
+
+        Under ZeRO 0 and 1 the ranks reduce nothing before the optimizer's step, so that each of them comes to the
+        question whether all had enough memory. Under ZeRO 2 and 3 the others would wait in a reduction.
+        """
+        total, reason = None, ""
+        try:
+            total = self._gradients(step, batches)
+        except torch.OutOfMemoryError as error:
+            if not self._repeats or (self.ranks.world == 1 and not self.feed.divisible(step)):
+                raise
+            reason = str(error)  # not the error itself, whose traceback holds the tensors of the step
+        if not self._repeats or not self.ranks.any(bool(reason)):
+            return total
+        if not self.feed.divisible(step):
+            raise torch.OutOfMemoryError(reason or "another rank of the trial ran out of memory")
+        return None
+
+    @property
+    def _repeats(self) -> bool:
+        """Whether a step that ran out of memory can be repeated."""
+        return self.ranks.world == 1 or self.runtime.zero_stage <= 1
+
+    def _halve(self) -> None:
+        """Halve the token budget after a step that ran out of memory."""
+        self.engine.forget_gradient()
+        if self.ranks.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.feed.limit(max(1, self.feed.budget // 2))
+        log.warning("out of memory: micro-batches have at most %d tokens from now on", self.feed.budget)
 
     def _flush(self) -> None:
         """Take up the loss of the last step, so that the curves are complete."""
@@ -361,7 +391,12 @@ class _Run:
         assert self.resume is not None
         now = time.monotonic()
         seconds = self.result.seconds + now - self.started
-        meta = {"run": self._identity(), "step": step, "result": {**asdict(self.result), "seconds": seconds}}
+        meta = {
+            "run": self._identity(),
+            "step": step,
+            "token_budget": self.feed.budget,
+            "result": {**asdict(self.result), "seconds": seconds},
+        }
         self.resume.save(self.engine, json.loads(json.dumps(meta)), self.best, self.ranks)
         self.saved = time.monotonic()
         self.asked = False, False, False

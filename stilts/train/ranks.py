@@ -86,6 +86,14 @@ class Meeting:
     def __init__(self, store: dist.Store, world: int) -> None:
         self._store, self._world, self._number = dist.PrefixStore("meeting", store), world, 0
 
+    def any(self, flag: bool) -> bool:
+        """Wait for all ranks; return whether one of them has set the flag. Counts as a call of `wait`."""
+        name = f"{self._number + 1} flag"
+        if flag:
+            self._store.set(name, "")  # before this rank is there, so that all see it once all are
+        self.wait()
+        return self._store.check([name])
+
     def wait(self) -> None:
         """Return when every rank has called this method as often as this one.
 
@@ -200,6 +208,10 @@ class Ranks:
         found: list[float] = total.tolist()
         self.heartbeat.beat()
         return found
+
+    def any(self, flag: bool) -> bool:
+        """Whether a flag is set on any rank (collective). It goes through the host: nothing waits for the device."""
+        return flag if self.meeting is None else self.meeting.any(flag)
 
     def start_sum(self, total: torch.Tensor, norm: torch.Tensor, *flags: float) -> Callable[[], list[float]]:
         """Start to sum a loss and flags over the ranks; return a function that waits for the sums.

@@ -75,6 +75,23 @@ def losses(
     return [loss for _, loss in result.losses], model
 
 
+def scarce(base: Path, ranks: Ranks, stage: int, least: int) -> list[float]:
+    """As `losses` of tagging, where rank 1 has memory for one large micro-batch only; the others have none left."""
+    forward, passed = Model.forward, [0]
+
+    def limited(self: Model, batch: Any, *args: Any) -> torch.Tensor:
+        if ranks.rank == 1 and batch.input_ids.numel() > least:
+            passed[0] += 1
+            if passed[0] > 1:
+                raise torch.OutOfMemoryError("out of memory")
+        return forward(self, batch, *args)
+
+    with patch.object(Model, "forward", limited):
+        found, _ = losses(base, ranks, "tagging", stage, budget=128)
+    assert passed[0] > 1 or ranks.rank == 0
+    return found
+
+
 def main(rank: int, port: int, base: Path, dropping: Path, out: Path) -> None:
     torch.set_num_threads(1)
     ranks = connect(rank, 2, "127.0.0.1", port, torch.device("cpu"))
@@ -86,6 +103,8 @@ def main(rank: int, port: int, base: Path, dropping: Path, out: Path) -> None:
         found[family] = {stage: losses(base, ranks, family, stage)[0] for stage in stages}
     for family in ("tagging", "mixture"):
         found[f"small-{family}"] = {stage: losses(base, ranks, family, stage, budget=128)[0] for stage in SMALL}
+    found["any"] = [ranks.any(rank == 1), ranks.any(False)]
+    found["scarce"] = {stage: scarce(base, ranks, stage, 64) for stage in (0, 1)}
     found["resumed"] = {
         stage: losses(base, ranks, "mixture", stage, out.parent / f"stage{stage}")[0] for stage in STAGES
     }

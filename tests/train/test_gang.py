@@ -68,6 +68,13 @@ def test_many_micro_batches_on_two_ranks(base: Path, ranks: Ranks, found: dict, 
         assert found[f"small-{family}"][str(stage)] == pytest.approx(alone, rel=1e-5), stage
 
 
+def test_two_ranks_repeat_a_step_of_which_one_ran_out_of_memory(base: Path, ranks: Ranks, found: dict):
+    assert found["any"] == [True, False]
+    alone, _ = losses(base, ranks, "tagging", 1)
+    for stage in (0, 1):
+        assert found["scarce"][str(stage)] == pytest.approx(alone, rel=1e-5), stage
+
+
 def test_two_ranks_resume_what_one_began(base: Path, ranks: Ranks, found: dict):
     alone, _ = losses(base, ranks, "mixture", 1)
     for stage in STAGES:

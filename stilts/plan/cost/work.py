@@ -193,7 +193,7 @@ def _micro_batches(
         tokens: of one rank, without padding.
         mean: mean length of a sequence.
     """
-    budget = runtime.tokens_per_micro_batch
+    budget = runtime.most_tokens(gpu=True)
     if not packs:
         padded = tokens / PADDED
         return padded, mean, math.ceil(padded / budget)

@@ -180,7 +180,7 @@ def _precision(spec: EvaluationSpec) -> str:
 
 def _forward(attempt: Attempt, model: Model, task: Task) -> Forward:
     """Function that runs the model with the head of the task."""
-    budget = attempt.job.runtime.tokens_per_micro_batch
+    budget = attempt.job.runtime.most_tokens(gpu=attempt.ranks.device.type == "cuda")
 
     def run(features: pa.Table, family: str, settings: Mapping[str, Any]) -> list[np.ndarray] | torch.Tensor:
         vectors = get_family(family).procedure(task, settings).by_vectors
