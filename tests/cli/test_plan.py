@@ -54,9 +54,12 @@ def test_a_base_model_without_its_files(stilts: Run, experiment: Path, tmp_path:
     assert code == 1
     assert "model.safetensors is missing" in err
     assert "no tokenizer" in err
-    code, _, err = stilts("plan", experiment, "--set", "models={m: {hub: xlm-roberta-base}}")
-    assert code == 1
-    assert "revision" in err
+
+
+def test_a_hub_model_without_a_revision_takes_main(stilts: Run, experiment: Path) -> None:
+    code, out, _ = stilts("plan", experiment, "--set", "models={m: {hub: xlm-roberta-base}}")
+    assert code == 0
+    assert "xlm-roberta-base@main" in out
 
 
 def test_a_store_that_cannot_be_written(stilts: Run, experiment: Path, tmp_path: Path) -> None:
