@@ -38,16 +38,16 @@ EFFECTS = {
 SHAPES = ("normal", "baseline varies more", "skewed")
 
 CLAIMS: Mapping[str, Mapping[str, object]] = {
-    "r1 above": {"difference": {"regime": "r1", "on": "t", "above": 0}},
-    "r2 at least 1": {"difference": {"regime": "r2", "on": "t", "at_least": 1}},
-    "r3 equal": {"difference": {"regime": "r3", "on": "t", "within": 1.5}},
-    "r5 below": {"difference": {"regime": "r5", "on": "t", "below": 0}},
-    "r1 best": {"order": {"on": "t", "best": "r1"}},
-    "ranking": {"order": {"on": "t", "ranking": ["r1", "r2", "none"]}},
-    "most help": {"share": {"on": "t", "of": "regimes", "at_least": 0.5}},
-    "r1 in most runs": {"share": {"on": "t", "of": "seeds", "regime": "r1", "above": 0.5}},
-    "smaller loss": {"ratio": {"on": "t", "regime": "r1", "against": "none", "condition": "swap@0.1", "below": 1}},
-    "with distance": {"correlation": {"on": "t", "regime": "r1", "distance": "syntax", "below": 0}},
+    "r1 above": {"difference": {"regime": "r1", "target": "t", "above": 0}},
+    "r2 at least 1": {"difference": {"regime": "r2", "target": "t", "at_least": 1}},
+    "r3 equal": {"difference": {"regime": "r3", "target": "t", "within": 1.5}},
+    "r5 below": {"difference": {"regime": "r5", "target": "t", "below": 0}},
+    "r1 best": {"order": {"target": "t", "best": "r1"}},
+    "ranking": {"order": {"target": "t", "ranking": ["r1", "r2", "none"]}},
+    "most help": {"share": {"target": "t", "of": "regimes", "at_least": 0.5}},
+    "r1 in most runs": {"share": {"target": "t", "of": "seeds", "regime": "r1", "above": 0.5}},
+    "smaller loss": {"ratio": {"target": "t", "regime": "r1", "against": "none", "condition": "swap@0.1", "below": 1}},
+    "with distance": {"correlation": {"target": "t", "regime": "r1", "distance": "syntax", "below": 0}},
 }
 
 

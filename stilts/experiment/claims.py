@@ -22,7 +22,7 @@ Names = Annotated[tuple[Name, ...], Field(min_length=1)]
 class Scope(Frozen):
     """What a claim is about: the scores that it compares."""
 
-    on: str | Annotated[tuple[str, ...], Field(min_length=1)]
+    target: str | Annotated[tuple[str, ...], Field(min_length=1)]
     """A target, an average of the benchmark (`xtreme`, `qa` ...), or a list of targets, of whose scores the plain mean
     is taken."""
     model: Name | None = None
@@ -36,7 +36,7 @@ class Scope(Frozen):
     metric: str | None = None
     """Metric, such as `f1`. Empty: the main metric of each target."""
 
-    @field_validator("on", "languages", mode="after")
+    @field_validator("target", "languages", mode="after")
     @classmethod
     def _distinct(cls, value: object) -> object:
         if isinstance(value, tuple):
@@ -45,8 +45,8 @@ class Scope(Frozen):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """`on` as a tuple."""
-        return (self.on,) if isinstance(self.on, str) else self.on
+        """`target` as a tuple."""
+        return (self.target,) if isinstance(self.target, str) else self.target
 
 
 class Statement(Frozen):
@@ -174,7 +174,7 @@ class Correlation(Scope, Statement):
     @model_validator(mode="after")
     def _is_of_one_target(self) -> "Correlation":
         if self.condition != "clean" or self.metric is not None or len(self.names) > 1:
-            raise ValueError("a correlation is of one target (or of on: all), on clean data, in the main metric")
+            raise ValueError("a correlation is of one target (or of target: all), on clean data, in the main metric")
         return self
 
 

@@ -12,7 +12,7 @@ from stilts.tasks.base import Task, get_task
 from stilts.tasks.benchmarks import Benchmark, get_benchmark
 
 ALL = "all"
-"""Value of `on` for a correlation of the gain over all targets."""
+"""Value of `target` for a correlation of the gain over all targets."""
 ENGLISH = "en"
 CLEAN = "clean"
 
@@ -175,15 +175,18 @@ def _wrong_targets(experiment: Experiment, statement: Kind) -> Iterator[tuple[st
     targets, average = _targets(experiment, statement)
     absent = [name for name in targets if name not in experiment.targets]
     if average is not None and absent:
-        yield "on", f"{average} is the mean over {', '.join(targets)}; the experiment has no target {', '.join(absent)}"
+        yield (
+            "target",
+            f"{average} is the mean over {', '.join(targets)}; the experiment has no target {', '.join(absent)}",
+        )
     elif absent:
         averages = _averages(get_benchmark(experiment.benchmark))
         yield (
-            "on",
+            "target",
             f"the experiment has no target {absent[0]!r}; {nearest(absent[0], [*experiment.targets, *averages])}",
         )
     elif isinstance(statement, Correlation) and average is not None:
-        yield "on", f"{average} is an average; name one target, or all"
+        yield "target", f"{average} is an average; name one target, or all"
 
 
 def _tasks(experiment: Experiment, statement: Kind) -> Iterator[Task]:

@@ -48,7 +48,9 @@ def test_the_command_line_is_frozen() -> None:
     }
     assert options == {
         "clean": ["--cache", "--forget", "--json", "--store", "--yes", "-y"],
+        "claims": ["--json", "--set", "--with", "experiment"],
         "collect": ["--baseline", "--difference", "--json", "--set", "--with", "experiment"],
+        "verify": ["--json", "--set", "--with", "experiment"],
         "doctor": ["--experiment", "--json", "--store", "--study", "-e"],
         "fields": ["--json", "name"],
         "init": ["--out", "folder"],
@@ -65,7 +67,7 @@ def test_the_command_line_is_frozen() -> None:
         ],
         "schema": ["--search"],
         "explain": ["--experiment", "--json", "--set", "--with", "-e", "stage"],
-        "plan": ["--json", "--set", "--simulate", "--with", "experiment"],
+        "plan": ["--beside", "--json", "--set", "--simulate", "--with", "experiment"],
         "report": ["--baseline", "--difference", "--out", "--set", "--with", "experiment"],
         "run": [
             "--debug",

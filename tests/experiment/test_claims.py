@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from stilts.experiment.claims import ClaimDecl, Correlation, Difference, Order, Ratio, Share
 
-DIFFERENCE = {"regime": "squad", "on": "tydiqa"}
+DIFFERENCE = {"regime": "squad", "target": "tydiqa"}
 
 
 @pytest.mark.parametrize(
@@ -44,15 +44,15 @@ def test_a_statement_without_a_region_is_refused(says: dict[str, float], message
 @pytest.mark.parametrize(
     ("kind", "fields", "message"),
     [
-        (Order, {"on": "xnli"}, "give best or ranking"),
-        (Order, {"on": "xnli", "best": "a", "ranking": ["a", "b"]}, "give best or ranking"),
-        (Order, {"on": "xnli", "ranking": ["a", "b"], "among": ["c"]}, "among belongs to best"),
-        (Order, {"on": "xnli", "ranking": ["a", "a"]}, "given twice"),
-        (Share, {"on": "xnli", "of": "regimes", "regime": "a", "at_least": 0.5}, "takes regimes"),
-        (Share, {"on": "xnli", "of": "seeds", "at_least": 0.5}, "takes regime: NAME"),
-        (Share, {"on": "xnli", "of": "regimes", "at_least": 2}, "between 0 and 1"),
-        (Ratio, {"on": "xnli", "regime": "a", "below": 1}, "give condition"),
-        (Correlation, {"on": ["a", "b"], "regime": "a", "distance": "syntax", "below": 0}, "one target"),
+        (Order, {"target": "xnli"}, "give best or ranking"),
+        (Order, {"target": "xnli", "best": "a", "ranking": ["a", "b"]}, "give best or ranking"),
+        (Order, {"target": "xnli", "ranking": ["a", "b"], "among": ["c"]}, "among belongs to best"),
+        (Order, {"target": "xnli", "ranking": ["a", "a"]}, "given twice"),
+        (Share, {"target": "xnli", "of": "regimes", "regime": "a", "at_least": 0.5}, "takes regimes"),
+        (Share, {"target": "xnli", "of": "seeds", "at_least": 0.5}, "takes regime: NAME"),
+        (Share, {"target": "xnli", "of": "regimes", "at_least": 2}, "between 0 and 1"),
+        (Ratio, {"target": "xnli", "regime": "a", "below": 1}, "give condition"),
+        (Correlation, {"target": ["a", "b"], "regime": "a", "distance": "syntax", "below": 0}, "one target"),
     ],
 )
 def test_what_a_kind_does_not_have_is_refused(kind: Any, fields: dict[str, Any], message: str) -> None:
@@ -62,6 +62,6 @@ def test_what_a_kind_does_not_have_is_refused(kind: Any, fields: dict[str, Any],
 
 @pytest.mark.parametrize("kinds", [(), ("difference", "order")])
 def test_a_claim_has_one_kind(kinds: tuple[str, ...]) -> None:
-    given = {"difference": {**DIFFERENCE, "above": 0}, "order": {"on": "xnli", "best": "mnli"}}
+    given = {"difference": {**DIFFERENCE, "above": 0}, "order": {"target": "xnli", "best": "mnli"}}
     with pytest.raises(ValidationError, match="give one of difference, order"):
         ClaimDecl(text="SQuAD helps.", **{kind: given[kind] for kind in kinds})

@@ -240,6 +240,8 @@ def test_where_a_base_lies_does_not_move_its_key() -> None:
 
 _RUNTIMES: dict[str, Any] = {
     "engine": "deepspeed",
+    "compile": "on",
+    "offload": "optimizer",
     "ranks": 4,
     "accelerator": "gpu",
     "cpus_per_rank": 2,

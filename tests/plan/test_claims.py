@@ -43,7 +43,7 @@ def opened(folder: Path, claim: dict[str, Any], **changes: Any) -> Session:
 
 
 def difference(**fields: Any) -> dict[str, Any]:
-    return {"difference": {"regime": "mnli", "on": "udpos", "above": 0, **fields}}
+    return {"difference": {"regime": "mnli", "target": "udpos", "above": 0, **fields}}
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,18 @@ def difference(**fields: Any) -> dict[str, Any]:
             "claims.one.difference.regime: the experiment has no regime 'mnlii'; did",
         ),
         (difference(against="mnli"), "claims.one.difference.against: 'mnli' is compared with itself"),
-        (difference(on="udpo"), "claims.one.difference.on: the experiment has no target 'udpo'; did you mean 'udpos'"),
-        (difference(on="qa"), "qa is the mean over xquad, mlqa, tydiqa; the experiment has no target mlqa, tydiqa"),
+        (
+            difference(target="udpo"),
+            "claims.one.difference.target: the experiment has no target 'udpo'; did",
+        ),
+        (difference(target="qa"), "qa is the mean over xquad, mlqa, tydiqa; the experiment has no target mlqa, tydiqa"),
         (difference(model="large"), "claims.one.difference.model: the experiment has no base model 'large'"),
         (difference(split="dev"), "claims.one.difference.split: dev is not evaluated (splits: [test])"),
         (difference(condition="swap@0.2"), "'swap@0.2' is not evaluated; did you mean 'swap@0.1'"),
         (difference(metric="exact_match"), "claims.one.difference.metric: udpos has no metric 'exact_match'"),
         (difference(languages=["en", "de"]), "claims.one.difference.languages: udpos is not evaluated in de"),
-        ({"order": {"on": "udpos", "best": "mnli", "among": ["mnli"]}}, "there is no other regime to compare with"),
-        ({"ratio": {"on": "udpos", "regime": "x", "condition": "swap@0.1", "below": 1}}, "no regime 'x'"),
+        ({"order": {"target": "udpos", "best": "mnli", "among": ["mnli"]}}, "there is no other regime to compare with"),
+        ({"ratio": {"target": "udpos", "regime": "x", "condition": "swap@0.1", "below": 1}}, "no regime 'x'"),
     ],
 )
 def test_a_wrong_name_is_told_with_its_place(tmp_path: Path, claim: dict[str, Any], message: str) -> None:
@@ -76,11 +79,11 @@ def test_a_wrong_name_is_told_with_its_place(tmp_path: Path, claim: dict[str, An
     [
         (difference(), 2 * 2 * 3),
         (difference(languages="transfer"), 2 * 2 * 2),
-        (difference(on=["udpos", "xquad"]), 2 * 2 * 6),
+        (difference(target=["udpos", "xquad"]), 2 * 2 * 6),
         (difference(condition="swap@0.1"), 2 * 2 * 3),
-        ({"ratio": {"on": "udpos", "regime": "mnli", "condition": "swap@0.1", "below": 1}}, 2 * 6),
+        ({"ratio": {"target": "udpos", "regime": "mnli", "condition": "swap@0.1", "below": 1}}, 2 * 6),
         # The base model's retrieval is the same for all seeds.
-        (difference(on="tatoeba"), (1 + 2) * 2),
+        (difference(target="tatoeba"), (1 + 2) * 2),
     ],
 )
 def test_a_claim_rests_on_the_evaluations_of_its_scope(tmp_path: Path, claim: dict[str, Any], count: int) -> None:

@@ -62,7 +62,7 @@ def verdict(grid: Grid, **claim: Any) -> Row:
 
 
 def difference(regime: str, **says: Any) -> dict[str, Any]:
-    return {"difference": {"regime": regime, "on": "xnli", **says}}
+    return {"difference": {"regime": regime, "target": "xnli", **says}}
 
 
 @pytest.mark.parametrize(
@@ -142,12 +142,12 @@ def test_a_missing_language_leaves_its_seed_out() -> None:
     ],
 )
 def test_an_order(order: dict[str, Any], expected: str) -> None:
-    found = verdict(filled(), order={"on": "xnli", **order})
+    found = verdict(filled(), order={"target": "xnli", **order})
     assert found["verdict"] == expected
 
 
 def test_the_best_of_two_that_hardly_differ_is_undecided() -> None:
-    found = verdict(filled(spread=5), order={"on": "xnli", "best": "squad", "among": ["none"]})
+    found = verdict(filled(spread=5), order={"target": "xnli", "best": "squad", "among": ["none"]})
     assert found["verdict"] == "undecided"
     assert found["seeds_needed"] > 5
 
@@ -165,7 +165,7 @@ def test_the_best_of_two_that_hardly_differ_is_undecided() -> None:
     ],
 )
 def test_a_share(share: dict[str, Any], expected: str, estimate: float) -> None:
-    found = verdict(filled(), share={"on": "xnli", **share})
+    found = verdict(filled(), share={"target": "xnli", **share})
     assert (found["verdict"], found["estimate"], found["unit"]) == (expected, pytest.approx(estimate), "share")
 
 
@@ -179,14 +179,14 @@ def test_a_share(share: dict[str, Any], expected: str, estimate: float) -> None:
     ],
 )
 def test_a_ratio(ratio: dict[str, Any], expected: str, estimate: float) -> None:
-    found = verdict(filled(), ratio={"on": "xnli", "condition": "swap@0.1", **ratio})
+    found = verdict(filled(), ratio={"target": "xnli", "condition": "swap@0.1", **ratio})
     assert (found["verdict"], found["estimate"]) == (expected, pytest.approx(estimate, rel=0.02))
 
 
 @pytest.mark.skipif(not installed(), reason="lang2vec is not installed")
 def test_a_correlation_and_a_difference_of_two() -> None:
     grid = filled(models=("base", "other"))
-    claim = {"on": "xnli", "regime": "mnli", "distance": "syntax", "model": "base"}
+    claim = {"target": "xnli", "regime": "mnli", "distance": "syntax", "model": "base"}
     claims = {
         "one": {"correlation": {**claim, "within": 0.99}},
         "two": {"correlation": {**claim, "minus_model": "other", "within": 1.9}},
@@ -205,5 +205,5 @@ def test_what_is_tested_is_said_in_words() -> None:
 
 
 def test_the_kind_of_a_declaration_is_its_only_one() -> None:
-    decl = ClaimDecl(text="x", order={"on": "xnli", "best": "mnli"})
+    decl = ClaimDecl(text="x", order={"target": "xnli", "best": "mnli"})
     assert decl.kind == "order"

@@ -68,9 +68,11 @@ def tables() -> Tables:
 
 
 def _claims(results: pa.Table, pretraining: dict[str, Pretraining]) -> pa.Table:
-    helps = ClaimDecl(text="MNLI raises XNLI by 2 points.", difference={"regime": "mnli", "on": "xnli", "above": -20})
+    helps = ClaimDecl(
+        text="MNLI raises XNLI by 2 points.", difference={"regime": "mnli", "target": "xnli", "above": -20}
+    )
     order = ClaimDecl(
-        text=MISCHIEF, source="a paper of 2020", differs="its model", order={"on": "xnli", "best": "none"}
+        text=MISCHIEF, source="a paper of 2020", differs="its model", order={"target": "xnli", "best": "none"}
     )
     claims = [
         Claim(name, decl, ("base",), ("mnli", "none"), ("xnli",), "test")
