@@ -27,6 +27,7 @@ from stilts.storage.verified import PREFIX, digests, forget, remember_written, s
 STALE_SECONDS = 600.0
 """A writer that has not written anything for so long is considered dead."""
 
+STORE = "the store"
 RESULTS = "the results folder"
 """What a `LocalStore` is, for messages, that holds tables and figures."""
 
@@ -57,7 +58,7 @@ class LocalStore:
         Unreachable: its file system is shared, and its server does not answer.
     """
 
-    def __init__(self, root: Path, what: str = "the store") -> None:
+    def __init__(self, root: Path, what: str = STORE) -> None:
         self.root = root.expanduser().absolute()
         self.uri = str(self.root)
         self._what = what
@@ -148,7 +149,8 @@ class LocalStore:
             if fence is not None:
                 fence()
             _replace_tree(aside, self._at(path))
-            remember_written(self._at(path), manifest, states)
+            if self._what == STORE:  # beside other folders, such as a submission, nothing of stilts stays
+                remember_written(self._at(path), manifest, states)
             return manifest
 
     def has_tree(self, path: str, manifest: Manifest) -> bool:

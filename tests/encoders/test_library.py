@@ -96,7 +96,7 @@ def test_a_padded_batch_equals_single_rows_of_the_plain_encoder(base: Path, kind
     model = load_model(base, "mlm").eval()
     features = features_of(model, 4)
     batch = batch_of(model, features, [[0], [1], [2], [3]])
-    states = model._encode(batch).last_hidden_state
+    states = model.encode(batch).last_hidden_state
     assert len({int(n) for n in (batch.segments > 0).sum(1)}) > 1
     for row in range(4):
         ids = batch.input_ids[row][batch.segments[row] > 0][None]
@@ -139,11 +139,11 @@ def test_a_window_limits_what_a_token_sees(text_file: Path, tmp_path: Path) -> N
     features = Features.of(pa.table({"item": [0, 1], "input_ids": ids, "positions": [[1], [1]]}), "tagging")
     for packed in (True, False):
         batch = batch_of(model, features, [[0, 1]] if packed else [[0], [1]], packed)
-        states = model._encode(batch).last_hidden_state[0]
+        states = model.encode(batch).last_hidden_state[0]
         for place, seen in ((2 * window, True), (2 * window + 1, False)):
             other = batch.input_ids.clone()
             other[0, place] = 50
-            changed = model._encode(replace(batch, input_ids=other)).last_hidden_state[0]
+            changed = model.encode(replace(batch, input_ids=other)).last_hidden_state[0]
             assert torch.allclose(states[0], changed[0], atol=1e-6) is not seen
             assert torch.isfinite(changed).all()
 
