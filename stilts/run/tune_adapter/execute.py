@@ -10,6 +10,7 @@ import shutil
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune import TuneError
@@ -164,6 +166,8 @@ def _agenda(
 def told() -> Iterator[None]:
     """Context in which an error of Ray's becomes one line that says what to do.
 
+    When nodes disappear at a bad moment, Tune's own loop can also fail with an error of Python, such as an IndexError.
+
     Raises:
         StiltsError: Ray failed.
     """
@@ -171,6 +175,20 @@ def told() -> Iterator[None]:
         yield
     except (RayError, TuneError) as error:
         raise StiltsError(f"{_FAILED}: {brief(error)}; {CAUSES[cause_of(error)].remedy}. {_SAFE}") from error
+    except Exception as error:
+        if isinstance(error, StiltsError) or (place := _place_in_ray(error)) is None:
+            raise
+        raise StiltsError(f"{_FAILED}: {brief(error)} ({place}). {_SAFE}") from error
+
+
+def _place_in_ray(error: Exception) -> str | None:
+    """The line that raised an error, if that is one of Ray's: `ray/tune/execution/tune_controller.py:700`."""
+    package = Path(ray.__file__).parent
+    frames = traceback.extract_tb(error.__traceback__)
+    path = Path(frames[-1].filename) if frames else Path()
+    return (
+        f"{path.relative_to(package.parent).as_posix()}:{frames[-1].lineno}" if path.is_relative_to(package) else None
+    )
 
 
 def _end_process(shown: Display, agenda: Agenda, temporary: Path, reason: str) -> None:
