@@ -61,7 +61,15 @@ class Learned:
     again: float
 
 
-def learn(task: Task, table: pa.Table, folder: Path, *, pool: pa.Table | None = None, steps: int = 60) -> Learned:
+def learn(
+    task: Task,
+    table: pa.Table,
+    folder: Path,
+    *,
+    pool: pa.Table | None = None,
+    steps: int = 60,
+    learning_rate: float = 3e-3,
+) -> Learned:
     """Train a two-layer model on the table, save and load it, evaluate it on the same table, and score the prediction
     file again as the bootstrap over items does."""
     text = folder / "text.txt"
@@ -70,8 +78,8 @@ def learn(task: Task, table: pa.Table, folder: Path, *, pool: pa.Table | None = 
     model = Model.load(make_base(folder / "base", text, **NO_DROPOUT), heads_of([full]))
     features = get_family(task.family).encode(table, model.tokenizer, full, Lengths(32, max_query_length=16), True)
     recipe = Recipe(
-        learning_rate=3e-3, schedule="constant", max_steps=steps, batch_size=12, max_length=32, precision="fp32",
-        selection="last", epochs=None,
+        learning_rate=learning_rate, schedule="constant", max_steps=steps, batch_size=12, max_length=32,
+        precision="fp32", selection="last", epochs=None,
     )  # fmt: skip
     result = train(model, [TrainPart(task.name, task.head_name, features, recipe)], recipe, Runtime(), ALONE)
     model.save(folder / "trained")
