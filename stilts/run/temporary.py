@@ -27,7 +27,7 @@ def temporary_folder() -> Iterator[Path]:
     Raises:
         StiltsError: no folder can be made where TMPDIR says.
     """
-    with explained("write", Path(os.environ.get("TMPDIR") or "/tmp"), what=TEMPORARY):
+    with explained("write", Path(os.environ.get("TMPDIR") or tempfile.gettempdir()), what=TEMPORARY):
         fresh = Path(tempfile.mkdtemp(prefix=_UNLOCKED))
     folder = fresh.with_name(_PREFIX + fresh.name.removeprefix(_UNLOCKED))
     lock = os.open(fresh, os.O_RDONLY)

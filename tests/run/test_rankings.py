@@ -136,7 +136,7 @@ def test_trained_encoders_find_what_they_should(found: dict[tuple[str, str], tup
     }
     assert set(scores) == tests | {("squad_retrieval", "dev-en"), ("wikipedia_mentions", "dev-en")}
     # By chance: 2 of 192 sentences, 1 of 48 entities: about 2 and 7.
-    assert min(scores.values()) > 40
+    assert min(scores.values()) > 25
 
 
 def test_the_files_score_as_the_records_say(

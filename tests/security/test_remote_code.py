@@ -39,12 +39,22 @@ AUTO_MAP = {
 def test_a_known_architecture_is_read_with_its_own_code(base: Path, trap: Trap, tmp_path: Path) -> None:
     """The checkpoint's code is not needed: it is left where it is."""
     _plant(base, trap)
-    _change(base / "config.json", auto_map=AUTO_MAP)
+    _change(base / "config.json", auto_map={**AUTO_MAP, "AutoModel": "modeling_evil.XLMRobertaModel"})
     _change(base / "tokenizer_config.json", auto_map=AUTO_MAP)
     materialise_base({"path": str(base)}, tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.py"))
     for folder in (tmp_path / "out", base):
         Model.load(folder)
+    assert not trap.sprung
+
+
+def test_a_known_type_with_a_class_of_its_own_is_another_model_and_refused(
+    base: Path, trap: Trap, tmp_path: Path
+) -> None:
+    _plant(base, trap)
+    _change(base / "config.json", auto_map=AUTO_MAP)
+    with pytest.raises(StiltsError, match="is never executed"):
+        materialise_base({"path": str(base)}, tmp_path / "out")
     assert not trap.sprung
 
 
@@ -121,9 +131,15 @@ FORBIDDEN = {
 }
 
 
+ALLOWED = {("tasks/own.py", "exec")}
+"""A Python file of tasks, which the author of the experiment names as code to be run (docs/security.md)."""
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_nothing_dangerous_is_called(path: Path) -> None:
     for name, call in _calls(path):
+        if (path.relative_to(ROOT).as_posix(), name) in ALLOWED:
+            continue
         assert name not in FORBIDDEN, f"{path}:{call.lineno}: {name}: {FORBIDDEN[name]}"
         assert not name.endswith((".extractall", ".load_checkpoint")), f"{path}:{call.lineno}"
         assert _arguments(call).get("shell", "False") == "False", f"{path}:{call.lineno}"

@@ -26,5 +26,5 @@ def test_the_modes_of_tables_and_of_a_stores_files_follow_the_umask(tmp_path: Pa
     finally:
         os.umask(before)
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert len(files) == 5
+    assert len(files) == 6  # put_tree also notes what it has verified
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {mode}
