@@ -43,7 +43,7 @@ CLAIMS: Mapping[str, Mapping[str, object]] = {
     "r3 equal": {"difference": {"regime": "r3", "target": "t", "within": 1.5}},
     "r5 below": {"difference": {"regime": "r5", "target": "t", "below": 0}},
     "r1 best": {"order": {"target": "t", "best": "r1"}},
-    "ranking": {"order": {"target": "t", "ranking": ["r1", "r2", "none"]}},
+    "ranking": {"order": {"target": "t", "ranked": ["r1", "r2", "none"]}},
     "most help": {"share": {"target": "t", "of": "regimes", "at_least": 0.5}},
     "r1 in most runs": {"share": {"target": "t", "of": "seeds", "regime": "r1", "above": 0.5}},
     "smaller loss": {"ratio": {"target": "t", "regime": "r1", "against": "none", "condition": "swap@0.1", "below": 1}},
@@ -83,7 +83,7 @@ def claims() -> list[Claim]:
     found = []
     for name, declared in CLAIMS.items():
         decl = ClaimDecl.model_validate({"text": name, **declared})
-        ranked = decl.statement.ranking if isinstance(decl.statement, Order) else None
+        ranked = decl.statement.ranked if isinstance(decl.statement, Order) else None
         regimes = ranked or (*REGIMES[1:], "none") if decl.kind in ("order", "share") else REGIMES
         found.append(Claim(name, decl, ("base",), regimes, ("t",), "test"))
     return found
@@ -116,8 +116,8 @@ def is_true(claim: Claim, means: np.ndarray, slope: float, shape: str) -> bool |
         return (value > low if statement.above is not None else value >= low) and (
             value < high if statement.below is not None else value <= high
         )
-    if isinstance(statement, Order) and statement.ranking:
-        return all(gain[a] > gain[b] for a, b in zip(statement.ranking, statement.ranking[1:], strict=False))
+    if isinstance(statement, Order) and statement.ranked:
+        return all(gain[a] > gain[b] for a, b in zip(statement.ranked, statement.ranked[1:], strict=False))
     if isinstance(statement, Order):
         return all(gain[statement.best or ""] > gain[other] for other in REGIMES if other != statement.best)
     if isinstance(statement, Share) and statement.of == "regimes":

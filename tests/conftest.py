@@ -1,6 +1,7 @@
 """Fixtures shared by all tests, and what several workers (`pytest -n 2`) need."""
 
 import os
+import sys
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # The workers share the processors. Torch reads this when it is imported.
@@ -42,6 +43,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first, so that no worker is left with one of them when the others have nothing to do."""
     rank = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def library_tasks_alone() -> Iterator[None]:
+    """Tasks of a user's own, which a test has put in force, are out of force for the tests of the next file."""
+    yield
+    if own := sys.modules.get("stilts.tasks.own"):
+        own.use([])
 
 
 @pytest.fixture(scope="session")

@@ -109,16 +109,16 @@ class Difference(Scope, Statement):
 
 
 class Order(Scope):
-    """Which regime is the best, or how several rank. Give `best` or `ranking`."""
+    """Which regime is the best, or how several rank. Give `best` or `ranked`."""
 
     best: Name | None = None
     """The regime that is said to have the highest mean."""
     among: Names | None = None
     """The regimes that `best` is compared with. Empty: all."""
-    ranking: Annotated[tuple[Name, ...], Field(min_length=2)] | None = None
+    ranked: Annotated[tuple[Name, ...], Field(min_length=2)] | None = None
     """Regimes from the highest to the lowest mean."""
 
-    @field_validator("among", "ranking", mode="after")
+    @field_validator("among", "ranked", mode="after")
     @classmethod
     def _regimes_are_distinct(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         check_distinct(value or ())
@@ -126,10 +126,10 @@ class Order(Scope):
 
     @model_validator(mode="after")
     def _is_one_order(self) -> "Order":
-        if (self.best is None) == (self.ranking is None):
-            raise ValueError("give best or ranking")
-        if self.ranking is not None and self.among is not None:
-            raise ValueError("among belongs to best; a ranking names its regimes itself")
+        if (self.best is None) == (self.ranked is None):
+            raise ValueError("give best or ranked")
+        if self.ranked is not None and self.among is not None:
+            raise ValueError("among belongs to best; ranked names its regimes itself")
         return self
 
 

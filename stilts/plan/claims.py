@@ -106,7 +106,7 @@ def _split(experiment: Experiment, statement: Kind) -> str:
 def _regimes(experiment: Experiment, statement: Kind) -> tuple[str, ...]:
     every = tuple(experiment.intermediates)
     if isinstance(statement, Order):
-        named = statement.ranking or statement.among or every
+        named = statement.ranked or statement.among or every
         return named if statement.best is None or statement.best in named else (statement.best, *named)
     if isinstance(statement, Share) and statement.of == "regimes":
         counted = statement.regimes or tuple(name for name in every if name != statement.against)
@@ -150,7 +150,7 @@ def _mistakes(experiment: Experiment, statement: Kind) -> Iterator[tuple[str, st
 
 def _wrong_regimes(experiment: Experiment, statement: Kind) -> Iterator[tuple[str, str]]:
     known = experiment.intermediates
-    for field in ("regime", "against", "best", "among", "ranking", "regimes"):
+    for field in ("regime", "against", "best", "among", "ranked", "regimes"):
         given = getattr(statement, field, None)
         # Without a ratio's `against` and an order's `among` there is nothing to check.
         for name in (given,) if isinstance(given, str) else given or ():

@@ -44,10 +44,10 @@ def test_a_statement_without_a_region_is_refused(says: dict[str, float], message
 @pytest.mark.parametrize(
     ("kind", "fields", "message"),
     [
-        (Order, {"target": "xnli"}, "give best or ranking"),
-        (Order, {"target": "xnli", "best": "a", "ranking": ["a", "b"]}, "give best or ranking"),
-        (Order, {"target": "xnli", "ranking": ["a", "b"], "among": ["c"]}, "among belongs to best"),
-        (Order, {"target": "xnli", "ranking": ["a", "a"]}, "given twice"),
+        (Order, {"target": "xnli"}, "give best or ranked"),
+        (Order, {"target": "xnli", "best": "a", "ranked": ["a", "b"]}, "give best or ranked"),
+        (Order, {"target": "xnli", "ranked": ["a", "b"], "among": ["c"]}, "among belongs to best"),
+        (Order, {"target": "xnli", "ranked": ["a", "a"]}, "given twice"),
         (Share, {"target": "xnli", "of": "regimes", "regime": "a", "at_least": 0.5}, "takes regimes"),
         (Share, {"target": "xnli", "of": "seeds", "at_least": 0.5}, "takes regime: NAME"),
         (Share, {"target": "xnli", "of": "regimes", "at_least": 2}, "between 0 and 1"),

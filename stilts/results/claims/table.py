@@ -120,8 +120,8 @@ def _number(statement: Kind) -> str:
     if isinstance(statement, Difference):
         return f"{statement.regime} less {statement.against}"
     if isinstance(statement, Order):
-        if statement.ranking:
-            return f"{' > '.join(statement.ranking)}"
+        if statement.ranked:
+            return f"{' > '.join(statement.ranked)}"
         return f"{statement.best} the best of {', '.join(statement.among) if statement.among else 'all regimes'}"
     if isinstance(statement, Share):
         return f"share of {_counted(statement)} more than {statement.gain_above:g} points above {statement.against}"

@@ -136,9 +136,9 @@ def test_a_missing_language_leaves_its_seed_out() -> None:
         ({"best": "mnli"}, "supported"),
         ({"best": "squad"}, "contradicted"),
         ({"best": "mnli", "among": ["none", "worse"]}, "supported"),
-        ({"ranking": ["mnli", "none", "worse"]}, "supported"),
-        ({"ranking": ["worse", "none"]}, "contradicted"),
-        ({"ranking": ["mnli", "squad", "none"]}, "undecided"),
+        ({"ranked": ["mnli", "none", "worse"]}, "supported"),
+        ({"ranked": ["worse", "none"]}, "contradicted"),
+        ({"ranked": ["mnli", "squad", "none"]}, "undecided"),
     ],
 )
 def test_an_order(order: dict[str, Any], expected: str) -> None:
