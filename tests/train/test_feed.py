@@ -56,7 +56,7 @@ def test_the_next_step_is_made_in_another_thread(feed, monkeypatch):
 def test_half_a_budget_makes_more_batches_of_the_same_rows(feed):
     whole = feed.step(0)
     assert feed.divisible(0)
-    feed.halve()
+    feed.limit(feed.budget // 2)
     half = feed.step(0)
     assert feed.budget == 64
     assert len(half.batches) > len(whole.batches)
@@ -70,7 +70,7 @@ def test_an_error_of_the_thread_is_raised_at_its_step(feed, monkeypatch):
     def broken(step):
         raise ZeroDivisionError(step)
 
-    feed.halve()
+    feed.limit(feed.budget // 2)
     monkeypatch.setattr(feed, "_make", broken)
     with pytest.raises(ZeroDivisionError, match="2"):
         feed.step(2)
