@@ -166,7 +166,7 @@ def test_padding_does_not_change_results(text_file, tmp_path, ranks, monkeypatch
     # With AdamW's usual epsilon, the rounding of a gradient that is almost 0 is scaled to the learning rate.
     recipe = Recipe(
         learning_rate=1e-3, max_steps=4, batch_size=6, max_length=32, selection="last", weight_decay=0.1,
-        adam_epsilon=1e-3,
+        adam_epsilon=1e-3, precision="fp32",
     )  # fmt: skip
 
     def trained() -> tuple[list[float], dict[str, torch.Tensor]]:
