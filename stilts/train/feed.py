@@ -15,7 +15,7 @@ from stilts.train.batch import Batch, assemble
 from stilts.train.features import Features
 from stilts.train.model import Model
 from stilts.train.ranks import Ranks
-from stilts.train.shapes import Shape, ShapePlan, Step
+from stilts.train.shapes import Shape, ShapePlan, Shapes, Step
 from stilts.train.step_schedule import Source, StepSchedule
 
 
@@ -75,10 +75,17 @@ class Feed:
         self._next, self.budget = None, budget
         self.shapes = self._plan.shapes(self.budget)
 
-    def divisible(self, step: int) -> bool:
-        """Whether a smaller token budget would make smaller micro-batches of a step, on any rank."""
+    def smaller_budget(self, step: int) -> int | None:
+        """The token budget, halved until the largest micro-batch of a step is smaller than now, on all ranks alike.
+
+        Returns:
+            None if no budget makes it smaller, because it is as small as the largest item allows.
+        """
         _, rows = self._schedule.step(step)
-        return any(_items(rows, batch) > 1 for rank in self._split_all(rows) for batch in rank)
+        budget, largest = self.budget // 2, _most_tokens(self.shapes, rows)
+        while budget and _most_tokens(self._plan.shapes(budget), rows) >= largest:
+            budget //= 2
+        return budget or None
 
     def close(self) -> None:
         """End the thread."""
@@ -104,10 +111,7 @@ class Feed:
         return self._assemble(source, rows, [[int(np.argmin(rows.ids.lengths))]], shape)
 
     def _split(self, rows: Features) -> list[MicroBatch]:
-        return self._split_all(rows)[self._ranks.rank]
-
-    def _split_all(self, rows: Features) -> list[list[MicroBatch]]:
-        return self.shapes.split(Step(rows.ids.lengths.tolist(), rows.together.tolist()))
+        return _split(self.shapes, rows)[self._ranks.rank]
 
     def _assemble(self, source: Source, rows: Features, batch: MicroBatch, shape: Shape | None = None) -> Batch:
         model = self._model
@@ -132,5 +136,15 @@ def _first_item(rows: Features) -> MicroBatch:
     return [[row] for row in np.flatnonzero(rows.together == rows.together[0]).tolist()]
 
 
-def _items(rows: Features, batch: MicroBatch) -> int:
-    return len({int(rows.together[row]) for sequences in batch for row in sequences})
+def _split(shapes: Shapes, rows: Features) -> list[list[MicroBatch]]:
+    return shapes.split(Step(rows.ids.lengths.tolist(), rows.together.tolist()))
+
+
+def _most_tokens(shapes: Shapes, rows: Features) -> int:
+    """Number of padded tokens of the largest micro-batch of a step, on any rank."""
+    most = 0
+    for batch in (batch for rank in _split(shapes, rows) for batch in rank if batch):
+        lengths = [[int(rows.ids.lengths[row]) for row in sequences] for sequences in batch]
+        shape = shapes.shape(batch, max(map(max, lengths)))
+        most = max(most, max(shape.rows, len(batch)) * max(shape.width, *map(sum, lengths)))
+    return most

@@ -239,7 +239,7 @@ class _Run:
         batches = self.feed.step(step)
         total = self._attempt(step, batches)
         while total is None:
-            self._halve()
+            self._lower_budget(step)
             batches = self.feed.step(step)
             total = self._attempt(step, batches)
         self._correct_budget(batches)
@@ -285,12 +285,12 @@ class _Run:
         try:
             total = self._gradients(step, batches)
         except torch.OutOfMemoryError as error:
-            if not self._repeats or (self.ranks.world == 1 and not self.feed.divisible(step)):
+            if not self._repeats or (self.ranks.world == 1 and self.feed.smaller_budget(step) is None):
                 raise
             reason = str(error)  # not the error itself, whose traceback holds the tensors of the step
         if not self._repeats or not self.ranks.any(bool(reason)):
             return total
-        if not self.feed.divisible(step):
+        if self.feed.smaller_budget(step) is None:
             raise torch.OutOfMemoryError(reason or "another rank of the trial ran out of memory")
         return None
 
@@ -299,12 +299,12 @@ class _Run:
         """Whether a step that ran out of memory can be repeated."""
         return self.ranks.world == 1 or self.runtime.zero_stage <= 1
 
-    def _halve(self) -> None:
-        """Halve the token budget after a step that ran out of memory."""
+    def _lower_budget(self, step: int) -> None:
+        """Lower the token budget after a step that ran out of memory, so that its micro-batches get smaller."""
         self.engine.forget_gradient()
         if self.ranks.device.type == "cuda":
             torch.cuda.empty_cache()
-        self.feed.limit(max(1, self.feed.budget // 2))
+        self.feed.limit(self.feed.smaller_budget(step) or 1)
         log.warning("out of memory: micro-batches have at most %d tokens from now on", self.feed.budget)
 
     def _flush(self) -> None:

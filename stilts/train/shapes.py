@@ -181,9 +181,13 @@ class ShapePlan:
 
     def shapes(self, budget: int) -> Shapes:
         """The shapes for micro-batches of at most `budget` padded tokens. A single larger item may exceed it."""
-        if self._one_row:
+        # A budget below one row, after memory ran out, divides the sequences of a row.
+        if not self._packs:
+            return self._padded(budget)
+        # Rows as wide as the longest sequence would exceed the budget wherever several short sequences share one.
+        if self._one_row or budget < self._width(self._longest):
             return OneRow(budget, self._world)
-        return self._packed(budget) if self._packs else self._padded(budget)
+        return self._packed(budget)
 
     def _width(self, tokens: int) -> int:
         """The width of rows that hold so many tokens."""
@@ -193,7 +197,7 @@ class ShapePlan:
     def _packed(self, budget: int) -> PackedShapes:
         """Of a few widths that hold the longest sequence, the one whose rows take the least computation."""
         narrow, wide = self._width(self._longest), self._width(max(self._longest, self._allowed))
-        widths = sorted({narrow, min(2 * narrow, wide), wide})
+        widths = sorted(width for width in {narrow, min(2 * narrow, wide), wide} if width <= budget)
         choices = [self._packed_in(width, budget) for width in widths]
         return min(choices, key=lambda choice: choice[0])[1]
 

@@ -54,7 +54,7 @@ def bases(tmp_path_factory, text_file, base):
     return {"packed": base, "padded": padded}
 
 
-def feed_of(base, names, batch_size=32, budget=8192, ranks=None, **settings) -> tuple[Feed, StepSchedule]:
+def feed_of(base, names, batch_size=32, budget=8192, ranks=None, few=False, **settings) -> tuple[Feed, StepSchedule]:
     specs = [head_spec(LIKE[name][0], name=name) for name in names]
     model = Model.load(base, specs)
     recipe = Recipe(learning_rate=1e-3, batch_size=batch_size, epochs=1, max_length=LIKE[names[0]][1], **settings)
@@ -63,7 +63,7 @@ def feed_of(base, names, batch_size=32, budget=8192, ranks=None, **settings) -> 
         for name in names
     ]
     schedule = StepSchedule(model, parts, recipe, Mixing() if len(names) > 1 else None)
-    return Feed(model, schedule, ranks or Ranks(0, 1, CPU), budget), schedule
+    return Feed(model, schedule, ranks or Ranks(0, 1, CPU), budget, few), schedule
 
 
 def seen(feed: Feed, schedule: StepSchedule) -> tuple[Counter, float]:
@@ -180,3 +180,20 @@ def test_padding_does_not_change_results(text_file, tmp_path, ranks, monkeypatch
     tight_losses, tight = trained()
     assert losses == pytest.approx(tight_losses, rel=2e-6)
     assert all((weights[name] - value).abs().max() <= 2e-6 for name, value in tight.items())
+
+
+@pytest.mark.parametrize(("kind", "few"), [("packed", True), ("packed", False), ("padded", True)])
+@pytest.mark.parametrize("name", ["xnli", "qa", "copa"])
+def test_smaller_budgets_end_at_the_largest_item(bases, kind, few, name):
+    """A step that runs out of memory is tried with ever smaller micro-batches, but not for ever."""
+    feed, schedule = feed_of(bases[kind], [name], few=few)
+    largest = []
+    while budget := feed.smaller_budget(0):
+        feed.limit(budget)
+        largest.append(max(batch.input_ids.numel() for batch, _ in feed.step(0).batches))
+    assert len(largest) > 2
+    assert largest == sorted(set(largest), reverse=True)
+    lengths = schedule.step(0)[1].ids.lengths
+    most = int(lengths.max()) * LIKE[name][-1]
+    assert largest[-1] <= 2 * max(most, MULTIPLE)
+    feed.close()
