@@ -37,12 +37,18 @@ LONGEST = (
 )
 """The files of tests that take longest, the longest first."""
 
+HANGS_SECONDS = 600
+"""A test that takes longer fails, except a slow one, so that one that hangs does not hold up the others for ever."""
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first, so that no worker is left with one of them when the others have nothing to do."""
+    """Put the longest files first, so that no worker is left with one of them at the end; limit each test's time."""
     rank = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+    for item in items:
+        if not item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(HANGS_SECONDS))
 
 
 @pytest.fixture(scope="module", autouse=True)

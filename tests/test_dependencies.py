@@ -22,6 +22,7 @@ UNIMPORTED = {
     "mkdocs-material": "the theme of the documentation",
     "mypy": "a command",
     "ninja": "DeepSpeed calls it to build its operators",
+    "pytest-timeout": "pytest loads it by itself",
     "pytest-xdist": "pytest loads it by itself",
     "protobuf": "transformers reads SentencePiece models with it",
     "ruff": "a command",
