@@ -4,6 +4,7 @@ The store is the only state. Every launch creates a new Tuner for the stages tha
 interrupted run is continued by launching it again.
 """
 
+import inspect
 import logging
 import os
 import shutil
@@ -183,7 +184,7 @@ def told() -> Iterator[None]:
 
 def _place_in_ray(error: Exception) -> str | None:
     """The line that raised an error, if that is one of Ray's: `ray/tune/execution/tune_controller.py:700`."""
-    package = Path(ray.__file__).parent
+    package = Path(inspect.getfile(ray)).parent
     frames = traceback.extract_tb(error.__traceback__)
     path = Path(frames[-1].filename) if frames else Path()
     return (
