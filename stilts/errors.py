@@ -51,6 +51,15 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def sized(size: float) -> str:
+    """A number of bytes with a suitable unit, as `1.3 GB`."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """A hint for a wrong name: the most similar valid name, or all valid names if none is similar."""
     names = [str(v) for v in valid]

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stilts.advice import NO_ROOM, NO_ROOM_TEXT, advice
-from stilts.errors import StiltsError
+from stilts.errors import StiltsError, sized
 
 
 class DiskFull(StiltsError):
@@ -68,7 +68,7 @@ def explain(error: Exception, act: str, path: Path, *, what: str = "", need: int
     """The StiltsError for an error of the file system; None for any other error. Arguments as in `explained`."""
     number = error.errno if isinstance(error, OSError) else None
     if is_full(error):
-        size = "" if need is None else f", which needs {_size(need)}"
+        size = "" if need is None else f", which needs {sized(need)}"
         reason = "; files may not be larger here, see `ulimit -f`" if number == errno.EFBIG else ""
         where = f"the disk of {what}" if what else "the disk"
         return DiskFull(
@@ -98,7 +98,3 @@ def is_full(error: BaseException) -> bool:
     number = error.errno if isinstance(error, OSError) else None
     # safetensors and Arrow write files themselves, and raise errors of their own.
     return number in FULL or (number is None and _NO_SPACE.search(str(error)) is not None)
-
-
-def _size(need: int) -> str:
-    return f"{need / 1e9:.1f} GB" if need >= 1e9 else f"{need / 1e6:.1f} MB"

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from stilts.errors import Problems, StiltsError, nearest
+from stilts.errors import Problems, StiltsError, nearest, sized
 from stilts.ledger.logs import StageLog
 from stilts.ledger.spending import Spending
 from stilts.monitor.live import LiveRun, remarks
@@ -21,7 +21,7 @@ from stilts.plan.summary import Plan, stage_rows
 from stilts.session import Session
 from stilts.show.display import Displayed
 from stilts.show.logs import show_log
-from stilts.show.plan import gigabytes, show_compared, show_plan, show_simulation
+from stilts.show.plan import show_compared, show_plan, show_simulation
 from stilts.show.status import show_status, spending_line
 from stilts.storage.local import LocalStore
 
@@ -224,7 +224,7 @@ class Report(Displayed):
 
     def show(self, console: Console) -> None:
         """Print where the files are."""
-        console.print(f"{self.path} ({gigabytes(self.path.stat().st_size)})", soft_wrap=True, highlight=False)
+        console.print(f"{self.path} ({sized(self.path.stat().st_size)})", soft_wrap=True, highlight=False)
         said = "no figures: there are no numbers"
         if self.figures:
             said = f"{len(self.figures)} files in {self.figures[0].parent}"

@@ -25,10 +25,10 @@ def clean(
 
     It can run beside any number of runs and searches, and removes nothing that one of them needs.
     """
+    from stilts.errors import sized
     from stilts.ledger.clean import clean as remove
     from stilts.ledger.garbage import find_garbage
     from stilts.show.cleaning import show_findings, to_json
-    from stilts.show.plan import gigabytes
     from stilts.storage.open import open_store
 
     if cache:
@@ -40,26 +40,24 @@ def clean(
         show_findings(found, console())
     something = bool(found.items or found.forgotten)
     removed = None
-    if something and (yes or (not as_json and _confirmed(f"remove this ({gigabytes(found.bytes)})?"))):
+    if something and (yes or (not as_json and _confirmed(f"remove this ({sized(found.bytes)})?"))):
         removed = remove(opened, found.items, forget, lambda who: None)
     if as_json:
         print_json(to_json(found, removed))
     elif removed is not None:
-        typer.echo(
-            f"{len(removed)} of {len(found.items)} removed, {gigabytes(sum(item.bytes for item in removed))} freed"
-        )
+        typer.echo(f"{len(removed)} of {len(found.items)} removed, {sized(sum(item.bytes for item in removed))} freed")
     elif something:
         typer.echo("nothing was removed; -y removes it without a question")
 
 
 def _clean_cache(yes: bool, as_json: bool) -> None:
-    from stilts.show.plan import gigabytes
+    from stilts.errors import sized
     from stilts.storage.cache import Cache
 
     cache = Cache()
     idle = cache.idle()
     if not as_json:
-        typer.echo(f"{cache.root}: {len(idle)} copies and scratch folders, {gigabytes(sum(idle.values()))}")
+        typer.echo(f"{cache.root}: {len(idle)} copies and scratch folders, {sized(sum(idle.values()))}")
     removed = None
     if idle and (yes or (not as_json and _confirmed("remove those that nobody uses?"))):
         removed = [folder for folder in idle if cache.evict(folder)]
@@ -67,7 +65,7 @@ def _clean_cache(yes: bool, as_json: bool) -> None:
         items = {str(folder): size for folder, size in idle.items()}
         print_json({"cache": str(cache.root), "items": items, "removed": removed and [str(f) for f in removed]})
     elif removed is not None:
-        size = gigabytes(sum(idle[folder] for folder in removed))
+        size = sized(sum(idle[folder] for folder in removed))
         typer.echo(f"{len(removed)} of {len(idle)} removed, {size} freed; the rest is in use")
     elif idle:
         typer.echo("nothing was removed; -y removes it without a question")

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from stilts.errors import StiltsError, counted
+from stilts.errors import StiltsError, counted, sized
 from stilts.plan.cost.disk import DiskNeed
 from stilts.storage.local import LocalStore
 from stilts.storage.protocol import Store
@@ -40,8 +40,8 @@ def check_room(need: DiskNeed, store: Store, trials: int) -> None:
         if total > free:
             what = " and ".join(f"{name} at {path}" for path, _, name in parts)
             raise StiltsError(
-                f"the disk of {what} has {free / 1e9:.1f} GB free, and this run needs up to "
-                f"{total / 1e9:.1f} GB there with {counted(trials, 'trial')} at the same time; free some space, lower "
+                f"the disk of {what} has {sized(free)} free, and this run needs up to "
+                f"{sized(total)} there with {counted(trials, 'trial')} at the same time; free some space, lower "
                 f"runtime.max_parallel, {_remedies(parts, local)}"
             )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from stilts.errors import sized
 from stilts.monitor.finding import Finding
 from stilts.plan.cost.memory import container_limit
 
@@ -49,7 +50,7 @@ def temporary() -> Finding:
     free = shutil.disk_usage(folder).free
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(b"x")
-    said = f"{free / 1e9:.1f} GB free at {folder} (TMPDIR), where weights are written before they are stored"
+    said = f"{sized(free)} free at {folder} (TMPDIR), where weights are written before they are stored"
     if free < LOW_TEMPORARY:
         return Finding("temporary space", "warning", said, "set TMPDIR to a folder on a larger disk")
     longest = os.environ.get("RAY_TMPDIR", "")

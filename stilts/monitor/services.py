@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from stilts.errors import sized
 from stilts.experiment.secrets import redact
 from stilts.monitor.finding import Finding, State
 from stilts.storage.cache import Cache
@@ -126,8 +127,8 @@ def disk(uri: str) -> Finding:
     if folder is None:
         cache = Cache()
         free = min(shutil.disk_usage(cache.root).free, cache.limit)
-        found = f"{shutil.disk_usage(cache.root).free / 1e9:.0f} GB free at {cache.root}, of which the cache may take "
-        found += f"{cache.limit / 1e9:.0f} GB (STILTS_CACHE, STILTS_CACHE_GB)"
+        found = f"{sized(shutil.disk_usage(cache.root).free)} free at {cache.root}, of which the cache may take "
+        found += f"{sized(cache.limit)} (STILTS_CACHE, STILTS_CACHE_GB)"
         remedy = "set STILTS_CACHE to a folder on a larger disk, or raise STILTS_CACHE_GB"
         return Finding("cache", *_enough(free, found, remedy))
     folder = folder.expanduser().absolute()
@@ -135,7 +136,7 @@ def disk(uri: str) -> Finding:
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     remedy = "free some space, or use a store on a larger disk; a run says how much it needs before it starts"
-    return Finding("disk", *_enough(free, f"{free / 1e9:.0f} GB free at {folder}", remedy))
+    return Finding("disk", *_enough(free, f"{sized(free)} free at {folder}", remedy))
 
 
 def _enough(free: float, found: str, remedy: str) -> tuple[State, str, str]:

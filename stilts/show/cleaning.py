@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stilts.errors import counted
+from stilts.errors import counted, sized
 from stilts.ledger.garbage import GarbageReport, Item
 from stilts.ledger.needs import Needs
-from stilts.show.plan import gigabytes
 
 _ROWS = 40
 """Largest number of items listed in a terminal, the largest items first; `--json` lists all."""
@@ -55,7 +54,7 @@ def _experiments(found: GarbageReport) -> Table:
         if needs is None:
             table.add_row(declaration.id, "-", "-", "-", "-", f"[yellow]needs not listed[/] {state}")
         else:
-            figures = (_age(needs.written), f"{needs.cells}", f"{len(needs.stages)}", gigabytes(size))
+            figures = (_age(needs.written), f"{needs.cells}", f"{len(needs.stages)}", sized(size))
             table.add_row(declaration.id, *figures, state)
     for name, needs_of_trials in trials.items():
         stages = {key for needs in needs_of_trials for key in needs.stages}
@@ -69,10 +68,10 @@ def _items(found: GarbageReport) -> Table:
     more = f", {len(items) - _ROWS} of them not shown (--json lists all)" if len(items) > _ROWS else ""
     table = Table(box=None, pad_edge=False, header_style="bold", show_footer=True)
     table.add_column("may go", f"{len(items)} in all{more}", overflow="fold")
-    table.add_column("size", gigabytes(found.bytes), justify="right", no_wrap=True)
+    table.add_column("size", sized(found.bytes), justify="right", no_wrap=True)
     table.add_column("why")
     for item in items[:_ROWS]:
-        table.add_row(escape(item.path), gigabytes(item.bytes), item.why)
+        table.add_row(escape(item.path), sized(item.bytes), item.why)
     return table
 
 

@@ -7,7 +7,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from stilts.errors import counted
+from stilts.errors import counted, sized
 from stilts.plan.cost.estimate import hours_unit
 from stilts.plan.cost.price import priced
 from stilts.plan.summary import Plan, stage_rows
@@ -33,7 +33,7 @@ def show_plan(plan: Plan, console: Console) -> None:
         f"[bold]{figures['gpu_hours']:,.2f} {unit}[/] ({figures['speed']['source']})"
     )
     size = figures["bytes"]
-    console.print(f"  disk: {gigabytes(size['peak'])} at the peak, {gigabytes(size['end'])} at the end")
+    console.print(f"  disk: {sized(size['peak'])} at the peak, {sized(size['end'])} at the end")
     dropped = figures["stages"] - figures["keeps_weights"]
     console.print(
         f"  weights (runtime.keep: {figures['keep']}): kept of {counted(figures['keeps_weights'], 'stage')}, dropped "
@@ -63,7 +63,7 @@ def _show_memory(memory: dict[str, Any], console: Console) -> None:
     if memory["rank"]:
         auto = " (auto: fewer where memory is short)" if memory["auto"] else ""
         console.print(
-            f"  memory: a rank holds up to {gigabytes(memory['rank'])} of its machine; micro-batches of at most "
+            f"  memory: a rank holds up to {sized(memory['rank'])} of its machine; micro-batches of at most "
             f"{memory['tokens']:,} tokens{auto}"
         )
 
@@ -175,12 +175,3 @@ def show_compared(rows: Sequence[dict[str, Any]], console: Console) -> None:
             cells = (format(row[name], form) if name in row else "" for row in rows)
             table.add_row(label.format(currency=currency), *cells)
     console.print(table)
-
-
-def gigabytes(size: float) -> str:
-    """Format a number of bytes with a suitable unit, as `1.3 GB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

@@ -27,7 +27,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from stilts.errors import StiltsError
+from stilts.errors import StiltsError, sized
 from stilts.os_errors import CACHE, DiskFull, NotWritable, explain, explained, is_full
 
 SCRATCH_IDLE = 3600.0
@@ -143,8 +143,8 @@ class Cache:
                     excess = self._excess(need)
             if excess > 0:
                 raise DiskFull(
-                    f"the cache {self.root} has no room for {need / 1e9:.2f} GB: {excess / 1e9:.2f} GB too much for "
-                    f"its limit of {self.limit / 1e9:.1f} GB (STILTS_CACHE_GB) or for the disk, and the rest is in "
+                    f"the cache {self.root} has no room for {sized(need)}: {sized(excess)} too much for "
+                    f"its limit of {sized(self.limit)} (STILTS_CACHE_GB) or for the disk, and the rest is in "
                     "use; raise the limit, or point STILTS_CACHE at a larger disk"
                 )
             note.write_text(str(need))

@@ -70,7 +70,7 @@ def test_too_little_disk_is_told_before_training(
     monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
     code, _, err = stilts("run", experiment)
     assert code == 1
-    assert "GB free" in err
+    assert "has 10 bytes free, and this run needs up to" in err
 
 
 @pytest.mark.slow

@@ -64,7 +64,7 @@ def test_the_disk_is_that_of_the_cache(cache: Path, tmp_path: Path, monkeypatch:
     found = services.disk("s3://bucket/runs")
     assert (found.check, found.state) == ("cache", "warning")
     assert str(cache) in found.found
-    assert "3 GB" in found.found
+    assert "3.0 GB" in found.found
     assert isinstance(services.disk(f"file://{tmp_path}/store"), Finding)
     assert services.disk(f"file://{tmp_path}/store").check == "disk"
 

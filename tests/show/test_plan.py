@@ -4,9 +4,10 @@ import io
 
 from rich.console import Console
 
+from stilts.errors import sized
 from stilts.plan.expand import expand
 from stilts.plan.summary import make_plan
-from stilts.show.plan import gigabytes, show_plan
+from stilts.show.plan import show_plan
 from tests.plan.conftest import FakeData, declare
 
 
@@ -16,7 +17,7 @@ def test_a_plan_is_shown() -> None:
     text = console.export_text()
     assert "50 cells, 50 stages (0 shared; 50 trainings without sharing)" in text
     assert "... and 11 more (--json lists all)" in text
-    assert [gigabytes(n) for n in (0, 999, 1000, 2.2e9, 5e13)] == [
+    assert [sized(n) for n in (0, 999, 1000, 2.2e9, 5e13)] == [
         "0 bytes",
         "999 bytes",
         "1.0 kB",
