@@ -39,7 +39,7 @@ def test_the_disk_of_the_store_is_too_small(tmp_path: Path) -> None:
         check_room(DiskNeed(1, HUGE, 1, 1), LocalStore(tmp_path / "store"), 64)
     said = str(error.value)
     assert str(tmp_path / "store") in said
-    assert "needs up to 1000000000.0 GB there with 64 trials at the same time" in said
+    assert "needs up to 1000000.0 TB there with 64 trials at the same time" in said
     assert "lower runtime.max_parallel, set runtime.keep: none or move the store" in said
 
 
