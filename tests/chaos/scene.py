@@ -14,7 +14,7 @@ import psutil
 
 from tests.chaos import grid, trace
 from tests.chaos.database import Database
-from tests.chaos.nodes import Nodes
+from tests.chaos.nodes import MARK, Nodes
 from tests.chaos.stores import Place
 
 CLEAN_PAUSE_SECONDS = 3.0
@@ -106,11 +106,14 @@ class Scene:
             "tune": [str(grid.search_of(self.experiment))],
             "clean": ["--store", self.place.uri, "-y"],
         }
+        environment = {**self.nodes.environment, **environment}
+        if command == "clean":
+            environment.pop(MARK, None)  # it is no part of the cluster, whose marked processes a restart kills
         with path.open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.driver", command, *arguments[command]],
                 cwd=self.experiment.parent,
-                env={**self.nodes.environment, **environment},
+                env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
