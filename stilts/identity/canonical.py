@@ -28,7 +28,7 @@ def canonical(value: Any) -> str:
     Raises:
         ValueError: a value without a canonical form (NaN, infinity, a non-string key, any other type).
     """
-    return json.dumps(_plain(value, "$"), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(_plain(value, ("$",)), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: Any) -> str:
@@ -36,18 +36,34 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()
 
 
-def _plain(value: Any, path: str) -> Any:
-    if value is None or isinstance(value, bool | str | int):
+_SCALARS = frozenset({str, int, bool, type(None)})
+
+
+def _plain(value: Any, path: tuple[Any, ...]) -> Any:
+    """A value as JSON's own types.
+
+    Args:
+        path: where the value stands, as the path of its container and its key or index; written out for messages alone.
+    """
+    if type(value) in _SCALARS or isinstance(value, str | int):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"{path}: {value} has no canonical form")
+            raise ValueError(f"{_written(path)}: {value} has no canonical form")
         return int(value) if value.is_integer() and abs(value) < 2**53 else value
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{path}[{i}]") for i, item in enumerate(value)]
+        return [item if type(item) in _SCALARS else _plain(item, (path, i)) for i, item in enumerate(value)]
     if isinstance(value, dict):
         for key in value:
             if not isinstance(key, str):
-                raise ValueError(f"{path}: key {key!r} is not a string")
-        return {key: _plain(item, f"{path}.{key}") for key, item in value.items()}
-    raise ValueError(f"{path}: {type(value).__name__} has no canonical form")
+                raise ValueError(f"{_written(path)}: key {key!r} is not a string")
+        return {key: item if type(item) in _SCALARS else _plain(item, (path, key)) for key, item in value.items()}
+    raise ValueError(f"{_written(path)}: {type(value).__name__} has no canonical form")
+
+
+def _written(path: tuple[Any, ...]) -> str:
+    """A path as `$.stages[2].recipe`."""
+    if len(path) == 1:
+        return str(path[0])
+    parent, key = path
+    return _written(parent) + (f"[{key}]" if isinstance(key, int) else f".{key}")

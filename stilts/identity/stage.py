@@ -266,7 +266,7 @@ class EvaluationSpec:
     def key(self) -> str:
         return digest(self.payload())
 
-    @property
+    @cached_property
     def path(self) -> str:
         """Stem of its two files inside the stage's directory (`.json` record, `.tsv`/`.jsonl` predictions)."""
         condition = "" if self.condition is None else f"-{self.condition.name}"

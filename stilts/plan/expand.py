@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from stilts.encoders.checkpoint_checks import checkpoint_problems
@@ -121,6 +121,12 @@ class _Ending:
     evaluations: tuple[EvaluationSpec, ...]
     selection: EvaluationSpec | None
     watched: tuple[Watched, ...] = ()
+
+    @cached_property
+    def wanted(self) -> dict[str, EvaluationSpec]:
+        """Everything that is evaluated after the stage, by path."""
+        specs = self.evaluations if self.selection is None else (*self.evaluations, self.selection)
+        return {spec.path: spec for spec in specs}
 
 
 class _Expander:
@@ -368,21 +374,22 @@ class _Expander:
                 chain.append(self._add(nodes[-1], f"{slug}-{ending.slug}", ending.slug, ending.stage, seed))
                 if isinstance(chain[-1].spec, StageSpec) and chain[-1].spec.selects:
                     chain[-1].watched |= {what.evaluation.path: what for what in ending.watched}
-            evaluations = ending.evaluations
-            if chain[-1].is_base:
-                evaluations = tuple(map(self._in_recipes_precision, evaluations))
-            wanted = evaluations if ending.selection is None else (*evaluations, ending.selection)
-            chain[-1].evaluations |= {spec.path: spec for spec in wanted}
+            done = self._in_recipes_precision(ending) if chain[-1].is_base else ending
+            chain[-1].evaluations |= done.wanted
             used |= {node.key: node for node in chain}
-            branches.append(Branch(tuple(node.key for node in chain), evaluations, ending.selection))
+            branches.append(Branch(tuple(node.key for node in chain), done.evaluations, done.selection))
         for node in used.values():
             node.uses += 1
         return tuple(branches)
 
-    def _in_recipes_precision(self, spec: EvaluationSpec) -> EvaluationSpec:
-        """Give an evaluation of a base model the precision of the task's recipe, so that it can be compared with the
-        stages trained in that precision."""
-        return replace(spec, settings={**spec.settings, "precision": self.trainer.precision(spec.task)})
+    def _in_recipes_precision(self, ending: _Ending) -> _Ending:
+        """Give evaluations of a base model the precision of the task's recipe, so that they can be compared with those
+        of the stages trained in that precision."""
+        specs = (
+            replace(spec, settings={**spec.settings, "precision": self.trainer.precision(spec.task)})
+            for spec in ending.evaluations
+        )
+        return replace(ending, evaluations=tuple(specs))
 
 
 def _tasks(stage: StageDecl) -> list[str]:

@@ -34,6 +34,7 @@ Paths are relative, with forward slashes. Layout:
     clean/                                       lease for declaring an experiment and for garbage collection
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,14 +62,17 @@ class Unreachable(StiltsError):
     count as a failure of the program."""
 
 
+_IMPROPER = re.compile(r"[\x00-\x1f\\\x7f]|(?:^|/)\.{0,2}(?:/|$)")
+"""A control character or a backslash, or a part that is empty, `.` or `..`."""
+
+
 def check_path(path: str) -> str:
     """Return a path unchanged if it names something inside a store or a tree; `.` names the whole.
 
     Raises:
         StiltsError: it is absolute, contains `..`, or has an empty part, a backslash or a control character.
     """
-    parts = [] if path == "." else path.split("/")
-    if any(part in ("", ".", "..") for part in parts) or any(c in "\\\x7f" or c < " " for c in path):
+    if path != "." and _IMPROPER.search(path):
         raise StiltsError(
             f"{path!r} is no path inside a store: give relative names with '/' between them, without '..'"
         )

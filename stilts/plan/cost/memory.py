@@ -7,6 +7,7 @@ models of 0.3 and 34 million parameters with fp32 arithmetic; they are too high 
 
 import os
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+@cache
 def machine_memory() -> float:
     """Bytes of memory of this machine, or of its container if that may use less."""
     total = float(psutil.virtual_memory().total)
