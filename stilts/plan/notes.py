@@ -1,10 +1,13 @@
 """Notes: properties of an experiment that are no mistakes but that its author should know before the run."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from stilts.data.known import missing_paths, sources_are_elsewhere
+from stilts.errors import counted
 from stilts.experiment.data import DataDecl
 from stilts.experiment.experiment import Experiment
 from stilts.experiment.recipe import SHORT_WARMUP
@@ -13,6 +16,11 @@ from stilts.plan.cost.tokens import planned_examples
 from stilts.plan.graph import Graph
 from stilts.plan.training import LENGTH_UNITS, idle_fields
 from stilts.tasks.base import get_task
+
+CPU_INFO = Path("/proc/cpuinfo")
+_CPU_FEATURES = re.compile(r"\w+")
+BF16_UNITS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
+"""Names of processor features that compute in bf16: those of x86, and Arm's."""
 
 LONG_WARMUP = 0.5
 """Fraction of the steps from which a warm-up is noted. Published recipes take a tenth or less."""
@@ -45,6 +53,27 @@ def idle_notes(experiment: Experiment, graph: Graph) -> list[str]:
             found.append(f"{section} of tasks that are not {what} here have no effect: {', '.join(idle)}")
     found += _path_notes(experiment.data, {*trained, *evaluated, *_read_tasks(graph)})
     return found + [note for where, recipe in _recipes(experiment) for note in _replaced(where, recipe)]
+
+
+def precision_notes(graph: Graph, cpu_info: Path = CPU_INFO) -> list[str]:
+    """A note on stages that compute in bf16 on a CPU that has no units for it.
+
+    Args:
+        cpu_info: the kernel's description of the processors. Nothing is noted where there is none.
+    """
+    try:
+        features = set(_CPU_FEATURES.findall(cpu_info.read_text()))
+    except OSError:
+        return []
+    if features & BF16_UNITS:
+        return []
+    stages = sum(node.spec.recipe.precision == "bf16" for node in graph if isinstance(node.spec, StageSpec))
+    if not stages:
+        return []
+    return [
+        f"{counted(stages, 'stage')} in bf16, for which the CPU of this machine has no units and is several times "
+        "slower than fp32; on such a CPU set recipe: {precision: fp32}"
+    ]
 
 
 def _read_tasks(graph: Graph) -> set[str]:

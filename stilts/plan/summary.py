@@ -19,7 +19,7 @@ from stilts.plan.cost.sharding import memory_notes
 from stilts.plan.expand import Expansion
 from stilts.plan.job import StageJob
 from stilts.plan.keep import kept_best, kept_weights
-from stilts.plan.notes import idle_notes, notes
+from stilts.plan.notes import idle_notes, notes, precision_notes
 from stilts.plan.todo import Artifact, Inventory, missing_jobs
 from stilts.tasks.base import get_task
 
@@ -150,6 +150,7 @@ def summarize(plan: Plan) -> dict[str, Any]:
             *recipe_notes(graph),
             *memory_notes(graph, plan.expansion.experiment.runtime),
             *notes(graph),
+            *([] if gpu else precision_notes(graph)),
             *idle_notes(plan.expansion.experiment, graph),
         ],
     }

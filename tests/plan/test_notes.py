@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from stilts.plan.notes import idle_notes, notes
+from stilts.plan.notes import idle_notes, notes, precision_notes
 from stilts.train.loop import learning_rate
 from tests.plan.conftest import Expand, stage_of
 
@@ -125,3 +125,16 @@ def test_a_missing_path_of_a_task_that_is_not_used_is_noted(expanded: Expand, tm
     assert idle(data={"tasks": {"squad": {"train": nowhere}}}) == [noted]
     assert idle(data={"tasks": tasks}, intermediates=["squad"]) == []
     assert idle(data={"tasks": {**tasks, "xnli": {"train": nowhere}}}) == []  # the data is on another machine
+
+
+def test_bf16_on_a_cpu_without_units_for_it_is_noted(expanded: Expand, tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.write_text("model name : x\nflags : fpu sse2 avx2 avx512f\n")
+    new.write_text("model name : x\nflags : fpu sse2 avx2 avx512f avx512_bf16\n")
+    graph = expanded(recipe={"precision": "bf16"}).graph
+    [note] = precision_notes(graph, old)
+    assert "in bf16" in note
+    assert "set recipe: {precision: fp32}" in note
+    assert precision_notes(graph, new) == []
+    assert precision_notes(graph, tmp_path / "none") == []
+    assert precision_notes(expanded(recipe={"precision": "fp32"}).graph, old) == []
