@@ -22,11 +22,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from stilts.data.examples import add_gold, check_rows, estimated_tokens, is_labelled
+from stilts.data.held_out import held_out
 from stilts.data.sources import hub
 from stilts.data.sources.files import get_format
 from stilts.data.sources.layouts import LAYOUTS, parts
 from stilts.data.sources.text import file_state
-from stilts.data.tables import DIGEST_VERSION, digest_table, write_table
+from stilts.data.tables import DIGEST_VERSION, digest_table, read_table, write_table
 from stilts.errors import StiltsError
 from stilts.experiment.data import DataDecl, TaskSource
 from stilts.identity.canonical import digest
@@ -50,6 +51,9 @@ CANDIDATES = "candidates"
 EVERY = "mul"
 """The language of candidates: ISO 639's code for multiple languages."""
 
+_HELD_OUT = "/held-out-"
+"""Follows the identity of a training set in that of a part of it."""
+
 ABSENT = "absent:"
 """Begins the identity of data whose size is declared by its task, but for which there is no source yet."""
 
@@ -71,6 +75,8 @@ class Catalog:
         """Whether the split exists in this language: its files exist, or the hub source declares it."""
         if not _is_language(task, split, language):
             return False
+        if split == "dev" and self._held_out(task, split):
+            split = "train"
         source = self._source(task, split)
         if isinstance(source, HubSource):
             return _hub_has(source.of(language), task, split, language)
@@ -89,6 +95,26 @@ class Catalog:
         """
         if split not in (TRANSLATED, CANDIDATES):
             check_language(task, language)
+        count = self._held_out(task, split)
+        if count is None:
+            return self._whole(task, split, language)
+        return _part(self._whole(task, "train", language), split, count)
+
+    def _held_out(self, task: Task, split: str) -> int | None:
+        """Number of examples that are held out of the split, or that are this split; None if it is whole.
+
+        Raises:
+            StiltsError: the task has a dev set of its own.
+        """
+        count = self._declared.get(task.name, TaskSource()).held_out
+        if count is None or split not in ("train", "dev"):
+            return None
+        if "dev" in task.splits or self._source(task, "dev") is not None:
+            raise StiltsError(f"data.tasks.{task.name}.held_out: {task.name} has a dev set of its own; leave it out")
+        return count
+
+    def _whole(self, task: Task, split: str, language: str) -> DataRef:
+        """As `ref`, of a split from which nothing is held out."""
         source = self._source(task, split)
         if source is None:
             return self._declared_ref(task, split, language)
@@ -123,6 +149,8 @@ class Catalog:
         task = all_tasks()[ref.task]
         if ref.identity.startswith(ABSENT):
             raise StiltsError(self._no_source(task, ref.split))
+        if _HELD_OUT in ref.identity:
+            return self._materialise_part(ref, task, path)
         source = self._source(task, ref.split)
         if isinstance(source, HubSource) and ref.identity.startswith(hub.PREFIX):
             source = source.of(ref.language)
@@ -132,13 +160,25 @@ class Catalog:
                 is_labelled(table, task, ref.split, source.id)
                 write_table(table, path)
                 return path
-        if self.ref(task, ref.split, ref.language).identity != ref.identity:
-            raise StiltsError(
-                f"the {ref.split} data of {ref.task} ({ref.language}) changed since the plan was made; plan again"
-            )
+        self._check_unchanged(ref, task)
         if ref.path in self._unwritten:
             raise self._unwritten[ref.path]
         return path
+
+    def _materialise_part(self, ref: DataRef, task: Task, path: Path) -> Path:
+        self._check_unchanged(ref, task)
+        whole = self._whole(task, "train", ref.language)
+        train, dev = held_out(read_table(self.materialise(whole)), self._held_out(task, "dev") or 0, task.name)
+        write_table(dev if ref.split == "dev" else train, path)
+        return path
+
+    def _check_unchanged(self, ref: DataRef, task: Task) -> None:
+        whole = ref.split == "train" and _HELD_OUT not in ref.identity
+        now = self._whole(task, "train", ref.language) if whole else self.ref(task, ref.split, ref.language)
+        if now.identity != ref.identity:
+            raise StiltsError(
+                f"the {ref.split} data of {ref.task} ({ref.language}) changed since the plan was made; plan again"
+            )
 
     def _source(self, task: Task, split: str) -> tuple[str, ...] | HubSource | None:
         """Return path patterns or a hub source; None if nothing provides the split."""
@@ -426,3 +466,20 @@ def _read_candidates(task: Task, patterns: Sequence[str]) -> pa.Table:
     if form.candidates is None:
         raise StiltsError(f"task {task.name} searches no candidates; take data.tasks.{task.name}.candidates away")
     return form.candidates(_by_language(task, patterns), task)
+
+
+def _part(whole: DataRef, split: str, count: int) -> DataRef:
+    """The part of a training set that is the train or dev split where some examples are held out.
+
+    Raises:
+        StiltsError: no training example would remain.
+    """
+    if whole.rows is not None and count >= whole.rows:
+        raise StiltsError(
+            f"data.tasks.{whole.task}.held_out: {count} leaves none of the {whole.rows} training examples; hold out "
+            "fewer of them"
+        )
+    rows = None if whole.rows is None else count if split == "dev" else whole.rows - count
+    tokens = None if whole.tokens is None or not whole.rows or not rows else round(whole.tokens * rows / whole.rows)
+    identity = f"{whole.identity}{_HELD_OUT}{count}/{split}"
+    return replace(whole, split=split, identity=identity, rows=rows, tokens=tokens)

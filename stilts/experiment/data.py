@@ -32,6 +32,9 @@ class TaskSource(Frozen):
     """File of the test set, or several."""
     translated: Paths | None = None
     """The training set translated to each language, in the same format. The path has `{lang}` in it."""
+    held_out: Annotated[int, Field(gt=0, le=10**7)] | None = None
+    """Number of training examples, drawn at random, that are the dev set instead, of a task that has no dev set. They
+    are the same for all seeds; nothing trains on them."""
     candidates: Paths | None = None
     """Retrieval: the candidates of all languages (XQuAD-R's `{lang}.json`, Mewsli-X's entities)."""
 

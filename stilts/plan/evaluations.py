@@ -75,7 +75,7 @@ class Evaluator:
         """The evaluation on a training task's dev set, by which regimes and seeds are chosen; None if it has none."""
         task = get_task(task_name)
         language = language or task.source_language
-        if "dev" not in task.splits or not self.data.has(task, "dev", language):
+        if not self.data.has(task, "dev", language):
             self._check_declared(task, "dev")
             return None
         decl = self.experiment.targets.get(task.name, TargetDecl())

@@ -180,7 +180,8 @@ class Trainer:
             return tuple(self.ref(name, "train", language) for language in found), None
         sources = task.parts or (name,)
         train = tuple(ref for source in sources for ref in self._examples(get_task(source), training, languages))
-        if selection != "best-dev" or "dev" not in task.splits:
+        has_dev = "dev" in task.splits or self.data.has(task, "dev", task.source_language)
+        if selection != "best-dev" or not has_dev:
             return train, None
         return train, self.ref(sources[0], "dev", self._dev_language(task, training, languages))
 

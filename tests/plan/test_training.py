@@ -1,16 +1,19 @@
 """Declared stages are resolved to their data, mixing and recipe."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stilts.data.prepare import Catalog
 from stilts.errors import Problems
 from stilts.experiment.mistakes import InvalidExperiment
 from stilts.experiment.recipe import SEED_PARTS
 from stilts.identity.stage import Mixing, StageSpec
+from stilts.plan.expand import Expansion, expand
 from stilts.tasks.base import _TASKS, get_task
-from tests.plan.conftest import Expand, mistake, stage_of
+from tests.plan.conftest import Expand, declare, mistake, stage_of
 
 TRANSLATED = ("de", "sw")
 
@@ -345,3 +348,20 @@ def test_recipes_that_would_have_no_effect_are_refused(expanded: Expand, recipes
     with pytest.raises(Problems, match=message):
         expanded(recipes=recipes)
     expanded(recipes={"squad": {"stride": 10}, "mlm": {"language_exponent": 0.5, "mlm_probability": 0.2}})
+
+
+def test_a_held_out_dev_set_selects_weights_and_regimes(tmp_path: Path) -> None:
+    """The published data of TyDiQA has no dev set, so that nothing is chosen by it unless some is held out."""
+
+    def expanded(**data: Any) -> Expansion:
+        experiment = declare(targets=["tydiqa"], recipe={"selection": "best-dev"}, data=data)
+        return expand(experiment, Catalog(experiment.data, tmp_path))
+
+    assert stage_of(expanded(), "none").parts[0].dev is None
+    found = expanded(tasks={"tydiqa": {"held_out": 300}})
+    [part] = stage_of(found, "none").parts
+    assert part.dev is not None
+    assert (part.dev.rows, part.train[0].rows) == (300, 3_396)
+    [selection] = {branch.selection for cell in found.cells for branch in cell.branches}
+    assert selection is not None
+    assert (selection.split, selection.data) == ("dev", part.dev)
