@@ -14,7 +14,8 @@ def held_out(examples: pa.Table, count: int, name: str) -> tuple[pa.Table, pa.Ta
     """Split training examples at random into those that are trained on and those of the dev set.
 
     The draw depends on the number of examples alone. Therefore parallel training sets of several languages hold out the
-    same examples. Examples about a context that occurs in the dev set (question answering) are in neither part.
+    same examples. Examples about a context that occurs in the dev set (question answering) are in neither part. Questions
+    of the dev set whose ids repeat, as in TyDiQA's training data, get ids of their own, because answers are scored by id.
 
     Args:
         count: number of examples of the dev set.
@@ -36,4 +37,14 @@ def held_out(examples: pa.Table, count: int, name: str) -> tuple[pa.Table, pa.Ta
         raise StiltsError(
             f"{name}: held_out: {count} leaves none of its {rows} training examples; hold out fewer of them"
         )
-    return examples.filter(pa.array(kept)), dev
+    return examples.filter(pa.array(kept)), _with_distinct_ids(dev)
+
+
+def _with_distinct_ids(dev: pa.Table) -> pa.Table:
+    """Append the row number to all ids if some of them repeat."""
+    if "id" not in dev.column_names or len(pc.unique(dev["id"])) == dev.num_rows:
+        return dev
+    ids = [f"{name}-{row}" for row, name in enumerate(dev["id"].to_pylist(), 1)]
+    return dev.set_column(
+        dev.column_names.index("id"), dev.schema.field("id"), pa.array(ids, dev.schema.field("id").type)
+    )

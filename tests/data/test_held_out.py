@@ -98,3 +98,11 @@ def test_too_many_are_refused(catalog: Callable[..., Catalog]) -> None:
 def test_a_task_with_a_dev_set_holds_nothing_out(catalog: Callable[..., Catalog]) -> None:
     with pytest.raises(StiltsError, match="squad has a dev set of its own; leave it out"):
         catalog(5, "squad").ref(get_task("squad"), "train", "en")
+
+
+def test_questions_of_the_dev_set_are_told_apart_where_the_training_data_repeats_ids() -> None:
+    table = pa.table({"id": ["1", "2"] * 10, "context": [f"text {n}" for n in range(20)]})
+    train, dev = held_out(table, 6, "tydiqa")
+    assert train["id"].to_pylist() == [n for n in train["id"].to_pylist() if n in ("1", "2")], "left as they are"
+    assert len(set(dev["id"].to_pylist())) == 6, "answers are scored by id"
+    assert not set(dev["context"].to_pylist()) & set(train["context"].to_pylist())
