@@ -14,8 +14,8 @@ def held_out(examples: pa.Table, count: int, name: str) -> tuple[pa.Table, pa.Ta
     """Split training examples at random into those that are trained on and those of the dev set.
 
     The draw depends on the number of examples alone. Therefore parallel training sets of several languages hold out the
-    same examples. Examples about a context that occurs in the dev set (question answering) are in neither part. Questions
-    of the dev set whose ids repeat, as in TyDiQA's training data, get ids of their own, because answers are scored by id.
+    same examples. Examples about a context that occurs in the dev set (question answering) are in neither part. If ids
+    repeat in the dev set, as in TyDiQA's training data, they are made distinct, because answers are scored by id.
 
     Args:
         count: number of examples of the dev set.
