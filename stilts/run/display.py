@@ -118,7 +118,8 @@ class Display(tune.Callback):
         running = self._running.get(trial.config["stage"])
         if running is None:
             return
-        running.latest = result
+        if "step" in result or "phase" in result or not running.latest:
+            running.latest = result  # a rank that is too busy to answer in time leaves a result without a position
         if result.get("curve"):
             running.dev = max(score for _, score in result["curve"])
         if not self._console.is_terminal and time.monotonic() - running.said > SAY_SECONDS:

@@ -94,3 +94,16 @@ def test_a_phase_stands_where_there_are_no_steps(agenda: Agenda) -> None:
     progress.on_trial_result(0, [], trial("a"), {"phase": "evaluating"})
     console.print(progress._render())
     assert "evaluating" in out.getvalue()
+
+
+def test_a_result_without_a_position_keeps_the_last_one(agenda: Agenda) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100)
+    progress = Display(agenda, console)
+    agenda.take()
+    progress.on_trial_start(0, [], trial("a"))
+    progress.on_trial_result(0, [], trial("a"), {"step": 5, "steps": 50, "loss": 1.25})
+    progress.on_trial_result(0, [], trial("a"), {"status": "running"})
+    console.print(progress._render())
+    assert "5/50" in out.getvalue()
+    assert "starting" not in out.getvalue()
