@@ -60,7 +60,20 @@ def test_reading_needs_no_write(
         assert code == (0 if prepared or name != "data" else 1), (command, out, err)
         assert "Traceback" not in err
     here = stilts("plan", experiment, "--json")
-    assert (here[0], json.loads(here[1])["by_stage"]) == (0, json.loads(elsewhere[1])["by_stage"])
+    stages = json.loads(here[1])["by_stage"]
+    assert (here[0], stages) == (0, json.loads(elsewhere[1])["by_stage"])
+    for command, code in (
+        (("clean", "--store", store), 0 if prepared else 1),
+        (("explain", stages[0]["name"], "-e", experiment), 0),
+        (("logs", stages[0]["name"], "-e", experiment), 0),
+        (("report", experiment), 0),
+        (("submission", experiment, "--out", tmp_path / "submission"), 1),
+    ):
+        found, out, err = stilts(*command)
+        assert found == code, (command, out, err)
+        assert "Traceback" not in err
+        assert "defect" not in err
+        assert "Read-only" not in err
     assert sorted(store.rglob("*")) == files
 
 
