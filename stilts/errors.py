@@ -32,7 +32,7 @@ class LimitReached(StiltsError):
 
 
 def chain(error: BaseException, *, context: bool = False) -> Iterator[BaseException]:
-    """The error, and the errors that it was raised from.
+    """Yield the error, and then the errors that it was raised from.
 
     Args:
         context: include errors while whose handling another one was raised without `from`.
@@ -47,12 +47,12 @@ def chain(error: BaseException, *, context: bool = False) -> Iterator[BaseExcept
 
 
 def counted(count: int, noun: str) -> str:
-    """A number with its noun, which has an s in the plural: `1 column`, `3 columns`."""
+    """Format a number with its noun, which gets an s in the plural: `1 column`, `3 columns`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def sized(size: float) -> str:
-    """A number of bytes with a suitable unit, as `1.3 GB`."""
+    """Format a number of bytes with a suitable unit, as `1.3 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
@@ -61,7 +61,7 @@ def sized(size: float) -> str:
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """A hint for a wrong name: the most similar valid name, or all valid names if none is similar."""
+    """Return a hint for a wrong name: the most similar valid name, or all valid names if none is similar."""
     names = [str(v) for v in valid]
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     if close:

@@ -40,7 +40,7 @@ _SCALARS = frozenset({str, int, bool, type(None)})
 
 
 def _plain(value: Any, path: tuple[Any, ...]) -> Any:
-    """A value as JSON's own types.
+    """Convert a value to JSON's own types.
 
     Args:
         path: where the value stands, as the path of its container and its key or index; written out for messages alone.
@@ -62,7 +62,7 @@ def _plain(value: Any, path: tuple[Any, ...]) -> Any:
 
 
 def _written(path: tuple[Any, ...]) -> str:
-    """A path as `$.stages[2].recipe`."""
+    """Format a path, as `$.stages[2].recipe`."""
     if len(path) == 1:
         return str(path[0])
     parent, key = path

@@ -76,7 +76,7 @@ class Feed:
         self.shapes = self._plan.shapes(self.budget)
 
     def smaller_budget(self, step: int) -> int | None:
-        """The token budget, halved until the largest micro-batch of a step is smaller than now, on all ranks alike.
+        """Halve the token budget until the largest micro-batch of a step gets smaller; all ranks find the same budget.
 
         Returns:
             None if no budget makes it smaller, because it is as small as the largest item allows.

@@ -276,7 +276,8 @@ class _Run:
         return total
 
     def _attempt(self, step: int, batches: StepBatches) -> torch.Tensor | None:
-        """As `_gradients`; None if a rank ran out of memory and the step is to be repeated in smaller micro-batches.
+        """Add up the gradients of a step; return None if a rank ran out of memory, so that the step must be repeated in
+        smaller micro-batches.
 
         Under ZeRO 0 and 1 the ranks reduce nothing before the optimizer's step, so that each of them comes to the
         question whether all had enough memory. Under ZeRO 2 and 3 the others would wait in a reduction.
