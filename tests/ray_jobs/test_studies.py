@@ -23,9 +23,7 @@ def small(study: str, monkeypatch: pytest.MonkeyPatch) -> Experiment:
     )
 
 
-def test_every_study_asks_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XTREME_DATA", "data")
-    monkeypatch.setenv("LAPTOP_DATA", "data")
+def test_every_study_asks_a_question() -> None:
     assert len(STUDIES) >= 10
     for study in STUDIES:
         assert load_experiment(FOLDER / f"{study}.yaml").question
@@ -46,12 +44,9 @@ def test_the_main_grid_holds_the_claims_of_the_study_that_it_repeats() -> None:
     assert {claim.kind for claim in claims.values()} == {"difference", "order", "share"}
 
 
-def test_the_laptop_study_leaves_out_the_seed_it_was_tuned_on_and_declares_a_case_with_a_gain_and_one_without(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("XTREME_DATA", "data")
-    monkeypatch.setenv("LAPTOP_DATA", "data")
-    study = load_experiment(FOLDER / "laptop.yaml")
+def test_the_laptop_study_leaves_out_the_seed_it_was_tuned_on_and_declares_a_case_with_a_gain_and_one_without() -> None:
+    folders = {"XTREME_DATA": "data", "LAPTOP_DATA": "data"}
+    study = load_experiment(FOLDER / "laptop.yaml", environment=folders, patches=[FOLDER / "mini" / "laptop.yaml"])
     assert 0 not in study.seeds
     assert len(study.seeds) >= 5
     differences = [claim.difference for claim in study.claims.values() if claim.difference is not None]
