@@ -5,7 +5,7 @@ The functions below are the whole program; the command line prints what they ret
     >>> import stilts
     >>> experiment = stilts.load("ray_jobs/quickstart.yaml")
     >>> stilts.plan(experiment).figures["cells"]
-    24
+    27
 
 `load` reads an experiment, `plan` says what it costs, `run` trains and evaluates what is missing, `collect` and
 `report` give the results, `claims` judges the experiment's claims and `verify` recomputes the verdicts, `tune` searches

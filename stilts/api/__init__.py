@@ -76,7 +76,7 @@ def plan(
         >>> import stilts
         >>> plan = stilts.plan("ray_jobs/quickstart.yaml")
         >>> plan.figures["cells"], plan.figures["stages"]
-        (24, 23)
+        (27, 34)
         >>> list(plan.table.columns)
         ['name', 'state', 'cells', 'evaluations', 'examples', 'tokens', 'gpu_hours']
     """
